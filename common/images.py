@@ -1,0 +1,157 @@
+"""Opens images: the one place that knows how, and the one place that catches whatever a damaged file can raise.
+
+Knows Pillow and nothing of datasets. Every image comes out upright (EXIF orientation applied), in 8-bit RGB, with all
+its pixels decoded; what cannot be decoded whole raises Unreadable with a reason and a remedy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from common.cli import MAX_PIXELS
+
+HEIF = importlib.util.find_spec("pillow_heif") is not None
+if HEIF:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+Image.MAX_IMAGE_PIXELS = None  # our own limit takes its place: an error with a reason, never a warning
+
+# Only what the extensions stand for: Pillow would also run Ghostscript on a PostScript file named .jpg.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF") + (("HEIF",) if HEIF else ())
+
+ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class Unreadable(Exception):
+    """An image that cannot be used; the message is the reason, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image says of itself without its pixels: upright width and height, and the format of its content."""
+
+    width: int
+    height: int
+    format: str
+
+
+def open_image(
+    path: str, max_pixels: int = MAX_PIXELS, draft: int | None = None, mode: str = "RGB"
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The whole image, upright, in 8-bit RGB (or grey, with mode "L"), and its full width and height.
+
+    `draft` lets JPEG decode at a half, a quarter or an eighth of its size, whatever keeps both sides at `draft` pixels
+    or more: several times faster, slightly other pixels. Raises Unreadable.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            extent = _checked(image, max_pixels)
+            if draft:
+                image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's own mode
+            image.load()
+            turn = _orientation(image)
+            upright = _eight_bit(image) if image.mode.startswith("I") or image.mode == "F" else image
+            upright = upright.convert(mode)
+    except Unreadable:
+        raise
+    except Exception as error:  # plugins raise almost anything on damaged files
+        raise Unreadable(_reason(path, error)) from None
+    if turn in UPRIGHT:
+        upright = upright.transpose(UPRIGHT[turn])
+    return upright, extent[::-1] if turn >= 5 else extent
+
+
+def header(path: str, max_pixels: int | None = None) -> Header:
+    """Width, height and format from the file's header alone. Raises Unreadable."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = _checked(image, max_pixels or image.width * image.height)
+            turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
+            if turned:
+                width, height = height, width
+            return Header(width, height, str(image.format))
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(_reason(path, error)) from None
+
+
+def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise Unreadable(
+            f"{image.width}x{image.height} is {pixels / 1e6:,.0f} megapixels, over the limit of "
+            f"{max_pixels / 1e6:,.0f}; raise --max-pixels if it is meant to be that large"
+        )
+    return image.size
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; a corrupt EXIF block counts as 1."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+        return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    except Exception:  # EXIF parsers raise as freely as decoders
+        return 1
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Deep grey as 8-bit grey: scaled, where convert("L") would clip it to white.
+
+    The scale is the range that 16-bit files have, or the one of 1, 255 and 65535 that holds a float file's values, or
+    else the values' own range.
+    """
+    import numpy as np  # only pictures of these rare modes need it
+
+    values: Any = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        low, high = 0.0, 65535.0
+    elif low >= 0 and high <= 65535:
+        ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+        low, high = 0.0, next(top for top in ranges if high <= top)
+    scaled = (values - low) * (255 / ((high - low) or 1))
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+
+
+def _reason(path: str, error: Exception) -> str:
+    """Why a file could not be read, in words that help."""
+    said = str(error)
+    if isinstance(error, PermissionError):
+        return "permission denied; make it readable (chmod +r)"
+    if isinstance(error, FileNotFoundError):
+        return "gone since the folder was listed"
+    try:
+        with open(path, "rb") as file:
+            start = file.read(512)
+    except OSError:
+        return said
+    if not start:
+        return "empty file; fetch it again or delete it"
+    if isinstance(error, UnidentifiedImageError):
+        kind = "text or a web page" if _is_text(start) else "a broken header or an unknown format"
+        return f"not an image ({kind}); fetch it again or delete it"
+    if "truncated" in said or "Truncated" in said or isinstance(error, EOFError):
+        return "cut short: its end is missing; fetch it again"
+    if isinstance(error, MemoryError):
+        return "too large for the memory that is free; lower --max-pixels or --workers"
+    return f"damaged ({said or type(error).__name__}); fetch it again"
+
+
+def _is_text(start: bytes) -> bool:
+    return (b"\0" not in start and start.lstrip()[:1] in (b"<", b"{")) or start.isascii()

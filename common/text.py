@@ -1,0 +1,105 @@
+"""How things look on a terminal: widths, bars, tables, numbers.
+
+Knows nothing of datasets. Widths are terminal columns (emoji and Japanese take two), measured by wcwidth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from wcwidth import wcswidth, wcwidth
+
+WIDTH = 80  # every summary fits a plain terminal and a cron mail
+
+
+def shown(name: object) -> str:
+    """A path or name that is safe to print: control characters and bytes that are not UTF-8 appear as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(name))
+
+
+def sampled(names: Iterable[str], count: int = 3) -> str:
+    """The first few of many names, for a message: `a.jpg, b.jpg, c.jpg and 97 more`."""
+    listed = list(names)
+    more = f" and {len(listed) - count:,} more" if len(listed) > count else ""
+    return ", ".join(map(shown, listed[:count])) + more
+
+
+def width(text: str) -> int:
+    """Terminal columns that `text` takes."""
+    columns = wcswidth(text)
+    return columns if columns >= 0 else len(text)
+
+
+def clipped(text: str, columns: int) -> str:
+    """`text`, cut with an ellipsis in its middle where it is wider than `columns`: names differ at both ends."""
+    if width(text) <= columns:
+        return text
+    left = (columns - 1) // 2
+    return _start(text, left) + "…" + _start(text[::-1], columns - 1 - left)[::-1]
+
+
+def _start(text: str, columns: int) -> str:
+    """The longest start of `text` that fits."""
+    for end, char in enumerate(text):
+        columns -= max(wcwidth(char), 0)
+        if columns < 0:
+            return text[:end]
+    return text
+
+
+def padded(text: str, columns: int, right: bool = False) -> str:
+    """`text` filled with spaces to `columns`, or cut to them; `right` aligns to the right, as numbers want."""
+    text = clipped(text, columns)
+    space = " " * (columns - width(text))
+    return space + text if right else text + space
+
+
+def bar(share: float, columns: int = 20) -> str:
+    """A horizontal bar for a share of 0 to 1; anything above zero shows at least one block."""
+    filled = min(columns, max(round(share * columns), 1 if share > 0 else 0))
+    return "█" * filled + "░" * (columns - filled)
+
+
+def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, columns: int = WIDTH) -> list[str]:
+    """Rows as aligned lines, the first row being the heading.
+
+    `right` has a letter a column: "r" aligns it to the right. Where the lines would not fit, the first column is cut.
+    """
+    widths = [max(width(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths[0] = max(8, min(widths[0], columns - indent - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    align = right.ljust(len(widths))
+    lines = []
+    for row in rows:
+        cells = [padded(cell, wide, side == "r") for cell, wide, side in zip(row, widths, align, strict=True)]
+        lines.append(" " * indent + "  ".join(cells).rstrip())
+    return lines
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 image`, `2,000 images`, `3 topics`; words that end in -ch take -es."""
+    ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of 1000: `1.2 GB`."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,0 +1,45 @@
+"""What tests share: a small tree of real image files, and a way to run a script as a person does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data"))  # real photos, where there are any
+
+sys.path.insert(0, str(ROOT))
+
+
+def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """A picture that is unlike that of any other seed: coarse noise, enlarged."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def make_topic(tmp_path: Path) -> Callable[..., Path]:
+    """Make a topic folder of small pictures: make_topic("DataSet/C/S/T", "a.jpg", "b.png")."""
+
+    def make(path: str, *names: str, seed: int = 0) -> Path:
+        folder = tmp_path / path
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, name in enumerate(names):
+            picture(seed * 1000 + number).save(folder / name)
+        return folder
+
+    return make
+
+
+def run_script(name: str, *args: object, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+    """Run a script in a process of its own; output as text."""
+    command = [sys.executable, str(ROOT / name), *map(os.fspath, map(str, args))]
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, **options)

@@ -163,3 +163,13 @@ def check_writable(folder: str) -> None:
     """Raise UserError unless files can be made in `folder`: cheap, and so done before anything expensive."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise cli.UserError(f"{folder}: not writable; see to its permissions")
+
+
+def check_output(path: str, option: str = "--output") -> None:
+    """Raise UserError unless a file can be written at `path`: done before anything expensive."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise cli.UserError(f"{folder}: no such folder; make it, or give {option} another place")
+    if os.path.isdir(path):
+        raise cli.UserError(f"{path}: is a folder; {option} wants a file's name")
+    check_writable(folder)

@@ -48,9 +48,13 @@ class Topic:
     found: int
 
     @property
+    def parts(self) -> tuple[str, str, str, str]:
+        return self.dataset, self.cluster, self.subcluster, self.name
+
+    @property
     def label(self) -> str:
         """The topic's path from its dataset's own name on."""
-        return "/".join(filter(None, (self.dataset, self.cluster, self.subcluster, self.name)))
+        return "/".join(filter(None, self.parts))
 
     @property
     def dataset_path(self) -> str:
@@ -101,6 +105,27 @@ def topics(paths: Sequence[str], warn: Callable[[str], None]) -> list[Topic]:
         where = ", ".join(map(text.shown, paths))
         raise UserError(f"{where}: no images found; expected DataSet/Cluster/Subcluster/Topic/image.jpg")
     return found
+
+
+def grouped(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]]:
+    """The topics by the topic, subcluster, cluster or dataset they make up, in their order.
+
+    A key is the folder's path from its dataset's own name on, or the whole path where two folders share that (datasets
+    of one name in two places).
+    """
+    above = LEVELS.index(level)
+    folders: dict[str, list[Topic]] = {}
+    for topic in topics:
+        folder = topic.path
+        for _ in range(above):
+            folder = os.path.dirname(folder)
+        folders.setdefault(folder, []).append(topic)
+    labels = {folder: "/".join(filter(None, group[0].parts[: 4 - above])) for folder, group in folders.items()}
+    shared = Counter(labels.values())
+    return {
+        labels[folder] if labels[folder] and shared[labels[folder]] == 1 else folder: group
+        for folder, group in folders.items()
+    }
 
 
 def _check(path: str) -> None:

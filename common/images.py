@@ -7,6 +7,7 @@ its pixels decoded; what cannot be decoded whole raises Unreadable with a reason
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ Image.MAX_IMAGE_PIXELS = None  # our own limit takes its place: an error with a 
 # Only what the extensions stand for: Pillow would also run Ghostscript on a PostScript file named .jpg.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF") + (("HEIF",) if HEIF else ())
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -81,6 +84,8 @@ def header(path: str, max_pixels: int | None = None) -> Header:
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = _checked(image, max_pixels or image.width * image.height)
+            if image.format == "PNG":
+                _find_exif(image)
             turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
             if turned:
                 width, height = height, width
@@ -93,6 +98,8 @@ def header(path: str, max_pixels: int | None = None) -> Header:
 
 def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:
     pixels = image.width * image.height
+    if not pixels:
+        raise Unreadable(f"damaged ({image.width}x{image.height}: no pixels); fetch it again")
     if pixels > max_pixels:
         raise Unreadable(
             f"{image.width}x{image.height} is {pixels / 1e6:,.0f} megapixels, over the limit of "
@@ -101,10 +108,21 @@ def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:
     return image.size
 
 
+def _find_exif(image: Image.Image) -> None:
+    """Read a PNG's EXIF that stands behind the pixels, as exiftool puts it: Pillow would decode them to get there."""
+    fp: Any = getattr(image, "fp", None)
+    place = len(PNG_SIGNATURE)
+    while "exif" not in image.info and len(head := os.pread(fp.fileno(), 8, place)) == 8:
+        length = int.from_bytes(head[:4])
+        if head[4:] == b"eXIf":
+            image.info["exif"] = b"Exif\0\0" + os.pread(fp.fileno(), min(length, EXIF_BYTES), place + 8)
+        place += length + 12
+
+
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; a corrupt EXIF block counts as 1."""
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        value = Image.Image.getexif(image).get(ORIENTATION, 1)  # a PNG's own method decodes its pixels
         return value if isinstance(value, int) and 1 <= value <= 8 else 1
     except Exception:  # EXIF parsers raise as freely as decoders
         return 1

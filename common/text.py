@@ -79,6 +79,16 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def share(count: float, total: float) -> str:
+    """`12.5 %`; what is neither nothing nor everything is never shown as 0 % or 100 %."""
+    percent = 100 * count / total if total else 0.0
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
+    if 99.95 <= percent < 100:
+        return "> 99.9 %"
+    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.1f} %"
+
+
 def plural(count: int, noun: str) -> str:
     """`1 image`, `2,000 images`, `3 topics`; words that end in -ch take -es."""
     ending = "" if count == 1 else "es" if noun.endswith("ch") else "s"

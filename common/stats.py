@@ -1,0 +1,97 @@
+"""Medians, quantiles and histograms of numbers that are counted, not listed.
+
+Knows numbers only. A distribution is a Counter of its values: the megapixels of a million images are a few thousand
+distinct numbers, scores have four decimals. So memory grows with distinct values, and nothing is estimated.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+QUANTILES = {"min": 0.0, "p5": 0.05, "q1": 0.25, "median": 0.5, "q3": 0.75, "p95": 0.95, "max": 1.0}
+
+
+def quantiles(counts: Mapping[float, int], shares: Sequence[float]) -> list[float]:
+    """The values below which each share (0 to 1) of the numbers lies; between two numbers it interpolates linearly.
+
+    The same as numpy.quantile with its default method. `counts` must not be empty.
+    """
+    values = sorted(counts)
+    ends = list(itertools.accumulate(counts[value] for value in values))  # values[i] holds the places below ends[i]
+    found = []
+    for share in shares:
+        place = share * (ends[-1] - 1)
+        low = values[bisect_right(ends, math.floor(place))]
+        high = values[bisect_right(ends, math.ceil(place))]
+        part = place - math.floor(place)
+        found.append((low + high) / 2 if part == 0.5 else low + (high - low) * part)
+    return found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where the numbers of a distribution lie; q1 to q3 is their middle half."""
+
+    count: int
+    min: float
+    q1: float
+    median: float
+    q3: float
+    max: float
+
+
+def spread(counts: Mapping[float, int]) -> Spread:
+    """`counts` must not be empty."""
+    return Spread(sum(counts.values()), *quantiles(counts, (0, 0.25, 0.5, 0.75, 1)))
+
+
+def described(counts: Mapping[float, int], digits: int) -> dict[str, float]:
+    """QUANTILES by name, rounded, for JSON; empty where there are no numbers."""
+    if not counts:
+        return {}
+    return {
+        name: round(value, digits)
+        for name, value in zip(QUANTILES, quantiles(counts, list(QUANTILES.values())), strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The numbers from `low` on and below `high`; the last bin of a histogram holds `high` too."""
+
+    low: float
+    high: float
+    count: int
+
+
+def histogram(counts: Mapping[float, int], most: int = 16) -> list[Bin]:
+    """Bins with round borders that cover all numbers, without a gap: as narrow as `most` bins allow."""
+    if not counts:
+        return []
+    low, high = min(counts), max(counts)
+    step = next(step for step in _steps((high - low) / most) if _bins(low, high, step) <= most)
+    first = math.floor(round(low / step, 9))
+    filled = Counter[int]()
+    for value, count in counts.items():
+        filled[min(math.floor(round(value / step, 9)) - first, _bins(low, high, step) - 1)] += count
+    return [
+        Bin(round((first + i) * step, 9), round((first + i + 1) * step, 9), filled[i])
+        for i in range(_bins(low, high, step))
+    ]
+
+
+def _bins(low: float, high: float, step: float) -> int:
+    """How many bins reach from `low` to `high`; a number on the last border needs no bin of its own."""
+    first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
+    return max(1, last - first)
+
+
+def _steps(least: float) -> list[float]:
+    """1, 2, 5 times a power of ten, from about `least` on."""
+    power = math.floor(math.log10(least)) if least > 0 else -1
+    return [round(factor * 10.0**exponent, 12) for exponent in range(power, power + 3) for factor in (1, 2, 5)]

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""Give every image an aesthetic score: CLIP image embedding, then a linear head.
+
+Writes aesthetic_data.json into each topic folder of DataSet/Cluster/Subcluster/Topic:
+
+    {
+      "sunset.jpg": 6.7012,
+      "sunset_blurred.jpg": 4.1177
+    }
+
+What is done is never done twice: run it again after new images, a crash or Ctrl-C, and it scores only what is new or
+changed. Vectors and image sizes stay in each topic's .cache/ folder (safe to delete), so that another head needs no
+image at all. It never changes an image, and never replaces scores that something else made unless told to.
+
+examples:
+  aesthetic_scorer.py DataSet                                score everything that has no score yet
+  aesthetic_scorer.py DataSet --model tiny                   no download: technical quality, not aesthetics
+  aesthetic_scorer.py DataSet --head laion-v2 --rescore      another head, from the stored vectors
+  aesthetic_scorer.py DataSet_* --json --quiet > score.json  from cron
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from common import aesthetic, cli, model, records, scores, text, tree
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args, started = parse_args(argv), time.monotonic()
+    talk = cli.Talk(args)
+    rules = chosen_rules(args, talk)
+    count = Count()
+    owing = survey(tree.topics(args.paths, talk.warn), rules, count, talk)
+    if owing:
+        score(owing, rules, args, count, talk)
+    count.seconds = time.monotonic() - started
+    talk.tally(count.images, scored=count.scored, already_scored=count.already_scored, unreadable=talk.unreadable)
+    cli.show(args, summary(count, rules, talk), result(count, rules, talk))
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__)
+    model.add_options(parser)
+    scoring = parser.add_argument_group("scores")
+    scoring.add_argument(
+        "--head",
+        metavar="HEAD",
+        help=f"{aesthetic.V1}, {aesthetic.V2}, or a file with one linear layer (default: {aesthetic.V1}; "
+        "tiny has its own)",
+    )
+    replacing = scoring.add_mutually_exclusive_group()
+    replacing.add_argument(
+        "--only-missing", action="store_true", help="trust scores of any origin, score only images that have none"
+    )
+    replacing.add_argument(
+        "--rescore", action="store_true", help="replace scores of other or unknown origin; uses stored vectors"
+    )
+    scoring.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="store no vectors (3 kB an image): another head, or a kill within a topic, starts over",
+    )
+    return parser.parse_args(argv)
+
+
+@dataclass
+class Count:
+    """What the run adds up to. Images are counted topic by topic, so that nothing grows with them but the scores."""
+
+    topics: int = 0
+    images: int = 0
+    scored: int = 0
+    already_scored: int = 0
+    embedded: int = 0
+    seconds: float = 0.0
+    values: array[float] = field(default_factory=lambda: array("d"))
+    precisions: set[str] = field(default_factory=set)
+
+    def add(
+        self, state: scores.State, found: Mapping[str, float], made_by: Mapping[str, str], embedded: int = 0
+    ) -> None:
+        self.topics += 1
+        self.images += len(state.stamps)
+        self.already_scored += len(state.standing)
+        self.scored += len(found) - len(state.standing)
+        self.embedded += embedded
+        self.values.extend(found.values())
+        self.precisions.update(filter(None, made_by.get("precision", "").split("+")))
+
+
+def chosen_rules(args: argparse.Namespace, talk: cli.Talk) -> scores.Rules:
+    """The model and head that the options name, checked as far as that goes without loading them."""
+    chosen = model.chosen(args)
+    if chosen.is_tiny:
+        talk.warn(f"{model.TINY_NOTE}")
+    return scores.Rules(chosen, aesthetic.chosen(args.head, chosen), args.only_missing, args.rescore)
+
+
+def survey(
+    topics: Sequence[tree.Topic], rules: scores.Rules, count: Count, talk: cli.Talk
+) -> list[tuple[tree.Topic, int]]:
+    """The topics that have images without a score, and how many; counts those that are done. No torch, no pixels."""
+    owing, foreign = [], []
+    for topic in topics:
+        state = scores.survey(topic, rules, talk)
+        if state.foreign:
+            foreign.append(state)
+        elif state.is_done:
+            count.add(state, state.standing, state.made_by)
+        else:
+            records.check_writable(topic.path)
+            owing.append((topic, len(state.owed)))
+    scores.refuse_foreign(foreign)
+    return owing
+
+
+def score(
+    owing: Sequence[tuple[tree.Topic, int]], rules: scores.Rules, args: argparse.Namespace, count: Count, talk: cli.Talk
+) -> None:
+    """Embed what has no vector yet, then write each topic's scores as its last image is done."""
+    from common import embed  # numpy, and torch where an image must be opened
+    from common.engine import Engine
+
+    states: dict[str, scores.State] = {}
+
+    def engine() -> Engine:
+        made = Engine(rules.model, args, talk)
+        rules.head.check(made.tower.dim)
+        return made
+
+    def finish(work: embed.Work) -> None:
+        state = states.pop(work.topic.path)
+        found, made_by = scores.finish(state, work.vectors, work.failed, rules)
+        count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
+
+    def works() -> Iterator[embed.Work]:
+        for topic, _ in owing:
+            state = states[topic.path] = scores.survey(topic, rules, talk)
+            vectors = embed.load_vectors(topic, rules.model, talk)
+            have = vectors.fresh(state.stamps)
+            work = embed.Work(topic, state.stamps, [name for name in state.owed if name not in have], vectors)
+            if work.names:
+                yield work
+            else:
+                finish(work)
+
+    for work in embed.embed(works(), engine, talk, sum(owed for _, owed in owing), keep=not args.no_cache):
+        finish(work)
+
+
+def result(count: Count, rules: scores.Rules, talk: cli.Talk) -> dict[str, Any]:
+    """The object that --json prints."""
+    return {
+        "images": count.images,
+        "scored": count.scored,
+        "already_scored": count.already_scored,
+        "unreadable": talk.unreadable,
+        "topics": count.topics,
+        **rules.made_by,
+        "precision": "+".join(sorted(count.precisions)) or None,
+        "median_score": round(statistics.median(count.values), 4) if count.values else None,
+        "seconds": round(count.seconds, 2),
+        "images_per_second": round(count.embedded / count.seconds, 1),
+    }
+
+
+def summary(count: Count, rules: scores.Rules, talk: cli.Talk) -> Iterator[str]:
+    """The lines for people."""
+    yield f"🎨 {'Technical quality' if rules.model.is_tiny else 'Aesthetic'} scores"
+    yield f"   📁 topics            {count.topics:>12,}"
+    yield f"   🖼  images            {count.images:>12,}"
+    yield f"   ✅ scored            {count.scored:>12,}"
+    yield f"   💤 already scored    {count.already_scored:>12,}"
+    yield f"   ❌ unreadable        {talk.unreadable:>12,}"
+    if count.values:
+        yield f"   ⭐ median score      {statistics.median(count.values):>12.2f}"
+    speed = f", {count.embedded / count.seconds:,.1f} images/s" if count.embedded else ""
+    yield f"   ⏱  time              {text.duration(count.seconds):>12}{speed}"
+    yield f"   🧠 model             {rules.model.name} ({rules.model.weights}), head {rules.choice.name}"
+    if rules.model.is_tiny:
+        yield f"   ⚠️  {model.TINY_NOTE}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,159 @@
+"""Which scores of a topic stand, which are owed, and which are somebody else's.
+
+A score is ours when the topic's cache says that this model and head made it, or when the stored vector gives it: so a
+kill between two files, or a lost images.json, costs nothing. Needs the standard library alone until there is doubt.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common import aesthetic, cache, records, text
+from common.cache import Provenance
+from common.cli import Talk, UserError
+from common.model import TINY_JUDGES, Model
+from common.tree import Stamp, Topic
+
+if TYPE_CHECKING:
+    from common.sidecar import Sidecar
+
+IDENTITY = ("model", "weights", "decode", "head")  # scores that agree in these are comparable; precision is not in it
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What makes the scores of this run, and what may happen to those that something else made."""
+
+    model: Model
+    choice: aesthetic.Choice
+    only_missing: bool
+    rescore: bool
+
+    @functools.cached_property
+    def head(self) -> aesthetic.Head:
+        return aesthetic.load(self.choice)
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        judges = TINY_JUDGES if self.model.is_tiny else "aesthetics"
+        return {**self.model.about, "head": self.choice.name, "judges": judges}
+
+
+@dataclass(frozen=True)
+class State:
+    """One topic's scores as they are on disk, sorted out."""
+
+    topic: Topic
+    stamps: Mapping[str, Stamp]
+    standing: Mapping[str, float]  # stay as they are
+    owed: list[str]  # new, changed, or formerly unreadable images
+    foreign: list[str]  # scored by something else
+    ours: Mapping[str, Stamp]  # of the standing ones those that this model and head made
+    made_by: Mapping[str, str]  # of what is there now; empty where that is unknown
+    is_stale: bool  # the file names images that are gone
+
+    @property
+    def is_done(self) -> bool:
+        return not self.owed and not self.is_stale
+
+
+def survey(topic: Topic, rules: Rules, talk: Talk) -> State:
+    """Sort out a topic's scores by name, size, time and provenance. Damaged files are set aside."""
+    stamps = topic.stamps()
+    written = _written(topic, talk)
+    recorded = cache.load(topic, lambda path, reason: records.set_aside(path, reason, talk.warn)).scores
+    made_by = recorded.made_by if recorded else {}
+    same = all(made_by.get(key) == rules.made_by[key] for key in IDENTITY)
+    known = recorded.images if recorded and same else {}
+    ours = {name: stamps[name] for name in written if known.get(name, 0) == stamps.get(name)}
+    doubtful = [name for name in written if name in stamps and name not in known]
+    if doubtful and not rules.rescore:
+        ours.update({name: stamps[name] for name in _proven(topic, stamps, doubtful, written, rules, talk)})
+    trusted = [name for name in doubtful if name not in ours and not rules.rescore]
+    standing = {name: score for name, score in written.items() if name in ours or name in set(trusted)}
+    return State(
+        topic,
+        stamps,
+        standing,
+        owed=[name for name in stamps if name not in standing],
+        foreign=[] if rules.only_missing else trusted,
+        ours=ours,
+        made_by=made_by,
+        is_stale=any(name not in stamps for name in written),
+    )
+
+
+def _written(topic: Topic, talk: Talk) -> dict[str, float]:
+    """The usable scores in the topic's file; a damaged file is set aside, NaN or text counts as no score."""
+    try:
+        found = records.read_scores(topic)
+    except records.Damaged as error:
+        records.set_aside(error.path, error.reason, talk.warn)
+        return {}
+    return {name: score for name, score in found.items() if score == score}
+
+
+def _proven(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    doubtful: Iterable[str],
+    written: Mapping[str, float],
+    rules: Rules,
+    talk: Talk,
+) -> list[str]:
+    """Of the doubtful scores those that this head gives for the stored vector."""
+    if not os.path.exists(os.path.join(cache.folder(topic), f"{rules.model.sidecar}.npz")):
+        return []
+    from common import embed  # numpy, only where there is doubt
+
+    vectors = embed.load_vectors(topic, rules.model, talk)
+    names = [name for name in vectors.fresh(stamps) if name in set(doubtful)]
+    if not names:
+        return []
+    scores = rules.head(vectors.rows(names)["vectors"])
+    return [name for name, score in zip(names, scores, strict=True) if score == written[name]]
+
+
+def refuse_foreign(states: Iterable[State]) -> None:
+    """Raise UserError if any topic holds scores that this run did not make and may not replace."""
+    foreign = [state for state in states if state.foreign]
+    if not foreign:
+        return
+    first, count = foreign[0], sum(len(state.foreign) for state in foreign)
+    made = first.made_by and " + ".join(str(first.made_by.get(key)) for key in ("model", "weights", "head"))
+    raise UserError(
+        f"{records.scores_path(first.topic)}: {text.plural(len(first.foreign), 'score')} made by "
+        f"{made or 'something unknown (its .cache is gone, or another program wrote it)'}"
+        + (
+            f", and {count - len(first.foreign):,} more in {len(foreign) - 1:,} other topics"
+            if len(foreign) > 1
+            else ""
+        )
+        + ": --only-missing keeps them and scores the rest, --rescore replaces them"
+    )
+
+
+def finish(
+    state: State, vectors: Sidecar, failed: Iterable[str], rules: Rules
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Score what was owed from its vectors, write the topic's file and what made it; returns both."""
+    from common import embed
+
+    unscored = set(failed)
+    names = [name for name in state.owed if name not in unscored]
+    rows = vectors.rows(names)
+    new = dict(zip(names, rules.head(rows["vectors"]), strict=True)) if names else {}
+    scores = {**state.standing, **new}
+    if scores or os.path.exists(records.scores_path(state.topic)):
+        records.write_scores(state.topic, scores)
+    precisions = set(rows["precision"].tolist())
+    if state.ours:
+        precisions.update(state.made_by.get("precision", "").split("+"))
+    made_by = {**rules.made_by, "precision": "+".join(sorted(filter(None, precisions)))}
+    made = Provenance(made_by, {**state.ours, **{name: state.stamps[name] for name in names}})
+    cache.update(state.topic, extents=embed.extents(vectors, state.stamps), scores=made)
+    return scores, made_by

@@ -93,8 +93,12 @@ def update(
     extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
     scores: Provenance | None = None,
     duplicates: Provenance | None = None,
+    aside: str | None = None,
 ) -> None:
-    """Add extents and replace provenance, as given; the rest stays. Extents of images that are gone are dropped."""
+    """Add extents and replace provenance, as given; the rest stays. Extents of images that are gone are dropped.
+
+    `aside` is where the file grows (see records.replacing).
+    """
     old = load(topic)
     present = set(topic.images())
     merged = {name: known for name, known in {**old.extents, **(extents or {})}.items() if name in present}
@@ -103,4 +107,4 @@ def update(
         if made:
             data[key] = {"made_by": dict(made.made_by), "images": {n: list(s) for n, s in made.images.items()}}
     make_folder(topic)
-    records.write_json(path(topic), data)
+    records.write_json(path(topic), data, aside)

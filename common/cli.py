@@ -33,10 +33,10 @@ class UserError(Exception):
     """Something the person at the keyboard can mend: printed as one line, exit status 2."""
 
 
-def parser(doc: str, opens_images: bool = True) -> argparse.ArgumentParser:
+def parser(doc: str, opens_images: bool = True, limits_pixels: bool = True) -> argparse.ArgumentParser:
     """An argument parser with the options that every script has; `doc` is the script's docstring.
 
-    `opens_images` adds what only makes sense where image files are read.
+    `opens_images` adds what only makes sense where image files are read, `limits_pixels` what needs their pixels.
     """
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("paths", nargs="+", metavar="PATH", help="dataset, cluster, subcluster or topic folder")
@@ -46,6 +46,7 @@ def parser(doc: str, opens_images: bool = True) -> argparse.ArgumentParser:
     if opens_images:
         common.add_argument("--strict", action="store_true", help="exit with status 1 when any image is unreadable")
         common.add_argument("--bad-files", metavar="FILE", help="append unreadable images to FILE as JSON lines")
+    if opens_images and limits_pixels:
         common.add_argument(
             "--max-pixels",
             type=positive,

@@ -53,8 +53,8 @@ def _score(value: object) -> float:
     return float(value) if usable else math.nan  # type: ignore[arg-type]
 
 
-def write_scores(topic: Topic, scores: Mapping[str, float]) -> None:
-    write_json(scores_path(topic), {name: round(float(score), 4) for name, score in scores.items()})
+def write_scores(topic: Topic, scores: Mapping[str, float], aside: str | None = None) -> None:
+    write_json(scores_path(topic), {name: round(float(score), 4) for name, score in scores.items()}, aside)
 
 
 def read_matches(topic: Topic) -> dict[str, set[str]] | None:
@@ -96,25 +96,29 @@ def read_json(path: str, default: Any) -> Any:
         raise Damaged(path, str(error)) from None
 
 
-def write_json(path: str, value: object) -> None:
-    """Write `value` atomically; a file whose content would not change is not touched. Raises UserError."""
+def write_json(path: str, value: object, aside: str | None = None) -> None:
+    """Write `value` as `replacing` does; a file whose content would not change is not touched. Raises UserError."""
     content = cli.dumps(value).encode()
     with contextlib.suppress(OSError), open(path, "rb") as file:
         if file.read() == content:
             return
-    with replacing(path) as file:
+    with replacing(path, aside) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[IO[bytes]]:
+def replacing(path: str, aside: str | None = None) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    A kill at any moment leaves the old file or the new one. Raises UserError where the file cannot be written.
+    A kill at any moment leaves the old file or the new one. The file grows beside `path`, or in the folder `aside`
+    (made if need be, on the same file system) where a kill must leave nothing there. Raises UserError where it cannot
+    be written.
     """
-    folder = os.path.dirname(path)
+    folder = aside or os.path.dirname(path)
     temporary = None
     try:
+        if aside:
+            os.makedirs(aside, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder or ".")
         with open(handle, "wb") as file:
             yield file

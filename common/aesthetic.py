@@ -45,7 +45,6 @@ PUBLISHED = {
         "21dd590f3ccdc646f0d53120778b296013b096a035a2718c9cb0d511bff0f1e0",
     ),
 }
-NAMES = {digest: name for (name, _), (_, digest) in PUBLISHED.items()}
 STACKED = [0, 2, 4, 6, 7]  # the layers of laion-v2: dropout between them, no activation
 
 
@@ -76,8 +75,7 @@ def chosen(head: str | None, model: Model) -> Choice:
         return Choice(head, os.path.join(cache_folder(), os.path.basename(address)), address, digest)
     if not os.path.isfile(head):
         raise UserError(f"--head {head}: no such file, nor {V1} or {V2}")
-    digest = file_digest(head)
-    return Choice(NAMES.get(digest, f"sha256:{digest[:16]}"), os.path.abspath(head), None, None)
+    return Choice(f"sha256:{file_digest(head)[:16]}", os.path.abspath(head), None, None)
 
 
 class Head:

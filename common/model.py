@@ -24,6 +24,7 @@ TINY_JUDGES = "technical quality"
 TINY_NOTE = "the embedded tiny model judges technical quality (sharpness, noise, exposure), not CLIP aesthetics"
 LOCAL = "local-dir:"
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
+OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
 DRAFT = "draft"  # decode modes, part of what identifies a vector
 EXACT = "exact"
 
@@ -125,7 +126,7 @@ def chosen(args: argparse.Namespace) -> Model:
         if not os.path.isfile(weights):
             raise UserError(f"--pretrained {weights}: no such file")
         return Model(name, _digest([weights]), decode, name, os.path.abspath(weights))
-    if weights == "openai" and not name.endswith("-quickgelu"):
+    if weights == "openai" and name in OPENAI:
         raise UserError(
             f"--model {name}: the openai weights were trained with QuickGELU and score wrongly without it; "
             f"use --model {name}-quickgelu"

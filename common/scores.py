@@ -21,6 +21,7 @@ from common.tree import Stamp, Topic
 if TYPE_CHECKING:
     from common.sidecar import Sidecar
 
+UNKNOWN = "something unknown (its .cache is gone, or another program wrote it)"
 IDENTITY = ("model", "weights", "decode", "head")  # scores that agree in these are comparable; precision is not in it
 
 
@@ -124,16 +125,13 @@ def refuse_foreign(states: Iterable[State]) -> None:
     if not foreign:
         return
     first, count = foreign[0], sum(len(state.foreign) for state in foreign)
-    made = first.made_by and " + ".join(str(first.made_by.get(key)) for key in ("model", "weights", "head"))
+    by = first.made_by
+    origin = f"{by.get('model')} ({by.get('weights')}) with head {by.get('head')}" if by else UNKNOWN
+    others = count - len(first.foreign)
+    more = f", and {others:,} more in {text.plural(len(foreign) - 1, 'other topic')}" if others else ""
     raise UserError(
-        f"{records.scores_path(first.topic)}: {text.plural(len(first.foreign), 'score')} made by "
-        f"{made or 'something unknown (its .cache is gone, or another program wrote it)'}"
-        + (
-            f", and {count - len(first.foreign):,} more in {len(foreign) - 1:,} other topics"
-            if len(foreign) > 1
-            else ""
-        )
-        + ": --only-missing keeps them and scores the rest, --rescore replaces them"
+        f"{records.scores_path(first.topic)}: {text.plural(len(first.foreign), 'score')} made by {origin}{more}: "
+        "--only-missing keeps them and scores the rest, --rescore replaces them"
     )
 
 

@@ -197,7 +197,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-PLAIN = {"█": "#", "░": ".", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "→": "->", "·": "-"}
+PLAIN = {"█": "#", "░": ".", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "→": "->", "·": "-", "━": "=", "╋": "|", "≈": "~"}
 
 
 def _degrade(error: UnicodeError) -> tuple[str, int]:

@@ -33,31 +33,9 @@ def quantiles(counts: Mapping[float, int], shares: Sequence[float]) -> list[floa
     return found
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Where the numbers of a distribution lie; q1 to q3 is their middle half."""
-
-    count: int
-    min: float
-    q1: float
-    median: float
-    q3: float
-    max: float
-
-
-def spread(counts: Mapping[float, int]) -> Spread:
-    """`counts` must not be empty."""
-    return Spread(sum(counts.values()), *quantiles(counts, (0, 0.25, 0.5, 0.75, 1)))
-
-
-def described(counts: Mapping[float, int], digits: int) -> dict[str, float]:
-    """QUANTILES by name, rounded, for JSON; empty where there are no numbers."""
-    if not counts:
-        return {}
-    return {
-        name: round(value, digits)
-        for name, value in zip(QUANTILES, quantiles(counts, list(QUANTILES.values())), strict=True)
-    }
+def described(counts: Mapping[float, int]) -> dict[str, float]:
+    """QUANTILES by name, for JSON; empty where there are no numbers."""
+    return dict(zip(QUANTILES, quantiles(counts, list(QUANTILES.values())), strict=True)) if counts else {}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Knows nothing of datasets. Widths are terminal columns (emoji and Japanese take 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wcwidth import wcswidth, wcwidth
 
@@ -73,6 +73,53 @@ def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, colum
         cells = [padded(cell, wide, side == "r") for cell, wide, side in zip(row, widths, align, strict=True)]
         lines.append(" " * indent + "  ".join(cells).rstrip())
     return lines
+
+
+def strip(q1: float, median: float, q3: float, low: float, high: float, columns: int = 20) -> str:
+    """Where a distribution lies between `low` and `high`: a line from quartile to quartile, a cross at the median."""
+
+    def column(value: float) -> int:
+        return round((value - low) / ((high - low) or 1) * (columns - 1))
+
+    cells = ["━" if column(q1) <= place <= column(q3) else "·" for place in range(columns)]
+    cells[column(median)] = "╋"
+    return "".join(cells)
+
+
+def bars(
+    counts: Mapping[str, int],
+    total: int,
+    notes: Mapping[str, str] | None = None,
+    ordered: bool = False,
+    most: int = 12,
+    full: int | None = None,
+) -> Iterator[str]:
+    """A line an entry: name, bar, count, share of the total, note; most first unless they have an order of their own.
+
+    Sections of one summary line up with each other. What is beyond the `most` first entries shares the last line. A
+    bar is full at the total, or at `full`.
+    """
+    names = list(counts) if ordered else sorted(counts, key=lambda name: (-counts[name], name))
+    for name in names[:most]:
+        shape = bar(counts[name] / (full or total or 1))
+        line = (
+            f"   {padded(shown(name) or '(no name)', 24)}  {shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
+        )
+        yield f"{line}  {(notes or {}).get(name, '')}".rstrip()
+    if len(names) > most:
+        rest = sum(counts[name] for name in names[most:])
+        yield f"   … and {len(names) - most:,} more with {plural(rest, 'image')}"
+
+
+def attention(found: Iterable[tuple[str, Sequence[tuple[str, str]], int]], most: int = 5) -> Iterator[str]:
+    """What somebody should look at: a title, places with a word each, and how many there are (not all may be listed)."""
+    wanted = [entry for entry in found if entry[2]]
+    yield "❗ Wants attention" if wanted else "✅ Nothing wants attention"
+    for title, places, count in wanted:
+        yield f"   {title}"
+        yield from table([(shown(place), clipped(shown(why), 40)) for place, why in places[:most]], indent=6)
+        if count > most:
+            yield f"      … and {count - most:,} more"
 
 
 def number(value: int) -> str:

@@ -168,6 +168,12 @@ def device_named(name: str) -> torch.device:
     return torch.device(name)
 
 
+def normalised(pixels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Uint8 pixels (n, height, width, 3) as float32 (n, 3, height, width), to the bit as ToTensor and Normalize."""
+    values = pixels.permute(0, 3, 1, 2).float() / 255
+    return (values - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+
+
 class Encoder:
     """The image tower on a device: pixels in, unit vectors out."""
 
@@ -186,15 +192,15 @@ class Encoder:
             raise UserError(
                 f"{file or model.source}: refused, it holds more than plain tensors and could run code"
             ) from None
-        except (RuntimeError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (RuntimeError, OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
             refused = isinstance(error.__cause__, pickle.UnpicklingError)
             reason = "it holds more than plain tensors" if refused else (str(error) or repr(error)).splitlines()[0]
             raise UserError(f"{file or model.source}: cannot be loaded as {model.name} ({reason})") from None
         self.visual = whole.visual.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         del whole  # the text tower
         self._dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[self.precision]
-        self._mean = torch.tensor(shape.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(shape.std, device=device).view(1, 3, 1, 1)
+        self._mean = torch.tensor(shape.mean, device=device)
+        self._std = torch.tensor(shape.std, device=device)
 
     def start(self, pixels: torch.Tensor) -> Pending:
         """Begin to encode uint8 pixels of shape (n, height, width, 3); on CUDA this returns before the work is done.
@@ -204,9 +210,8 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            values = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-            values = ((values / 255 - self._mean) / self._std).to(self._dtype)  # in this order: as ToTensor, Normalize
-            found = self.visual(values)
+            values = normalised(pixels.to(self.device, non_blocking=True), self._mean, self._std)
+            found = self.visual(values.to(self._dtype))
             found = found[0] if isinstance(found, tuple) else found  # some towers give their tokens as well
             vectors = torch.nn.functional.normalize(found.float(), dim=-1).to("cpu", non_blocking=True)
             event = None

@@ -197,7 +197,8 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-PLAIN = {"█": "#", "░": ".", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "–": "-", "→": "->", "·": "-", "━": "=", "╋": "|", "≈": "~"}
+PLAIN = {"█": "#", "░": ".", "━": "=", "╋": "|", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "≈": "~", "–": "-"}
+PLAIN |= {"→": "->", "·": "-"}
 
 
 def _degrade(error: UnicodeError) -> tuple[str, int]:

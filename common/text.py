@@ -112,7 +112,7 @@ def bars(
 
 
 def attention(found: Iterable[tuple[str, Sequence[tuple[str, str]], int]], most: int = 5) -> Iterator[str]:
-    """What somebody should look at: a title, places with a word each, and how many there are (not all may be listed)."""
+    """What somebody should look at. `found` has a title, places with a word each, and how many places there are."""
     wanted = [entry for entry in found if entry[2]]
     yield "❗ Wants attention" if wanted else "✅ Nothing wants attention"
     for title, places, count in wanted:

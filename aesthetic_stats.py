@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Ranks the topics of image datasets by the scores that aesthetic_scorer.py left in them.
+
+Shows the median and the middle half (quartiles) of the scores: of all images with a histogram, of each cluster, of the
+best and worst subclusters, and of the best and worst topics of each subcluster. A folder's median is that of all its
+images. Ties go by name. Topics with few images are flagged, never hidden. What has no score, or one that cannot be
+compared with the others, is counted and named. With --json or --output, all of it as JSON:
+
+    {
+      "overall": {"images": 346, "median": 5.31, "q1": 4.87, "q3": 5.8, "histogram": [...], ...},
+      "subclusters": {"Photos/Animals/Birds": {"median": 5.55, "top": [{"topic": "Photos/Animals/Birds/Owls",
+                      "median": 6.02, "images": 16, ...}], "bottom": [...], "in_both": [], ...}, ...},
+      "topics": {"Photos/Animals/Birds/Owls": {"images": 16, "median": 6.02, "q1": 5.5, "q3": 6.3, ...}, ...},
+      "made_by": {"ViT-L-14-quickgelu (openai) + laion-v1": 346}, "few_images": [...], ...
+    }
+
+It never opens an image (but for the thumbnails of --html) and never changes a file of the dataset.
+
+    aesthetic_stats.py ~/datasets/Photos
+    aesthetic_stats.py Photos Drawings --top 10 --html scores.html
+    aesthetic_stats.py Photos/Animals --json --quiet | jq '.subclusters[].top[0].topic'
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from common import cli, ranking, records, text, tree
+from common.standing import AESTHETICS
+
+TOP = 5
+MIN_IMAGES = 5
+LISTED = 6  # best and worst subclusters, lines of a warning; the JSON has them all
+SHARES = (("half", "q1", "q3"), ("90 %", "p5", "p95"), ("all", "min", "max"))
+STRIP = 18  # columns of the picture of a spread
+NAME = 22  # columns of a name, so that all tables line up
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    talk = cli.Talk(args)
+    topics = tree.topics(args.paths, talk.warn)
+    data = ranking.report(topics, args.top, args.min_images, talk)
+    check(data, args.paths, talk)
+    if args.output:
+        records.write_json(args.output, data)
+    if args.html:
+        from common import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
+
+        aesthetic_page.write(args.html, topics, data, talk)
+    cli.show(args, summary(data), data)
+    talk.tally(data["found"], scored=data["overall"]["images"], without_score=data["found"] - data["overall"]["images"])
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__, opens_images=False)
+    add = functools.partial(parser.add_argument, type=cli.positive)
+    add("--top", default=TOP, metavar="K", help="best and worst topics a subcluster (default: %(default)s)")
+    add("--min-images", default=MIN_IMAGES, metavar="N", help="flag topics with fewer (default: %(default)s)")
+    parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
+    parser.add_argument("--html", metavar="FILE", help="also write a page with charts and thumbnails")
+    args = parser.parse_args(argv)
+    for option in ("output", "html"):
+        if getattr(args, option):
+            records.check_output(getattr(args, option), f"--{option}")
+    return args
+
+
+def check(data: Mapping[str, Any], paths: Sequence[str], talk: cli.Talk) -> None:
+    """Stop where there is nothing to rank; warn where the scores cannot be compared."""
+    if not data["topics"]:
+        damaged = [file["path"] for file in data["damaged_files"]]
+        reason = f"{text.sampled(damaged)} damaged" if damaged else "no scores found"
+        raise cli.UserError(f"{', '.join(paths)}: {reason}; run aesthetic_scorer.py first")
+    if len(data["made_by"]) > 1:
+        talk.warn(f"scores of different origin are compared: {', '.join(ranking.makers(data))}")
+
+
+def summary(data: Mapping[str, Any]) -> Iterator[str]:
+    """The lines that people read."""
+    overall, judged = data["overall"], " and ".join(data["judges"])
+    yield f"🎨 {text.clipped(text.sampled(data['datasets']), text.WIDTH - 25)}: median score {overall['median']:.2f}"
+    counted = [text.plural(len(data[level + "s"]), level) for level in ("cluster", "subcluster", "topic")]
+    yield f"   {text.plural(overall['images'], 'scored image')} · {' · '.join(counted)}"
+    if judged != AESTHETICS:
+        yield f"   scores mean {judged}, not aesthetics" if AESTHETICS not in judged else f"   scores mean {judged}"
+    yield from (f"   {text.clipped(line, text.WIDTH - 3)}" for line in ranking.makers(data))
+    yield from ("", "📊 All images")
+    lows = [(share, overall[low], overall[high]) for share, low, high in SHARES]
+    yield "   " + " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
+    digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
+    shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
+    yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
+    yield from ("", "📁 Clusters, best first")
+    yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
+    yield from ("", "📂 Subclusters, best first")
+    yield from table(apart(data["subclusters"]), data["subclusters"], overall)
+    for label, subcluster in sorted(data["subclusters"].items()):
+        said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
+        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
+        yield from table(ranking.listed(subcluster, data["top"]), data["topics"], overall)
+    if data["few_images"]:
+        yield from ("", f"   few: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on")
+    yield ""
+    yield from text.attention(ranking.attention(data))
+
+
+def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The best and the worst subclusters; all of them where that is no more."""
+    best = ranking.best_first(subclusters)
+    if len(best) <= 2 * LISTED:
+        return {"": best}
+    left = f"worst {LISTED} ({len(best) - 2 * LISTED:,} more between)"
+    return {f"best {LISTED}": best[:LISTED], left: best[-LISTED:]}
+
+
+def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]) -> list[str]:
+    """A line a folder: images, median, quartiles, and where these lie between the lowest and the highest score."""
+    low, high = overall["min"], overall["max"]
+    axis = f"{low:.2f}{high:{STRIP - len(f'{low:.2f}')}.2f}"
+    rows: list[tuple[str, ...]] = []
+    for title, labels in sections.items():
+        rows.append((title, "", "", "", "", "") if rows else (title, "images", "median", "quartiles", axis, ""))
+        for label in labels:
+            found = ranked[label]
+            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, STRIP)
+            quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
+            name = text.padded(text.shown(label.rpartition("/")[2] or label), NAME)
+            few = "few" if found["few"] else ""
+            rows.append((name, text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few))
+    return text.table(rows, " rrr  ")
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

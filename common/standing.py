@@ -1,0 +1,61 @@
+"""A topic's scores held against its folder as it is now: which of them count, which cannot, and what made them.
+
+Needs the standard library alone; reads and never writes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common import cache, records
+from common.tree import Topic
+
+AESTHETICS, TECHNICAL = "aesthetics", "technical quality"  # what scores judge
+TINY = "tiny"  # the embedded model
+UNRECORDED = "something not recorded"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """`usable` holds the scores of images that are there; the lists name, sorted, what has none or is none."""
+
+    topic: Topic
+    usable: Mapping[str, float]
+    unscored: list[str]  # images that the file does not name
+    unusable: list[str]  # images whose score is NaN, infinite or no number
+    changed: list[str]  # images that are no longer what was scored; their scores count all the same
+    vanished: list[str]  # in the file, not in the folder
+    makers: Mapping[str, int]  # what made the usable scores: their number each
+    judges: str  # what the scores mean; aesthetics where that is not recorded
+
+
+def standing(topic: Topic) -> Standing:
+    """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
+    found, stamps = records.read_scores(topic), topic.stamps()
+    usable = {name: score for name, score in found.items() if name in stamps and score == score}  # NaN is none
+    made = cache.load(topic).scores if found else None
+    seen, maker = (made.images, named(made.made_by)) if made else ({}, UNRECORDED)
+    return Standing(
+        topic,
+        usable,
+        unscored=[name for name in stamps if name not in found],
+        unusable=sorted(name for name in found if name in stamps and name not in usable),
+        changed=[name for name in stamps if name in usable and seen.get(name, stamps[name]) != stamps[name]],
+        vanished=sorted(found.keys() - stamps.keys()),
+        makers=Counter(maker if name in seen else UNRECORDED for name in usable),
+        judges=judged(made.made_by) if made else AESTHETICS,
+    )
+
+
+def judged(made_by: Mapping[str, Any]) -> str:
+    return str(made_by.get("judges") or (TECHNICAL if made_by.get("model") == TINY else AESTHETICS))
+
+
+def named(made_by: Mapping[str, Any]) -> str:
+    """What made scores, in words that differ where scores cannot be compared; so without the precision."""
+    model, weights, head, decode = (str(made_by.get(key) or "") for key in ("model", "weights", "head", "decode"))
+    said = (model or "an unnamed model") + (f" ({weights})" if weights else "") + (f" + {head}" if head else "")
+    return said + (f", {decode} decoding" if decode not in ("", "exact") else "")

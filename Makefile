@@ -27,6 +27,12 @@ lint: $(READY)
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak
 
+demo: $(READY)
+	$(BIN)/python demo/make_dataset.py
+	PYTHON=$(BIN)/python ./pipeline.sh demo/data/DataSet_1 demo/data/DataSet_2 --output demo/result/full_dataset --model tiny
+	@printf '\n%s\n   %s\n' '👉 Your own data, with CLIP ViT-L/14 (1.7 GB are downloaded once):' \
+		'$(CURDIR)/pipeline.sh DataSet_1 DataSet_2 --output full_dataset'
+
 bench: $(READY)
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit; done
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from common import cache, records
+from common import cache, records, text
 from common.cache import Cache
 from common.tree import Stamp, Topic
 
@@ -38,6 +38,13 @@ class Matches:
     @property
     def fits(self) -> bool:
         return not (self.unknown or self.changed or self.gone)
+
+    @property
+    def misfit(self) -> str:
+        """In words, with examples, how the file no longer fits its folder."""
+        parts = ((self.unknown, "not in it"), (self.changed, "changed since"), (self.gone, "gone"))
+        named = "; ".join(f"{len(names):,} {what} ({text.sampled(names)})" for names, what in parts if names)
+        return f"no longer fits its folder (run find_duplicates.py again): {named}"
 
 
 def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches | None:

@@ -36,6 +36,11 @@ def duplicates_path(topic: Topic) -> str:
     return os.path.join(os.path.dirname(topic.path), f"duplicates_{topic.name}.json")
 
 
+def is_record(name: str) -> bool:
+    """Whether a file of this name is one of ours, and so no caption of an image."""
+    return name == SCORES or (name.startswith("duplicates_") and name.endswith(".json"))
+
+
 def read_scores(topic: Topic) -> dict[str, float]:
     """Image name to score, empty where the topic has no file; what is no finite number is read as NaN.
 

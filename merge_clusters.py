@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Merges the clusters of several image datasets into one: full_dataset/Cluster/Subcluster/Topic/.
+
+Clusters, subclusters and topics of the same name join. An image is left out where the duplicates_<topic>.json of its
+source shows that it matches one that stays (the best by resolution x score), or where another dataset has the same
+bytes at the same path. Other bytes at the same path are both kept, the later one as photo__DataSet_2.jpg. Captions and
+other sidecars (photo.txt, photo.caption, photo.json, photo.npz) go with their image, under its name; scores, what made
+them and image sizes are joined; other files are named, not copied.
+
+It writes merge_manifest.jsonl into the target first, one line a source image, so that the result can be audited:
+
+    {"action": "copied", "kept": null, "mtime_ns": 1700000000000000000, "reason": "", "sidecars": ["owl.txt"],
+     "size": 48213, "source": "/data/DataSet_1/Animals/Birds/Owls/owl.jpg", "target": "Animals/Birds/Owls/owl.jpg"}
+    {"action": "duplicate", "kept": "Animals/Birds/Owls/owl.jpg", "mtime_ns": 1700000000000000000, "reason":
+     "matches owl.jpg", "sidecars": [], "size": 9120, "source": "/data/.../owl_small.jpg", "target": null}
+
+(each on one line; actions: copied, renamed, duplicate, identical, unreadable, and superseded where a source changed
+after it was merged). An interrupted merge goes on with the same command; a finished one does nothing; a dataset can be
+added later. It never changes a source, never overwrites or deletes a file, and refuses what it cannot do whole.
+
+--mode hardlink needs no space: source and target share each image file, so that editing it in place (not replacing it)
+changes both, and deleting one leaves the other. symlink points at the sources, which must stay. Captions and JSON are
+always copied.
+
+    merge_clusters.py DataSet_1 DataSet_2 DataSet_3 --dry-run | less
+    merge_clusters.py DataSet_1 DataSet_2 DataSet_3
+    merge_clusters.py DataSet_* --output /big/full --mode hardlink --json > merge.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from common import cli, copying, manifest, merge, text, tree
+from common.cli import UserError
+from common.merge import Merge
+
+OUTPUT = "full_dataset"
+PARTS = ("copied", "already_there", "duplicates", "identical", "unreadable")  # of the images found
+NAMED = 3  # files named in a line of the summary
+MORE = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    talk, target = cli.Talk(args), os.path.abspath(args.output)
+    topics = sources(args.paths, target, talk)
+    plan = merge.plan(topics, target, args.mode, args.keep_duplicates, args.mixed_scores, talk)
+    if not args.dry_run:
+        merge.apply(plan, talk)
+    data = report(plan, args.mode, args.dry_run)
+    cli.show(args, summary(plan, data), data)
+    talk.tally(data["found"], **{part: data[part] for part in PARTS})
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__, limits_pixels=False)
+    parser.add_argument("--output", metavar="FOLDER", default=OUTPUT, help="the target (default: %(default)s)")
+    parser.add_argument(
+        "--mode",
+        choices=copying.MODES,
+        default=copying.COPY,
+        help="how images come to the target; captions and JSON are always copied (default: %(default)s)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="list what a run would do, and do nothing")
+    parser.add_argument("--keep-duplicates", action="store_true", help="merge duplicates too")
+    parser.add_argument("--mixed-scores", action="store_true", help="merge scores that different models made")
+    return parser.parse_args(argv)
+
+
+def sources(paths: Sequence[str], target: str, talk: cli.Talk) -> list[tree.Topic]:
+    """The topics to merge; every path must hold some, and none may lie in the target or hold it. Raises UserError."""
+    check_apart(paths, target)
+    topics = tree.topics(paths, talk.warn)
+    check_apart([topic.path for topic in topics], target)
+    places = [os.path.join(place, "") for topic in topics for place in (topic.path, os.path.realpath(topic.path))]
+    for path in paths:
+        below = os.path.join(os.path.abspath(path), ""), os.path.join(os.path.realpath(path), "")
+        if not any(place.startswith(below) for place in places):
+            raise UserError(f"{path}: no images below it, so it is no dataset; leave it out")
+    for topic in topics:
+        if not all(topic.parts[1:]):
+            raise UserError(f"{topic.path}: its path has no Cluster/Subcluster/Topic to go to")
+    return topics
+
+
+def check_apart(folders: Sequence[str], target: str) -> None:
+    inner = os.path.join(os.path.realpath(target), "")
+    for folder in folders:
+        outer = os.path.join(os.path.realpath(folder), "")
+        if inner.startswith(outer) or outer.startswith(inner):
+            raise UserError(
+                f"{target}: the target and the source {folder} lie in one another; give --output another place"
+            )
+
+
+def report(plan: Merge, mode: str, dry_run: bool) -> dict[str, Any]:
+    """The result as data; that of a dry run says every action."""
+    counts = plan.counts()
+    data: dict[str, Any] = {
+        **numbers(sum(counts.values(), Counter())),
+        "target": plan.target,
+        "manifest": os.path.join(plan.target, manifest.NAME),
+        "mode": mode,
+        "dry_run": dry_run,
+        "bytes_free": plan.free,
+        "datasets": [
+            {"dataset": os.path.basename(path), "path": path, **numbers(count)} for path, count in counts.items()
+        ],
+        "left_behind": [{"path": path, "reason": reason} for made in plan.plans for path, reason in made.left],
+        "edited": sorted(path for made in plan.plans for path in made.edited),
+    }
+    if dry_run:
+        names = ("action", "source", "target", "reason")
+        data["actions"] = [dict(zip(names, action, strict=True)) for action in plan.actions()]
+    return data
+
+
+def numbers(count: Counter[str]) -> dict[str, int]:
+    return {name: count[name] for name in ("found", *PARTS, *MORE)}
+
+
+def summary(plan: Merge, data: dict[str, Any]) -> Iterator[str]:
+    """The lines that people read; of a dry run first each action."""
+    if data["dry_run"]:
+        for action, source, place, reason in plan.actions():
+            to = f" → {text.shown(place)}" if place else ""
+            yield f"{action:<10} {text.shown(source)}{to}" + (f" ({text.shown(reason)})" if reason else "")
+        yield ""
+    done = "Would merge" if data["dry_run"] else "Merged"
+    topics = text.plural(len(plan.plans), "topic")
+    yield f"📦 {done} {text.plural(len(data['datasets']), 'dataset')} into {text.shown(plan.target)} ({topics})"
+    rows = [("dataset", "found", *(part.replace("_", " ") for part in PARTS))]
+    for count in [*data["datasets"], {**data, "dataset": "total"}]:
+        rows.append((text.shown(count["dataset"]), *(f"{count[name]:,}" for name in ("found", *PARTS))))
+    yield from text.table(rows, right=" rrrrrr")
+    if data["renamed"]:
+        yield f"🔁 {text.plural(data['renamed'], 'image')} renamed: another had the name (see the manifest)"
+    if data["sidecars"]:
+        yield f"📝 {text.plural(data['sidecars'], 'caption or other sidecar')} copied with their images"
+    left = [f"{file['path']}: {file['reason']}" for file in data["left_behind"]]
+    for title, files in (("📎 Other files, not copied", left), ("✏️  Changed in the target since", data["edited"])):
+        if files:
+            yield f"{title}: {len(files):,}"
+            yield from (f"   {text.shown(file)}" for file in files[:NAMED])
+            yield from [f"   and {len(files) - NAMED:,} more (--json names all)"] if len(files) > NAMED else []
+    copied, saved = text.size(data["bytes_copied"]), text.size(data["bytes_saved"])
+    yield f"💾 {copied} {'to copy' if data['dry_run'] else 'copied'}, {saved} saved; {text.size(plan.free)} were free"
+    yield f"📄 {text.shown(data['manifest'])}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Picks the best images of every topic for training and validation.
+
+Sorts a topic's images by width x height x aesthetic score, best first and ties by name: the first 10 are for training,
+the next 5 for validation. Writes train_set.json and valid_set.json into the current folder or --output-dir, flat lists
+of absolute paths, topic by topic, the best first:
+
+    [
+      "/data/Photos/Animals/Birds/Owls/owl7.jpg",
+      "/data/Photos/Animals/Birds/Owls/owl2.jpg"
+    ]
+
+Scores come from each topic's aesthetic_data.json (aesthetic_scorer.py makes it); an image without a score, or one that
+cannot be read, is left out and named. A topic too small for both sets fills training first. Where there is a
+duplicates_<topic>.json (find_duplicates.py), validation images that match a training image of their topic are
+reported as leaks; --exclude-duplicates picks from images that match no better one, so that there are none.
+
+It never changes, moves or copies an image.
+
+    split_data.py ~/datasets/Photos
+    split_data.py Photos Drawings --train 20 --valid 4 --exclude-duplicates --output-dir splits
+    split_data.py Photos --require-full --json | jq .leaks
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from common import choice, cli, records, text, tree
+from common.choice import Rules, Split
+from common.cli import Talk, UserError
+
+TRAIN, VALID = 10, 5
+NAMED = 5  # topics or leaks named in the summary
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates)
+    topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
+    splits = {label: choice.split(topic, rules, talk) for label, (topic,) in topics.items()}
+    write(splits.values(), args.output_dir, args.relative, args.paths)
+    data = report(splits)
+    cli.show(args, summary(splits, data, rules, args.output_dir), data)
+    counts = Counter[str](train=0)
+    for split in splits.values():
+        counts.update(split.counts)
+    talk.tally(counts.total(), **counts)
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__, limits_pixels=False)
+    parser.add_argument(
+        "--train", type=number, default=TRAIN, metavar="N", help="images a topic (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--valid", type=number, default=VALID, metavar="N", help="images a topic (default: %(default)s)"
+    )
+    parser.add_argument("--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)")
+    parser.add_argument("--relative", action="store_true", help="write paths relative to their dataset")
+    parser.add_argument("--require-full", action="store_true", help="leave out topics too small for both sets")
+    parser.add_argument("--exclude-duplicates", action="store_true", help="pick no image that matches a better one")
+    args = parser.parse_args(argv)
+    if not args.train + args.valid:
+        parser.error("--train 0 --valid 0 picks nothing")
+    records.check_output(os.path.join(args.output_dir, "train_set.json"), "--output-dir")
+    return args
+
+
+def number(value: str) -> int:
+    """An argparse type: a whole number, 0 included."""
+    return cli.positive(value) if int(value) else 0
+
+
+number.__name__ = "whole number"  # argparse names the type in its error
+
+
+def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[str]) -> None:
+    """Write both lists. Raises UserError where nothing was chosen, or where a relative path would mean two images."""
+    lists: dict[str, list[str]] = {"train": [], "valid": []}
+    for split in splits:
+        start = split.topic.dataset_path
+        for name, images in (("train", split.train), ("valid", split.valid)):
+            made = map(split.topic.file, images)
+            lists[name] += [os.path.relpath(path, start) for path in made] if relative else made
+    if not any(lists.values()):
+        asked = text.shown(shlex.join(paths))
+        raise UserError(f"{asked}: no image to choose; run aesthetic_scorer.py {asked} first, or ask for less")
+    twice = [path for path, count in Counter(lists["train"] + lists["valid"]).items() if count > 1]
+    if twice:
+        raise UserError(f"{twice[0]}: in two datasets, which --relative cannot tell apart; split one at a time")
+    for name, chosen in lists.items():
+        records.write_json(os.path.join(folder, f"{name}_set.json"), chosen)
+
+
+def report(splits: Mapping[str, Split]) -> dict[str, Any]:
+    """The result as data."""
+    topics = {
+        label: {
+            "chosen": len(split.train) + len(split.valid),
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "available": split.available,
+            **split.lowest,
+        }
+        for label, split in splits.items()
+    }
+    return {
+        "train": sum(topic["train"] for topic in topics.values()),
+        "valid": sum(topic["valid"] for topic in topics.values()),
+        "leaks": [
+            {"topic": label, "valid": image, "train": other}
+            for label, split in splits.items()
+            for image, other in split.leaks
+        ],
+        "topics": topics,
+    }
+
+
+def summary(splits: Mapping[str, Split], data: Mapping[str, Any], rules: Rules, folder: str) -> Iterator[str]:
+    """The lines that people read."""
+    yield f"🎯 {data['train']:,} for training and {data['valid']:,} for validation"
+    yield f"   from {text.plural(len(splits), 'topic')}: the best {rules.train} and the next {rules.valid} of each"
+    small = [label for label, split in splits.items() if 0 < split.available < rules.train + rules.valid]
+    unscored = [label for label, split in splits.items() if split.topic.found == split.counts["without_score"] > 0]
+    title = "Topics left out, too small for both sets" if rules.require_full else "Topics too small for both sets"
+    yield from listed(f"📉 {title}", [f"{label}: {splits[label].available}" for label in small])
+    yield from listed(
+        "❔ Topics without scores: run aesthetic_scorer.py", [splits[label].topic.path for label in unscored]
+    )
+    leaks = [f"{leak['topic']}: {leak['valid']} is like {leak['train']}" for leak in data["leaks"]]
+    yield from listed("💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks)
+    yield from (f"📄 {text.shown(os.path.join(folder, name))}" for name in ("train_set.json", "valid_set.json"))
+
+
+def listed(title: str, lines: Sequence[str]) -> Iterator[str]:
+    """A title with its count and the first few lines; nothing where there are none."""
+    if lines:
+        yield f"{title}: {len(lines):,}"
+        yield from (f"   {text.shown(line)}" for line in lines[:NAMED])
+    if len(lines) > NAMED:
+        yield f"   … and {len(lines) - NAMED:,} more"
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

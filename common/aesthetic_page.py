@@ -34,7 +34,7 @@ def write(path: str, topics: Sequence[Topic], data: Mapping[str, Any], talk: Tal
             "subclusters_left_out": max(0, len(data["subclusters"]) - rows),
             "groups": _groups(data, strips, rows),
             "notes": [
-                "A folder's median is that of all its images; the dark part of a spread is the middle half.",
+                "A folder's median is that of all its images; the thick part of a spread is the middle half.",
                 f"Few: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on.",
             ],
         }
@@ -85,7 +85,7 @@ def _cards(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         (text.number(overall["images"]), "scored images"),
         (text.number(data["found"] - overall["images"]), "without a score"),
         (text.number(overall["topics"]), "topics"),
-        (text.number(len(data["few_images"])), "topics with few"),
+        (text.number(len(data["few_images"])), "few-image topics"),
     ]
 
 

@@ -48,7 +48,7 @@ class Bin:
 
 
 def histogram(counts: Mapping[float, int], most: int = 16) -> list[Bin]:
-    """Bins with round borders that cover all numbers, without a gap: as narrow as `most` bins allow."""
+    """Bins with round borders that cover all numbers, without a gap: as narrow as `most` (two or more) bins allow."""
     if not counts:
         return []
     low, high = min(counts), max(counts)

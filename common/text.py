@@ -34,17 +34,12 @@ def clipped(text: str, columns: int) -> str:
     """`text`, cut with an ellipsis in its middle where it is wider than `columns`: names differ at both ends."""
     if width(text) <= columns:
         return text
-    left = (columns - 1) // 2
-    return _start(text, left) + "…" + _start(text[::-1], columns - 1 - left)[::-1]
-
-
-def _start(text: str, columns: int) -> str:
-    """The longest start of `text` that fits."""
-    for end, char in enumerate(text):
-        columns -= max(wcwidth(char), 0)
-        if columns < 0:
-            return text[:end]
-    return text
+    left, right = text[: 4 * columns], text[-4 * columns :]  # more marks than that on a letter are not for reading
+    while width(left) > (columns - 1) // 2:
+        left = left[:-1]
+    while width(right) > columns - 1 - width(left) or (right and wcwidth(right[0]) == 0):
+        right = right[1:]
+    return f"{left}…{right}"
 
 
 def padded(text: str, columns: int, right: bool = False) -> str:

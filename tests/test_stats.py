@@ -1,0 +1,43 @@
+"""Quantiles against numpy, histograms against their own promise."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import stats
+
+NUMBERS = st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 4)), min_size=1, max_size=60)
+SHARES = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]
+
+
+@given(NUMBERS)
+def test_quantiles_are_those_of_numpy(numbers):
+    ours = stats.quantiles(Counter(numbers), SHARES)
+    assert ours == pytest.approx(list(np.quantile(numbers, SHARES)), rel=1e-12, abs=1e-9)
+    assert ours[3] == np.median(numbers)
+    assert stats.described(Counter(numbers)) == dict(zip(stats.QUANTILES, ours, strict=True))
+
+
+@given(NUMBERS, st.integers(2, 20))
+def test_histogram_holds_every_number_once(numbers, most):
+    bins = stats.histogram(Counter(numbers), most)
+    assert 1 <= len(bins) <= most
+    assert sum(bin.count for bin in bins) == len(numbers)
+    assert bins[0].low <= min(numbers) <= max(numbers) <= bins[-1].high
+    assert all(left.high == right.low for left, right in pairwise(bins))
+    for bin in bins[:-1]:
+        assert bin.count == sum(bin.low <= number < bin.high for number in numbers)
+
+
+def test_histogram_has_round_borders():
+    numbers = Counter({2.013: 1, 5.2: 3, 7.79: 1})
+    assert [(bin.low, bin.high) for bin in stats.histogram(numbers)][:2] == [(2.0, 2.5), (2.5, 3.0)]
+
+
+def test_nothing():
+    assert stats.described({}) == {}
+    assert stats.histogram({}) == []

@@ -1,0 +1,145 @@
+"""Widths, bars and tables: what a terminal shows in 80 columns."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wcwidth import wcswidth
+
+from common import text
+
+HARD = [
+    "plain",
+    "フクロウ",
+    "🦉🦉🦉",
+    "e\u0301te\u0301",
+    "⚠️ careful",
+    "👩\u200d👩\u200d👧",
+    "\udcff\udcfe",
+    "a\nb",
+    "",
+    "x" * 300,
+]
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("columns", [1, 2, 3, 8, 24])
+def test_padded_takes_exactly_its_columns(name, columns):
+    assert wcswidth(text.padded(text.shown(name), columns)) == columns
+    assert wcswidth(text.padded(text.shown(name), columns, right=True)) == columns
+
+
+@given(st.text(), st.integers(1, 40))
+def test_clipped_never_takes_more(name, columns):
+    shown = text.shown(name)
+    clipped = text.clipped(shown, columns)
+    assert text.width(clipped) <= columns
+    assert clipped == shown or "…" in clipped
+
+
+def test_clipped_keeps_both_ends():
+    assert text.clipped("a long name with a number 0017.jpg", 15) == "a long …017.jpg"
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=0x10FFFF)))
+def test_shown_is_one_printable_line_of_utf8(name):
+    shown = text.shown(name)
+    assert shown.isprintable()
+    shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("share", "bar"),
+    [(0, "░░░░"), (0.0001, "█░░░"), (0.5, "██░░"), (0.99, "████"), (1, "████"), (1.7, "████"), (-1, "░░░░")],
+)
+def test_bar(share, bar):
+    assert text.bar(share, 4) == bar
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "share"),
+    [
+        (0, 10, "0 %"),
+        (10, 10, "100 %"),
+        (1, 8, "12.5 %"),
+        (1, 10**6, "< 0.1 %"),
+        (10**6 - 1, 10**6, "> 99.9 %"),
+        (0, 0, "0 %"),
+    ],
+)
+def test_share_never_rounds_to_nothing_or_everything(count, total, share):
+    assert text.share(count, total) == share
+
+
+@pytest.mark.parametrize(
+    ("place", "strip"),
+    [
+        ((0, 0, 0), "╋········"),
+        ((8, 8, 8), "········╋"),
+        ((2, 4, 6), "··━━╋━━··"),
+        ((0, 8, 8), "━━━━━━━━╋"),
+    ],
+)
+def test_strip(place, strip):
+    assert text.strip(*place, 0, 8, 9) == strip
+
+
+def test_strip_of_a_single_value():
+    assert text.strip(5, 5, 5, 5, 5, 5) == "╋····"
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_tables_and_bars_line_up_and_fit(name):
+    rows = [("topic", "images", "median"), (text.shown(name), "1,234", "5.31"), ("owls", "7", "10.02")]
+    lines = text.table(rows, " rr")
+    assert {wcswidth(line) for line in lines} == {wcswidth(lines[0])}
+    assert wcswidth(lines[0]) <= text.WIDTH
+    lines = list(text.bars({name: 3, "other": 1234567}, 1234570, {"other": "123.4 GB"}))
+    assert all(wcswidth(line) <= text.WIDTH for line in lines)
+    assert len({wcswidth(line[: line.index("█")]) for line in lines}) == 1
+
+
+def test_bars_count_what_they_leave_out():
+    lines = list(text.bars({f"{n:02}": n for n in range(20)}, 190, most=3))
+    assert [line.split()[0] for line in lines[:3]] == ["19", "18", "17"]
+    assert lines[3] == "   … and 17 more with 136 images"
+
+
+def test_attention():
+    assert list(text.attention([("2 empty topics", [], 0)])) == ["✅ Nothing wants attention"]
+    places = [(f"t{n}", "no images") for n in range(7)]
+    lines = list(text.attention([("7 empty topics", places, 7), ("nothing", [], 0)], most=2))
+    assert lines == [
+        "❗ Wants attention",
+        "   7 empty topics",
+        "      t0        no images",
+        "      t1        no images",
+        "      … and 5 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "said"),
+    [(1, "image", "1 image"), (2000, "image", "2,000 images"), (0, "topic", "0 topics"), (2, "match", "2 matches")],
+)
+def test_plural(count, noun, said):
+    assert text.plural(count, noun) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e15, "5000.0 TB")]
+)
+def test_size(count, said):
+    assert text.size(count) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.44, "0.4 s"), (12, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (59.7, "1 min 00 s")],
+)
+def test_duration(seconds, said):
+    assert text.duration(seconds) == said
+
+
+def test_sampled():
+    assert text.sampled(["a"]) == "a"
+    assert text.sampled("abcde") == "a, b, c and 2 more"

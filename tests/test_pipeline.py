@@ -1,0 +1,341 @@
+"""The whole chain on the sample dataset, held against what the sample knows of itself; stopped, killed, run again."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+if importlib.util.find_spec("skimage") is None:
+    pytest.skip("the sample dataset needs scikit-image", allow_module_level=True)
+
+CHAIN = [
+    "dataset_stats.py",
+    "aesthetic_scorer.py",
+    "aesthetic_stats.py",
+    "find_duplicates.py",
+    "duplicates_stats.py",
+    "merge_clusters.py",
+    "find_duplicates.py",
+    "split_data.py",
+]
+DATASETS = ("DataSet_1", "DataSet_2")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pipeline that ran to its end in `folder`, on its own copy of the sample."""
+
+    folder: Path
+    talk: str
+    seconds: float
+
+    def truth(self) -> dict[str, Any]:
+        return load(self.folder / "truth.json")
+
+    def merged(self, path: str) -> Path:
+        """Where an image of a source went."""
+        renamed = self.truth()["renamed"].get(path)
+        return self.folder / "full_dataset" / (renamed or path.partition("/")[2])
+
+    def chosen(self, name: str) -> list[str]:
+        """Paths of a set below the merged dataset."""
+        paths = load(self.folder / f"{name}_set.json")
+        return [str(Path(path).relative_to(self.folder / "full_dataset")) for path in paths]
+
+    def manifest(self) -> dict[str, dict[str, Any]]:
+        """Each source image's line, by its path from its dataset on."""
+        lines = (self.folder / "full_dataset" / "merge_manifest.jsonl").read_text(encoding="utf-8").splitlines()
+        entries = [json.loads(line) for line in lines]
+        return {os.path.relpath(entry["source"], self.folder): entry for entry in entries if "source" in entry}
+
+
+def load(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def command(*args: object) -> list[str]:
+    return [str(ROOT / "pipeline.sh"), *map(str, args)]
+
+
+def run_in(folder: Path, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHON": sys.executable, **env}
+    return subprocess.run(
+        command(*(args or standard())), cwd=folder, capture_output=True, text=True, env=environment, timeout=300
+    )
+
+
+def standard() -> list[object]:
+    return [*DATASETS, "--output", "full_dataset", "--model", "tiny"]
+
+
+def make_sample(folder: Path) -> subprocess.CompletedProcess[str]:
+    script = ROOT / "demo" / "make_dataset.py"
+    return subprocess.run([sys.executable, script, folder], capture_output=True, text=True, check=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    make_sample(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("a folder ") / "写真"
+    shutil.copytree(sample, folder)
+    started = time.monotonic()
+    ran = run_in(folder)
+    assert ran.returncode == 0, ran.stderr
+    return Run(folder, ran.stderr, time.monotonic() - started)
+
+
+def steps(talk: str) -> list[str]:
+    """The scripts that a pipeline said it would run."""
+    lines = [line for line in talk.splitlines() if line.startswith("$ ")]
+    return [next(word.rpartition("/")[2] for word in line.split() if word.endswith(".py")) for line in lines]
+
+
+def images_below(folder: Path) -> set[str]:
+    found = (
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts
+    )
+    return {path for path in found if not path.endswith((".txt", ".json", ".jsonl"))}
+
+
+@pytest.mark.xdist_group("pipeline")
+class TestResult:
+    def test_the_chain_is_said_before_it_runs(self, done: Run) -> None:
+        assert steps(done.talk) == CHAIN
+
+    def test_planted_copies_are_left_out_and_nothing_else(self, done: Run) -> None:
+        truth = done.truth()
+        manifest = done.manifest()
+        assert len(manifest) == sum(truth["images"].values())
+        left_out = {path: entry["kept"] for path, entry in manifest.items() if entry["action"] == "duplicate"}
+        full = done.folder / "full_dataset"
+        assert left_out == {
+            copy: str(done.merged(original).relative_to(full)) for copy, original in truth["copies"].items()
+        }
+        assert {path for path, entry in manifest.items() if entry["action"] == "identical"} == set(truth["identical"])
+        stays = set(manifest) - set(truth["copies"]) - set(truth["identical"])
+        assert images_below(full) == {str(done.merged(path).relative_to(full)) for path in stays}
+        for path in stays:
+            assert done.merged(path).read_bytes() == (done.folder / path).read_bytes(), path
+
+    def test_a_collision_keeps_both_under_names_of_their_own(self, done: Run) -> None:
+        truth = done.truth()
+        assert {path for path, entry in done.manifest().items() if entry["action"] == "renamed"} == set(
+            truth["renamed"]
+        )
+        for path, merged in truth["renamed"].items():
+            assert (done.folder / "full_dataset" / merged).read_bytes() == (done.folder / path).read_bytes()
+
+    def test_captions_lie_beside_their_images(self, done: Run) -> None:
+        full = done.folder / "full_dataset"
+        found = {str(path.relative_to(full)): path.read_text(encoding="utf-8") for path in full.rglob("*.txt")}
+        captions = done.truth()["captions"]
+        assert found == {str(Path(image).with_suffix(".txt")): caption for image, caption in captions.items()}
+        assert all((full / image).exists() for image in captions)
+
+    def test_the_truncated_file_is_listed_and_never_chosen(self, done: Run) -> None:
+        (path,) = done.truth()["truncated"]
+        assert f"{path}: cut short" in done.talk
+        assert Path(path).name not in load((done.folder / path).parent / "aesthetic_data.json")
+        assert str(Path(path).relative_to("DataSet_1")) not in done.chosen("train") + done.chosen("valid")
+
+    def test_sizes_of_the_split(self, done: Run) -> None:
+        sizes = {topic: [0, 0] for topic in done.truth()["split"]}
+        for place, name in enumerate(("train", "valid")):
+            for path in done.chosen(name):
+                sizes[os.path.dirname(path)][place] += 1
+        assert sizes == done.truth()["split"]
+        assert list(sizes.values()).count([10, 5]) == 2
+
+    def test_no_copy_of_a_chosen_picture_is_chosen(self, done: Run) -> None:
+        """Copies across datasets are in the merged dataset, and out of both sets; so nothing leaks."""
+        train, valid = done.chosen("train"), done.chosen("valid")
+        assert not set(train) & set(valid)
+        full = done.folder / "full_dataset"
+        across = {str(done.merged(copy).relative_to(full)) for copy in done.truth()["copies_across"]}
+        assert all((full / copy).exists() for copy in across)
+        assert not across & {*train, *valid}
+
+    def test_matches_of_the_merged_dataset_are_the_copies_across(self, done: Run) -> None:
+        full = done.folder / "full_dataset"
+        found = set()
+        for file in full.glob("*/*/duplicates_*.json"):
+            topic = file.with_name(file.stem.removeprefix("duplicates_"))
+            found |= {frozenset((topic / a, topic / b)) for a, others in load(file).items() for b in others}
+        across = done.truth()["copies_across"].items()
+        assert found == {frozenset(map(done.merged, pair)) for pair in across}
+
+    def test_signs_that_phash_confuses_are_told_apart(self, done: Run) -> None:
+        for pair in done.truth()["lookalikes"]:
+            first, second = (imagehash.phash(Image.open(done.folder / path).convert("RGB")) for path in pair)
+            assert first - second <= 4
+            assert all(done.merged(path).exists() for path in pair)
+
+    def test_bad_shots_score_below_their_originals(self, done: Run) -> None:
+        def score(path: str) -> float:
+            return load((done.folder / path).parent / "aesthetic_data.json")[Path(path).name]
+
+        pairs = done.truth()["degraded"].items()
+        wrong = [worse for worse, better in pairs if score(worse) >= score(better)]
+        assert len(wrong) <= len(pairs) * 0.1, wrong
+
+    def test_statistics(self, done: Run) -> None:
+        data, truth = load(done.folder / "datasets_image_statistics.json"), done.truth()
+        assert data["total_files"] == sum(truth["images"].values())
+        assert data["resolution_groups"] == truth["resolution_groups"]
+        assert all(truth["resolution_groups"].values())
+        for page in ("dataset_stats.html", "aesthetic_stats.html"):
+            assert "</html>" in (done.folder / page).read_text(encoding="utf-8")
+
+    def test_again_it_changes_nothing(self, done: Run) -> None:
+        before = stamps(done.folder)
+        ran = run_in(done.folder)
+        assert ran.returncode == 0, ran.stderr
+        after = stamps(done.folder)
+        pages = {path for path in before if path.endswith(".html")}  # they say when they were made
+        assert {path for path in before | after if before.get(path) != after.get(path)} <= pages
+        assert steps(ran.stderr) == CHAIN
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino) for path in paths}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All that a run is for, with the folder's own name out of absolute paths; `.cache` costs only time to lose."""
+    files = [folder / "train_set.json", folder / "valid_set.json", *folder.glob("full_dataset/**/*")]
+    return {
+        str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"FOLDER")
+        for path in files
+        if path.is_file() and ".cache" not in path.parts
+    }
+
+
+def killed(folder: Path, step: int, delay: float) -> None:
+    """Start the pipeline, and kill it and all it started `delay` seconds after it announced a step."""
+    environment = {**os.environ, "PYTHON": sys.executable}
+    with open(folder / "talk.txt", "w+", encoding="utf-8") as talk:
+        process = subprocess.Popen(
+            command(*standard()), cwd=folder, env=environment, stdout=talk, stderr=talk, start_new_session=True
+        )
+        while process.poll() is None and len(steps((folder / "talk.txt").read_text(encoding="utf-8"))) <= step:
+            time.sleep(0.02)
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def check_killed(done: Run, sample: Path, folder: Path, step: int, delay: float) -> None:
+    shutil.copytree(sample, folder)
+    killed(folder, step, delay)
+    ran = run_in(folder)
+    assert ran.returncode == 0, ran.stderr
+    expected, found = contents(done.folder), contents(folder)
+    assert [path for path in expected | found if expected.get(path) != found.get(path)] == [], (CHAIN[step], delay)
+
+
+@pytest.mark.xdist_group("pipeline")
+@pytest.mark.parametrize("script", ["aesthetic_scorer.py", "merge_clusters.py"])
+def test_killed_and_started_again(done: Run, sample: Path, tmp_path: Path, script: str) -> None:
+    check_killed(done, sample, tmp_path / "killed", CHAIN.index(script), random.uniform(0, 1.5))
+
+
+@pytest.mark.soak
+@pytest.mark.xdist_group("pipeline")
+@pytest.mark.parametrize("number", range(10))
+def test_killed_at_any_moment(done: Run, sample: Path, tmp_path: Path, number: int) -> None:
+    check_killed(done, sample, tmp_path / "killed", 0, random.uniform(0, done.seconds))
+
+
+def test_the_sample_is_the_same_again(sample: Path, tmp_path: Path) -> None:
+    make_sample(tmp_path)
+    first, second = (
+        {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (sample, tmp_path)
+    )
+    assert first == second
+    before = stamps(tmp_path)
+    make_sample(tmp_path)
+    assert stamps(tmp_path) == before
+
+
+def test_a_failure_stops_the_chain_with_its_status(make_topic: Any, tmp_path: Path) -> None:
+    make_topic("DataSet_1/C/S/T", "a.jpg")
+    ran = run_in(tmp_path, "DataSet_1", "--model", "nonesuch")
+    assert ran.returncode == 2
+    assert steps(ran.stderr) == CHAIN[:2]
+    assert "stopped: aesthetic_scorer.py ended with status 2" in ran.stderr.splitlines()[-1]
+
+
+def test_strict_status_and_options_reach_the_scorer(make_topic: Any, tmp_path: Path) -> None:
+    make_topic("DataSet_1/C/S/T", "a.jpg")
+    (tmp_path / "DataSet_1/C/S/T/b.jpg").write_bytes(b"")
+    ran = run_in(tmp_path, "DataSet_1", "--model", "tiny", "--strict", "--bad-files", "bad files.jsonl")
+    assert ran.returncode == 1
+    assert "--model tiny --strict --bad-files 'bad files.jsonl'" in ran.stderr
+    assert json.loads((tmp_path / "bad files.jsonl").read_text())["path"].endswith("b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "no dataset given"),
+        (("--output", "x"), "no dataset given"),
+        (("DataSet_1", "--output"), "--output wants a folder"),
+    ],
+)
+def test_wrong_arguments(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    ran = subprocess.run(command(*args), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr
+
+
+def test_help_through_a_symlink(tmp_path: Path) -> None:
+    (tmp_path / "run it").symlink_to(ROOT / "pipeline.sh")
+    ran = subprocess.run([tmp_path / "run it", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "usage: pipeline.sh DATASET" in ran.stdout
+    assert "set -e" not in ran.stdout
+
+
+def test_a_missing_dataset_stops_it_at_once(tmp_path: Path) -> None:
+    ran = run_in(tmp_path, "nowhere", "--output=out/full", "--reports=out/reports")
+    assert ran.returncode == 2
+    assert steps(ran.stderr) == CHAIN[:1]
+    assert "no such folder" in ran.stderr
+
+
+def test_sigterm_reaches_the_script_at_work(make_topic: Any, tmp_path: Path) -> None:
+    make_topic("DataSet_1/C/S/T", *(f"{number}.png" for number in range(40)))
+    environment = {**os.environ, "PYTHON": sys.executable}
+    args = command("DataSet_1", "--model", "tiny")
+    process = subprocess.Popen(args, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stderr
+    while b"aesthetic_scorer.py" not in process.stderr.readline():
+        pass
+    time.sleep(0.3)
+    process.terminate()
+    talk = process.stderr.read().decode()  # ends when the last process that holds it is gone
+    assert process.wait(timeout=30) == 143
+    assert steps(talk) == []

@@ -91,7 +91,8 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"   {text.clipped(line, text.WIDTH - 3)}" for line in ranking.makers(data))
     yield from ("", "📊 All images")
     lows = [(share, overall[low], overall[high]) for share, low, high in SHARES]
-    yield "   " + " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
+    said = " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
+    yield f"   {text.clipped(said, text.WIDTH - 3)}"
     digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
     shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
     yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))

@@ -174,12 +174,12 @@ def makers(data: Mapping[str, Any]) -> list[str]:
 
 def attention(data: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]], int]]:
     """What somebody should look at before they rely on the ranking: title, places with a word each, their number."""
-    damaged = [(file["path"], file["reason"]) for file in data["damaged_files"]]
+    damaged = [(file["path"].rpartition("/")[0], file["reason"]) for file in data["damaged_files"]]
     unscored = [(label, "no scores") for label in data["topics_without_scores"]]
     origins = [(maker, "") for maker in makers(data)] if len(data["made_by"]) > 1 else []
     found = [
         ("scores of different origin are compared", origins, len(origins)),
-        (f"{text.plural(len(damaged), 'damaged file')}, not counted", damaged, len(damaged)),
+        (f"{text.plural(len(damaged), 'topic')} with a damaged {records.SCORES}, not counted", damaged, len(damaged)),
         (f"{text.plural(len(unscored), 'topic')} without scores", unscored, len(unscored)),
     ]
     for key, noun, rest in WRONG:

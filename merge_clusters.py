@@ -35,8 +35,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from common import cli, copying, manifest, merge, text, tree
-from common.cli import UserError
+from common import cli, copying, manifest, merge, text
 from common.merge import Merge
 
 OUTPUT = "full_dataset"
@@ -48,7 +47,7 @@ MORE = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk, target = cli.Talk(args), os.path.abspath(args.output)
-    topics = sources(args.paths, target, talk)
+    topics = merge.sources(args.paths, target, talk)
     plan = merge.plan(topics, target, args.mode, args.keep_duplicates, args.mixed_scores, talk)
     if not args.dry_run:
         merge.apply(plan, talk)
@@ -71,32 +70,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--keep-duplicates", action="store_true", help="merge duplicates too")
     parser.add_argument("--mixed-scores", action="store_true", help="merge scores that different models made")
     return parser.parse_args(argv)
-
-
-def sources(paths: Sequence[str], target: str, talk: cli.Talk) -> list[tree.Topic]:
-    """The topics to merge; every path must hold some, and none may lie in the target or hold it. Raises UserError."""
-    check_apart(paths, target)
-    topics = tree.topics(paths, talk.warn)
-    check_apart([topic.path for topic in topics], target)
-    places = [os.path.join(place, "") for topic in topics for place in (topic.path, os.path.realpath(topic.path))]
-    for path in paths:
-        below = os.path.join(os.path.abspath(path), ""), os.path.join(os.path.realpath(path), "")
-        if not any(place.startswith(below) for place in places):
-            raise UserError(f"{path}: no images below it, so it is no dataset; leave it out")
-    for topic in topics:
-        if not all(topic.parts[1:]):
-            raise UserError(f"{topic.path}: its path has no Cluster/Subcluster/Topic to go to")
-    return topics
-
-
-def check_apart(folders: Sequence[str], target: str) -> None:
-    inner = os.path.join(os.path.realpath(target), "")
-    for folder in folders:
-        outer = os.path.join(os.path.realpath(folder), "")
-        if inner.startswith(outer) or outer.startswith(inner):
-            raise UserError(
-                f"{target}: the target and the source {folder} lie in one another; give --output another place"
-            )
 
 
 def report(plan: Merge, mode: str, dry_run: bool) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from common.manifest import Line
 from common.tree import Stamp, Topic
 
 Makers = dict[str, tuple[str, Mapping[str, Any]]]  # by its name in words: a topic that something scored, and what
-UNKNOWN = "something that is not recorded"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carr
 def _maker(topic: Topic, known: Cache, others: Makers) -> tuple[str, tuple[str, Mapping[str, Any]]]:
     """What made a topic's scores: its name, and the whole of it, with the precisions of others that are comparable."""
     if not known.scores:
-        return UNKNOWN, (topic.path, {})
+        return standing.UNRECORDED, (topic.path, {})
     made_by = dict(known.scores.made_by)
     name = standing.named(made_by)
     both = made_by, others[name][1] if name in others else {}
@@ -95,5 +94,7 @@ def write(target: Topic, carried: Carried, aside: str) -> None:
 def _provenance(carried: Carried) -> Provenance | None:
     if len(carried.makers) == 1:
         ((name, (_, made_by)),) = carried.makers.items()
-        return None if name == UNKNOWN else Provenance(made_by, carried.scored)
-    return Provenance({"model": f"several models ({'; '.join(sorted(carried.makers))})"}, carried.scored)
+        return None if name == standing.UNRECORDED else Provenance(made_by, carried.scored)
+    judges = {str(made_by.get("judges")) for _, made_by in carried.makers.values() if made_by.get("judges")}
+    several = {"model": f"several models ({'; '.join(sorted(carried.makers))})"}
+    return Provenance(several | ({"judges": judges.pop()} if len(judges) == 1 else {}), carried.scored)

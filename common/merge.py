@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import carried, copying, manifest, placing, records
+from common import carried, copying, manifest, placing, records, tree
 from common.cli import Talk, UserError
 from common.copying import COPY, HARDLINK
 from common.placing import Plan
@@ -64,6 +64,29 @@ class Merge:
             yield from ((LEFT, path, "", reason) for path, reason in plan.left)
 
 
+def sources(paths: Sequence[str], target: str, talk: Talk) -> list[Topic]:
+    """The topics to merge; every path must hold some, and none may lie in the target or hold it. Raises UserError."""
+    _check_apart(paths, target)
+    topics = tree.topics(paths, talk.warn)
+    _check_apart([topic.path for topic in topics], target)
+    places = [os.path.join(place, "") for topic in topics for place in (topic.path, os.path.realpath(topic.path))]
+    for path in paths:
+        below = os.path.join(os.path.abspath(path), ""), os.path.join(os.path.realpath(path), "")
+        if not any(place.startswith(below) for place in places):
+            raise UserError(f"{path}: no images below it, so it is no dataset; leave it out")
+    return topics
+
+
+def _check_apart(folders: Sequence[str], target: str) -> None:
+    inner = os.path.join(os.path.realpath(target), "")
+    for folder in folders:
+        outer = os.path.join(os.path.realpath(folder), "")
+        if inner.startswith(outer) or outer.startswith(inner):
+            raise UserError(
+                f"{target}: the target and the source {folder} lie in one another; give --output another place"
+            )
+
+
 def plan(
     topics: Sequence[Topic], target: str, mode: str, keep_duplicates: bool, mixed_scores: bool, talk: Talk
 ) -> Merge:
@@ -75,6 +98,8 @@ def plan(
         _check_links(topics, root)
     meeting: dict[str, list[Topic]] = {}
     for topic in topics:
+        if not all(topic.parts[1:]):
+            raise UserError(f"{topic.path}: its path has no Cluster/Subcluster/Topic to go to")
         meeting.setdefault(os.path.join(*topic.parts[1:]), []).append(topic)
     plans: list[Plan] = []
     makers: carried.Makers = {}

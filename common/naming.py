@@ -29,19 +29,28 @@ class Group:
 
 
 def groups(images: Collection[str], others: Iterable[str]) -> tuple[list[Group], list[str]]:
-    """A topic's files, grouped by stem in the order of the images, and those that go with no image."""
-    found: dict[str, Group] = {}
+    """A topic's files, grouped by stem in the order of the images, and those that go with no image.
+
+    Images whose names differ only by case cannot stay together: they make groups of their own, with the same sidecars.
+    """
+    found: dict[str, list[Group]] = {}
     for name in images:
         stem = stem_of(name)
-        found.setdefault(stem, Group(stem, [], [])).images.append(name)
+        alike = found.setdefault(stem, [])
+        fitting = (group for group in alike if fold(name) not in map(fold, group.images))
+        group = next(fitting, None)
+        if group is None:
+            group = Group(stem, [], alike[0].sidecars if alike else [])
+            alike.append(group)
+        group.images.append(name)
     alone = []
     for name in others:
         owner = _owner(name, found, images)
         if owner is None:
             alone.append(name)
         else:
-            found[owner].sidecars.append(name[len(owner) :])
-    return list(found.values()), alone
+            found[owner][0].sidecars.append(name[len(owner) :])
+    return [group for alike in found.values() for group in alike], alone
 
 
 def _owner(name: str, stems: Collection[str], images: Collection[str]) -> str | None:

@@ -104,7 +104,7 @@ class _Planner:
         unreadable = [
             name
             for name, stamp in stamps.items()
-            if not (os.access(source.file(name), os.R_OK) or self._is_there(source.file(name), stamp))
+            if not (_is_readable(source.file(name)) or self._is_there(source.file(name), stamp))
         ]
         out = {} if self.keep else _left_out(source, stamps, unreadable, self.talk)
         staying = {name: stamp for name, stamp in stamps.items() if name not in unreadable}
@@ -142,7 +142,7 @@ class _Planner:
             path = source.file(group.stem + suffix)
             if not any(name in staying for name in group.images):
                 self.plan.left.append((path, "goes with an image that is left out"))
-            elif not os.path.isfile(path) or not os.access(path, os.R_OK):
+            elif not os.path.isfile(path) or not _is_readable(path):
                 self.plan.left.append((path, "cannot be read"))
             else:
                 party.sidecars[suffix] = path
@@ -283,6 +283,10 @@ def _files(source: Topic) -> list[str]:
 def _others(names: Iterable[str], images: Collection[str]) -> list[str]:
     """The names, sorted, of what is no image and none of our own records."""
     return sorted(name for name in names if name not in images and not records.is_record(name))
+
+
+def _is_readable(path: str) -> bool:
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _stamp(path: str) -> Stamp:

@@ -1,0 +1,660 @@
+"""merge_clusters.py: nothing lost, nothing changed, nothing done twice, whatever the names and whenever it is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import merge_clusters
+from common import cache, cli, records
+from common.cache import Provenance
+from common.tree import Topic
+from conftest import ROOT, picture, run_script
+
+TIME = 1_700_000_000_123_456_789
+MODEL = {"model": "tiny", "head": "tiny", "precision": "fp32"}
+AT = Path("C/S/T")  # where most tests put their images
+
+
+def write(path: Path, content: bytes | str = b"", when: int = TIME) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.utime(path, ns=(when, when))
+    return path
+
+
+def topic(folder: Path) -> Topic:
+    parts = folder.parts[-4:]
+    return Topic(str(folder), *parts, found=0)
+
+
+def know(folder: Path, scores: Mapping[str, float] | None = None, matches=None, made_by=MODEL, pixels=None) -> None:
+    """Leave in a topic what the scorer and the search for duplicates leave there."""
+    there = topic(folder)
+    stamps = there.stamps()
+    extents = {name: (stamp, ((pixels or {}).get(name, 8), 8)) for name, stamp in stamps.items()}
+    made = {}
+    if scores is not None:
+        records.write_scores(there, scores)
+        made["scores"] = Provenance(made_by, {name: stamps[name] for name in scores if name in stamps})
+    if matches is not None:
+        records.write_matches(there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]})
+        made["duplicates"] = Provenance({"method": "phash", "threshold": 10}, stamps)
+    cache.update(there, extents, **made)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, and every folder, with content."""
+    return {
+        os.path.relpath(path, folder): path.read_bytes() if path.is_file() else b"folder"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def stamped(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """The same with times and permissions: equal only if nothing was touched."""
+    return {
+        name: (content, (folder / name).lstat().st_mtime_ns, (folder / name).lstat().st_mode)
+        for name, content in files(folder).items()
+    }
+
+
+def lines(target: Path) -> list[dict]:
+    return [json.loads(line) for line in (target / "merge_manifest.jsonl").read_bytes().splitlines()]
+
+
+@pytest.fixture
+def merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict]:
+    """Run a merge into `full` and return its JSON, with stderr as `talk` and the status as `status`."""
+
+    def run(*args: object, to: str = "full") -> dict:
+        capsys.readouterr()
+        status = cli.run(merge_clusters.main, [*map(str, args), "--output", str(tmp_path / to), "--json"])
+        said = capsys.readouterr()
+        return {**(json.loads(said.out) if said.out else {}), "talk": said.err, "status": status}
+
+    return run
+
+
+def counted(result: dict) -> dict[str, int]:
+    names = ("found", "copied", "already_there", "duplicates", "identical", "unreadable", "renamed", "sidecars")
+    return {name: result[name] for name in names if result[name]}
+
+
+# What joins, what is left out, what is renamed
+
+
+def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
+    for name in ("A/C/S/T/a.jpg", "A/C/S/U/a.jpg", "B/C/S/T/b.jpg", "B/D/S/T/a.jpg"):
+        write(tmp_path / name, name)
+    result = merge(tmp_path / "A", tmp_path / "B")
+    assert counted(result) == {"found": 4, "copied": 4}
+    images = {name: content for name, content in files(tmp_path / "full").items() if name.endswith(".jpg")}
+    assert images == {
+        "C/S/T/a.jpg": b"A/C/S/T/a.jpg",
+        "C/S/T/b.jpg": b"B/C/S/T/b.jpg",
+        "C/S/U/a.jpg": b"A/C/S/U/a.jpg",
+        "D/S/T/a.jpg": b"B/D/S/T/a.jpg",
+    }
+    assert [(line["source"], line["target"]) for line in lines(tmp_path / "full")] == [
+        (str(tmp_path / "A/C/S/T/a.jpg"), "C/S/T/a.jpg"),
+        (str(tmp_path / "B/C/S/T/b.jpg"), "C/S/T/b.jpg"),
+        (str(tmp_path / "A/C/S/U/a.jpg"), "C/S/U/a.jpg"),
+        (str(tmp_path / "B/D/S/T/a.jpg"), "D/S/T/a.jpg"),
+    ]
+
+
+def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        write(folder / name, name)
+    chain = {"a.jpg": ["b.jpg"], "b.jpg": ["a.jpg", "c.jpg"], "c.jpg": ["b.jpg"], "d.jpg": []}
+    know(folder, matches=chain, pixels={"a.jpg": 30, "b.jpg": 20, "c.jpg": 10, "d.jpg": 1})
+    result = merge(tmp_path / "A")
+    assert counted(result) == {"found": 4, "copied": 3, "duplicates": 1}
+    assert [(os.path.basename(line["source"]), line["kept"], line["reason"]) for line in lines(tmp_path / "full")] == [
+        ("a.jpg", None, ""),
+        ("b.jpg", "C/S/T/a.jpg", "matches a.jpg"),
+        ("c.jpg", None, ""),
+        ("d.jpg", None, ""),
+    ]
+    assert counted(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {"found": 4, "copied": 4}
+
+
+def test_the_best_by_resolution_times_score_stays(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    write(folder / "large.jpg", "large"), write(folder / "fine.jpg", "fine")
+    know(folder, {"large.jpg": 2, "fine.jpg": 9}, {"large.jpg": ["fine.jpg"]}, pixels={"large.jpg": 20, "fine.jpg": 10})
+    merge(tmp_path / "A")
+    assert sorted(path.name for path in (tmp_path / "full").rglob("*.jpg")) == ["fine.jpg"]
+
+
+def test_images_that_the_search_did_not_see_as_they_are_stay(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    for name in ("a.jpg", "b.jpg", "c.jpg", "gone.jpg"):
+        write(folder / name, name)
+    know(folder, matches={"a.jpg": ["b.jpg", "gone.jpg"], "b.jpg": ["c.jpg"]}, pixels={"gone.jpg": 99})
+    (folder / "gone.jpg").unlink()
+    write(folder / "b.jpg", "changed")
+    write(folder / "new.jpg", "new")
+    result = merge(tmp_path / "A")
+    assert counted(result) == {"found": 4, "copied": 4}
+    assert "1 not in it (new.jpg); 1 changed since (b.jpg); 1 gone (gone.jpg)" in result["talk"]
+
+
+def test_other_bytes_at_the_same_path_are_kept_under_another_name(tmp_path: Path, merge) -> None:
+    for number, dataset in enumerate(("A", "DataSet_2", "else/DataSet_2", "D")):
+        write(tmp_path / dataset / AT / "photo.jpg", str(number % 3))  # D has the bytes of A
+    result = merge(*(tmp_path / name for name in ("A", "DataSet_2", "else/DataSet_2", "D")))
+    assert counted(result) == {"found": 4, "copied": 3, "identical": 1, "renamed": 2}
+    images = {path.name: path.read_text() for path in (tmp_path / "full").rglob("*.jpg")}
+    assert images == {"photo.jpg": "0", "photo__DataSet_2.jpg": "1", "photo__DataSet_2_2.jpg": "2"}
+
+
+def test_bytes_that_were_kept_under_another_name_are_known_again(tmp_path: Path, merge) -> None:
+    for dataset, content in (("A", "1"), ("B", "2"), ("E", "2")):
+        write(tmp_path / dataset / AT / "photo.jpg", content)
+    assert counted(merge(*(tmp_path / name for name in "ABE"))) == {
+        "found": 3,
+        "copied": 2,
+        "identical": 1,
+        "renamed": 1,
+    }
+
+
+def test_names_that_differ_by_case_never_become_one(tmp_path: Path, merge) -> None:
+    for name in ("a.jpg", "A.jpg", "A.JPG", "é.jpg", "e\u0301.jpg"):
+        write(tmp_path / "DS" / AT / name, name)
+    assert counted(merge(tmp_path / "DS")) == {"found": 5, "copied": 5, "renamed": 3}
+    names = [path.name for path in (tmp_path / "full" / AT).iterdir()]
+    assert len({name.casefold() for name in names}) == 5
+    assert sorted(names) == sorted(["A.JPG", "A__DS.jpg", "a__DS_2.jpg", "e\u0301.jpg", "é__DS.jpg"])
+
+
+def test_a_name_that_would_be_too_long_loses_the_end_of_its_stem(tmp_path: Path, merge) -> None:
+    long = "é" * 125 + "a.jpg"  # 255 bytes
+    for dataset in ("A", "B"):
+        write(tmp_path / dataset / AT / long, dataset)
+        write(tmp_path / dataset / AT / (long[:-4] + ".txt"), f"caption of {dataset}")
+    assert counted(merge(tmp_path / "A", tmp_path / "B"))["renamed"] == 1
+    there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
+    assert there == {
+        long: "A",
+        long[:-4] + ".txt": "caption of A",
+        "é" * 124 + "__B.jpg": "B",
+        "é" * 124 + "__B.txt": "caption of B",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space.jpg", "'q\".jpg", "new\nline.jpg", "-rf.jpg", "梟.jpg", "caf\udce9.jpg", "a%s{}.jpg", "a.b.c.jpg"],
+)
+def test_any_name_survives(tmp_path: Path, merge, name: str) -> None:
+    for dataset in ("A", "B"):
+        write(tmp_path / dataset / AT / name, dataset)
+    assert counted(merge(tmp_path / "A", tmp_path / "B")) == {"found": 2, "copied": 2, "renamed": 1}
+    stem, extension = os.path.splitext(name)
+    assert (tmp_path / "full" / AT / name).read_text() == "A"
+    assert (tmp_path / "full" / AT / f"{stem}__B{extension}").read_text() == "B"
+    assert [line["source"] for line in lines(tmp_path / "full")] == [str(tmp_path / d / AT / name) for d in "AB"]
+
+
+# Captions and other files
+
+
+def test_captions_go_with_their_image_and_take_its_new_name(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B"):
+        for suffix in (".jpg", ".txt", ".caption", ".json", ".jpg.json", ".npz"):
+            write(tmp_path / dataset / AT / f"photo{suffix}", dataset + suffix)
+    result = merge(tmp_path / "A", tmp_path / "B")
+    assert counted(result) == {"found": 2, "copied": 2, "renamed": 1, "sidecars": 10}
+    there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
+    suffixes = (".jpg", ".txt", ".caption", ".json", ".jpg.json", ".npz")
+    assert there == {f"photo{s}": f"A{s}" for s in suffixes} | {f"photo__B{s}": f"B{s}" for s in suffixes}
+
+
+def test_a_caption_never_lands_beside_another_image(tmp_path: Path, merge) -> None:
+    write(tmp_path / "A" / AT / "photo.jpg", "1")
+    write(tmp_path / "B" / AT / "photo.png", "2"), write(tmp_path / "B" / AT / "photo.txt", "of B")
+    write(tmp_path / "E" / AT / "photo.gif", "3")
+    assert counted(merge(*(tmp_path / name for name in "ABE"))) == {
+        "found": 3,
+        "copied": 3,
+        "renamed": 1,
+        "sidecars": 1,
+    }
+    there = {path.name for path in (tmp_path / "full" / AT).iterdir()}
+    assert there == {"photo.jpg", "photo__B.png", "photo__B.txt", "photo.gif"}
+
+
+def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(tmp_path: Path, merge) -> None:
+    write(tmp_path / "A" / AT / "photo.jpg", "A")
+    for suffix in (".jpg", ".png", ".txt"):
+        write(tmp_path / "B" / AT / f"photo{suffix}", "B" + suffix)
+    merge(tmp_path / "A", tmp_path / "B")
+    there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
+    assert there == {"photo.jpg": "A"} | {f"photo__B{s}": f"B{s}" for s in (".jpg", ".png", ".txt")}
+
+
+def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B", "E"):
+        write(tmp_path / dataset / AT / "photo.jpg", "same")
+        write(tmp_path / dataset / AT / "photo.txt", dataset)
+    write(tmp_path / "E" / AT / "photo.json", "only E has this")
+    result = merge(*(tmp_path / name for name in "ABE"))
+    assert counted(result) == {"found": 3, "copied": 1, "identical": 2, "sidecars": 2}
+    there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
+    assert there == {"photo.jpg": "same", "photo.txt": "A", "photo.json": "only E has this"}
+    assert result["left_behind"] == [
+        {"path": str(tmp_path / name / AT / "photo.txt"), "reason": "differs from photo.txt, which is kept"}
+        for name in "BE"
+    ]
+
+
+def test_files_that_go_with_no_image_are_named_not_copied(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    for name in ("a.jpg", "notes.md", "duplicates_T.jpg", "aesthetic_data.jpg", ".DS_Store", "b.jpg", "b.txt"):
+        write(folder / name, name)
+    know(folder, {"a.jpg": 5}, {"a.jpg": ["b.jpg"]}, pixels={"a.jpg": 50})
+    shutil.copy(folder.parent / "duplicates_T.json", folder / "duplicates_T.json")
+    os.mkfifo(folder / "a.txt")
+    result = merge(tmp_path / "A")
+    assert {(os.path.basename(left["path"]), left["reason"]) for left in result["left_behind"]} == {
+        ("notes.md", "goes with no image"),
+        (".DS_Store", "goes with no image"),
+        ("b.txt", "goes with an image that is left out"),
+        ("a.txt", "cannot be read"),
+    }
+    assert {path.name for path in (tmp_path / "full" / AT).iterdir()} == {
+        *("a.jpg", "duplicates_T.jpg", "aesthetic_data.jpg", "aesthetic_data.json", ".cache")
+    }
+
+
+# What is known of the images
+
+
+def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B"):
+        write(tmp_path / dataset / AT / "photo.jpg", dataset)
+        write(tmp_path / dataset / AT / "same.jpg", "same", when=TIME + len(dataset) + ord(dataset))
+    know(tmp_path / "A" / AT, {"photo.jpg": 5.5})
+    know(tmp_path / "B" / AT, {"photo.jpg": 6.5, "same.jpg": 7.5}, made_by={**MODEL, "precision": "bf16"})
+    merge(tmp_path / "A", tmp_path / "B")
+    there = topic(tmp_path / "full" / AT)
+    assert records.read_scores(there) == {"photo.jpg": 5.5, "photo__B.jpg": 6.5, "same.jpg": 7.5}
+    known = cache.load(there)
+    assert known.scores == Provenance({**MODEL, "precision": "bf16+fp32"}, there.stamps())
+    assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.stamps().items())
+
+
+def test_scores_of_different_models_are_refused_unless_asked_for(tmp_path: Path, merge) -> None:
+    for dataset, path in (("A", AT), ("B", Path("C/S/U"))):
+        write(tmp_path / dataset / path / "a.jpg", dataset)
+        know(tmp_path / dataset / path, {"a.jpg": 5}, made_by={"model": f"model of {dataset}", "head": "h"})
+    result = merge(tmp_path / "A", tmp_path / "B")
+    assert result["status"] == 2 and "--mixed-scores" in result["talk"] and result["talk"].count("\n") == 1
+    assert not (tmp_path / "full").exists()
+    assert counted(merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")) == {"found": 2, "copied": 2}
+
+
+def test_mixed_scores_in_one_topic_say_that_several_models_made_them(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B"):
+        write(tmp_path / dataset / AT / f"{dataset}.jpg", dataset)
+        know(tmp_path / dataset / AT, {f"{dataset}.jpg": 5}, made_by={"model": f"model {dataset}"})
+    assert merge(tmp_path / "A", tmp_path / "B")["status"] == 2
+    merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
+    made = cache.load(topic(tmp_path / "full" / AT)).scores
+    assert made and made.made_by["model"] == "several models (model A; model B)"
+    before = stamped(tmp_path / "full")
+    merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
+    assert stamped(tmp_path / "full") == before
+
+
+def test_a_stale_score_stays_stale(tmp_path: Path, merge) -> None:
+    path = write(tmp_path / "A" / AT / "a.jpg", "a")
+    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    write(path, "other bytes", when=TIME + 1)
+    merge(tmp_path / "A")
+    there = topic(tmp_path / "full" / AT)
+    made = cache.load(there).scores
+    assert made and made.images["a.jpg"] == (1, TIME) != there.stamps()["a.jpg"]
+
+
+def test_scores_made_in_the_target_are_not_touched(tmp_path: Path, merge) -> None:
+    write(tmp_path / "A" / AT / "a.jpg", "a")
+    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    merge(tmp_path / "A")
+    know(tmp_path / "full" / AT, {"a.jpg": 9}, made_by={"model": "another"})
+    before = stamped(tmp_path / "full")
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+    assert stamped(tmp_path / "full") == before
+
+
+# Ways to bring an image, times and permissions
+
+
+def test_copies_keep_times_and_permissions(tmp_path: Path, merge) -> None:
+    path = write(tmp_path / "A" / AT / "a.jpg", "a")
+    path.chmod(0o440)
+    merge(tmp_path / "A")
+    made = (tmp_path / "full" / AT / "a.jpg").stat()
+    assert (made.st_mtime_ns, made.st_mode) == (TIME, path.stat().st_mode) and made.st_ino != path.stat().st_ino
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink"])
+def test_links_are_for_images_only(tmp_path: Path, merge, mode: str) -> None:
+    image, caption = write(tmp_path / "A" / AT / "a.jpg", "12345"), write(tmp_path / "A" / AT / "a.txt", "caption")
+    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    result = merge(tmp_path / "A", "--mode", mode)
+    there = tmp_path / "full" / AT
+    assert (there / "a.jpg").samefile(image) and (there / "a.jpg").is_symlink() == (mode == "symlink")
+    assert not (there / "a.txt").samefile(caption) and (there / "a.txt").read_text() == "caption"
+    assert (result["bytes_copied"], result["bytes_saved"]) == (7, 5)
+    made = cache.load(topic(there)).scores
+    assert made and made.images == topic(there).stamps()
+    before = stamped(tmp_path / "full")
+    assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 1, "already_there": 1}
+    assert stamped(tmp_path / "full") == before
+
+
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
+def test_symlinked_images_and_topics_are_followed(tmp_path: Path, merge, mode: str) -> None:
+    behind = write(tmp_path / "else/real.bin", "pixels")
+    (tmp_path / "A" / AT).mkdir(parents=True)
+    (tmp_path / "A" / AT / "a.jpg").symlink_to(behind)
+    (tmp_path / "A" / AT / "dangling.jpg").symlink_to("nowhere")
+    write(tmp_path / "else/U/b.jpg", "b")
+    (tmp_path / "A/C/S/U").symlink_to(tmp_path / "else/U")
+    assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 2, "copied": 2}
+    there = tmp_path / "full" / AT / "a.jpg"
+    assert there.read_text() == "pixels" and (tmp_path / "full/C/S/U/b.jpg").read_text() == "b"
+    assert there.is_symlink() == (mode == "symlink") and there.samefile(behind) == (mode != "copy")
+
+
+# Twice, more, and in between
+
+
+def test_a_dataset_added_later_renames_and_drops_nothing(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B", "E"):
+        write(tmp_path / dataset / AT / "photo.jpg", dataset)
+    write(tmp_path / "B" / AT / "0.jpg", "from B")
+    merge(tmp_path / "B")
+    first, images = lines(tmp_path / "full"), files(tmp_path / "full" / AT)
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
+    assert counted(merge(tmp_path / "E", tmp_path / "A", tmp_path / "B")) == {
+        "found": 4,
+        "copied": 1,
+        "renamed": 1,
+        "already_there": 3,
+    }
+    assert lines(tmp_path / "full")[:2] == first and len(lines(tmp_path / "full")) == 4
+    there = files(tmp_path / "full" / AT)
+    assert there == images | {"photo__A.jpg": b"A", "photo__E.jpg": b"E"}
+
+
+def test_a_source_that_changed_after_the_merge_comes_again_beside_the_earlier_copy(tmp_path: Path, merge) -> None:
+    path = write(tmp_path / "A" / AT / "photo.jpg", "old")
+    merge(tmp_path / "A")
+    write(path, "newer", when=TIME + 1)
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
+    assert {p.name: p.read_text() for p in (tmp_path / "full" / AT).iterdir()} == {
+        "photo.jpg": "old",
+        "photo__A.jpg": "newer",
+    }
+    assert [(line["action"], line["target"]) for line in lines(tmp_path / "full")] == [
+        ("superseded", "C/S/T/photo.jpg"),
+        ("renamed", "C/S/T/photo__A.jpg"),
+    ]
+    before = stamped(tmp_path / "full")
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+    assert stamped(tmp_path / "full") == before
+
+
+def test_a_touched_source_is_still_the_same_image(tmp_path: Path, merge) -> None:
+    path = write(tmp_path / "A" / AT / "photo.jpg", "same")
+    merge(tmp_path / "A")
+    os.utime(path, ns=(TIME, TIME + 5))
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+
+
+def test_an_image_edited_in_the_target_is_left_alone_and_named(tmp_path: Path, merge) -> None:
+    write(tmp_path / "A" / AT / "photo.jpg", "as it was")
+    merge(tmp_path / "A")
+    edited = write(tmp_path / "full" / AT / "photo.jpg", "cropped", when=TIME + 9)
+    result = merge(tmp_path / "A")
+    assert counted(result) == {"found": 1, "already_there": 1} and result["edited"] == [str(edited)]
+    assert edited.read_text() == "cropped"
+
+
+def test_what_the_duplicates_file_says_later_removes_nothing(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    write(folder / "a.jpg", "a"), write(folder / "b.jpg", "b")
+    merge(tmp_path / "A")
+    know(folder, matches={"a.jpg": ["b.jpg"]})
+    assert counted(merge(tmp_path / "A")) == {"found": 2, "already_there": 2}
+
+
+def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path, merge) -> None:
+    for dataset in ("A", "B"):
+        write(tmp_path / dataset / AT / "photo.jpg", dataset), write(tmp_path / dataset / AT / "photo.txt", dataset)
+        write(tmp_path / dataset / AT / "same.jpg", "same"), write(tmp_path / dataset / AT / "small.jpg", "same")
+    know(tmp_path / "A" / AT, matches={"same.jpg": ["small.jpg"]})
+    before = stamped(tmp_path)
+    dry = merge(tmp_path / "A", tmp_path / "B", "--dry-run")
+    assert stamped(tmp_path) == before and dry["dry_run"]
+    done = merge(tmp_path / "A", tmp_path / "B")
+    actions = dry.pop("actions")
+    unlike = {"dry_run", "bytes_free"}
+    assert {k: v for k, v in dry.items() if k not in unlike} == {k: v for k, v in done.items() if k not in unlike}
+    copied = {action["target"]: Path(action["source"]).read_bytes() for action in actions if action["action"] == "copy"}
+    there = files(tmp_path / "full")
+    assert copied == {name: there[name] for name in there if name.endswith((".jpg", ".txt"))}
+    assert {(a["source"], a["action"]) for a in actions if a["action"] in ("duplicate", "identical")} == {
+        (line["source"], line["action"]) for line in lines(tmp_path / "full") if not line["target"]
+    }
+
+
+def test_a_dry_run_for_people_lists_every_action(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "A" / AT / "new\nline.jpg", "x"), write(tmp_path / "A" / AT / "notes.md", "x")
+    cli.run(merge_clusters.main, [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run"])
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"copy       {tmp_path}/A/C/S/T/new\\nline.jpg → C/S/T/new\\nline.jpg"
+    assert out[1] == f"left       {tmp_path}/A/C/S/T/notes.md (goes with no image)"
+    assert out[3].startswith("📦 Would merge 1 dataset into")
+
+
+# Refused before anything is written
+
+
+def nothing(tmp: Path) -> list[str]:
+    return []
+
+
+def damaged_scores(tmp: Path) -> list[str]:
+    write(tmp / "A" / AT / "aesthetic_data.json", "{")
+    return []
+
+
+def damaged_duplicates(tmp: Path) -> list[str]:
+    write(tmp / "A/C/S/duplicates_T.json", '{"a.jpg": 3}')
+    return []
+
+
+def damaged_manifest(tmp: Path) -> list[str]:
+    write(tmp / "full/merge_manifest.jsonl", '{"source": "x"}\n')
+    return []
+
+
+def foreign_target(tmp: Path) -> list[str]:
+    write(tmp / "full/precious.txt", "x")
+    return []
+
+
+def target_is_a_file(tmp: Path) -> list[str]:
+    write(tmp / "full", "x")
+    return []
+
+
+def target_in_source(tmp: Path) -> list[str]:
+    return ["--output", str(tmp / "A/full")]
+
+
+def target_is_source(tmp: Path) -> list[str]:
+    (tmp / "alias").symlink_to(tmp / "A")
+    return ["--output", str(tmp / "alias")]
+
+
+def source_in_target(tmp: Path) -> list[str]:
+    return ["--output", str(tmp)]
+
+
+def source_in_target_by_link(tmp: Path) -> list[str]:
+    write(tmp / "full/D/C/S/U/b.jpg", "x")
+    (tmp / "A/C/S/U").symlink_to(tmp / "full/D/C/S/U")
+    return []
+
+
+def no_dataset(tmp: Path) -> list[str]:
+    write(tmp / "B/C/notes.txt", "x")
+    return [str(tmp / "B")]
+
+
+def no_folder(tmp: Path) -> list[str]:
+    return [str(tmp / "typo")]
+
+
+@pytest.mark.parametrize(
+    ("arrange", "said"),
+    [
+        (damaged_scores, "aesthetic_data.json: damaged"),
+        (damaged_duplicates, "duplicates_T.json: damaged"),
+        (damaged_manifest, "line 1 is not one of a merge"),
+        (foreign_target, "not empty, and no merge made it"),
+        (target_is_a_file, "not a folder"),
+        (target_in_source, "lie in one another"),
+        (target_is_source, "lie in one another"),
+        (source_in_target, "lie in one another"),
+        (source_in_target_by_link, "lie in one another"),
+        (no_dataset, "so it is no dataset"),
+        (no_folder, "no such folder"),
+    ],
+)
+def test_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arrange: Callable[[Path], list[str]], said: str
+) -> None:
+    write(tmp_path / "A" / AT / "a.jpg", "x")
+    more = arrange(tmp_path)
+    before = stamped(tmp_path)
+    status = cli.run(merge_clusters.main, ["--output", str(tmp_path / "full"), str(tmp_path / "A"), *more])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2 and said in error and stamped(tmp_path) == before
+
+
+def test_too_little_space_is_refused_before_anything_is_written(tmp_path: Path, merge) -> None:
+    path = write(tmp_path / "A" / AT / "a.jpg")
+    os.truncate(path, shutil.disk_usage(tmp_path).total)  # a sparse file
+    result = merge(tmp_path / "A")
+    assert result["status"] == 2 and "needed" in result["talk"] and not (tmp_path / "full").exists()
+    assert counted(merge(tmp_path / "A", "--mode", "hardlink")) == {"found": 1, "copied": 1}
+
+
+def test_a_file_that_changes_between_plan_and_copy_is_refused(tmp_path: Path, merge, monkeypatch) -> None:
+    path = write(tmp_path / "A" / AT / "a.jpg", "seen by the plan")
+    apply = merge_clusters.merge.apply
+    monkeypatch.setattr(merge_clusters.merge, "apply", lambda *args: (write(path, "not", TIME + 1), apply(*args)))
+    result = merge(tmp_path / "A")
+    assert result["status"] == 2 and "changed while it was merged" in result["talk"]
+    assert sorted(files(tmp_path / "full")) == ["C", "C/S", "C/S/T", "merge_manifest.jsonl"]
+    monkeypatch.undo()
+    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1}
+
+
+def test_a_file_that_appears_in_the_target_is_not_overwritten(tmp_path: Path, merge, monkeypatch) -> None:
+    write(tmp_path / "A" / AT / "a.jpg", "a")
+    mine = tmp_path / "full" / AT / "a.jpg"
+    apply = merge_clusters.merge.apply
+    monkeypatch.setattr(merge_clusters.merge, "apply", lambda *args: (write(mine, "mine"), apply(*args)))
+    result = merge(tmp_path / "A")
+    assert result["status"] == 2 and "appeared since" in result["talk"] and mine.read_text() == "mine"
+
+
+def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
+    write(tmp_path / "A" / AT / "a.jpg", "a")
+    with merge_clusters.copying.filling(str(tmp_path / "full")):
+        result = merge(tmp_path / "A")
+    assert result["status"] == 2 and "another merge is filling it" in result["talk"]
+
+
+# Permissions
+
+
+@pytest.fixture
+def open_tmp() -> Iterator[Path]:
+    """A folder that any user may enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def merge_as_nobody(said: Path, *args: object) -> int:
+    """Run a merge as a user without root's powers, in a child process; stdout and stderr go to `said`."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            if os.geteuid() == 0:
+                os.setresgid(65534, 65534, 65534)
+                os.setresuid(65534, 65534, 65534)
+            with open(said, "w") as sys.stdout, open(said, "a") as sys.stderr:
+                status = cli.run(merge_clusters.main, [*map(str, args), "--json"])
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_an_image_without_permission_is_named_counted_and_merged_later(open_tmp: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "secret.jpg"):
+        write(open_tmp / "A" / AT / name, name)
+    know(open_tmp / "A" / AT, matches={"secret.jpg": ["b.jpg"]}, pixels={"secret.jpg": 99})
+    (open_tmp / "A" / AT / "secret.jpg").chmod(0)
+    args = (open_tmp / "A", "--output", open_tmp / "full")
+    assert merge_as_nobody(open_tmp / "said", *args) == 0
+    assert merge_as_nobody(open_tmp / "said", *args, "--strict") == 1
+    assert "secret.jpg: permission denied" in (open_tmp / "said").read_text()
+    assert [(line["action"], line["target"]) for line in lines(open_tmp / "full")] == [
+        ("copied", "C/S/T/a.jpg"),
+        ("copied", "C/S/T/b.jpg"),
+        ("unreadable", None),
+    ]
+    (open_tmp / "A" / AT / "secret.jpg").chmod(0o444)
+    assert merge_as_nobody(open_tmp / "said", *args) == 0
+    assert (open_tmp / "full" / AT / "secret.jpg").read_text() == "secret.jpg"
+
+
+def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
+    write(open_tmp / "A" / AT / "a.jpg", "a")
+    (open_tmp / "locked").mkdir(mode=0o555)
+    assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "locked/full") == 2
+    assert "locked: not writable" in (open_tmp / "said").read_text()
+    write(open_tmp / "full/merge_manifest.jsonl")
+    (open_tmp / "full" / AT).mkdir(parents=True, mode=0o555)
+    (open_tmp / "full").chmod(0o777)
+    assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "full") == 2
+    assert "see to the permissions" in (open_tmp / "said").read_text()

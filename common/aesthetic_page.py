@@ -15,7 +15,9 @@ STRIPS = 700  # topics that may get a strip of thumbnails: more than a page hold
 
 def write(path: str, topics: Sequence[Topic], data: Mapping[str, Any], talk: Talk) -> None:
     found = {label: group[0] for label, group in tree.grouped(topics, "topic").items()}
-    strips = {label: _strip(found[label]) for label in _telling(data)[:STRIPS]}
+    telling = _telling(data)
+    strips = {label: _strip(found[label]) for label in telling[:STRIPS]}
+    beyond = len(telling) - len(strips)
     wanted = [image["path"] for strip in strips.values() for image in strip]
 
     def context(rows: int) -> dict[str, Any]:
@@ -34,6 +36,11 @@ def write(path: str, topics: Sequence[Topic], data: Mapping[str, Any], talk: Tal
             "subclusters_left_out": max(0, len(data["subclusters"]) - rows),
             "groups": _groups(data, strips, rows),
             "notes": [
+                *(
+                    [f"{text.plural(beyond, 'topic')} without a strip, so that this page stays small."]
+                    if beyond > 0
+                    else []
+                ),
                 "A folder's median is that of all its images; the thick part of a spread is the middle half.",
                 f"Few: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on.",
             ],

@@ -44,9 +44,10 @@ def write(
     twice stands there twice. The template finds them in `thumbnails`, by path, and their number in `left_out`.
     """
     rows, reserved = ROWS, PICTURES if wanted else 0
-    while len(bare := _rendered(template, context(rows), {}, 0)) > LIMIT - reserved and rows > 1:
+    while rows > 1 and len(_rendered(template, context(rows), {}, 0)) > LIMIT - reserved:
         rows //= 2
-    made = _thumbnails(wanted, LIMIT - len(bare), max_pixels, talk)
+    framed = _rendered(template, context(rows), dict.fromkeys(wanted, "data:"), 0)  # all but the pictures themselves
+    made = _thumbnails(wanted, LIMIT - len(framed), max_pixels, talk)
     whole = _rendered(template, context(rows), made, len(set(wanted) - made.keys()))
     with records.replacing(path) as file:
         file.write(whole)

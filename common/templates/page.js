@@ -25,7 +25,11 @@ if (box) {
   });
   const given = /^#find=(.+)$/.exec(location.hash);
   if (given) {
-    box.value = decodeURIComponent(given[1]);
+    try {
+      box.value = decodeURIComponent(given[1]);
+    } catch {
+      box.value = given[1];
+    }
     filter();
   }
   box.closest("label").hidden = false;

@@ -85,7 +85,10 @@ NO_HEADS = {
     "two outputs": ({"weight": torch.zeros(2, 8), "bias": torch.zeros(2)}, "not a head for one score"),
     "no bias": ({"weight": torch.zeros(1, 8)}, "not a linear head"),
     "activations between": (stacked([0, 3, 6, 9, 11]), "not a linear head"),
-    "layers that do not fit": ({**stacked([0, 2, 4, 6, 7]), "layers.2.weight": torch.zeros(4, 5)}, "do not fit together"),
+    "layers that do not fit": (
+        {**stacked([0, 2, 4, 6, 7]), "layers.2.weight": torch.zeros(4, 5)},
+        "do not fit together",
+    ),
 }
 
 
@@ -112,7 +115,11 @@ def test_laions_names_mean_the_models_they_were_trained_on(tmp_path, monkeypatch
     assert aesthetic.chosen(None, B32).path.endswith("sa_0_4_vit_b_32_linear.pth")
     assert aesthetic.chosen("laion-v2", L14).path.endswith("linearMSE.pth")
     other_weights = Model("ViT-L-14-quickgelu", "metaclip_400m", "exact", "ViT-L-14-quickgelu", None)
-    for head, model in (("laion-v2", B32), ("laion-v1", other_weights), ("laion-v1", Model("a", "b", "exact", "a", None))):
+    for head, model in (
+        ("laion-v2", B32),
+        ("laion-v1", other_weights),
+        ("laion-v1", Model("a", "b", "exact", "a", None)),
+    ):
         with pytest.raises(UserError, match="pass --head FILE"):
             aesthetic.chosen(head, model)
 

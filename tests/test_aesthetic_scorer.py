@@ -282,7 +282,11 @@ def test_mistakes_end_in_one_line_before_anything_is_opened(make_topic, tmp_path
     spoil(topic / "a.jpg")
     (tmp_path / "DataSet/empty").mkdir()
     torch.save({"x": subprocess.Popen}, tmp_path / "hostile.pth")
-    names = {"dataset": tmp_path / "DataSet", "wide": save_head(tmp_path / "w.pth", 17), "hostile": tmp_path / "hostile.pth"}
+    names = {
+        "dataset": tmp_path / "DataSet",
+        "wide": save_head(tmp_path / "w.pth", 17),
+        "hostile": tmp_path / "hostile.pth",
+    }
     found = score(*(argument.format(**names) for argument in arguments))
     assert found["status"] == 2
     assert reason in found["said"]

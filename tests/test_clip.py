@@ -85,9 +85,7 @@ def test_vectors_equal_open_clip_one_image_at_a_time(small, pictures, batch, wor
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
-@pytest.mark.parametrize(
-    ("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)]
-)
+@pytest.mark.parametrize(("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)])
 def test_scores_of_real_photos_equal_the_plain_loop(small, tmp_path, count, name):
     folder = small if name == "small" else save_model(tmp_path / name, name)
     photos = sorted(SHARED.glob("photos/imagenet/*.JPEG"))

@@ -6,12 +6,16 @@ its pixels decoded; what cannot be decoded whole raises Unreadable with a reason
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import hashlib
 import importlib.util
+import io
 import os
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imaging
 
 from common.cli import MAX_PIXELS
 
@@ -22,12 +26,21 @@ if HEIF:
     pillow_heif.register_heif_opener()
 
 Image.MAX_IMAGE_PIXELS = None  # our own limit takes its place: an error with a reason, never a warning
+PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20  # at Pillow's 1 MiB, a large colour profile makes a sound PNG unreadable
+with contextlib.suppress(OSError, AttributeError):  # libtiff prints what it thinks of damaged files, without their name
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 # Only what the extensions stand for: Pillow would also run Ghostscript on a PostScript file named .jpg.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF") + (("HEIF",) if HEIF else ())
 
+JPEG_END = b"\xff\xd9"
+NOISE = (
+    bytes(range(254, 0, -1)) * 64
+)  # unlike the zeros that libjpeg makes up; without 0xFF, so that no marker is in it
+STRIP = 64  # rows at a time, where a whole picture would take too much memory
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
+SIGNS_OF_A_CUT = ("truncated", "end of file", "cannot load this image")  # in what decoders say; the last has no pixels
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,11 +77,9 @@ def open_image(
     try:
         with Image.open(path, formats=FORMATS) as image:
             extent = _checked(image, max_pixels)
-            if draft:
-                image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's own mode
-            image.load()
-            turn = _orientation(image)
-            upright = _eight_bit(image) if image.mode.startswith("I") or image.mode == "F" else image
+            whole = _decoded(image, path, draft, mode)
+            turn = _orientation(whole)
+            upright = _eight_bit(whole) if whole.mode.startswith("I") or whole.mode == "F" else whole
             upright = upright.convert(mode)
     except Unreadable:
         raise
@@ -77,6 +88,58 @@ def open_image(
     if turn in UPRIGHT:
         upright = upright.transpose(UPRIGHT[turn])
     return upright, extent[::-1] if turn >= 5 else extent
+
+
+def _decoded(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
+    """The image with its pixels loaded. A JPEG may lack its end marker, but no pixel; and no zeros may stand for them.
+
+    Other formats notice by themselves when a file is cut.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        image.load()
+        return image
+    zeros_at_end = _ends_in_zeros(image)
+    with contextlib.suppress(OSError):
+        _load_jpeg(image, draft, mode)
+        if not zeros_at_end:
+            return image
+    with open(path, "rb") as file:
+        content = file.read()
+    if zeros_at_end:
+        content = content.rstrip(b"\0") + b"\0"  # one of them may belong to the pixels
+    content = content.removesuffix(JPEG_END[:1])
+    noisy = _digest(_load_jpeg(_from_bytes(content + NOISE + JPEG_END), draft, mode))
+    whole = _load_jpeg(_from_bytes(content + JPEG_END), draft, mode)
+    if (
+        _digest(whole) != noisy
+    ):  # libjpeg makes missing pixels from whatever follows; where none are missing, it skips it
+        raise OSError("truncated")
+    return whole
+
+
+def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
+    if draft:
+        image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's own mode
+    image.load()
+    return image
+
+
+def _ends_in_zeros(image: Image.Image) -> bool:
+    """Whether zeros follow the file's content: padding, or what a download that stopped has in place of pixels."""
+    fp: Any = getattr(image, "fp", None)
+    size = os.fstat(fp.fileno()).st_size
+    return os.pread(fp.fileno(), 2, max(size - 2, 0)) == b"\0\0"
+
+
+def _from_bytes(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def _digest(image: Image.Image) -> bytes:
+    digest = hashlib.blake2b()
+    for top in range(0, image.height, STRIP):
+        digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
+    return digest.digest()
 
 
 def header(path: str, max_pixels: int | None = None) -> Header:
@@ -136,24 +199,33 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     """
     import numpy as np  # only pictures of these rare modes need it
 
-    values: Any = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    values: Any = np.asarray(image)
+    if image.mode == "F":
+        values = np.nan_to_num(values, posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16"):
         low, high = 0.0, 65535.0
     elif low >= 0 and high <= 65535:
         ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
         low, high = 0.0, next(top for top in ranges if high <= top)
-    scaled = (values - low) * (255 / ((high - low) or 1))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    scale = 255 / ((high - low) or 1)
+    eight = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), STRIP):
+        eight[top : top + STRIP] = np.rint((values[top : top + STRIP].astype(np.float64) - low) * scale)
+    return Image.fromarray(eight)
 
 
 def _reason(path: str, error: Exception) -> str:
     """Why a file could not be read, in words that help."""
-    said = str(error)
+    said = " ".join(str(error).split())
     if isinstance(error, PermissionError):
         return "permission denied; make it readable (chmod +r)"
     if isinstance(error, FileNotFoundError):
         return "gone since the folder was listed"
+    if isinstance(error, MemoryError):
+        return "too large for the memory that is free; lower --max-pixels or --workers"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read ({error.strerror}); see to its disk or network share"
     try:
         with open(path, "rb") as file:
             start = file.read(512)
@@ -162,14 +234,12 @@ def _reason(path: str, error: Exception) -> str:
     if not start:
         return "empty file; fetch it again or delete it"
     if isinstance(error, UnidentifiedImageError):
-        kind = "text or a web page" if _is_text(start) else "a broken header or an unknown format"
+        kind = "text or a web page" if _is_text(start) else "its header is broken or cut short, or its format unknown"
         return f"not an image ({kind}); fetch it again or delete it"
-    if "truncated" in said or "Truncated" in said or isinstance(error, EOFError):
+    if isinstance(error, EOFError) or any(sign in said.lower() for sign in SIGNS_OF_A_CUT):
         return "cut short: its end is missing; fetch it again"
-    if isinstance(error, MemoryError):
-        return "too large for the memory that is free; lower --max-pixels or --workers"
-    return f"damaged ({said or type(error).__name__}); fetch it again"
+    return f"damaged or cut short ({said or type(error).__name__}); fetch it again"
 
 
 def _is_text(start: bytes) -> bool:
-    return (b"\0" not in start and start.lstrip()[:1] in (b"<", b"{")) or start.isascii()
+    return b"\0" not in start and (start.isascii() or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{"))

@@ -17,6 +17,8 @@ import numpy as np
 from conftest import picture
 from PIL import Image, features
 
+from common.tree import EXTENSIONS
+
 ORIENTATION = 0x0112
 STORED_AS = {  # how an upright picture is stored so that the orientation tag brings it back: the inverse of the tag
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -92,6 +94,8 @@ def readable(folder: Path) -> list[str]:
         "no_end_progressive.jpg": encoded(rgb, "JPEG", progressive=True)[:-2],
         "half_an_end.jpg": encoded(rgb, "JPEG")[:-1],
         "more_after_end.jpg": encoded(rgb, "JPEG") + b"\0" * 5000,
+        "two_pictures.jpg": encoded(rgb, "MPO", save_all=True, append_images=[picture(2)]),
+        "long_profile.png": encoded(rgb, "PNG", icc_profile=b"\0" * (2 << 20)),
     }
     for number, name in enumerate(ODD_NAMES):
         made[name] = encoded(picture(10 + number), "JPEG")
@@ -102,6 +106,9 @@ def readable(folder: Path) -> list[str]:
     if features.check("avif"):
         made["plain.avif"] = encoded(rgb, "AVIF", speed=10)
         made["orientation_6.avif"] = turned(6, "AVIF", quality=90, speed=10)
+    if ".heic" in EXTENSIONS:
+        made["plain.heic"] = encoded(rgb, "HEIF")
+        made["orientation_6.heic"] = turned(6, "HEIF", quality=90)
     return _written(folder, made)
 
 
@@ -119,11 +126,13 @@ def unreadable(folder: Path) -> dict[str, str]:
         "page_utf8.jpg": ("<html><body>見つかりません</body></html>\n".encode(), "not an image"),
         "zeros.jpg": (b"\0" * 4000, "not an image"),
         "half.jpg": (photo[: len(photo) // 2], "cut short"),
-        "header_only.jpg": (photo[: photo.index(b"\xff\xda")], "fetch it again"),
+        "header_only.jpg": (photo[: photo.index(b"\xff\xda")], "cut short"),
+        "zeros_for_half.jpg": (photo[: len(photo) // 2] + b"\0" * (len(photo) // 2), "cut short"),
+        "half_progressive.jpg": (_half(encoded(picture(3, (640, 480)), "JPEG", progressive=True)), "cut short"),
         "two_bytes.jpg": (photo[:2], "not an image"),
         "cut.png": (png_photo[:-200], "cut short"),
         "half.gif": (_half(_animated("GIF", frames=1)), "cut short"),
-        "half.webp": (_half(encoded(picture(3), "WEBP")), "damaged"),
+        "half.webp": (_half(encoded(picture(3), "WEBP")), "cut short"),
         "half.bmp": (_half(encoded(picture(3), "BMP")), "cut short"),
         "half.tif": (_half(encoded(picture(3), "TIFF")), "cut short"),
         "bomb.png": (_bomb(60_000), "megapixels"),
@@ -152,6 +161,12 @@ def oddities(folder: Path) -> list[str]:
     for name, make in makers.items():
         make(folder / name)
     return sorted(makers)
+
+
+if ".heic" in EXTENSIONS:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

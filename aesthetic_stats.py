@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -97,9 +98,9 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
     yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
     yield from ("", "📁 Clusters, best first")
-    yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
+    yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall, whole=True)
     yield from ("", "📂 Subclusters, best first")
-    yield from table(apart(data["subclusters"]), data["subclusters"], overall)
+    yield from table(apart(data["subclusters"]), data["subclusters"], overall, whole=True)
     for label, subcluster in sorted(data["subclusters"].items()):
         said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
         yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
@@ -119,8 +120,11 @@ def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
     return {f"best {LISTED}": best[:LISTED], left: best[-LISTED:]}
 
 
-def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]) -> list[str]:
-    """A line a folder: images, median, quartiles, and where these lie between the lowest and the highest score."""
+def table(
+    sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any], whole: bool = False
+) -> list[str]:
+    """A line a folder: images, median, quartiles, their place; `whole` shows what is above folders of one name."""
+    shared = Counter(map(last, ranked if whole else ()))
     low, high = overall["min"], overall["max"]
     axis = f"{low:.2f}{high:{STRIP - len(f'{low:.2f}')}.2f}"
     rows: list[tuple[str, ...]] = []
@@ -130,10 +134,14 @@ def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], over
             found = ranked[label]
             strip = text.strip(found["q1"], found["median"], found["q3"], low, high, STRIP)
             quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
-            name = text.padded(text.shown(label.rpartition("/")[2] or label), NAME)
+            name = text.padded(text.shown(label if shared[last(label)] > 1 else last(label)), NAME)
             few = "few" if found["few"] else ""
             rows.append((name, text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few))
     return text.table(rows, " rrr  ")
+
+
+def last(label: str) -> str:
+    return label.rpartition("/")[2] or label
 
 
 if __name__ == "__main__":

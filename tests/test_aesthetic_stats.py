@@ -329,6 +329,14 @@ def test_many_subclusters_show_the_ends_and_say_so(scored, stats, tmp_path):
     assert "worst 6 (3 more between)" in out
 
 
+def test_folders_of_one_name_are_told_apart(scored, stats, tmp_path):
+    for path in ("One/Animals/Cats/T", "Two/Animals/Dogs/T", "Two/Plants/Cats/T"):
+        scored(path, named(5.0))
+    _, out, _ = stats(tmp_path / "One", tmp_path / "Two")
+    names = {line.split()[0] for line in out.splitlines() if line.startswith("   ") and " 5.00 " in line}
+    assert {"One/Animals", "Two/Animals", "Plants", "One/Animals/Cats", "Two/Plants/Cats", "Dogs", "T"} <= names
+
+
 def test_json_on_stdout_is_the_output_file(scored, stats, tmp_path):
     scored("Set/C/S/A", named(5.0))
     data, out, err = stats(tmp_path / "Set", "--json", "--quiet")

@@ -83,11 +83,12 @@ step() {
 
 # The words of a command, ready to paste: quoted where a shell would read them otherwise.
 quoted() {
-    local word
+    local word words=()
     for word; do
         [[ $word =~ ^[[:alnum:]_./=:@%+,-]+$ ]] || word=${word@Q}
-        printf '%s ' "$word"
+        words+=("$word")
     done
+    printf %s "${words[*]}"
 }
 
 stop() {

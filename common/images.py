@@ -179,6 +179,8 @@ def _find_exif(image: Image.Image) -> None:
         length = int.from_bytes(head[:4])
         if head[4:] == b"eXIf":
             image.info["exif"] = b"Exif\0\0" + os.pread(fp.fileno(), min(length, EXIF_BYTES), place + 8)
+        elif not head[4:].isalpha():  # no chunk: the rest is damaged, or not written yet
+            return
         place += length + 12
 
 

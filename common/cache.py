@@ -65,11 +65,16 @@ def make_folder(topic: Topic) -> str:
 
 
 def load(topic: Topic, set_aside: Callable[[str, str], None] | None = None) -> Cache:
-    """The topic's cache. A damaged one goes to `set_aside(path, reason)` where given, and reads as empty."""
+    """The topic's cache. A damaged one goes to `set_aside(path, reason)` where given, and reads as empty.
+
+    So does one that may not be read, which stays where it is.
+    """
     try:
         return _parsed(records.read_json(path(topic), {}))
     except records.Damaged as error:
         reason = error.reason
+    except UserError:
+        return Cache()
     except (TypeError, ValueError, KeyError, AttributeError):
         reason = "not a cache of this program"
     if set_aside:
@@ -79,6 +84,8 @@ def load(topic: Topic, set_aside: Callable[[str, str], None] | None = None) -> C
 
 def _parsed(data: dict[str, Any]) -> Cache:
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in data.get("images", {}).items()}
+    if not all(isinstance(number, int) for pairs in extents.values() for pair in pairs for number in pair):
+        raise ValueError
     return Cache(extents, _provenance(data.get("scores")), _provenance(data.get("duplicates")))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import contextlib
 import errno
 import json
 import logging
@@ -27,10 +28,19 @@ from common import text
 
 MAX_PIXELS = 200_000_000  # a 200 megapixel photo decodes to 600 MB; more is a bomb or wants a decision
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+NOT_ASCII = re.compile("[^\0-\x7f]")
 
 
 class UserError(Exception):
     """Something the person at the keyboard can mend: printed as one line, exit status 2."""
+
+
+class Stopped(SystemExit):
+    """SIGTERM or SIGHUP, as an exception: what is being written is tidied up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
 
 
 def parser(doc: str, opens_images: bool = True, limits_pixels: bool = True) -> argparse.ArgumentParser:
@@ -137,29 +147,59 @@ def dumps(value: object, indent: int | None = 2) -> str:
 
 def show(args: argparse.Namespace, summary: Iterable[str], data: dict[str, Any]) -> None:
     """Print the result: one JSON object with --json, else the summary's lines."""
-    sys.stdout.write(dumps(data) if args.json else "".join(f"{line}\n" for line in summary))
+    sys.stdout.write(_encodable(dumps(data)) if args.json else "".join(f"{line}\n" for line in summary))
     sys.stdout.flush()
+
+
+def _encodable(plain: str) -> str:
+    """JSON that stdout can take whatever its encoding: names must not be degraded, as the lines for people are."""
+    if (sys.stdout.encoding or "utf-8").lower().replace("_", "-") == "utf-8":
+        return plain
+    return NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], plain)
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Run a script's main and turn whatever ends it early into one line on stderr and an exit status."""
+    if argv is None:
+        _read_names_as_utf8()
     _calm()
     try:
-        return main(argv)
+        try:
+            return main(argv)
+        finally:
+            sys.stdout.flush()  # here, where its failure is caught: not at exit
     except UserError as error:
-        print(f"{_script()}: error: {text.shown(error)}", file=sys.stderr)
-        return 2
+        return _ended(f"error: {text.shown(error)}", 2)
     except KeyboardInterrupt:
-        print(f"{_script()}: interrupted; finished work is kept, the same command goes on", file=sys.stderr)
-        return 130
+        return _ended("interrupted; finished work is kept, the same command goes on", 128 + signal.SIGINT)
+    except Stopped as stop:
+        name = signal.Signals(stop.number).name
+        return _ended(f"stopped by {name}; finished work is kept, the same command goes on", 128 + stop.number)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes at exit
-        return 141
+        _drop(sys.stdout, sys.stderr)
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno in DISK_FULL:
+            status = _ended(f"error: {disk_full(error.filename or 'output', error)}", 2)
+            if not error.filename:
+                _drop(sys.stdout)
+            return status
+        if error.filename is None:
             raise
-        print(f"{_script()}: error: {disk_full(error.filename or 'output', error)}", file=sys.stderr)
-        return 2
+        return _ended(f"error: {text.shown(error.filename)}: {error.strerror}; see to it, then run this again", 2)
+
+
+def _ended(message: str, status: int) -> int:
+    with contextlib.suppress(OSError):
+        print(f"{_script()}: {message}", file=sys.stderr)
+    return status
+
+
+def _drop(*streams: TextIO) -> None:
+    """Lead what Python still flushes at exit to nowhere."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -177,12 +217,22 @@ def _script() -> str:
     return os.path.basename(sys.argv[0])
 
 
+def _read_names_as_utf8() -> None:
+    """Start over in UTF-8 mode where the locale is another: a name has one spelling in JSON, whoever runs us."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+        os.execv(sys.executable, sys.orig_argv)
+
+
 def _calm() -> None:
     """Stop on SIGTERM like on Ctrl-C, never fail on the terminal's encoding, keep libraries' chatter to ourselves."""
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _stop)
     codecs.register_error("degrade", _degrade)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (None where the caller closed it: >&-)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="degrade")
@@ -192,12 +242,23 @@ def _calm() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    print(f"{_script()}: stopped by {name}; finished work is kept, the same command goes on", file=sys.stderr)
-    raise SystemExit(128 + number)
+    raise Stopped(number)
 
 
-PLAIN = {"█": "#", "░": ".", "━": "=", "╋": "|", "…": "...", "×": "x", "≤": "<=", "≥": ">=", "≈": "~", "–": "-"}
+PLAIN = {
+    "⚠": "!",
+    "❌": "x",
+    "█": "#",
+    "░": ".",
+    "━": "=",
+    "╋": "|",
+    "…": "...",
+    "×": "x",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "–": "-",
+}
 PLAIN |= {"→": "->", "·": "-"}
 
 
@@ -211,5 +272,5 @@ def _degrade(error: UnicodeError) -> tuple[str, int]:
 def _plain(char: str) -> str:
     if char in PLAIN:
         return PLAIN[char]
-    symbol = char >= "\U0001f000" or "\u2000" <= char <= "\u2bff" or char == "\ufe0f"
+    symbol = "\U0001f000" <= char <= "\U0001ffff" or "\u2000" <= char <= "\u2bff" or char == "\ufe0f"
     return "" if symbol else char.encode("ascii", "backslashreplace").decode()

@@ -54,8 +54,11 @@ def read_scores(topic: Topic) -> dict[str, float]:
 
 
 def _score(value: object) -> float:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if usable else math.nan  # type: ignore[arg-type]
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def write_scores(topic: Topic, scores: Mapping[str, float], aside: str | None = None) -> None:
@@ -84,19 +87,34 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
     return matches
 
 
+def strays(subcluster: str) -> list[str]:
+    """The duplicates files in a subcluster's folder whose topic is gone, sorted. They are never deleted."""
+    with os.scandir(subcluster) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.startswith("duplicates_"))
+    topics = {name: name.removeprefix("duplicates_").removesuffix(".json") for name in names if name.endswith(".json")}
+    return [
+        os.path.join(subcluster, name)
+        for name, topic in topics.items()
+        if not os.path.isdir(os.path.join(subcluster, topic))
+    ]
+
+
 def write_matches(topic: Topic, matches: Mapping[str, set[str]]) -> None:
     write_json(duplicates_path(topic), {name: sorted(others) for name, others in matches.items()})
 
 
 def read_json(path: str, default: Any) -> Any:
-    """The parsed content of `path`, or `default` where there is no such file. Raises Damaged."""
+    """The parsed content of `path`, or `default` where there is no such file.
+
+    Raises Damaged, or UserError where the file may be sound, but not be read.
+    """
     try:
         with open(path, "rb") as file:
             return json.loads(file.read())
     except FileNotFoundError:
         return default
     except OSError as error:
-        raise Damaged(path, error.strerror or str(error)) from None
+        raise cli.UserError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
     except (ValueError, RecursionError) as error:
         raise Damaged(path, str(error)) from None
 
@@ -127,7 +145,8 @@ def replacing(path: str, aside: str | None = None) -> Iterator[IO[bytes]]:
         handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder or ".")
         with open(handle, "wb") as file:
             yield file
-        os.chmod(temporary, _mode(path))
+        with contextlib.suppress(OSError):  # some network and USB file systems know no permissions
+            os.chmod(temporary, _mode(path))
         os.replace(temporary, path)
     except OSError as error:
         _forget(temporary)

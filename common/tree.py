@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,9 +66,12 @@ class Topic:
         return os.path.join(self.path, name)
 
     def images(self) -> list[str]:
-        """Names of the images that lie in the topic now, sorted."""
-        with os.scandir(self.path) as entries:
-            return sorted(entry.name for entry in entries if is_image_name(entry.name) and _is_file(entry))
+        """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
+        try:
+            with os.scandir(self.path) as entries:
+                return sorted(entry.name for entry in entries if is_image_name(entry.name) and _is_file(entry))
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on") from None
 
     def stamps(self) -> dict[str, Stamp]:
         """Size and time of every image that lies in the topic now, sorted by name."""
@@ -75,7 +79,10 @@ class Topic:
         for name in self.images():
             try:
                 status = os.stat(self.file(name))
-            except OSError:  # gone since the folder was read
+            except FileNotFoundError:  # gone since the folder was read
+                continue
+            except OSError:  # opening it will tell why
+                stamps[name] = (0, 0)
                 continue
             stamps[name] = (status.st_size, status.st_mtime_ns)
         return stamps
@@ -129,13 +136,28 @@ def grouped(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]]:
 
 
 def _check(path: str) -> None:
-    if os.path.isdir(path):
-        return
-    if os.path.exists(path):
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise UserError(f"{path or '(empty)'}: no such folder{_suggestion(path)}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from None
+    if not stat.S_ISDIR(status.st_mode):
         raise UserError(f"{path}: not a folder; pass the folder that holds it")
+
+
+def _suggestion(path: str) -> str:
+    """What may have been meant, among the folders beside the one that is not there."""
     parent, name = os.path.split(os.path.abspath(path))
-    beside = difflib.get_close_matches(name, os.listdir(parent), n=1) if os.path.isdir(parent) else []
-    raise UserError(f"{path}: no such folder" + (f"; did you mean {beside[0]}?" if beside else ""))
+    try:
+        with os.scandir(parent) as entries:
+            beside = [entry.name for entry in entries if entry.is_dir()]
+    except FileNotFoundError:
+        return f"; {parent} is not there either"
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(name, beside, n=1) if path else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _roots(paths: Sequence[str]) -> list[str]:
@@ -143,11 +165,12 @@ def _roots(paths: Sequence[str]) -> list[str]:
     real = dict[str, str]()
     for path in paths:
         real.setdefault(os.path.realpath(path), os.path.abspath(path))
-    return [
-        path
-        for folder, path in real.items()
-        if not any(folder.startswith(os.path.join(other, "")) for other in real if other != folder)
-    ]
+    return [path for folder, path in real.items() if not any(above in real for above in _above(folder))]
+
+
+def _above(folder: str) -> Iterator[str]:
+    while folder != (folder := os.path.dirname(folder)):
+        yield folder
 
 
 @dataclass(frozen=True)
@@ -197,7 +220,7 @@ def _walk(root: str, seen: dict[tuple[int, int], str], warn: Callable[[str], Non
             waiting.append(linked.pop())
         parts, path = waiting.pop()
         try:
-            status = os.stat(path)
+            status = os.stat(os.path.join(path, "."))  # fails where the folder may be listed, but nothing in it opened
             first = seen.setdefault((status.st_dev, status.st_ino), path)
             if first != path:
                 warn(f"{text.shown(path)}: the same folder as {text.shown(first)}, counted once")

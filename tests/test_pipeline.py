@@ -232,40 +232,33 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def killed(folder: Path, step: int, delay: float) -> None:
-    """Start the pipeline, and kill it and all it started `delay` seconds after it announced a step."""
+def kill(folder: Path, delay: float) -> None:
+    """Start the pipeline, and `delay` seconds later kill it and all that it started."""
     environment = {**os.environ, "PYTHON": sys.executable}
-    with open(folder / "talk.txt", "w+", encoding="utf-8") as talk:
-        process = subprocess.Popen(
-            command(*standard()), cwd=folder, env=environment, stdout=talk, stderr=talk, start_new_session=True
-        )
-        while process.poll() is None and len(steps((folder / "talk.txt").read_text(encoding="utf-8"))) <= step:
-            time.sleep(0.02)
-        time.sleep(delay)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process = subprocess.Popen(
+        command(*standard()),
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
-def check_killed(done: Run, sample: Path, folder: Path, step: int, delay: float) -> None:
+@pytest.mark.xdist_group("pipeline")
+@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 11))])
+def test_killed_at_any_moment_and_started_again(done: Run, sample: Path, tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "killed"
     shutil.copytree(sample, folder)
-    killed(folder, step, delay)
+    delay = random.uniform(0.1, 0.95) * done.seconds
+    kill(folder, delay)
     ran = run_in(folder)
     assert ran.returncode == 0, ran.stderr
     expected, found = contents(done.folder), contents(folder)
-    assert [path for path in expected | found if expected.get(path) != found.get(path)] == [], (CHAIN[step], delay)
-
-
-@pytest.mark.xdist_group("pipeline")
-@pytest.mark.parametrize("script", ["aesthetic_scorer.py", "merge_clusters.py"])
-def test_killed_and_started_again(done: Run, sample: Path, tmp_path: Path, script: str) -> None:
-    check_killed(done, sample, tmp_path / "killed", CHAIN.index(script), random.uniform(0, 1.5))
-
-
-@pytest.mark.soak
-@pytest.mark.xdist_group("pipeline")
-@pytest.mark.parametrize("number", range(10))
-def test_killed_at_any_moment(done: Run, sample: Path, tmp_path: Path, number: int) -> None:
-    check_killed(done, sample, tmp_path / "killed", 0, random.uniform(0, done.seconds))
+    assert [path for path in expected | found if expected.get(path) != found.get(path)] == [], f"killed after {delay} s"
 
 
 def test_the_sample_is_the_same_again(sample: Path, tmp_path: Path) -> None:

@@ -115,32 +115,36 @@ class Taken:
     """The names in one folder, those that are there and those that are planned."""
 
     def __init__(self) -> None:
-        self._files: dict[str, str] = {}  # folded name: where its bytes can be read now
+        self._files: dict[str, tuple[str, str]] = {}  # folded name: the name, and where its bytes can be read now
         self._images: dict[str, set[str]] = {}  # folded stem: folded names
         self._sidecars: dict[str, set[str]] = {}  # folded stem: folded suffixes
         self._came_as: dict[str, list[str]] = {}  # folded name in a source: names here of images that came under it
 
     def add_image(self, name: str, path: str) -> None:
-        self._files.setdefault(fold(name), path)
+        self._files.setdefault(fold(name), (name, path))
         self._images.setdefault(fold(stem_of(name)), set()).add(fold(name))
 
     def add_sidecar(self, stem: str, suffix: str, path: str) -> None:
-        self._files.setdefault(fold(stem + suffix), path)
+        self._files.setdefault(fold(stem + suffix), (stem + suffix, path))
         self._sidecars.setdefault(fold(stem), set()).add(fold(suffix))
 
     def add_arrival(self, name: str, came_as: str) -> None:
         """The image `name` is here for certain, and had the name `came_as` where it came from."""
-        for key in {fold(name), fold(came_as)}:
-            self._came_as.setdefault(key, []).append(name)
+        self._came_as.setdefault(fold(came_as), []).append(name)
 
-    def path(self, name: str) -> str | None:
-        """Where the bytes behind a taken name can be read now."""
-        return self._files.get(fold(name))
+    def holder(self, name: str) -> str | None:
+        """The name that keeps others from this one: itself, or one that differs by case."""
+        return self._files.get(fold(name), (None,))[0]
+
+    def holds(self, name: str, path: str) -> bool:
+        """Whether a file of exactly this name is here, with the same bytes as the one at `path`."""
+        held, there = self._files.get(fold(name), (None, ""))
+        return held == name and is_same(there, path)
 
     def twin(self, name: str, path: str) -> str | None:
-        """The image here that came under this name, or has it, and holds the same bytes."""
+        """The image here that came under this name and holds the same bytes."""
         for held in self._came_as.get(fold(name), ()):
-            if is_same(self._files[fold(held)], path):
+            if is_same(self._files[fold(held)][1], path):
                 return held
         return None
 
@@ -150,15 +154,12 @@ class Taken:
 
     def conflict(self, stem: str, suffixes: Iterable[str], sidecars: dict[str, str]) -> str:
         """Why images with these suffixes and sidecars (suffix: path) cannot come under `stem`; empty if they can."""
-        if any(self.path(stem + suffix) for suffix in suffixes):
+        if any(self.holder(stem + suffix) for suffix in suffixes):
             return "its name is taken by other bytes"
-        held = [self.path(stem + suffix) for suffix in sidecars]
         if fold(stem) in self._images or fold(stem) in self._sidecars:
-            same = {fold(suffix) for suffix in sidecars} == self._sidecars.get(fold(stem), set())
-            if not same or not all(
-                other and is_same(other, path) for other, path in zip(held, sidecars.values(), strict=True)
-            ):
+            same = set(map(fold, sidecars)) == self._sidecars.get(fold(stem), set())
+            if not same or not all(self.holds(stem + suffix, path) for suffix, path in sidecars.items()):
                 return "its stem is taken by an image with another caption"
-        elif any(held):
+        elif any(self.holder(stem + suffix) for suffix in sidecars):
             return "the name of a file that goes with it is taken"
         return ""

@@ -83,7 +83,7 @@ class _Planner:
         groups, alone = naming.groups(self.stamps, _others(self.present, self.stamps))
         for group in groups:
             for name in group.images:
-                if not self.taken.path(name):
+                if not self.taken.holder(name):
                     self.taken.add_image(name, self.plan.topic.file(name))
                     self.taken.add_arrival(name, name)
             for suffix in group.sidecars:
@@ -134,6 +134,9 @@ class _Planner:
             stems = naming.renamed(party.stem, source.dataset, [*party.homeless, *party.sidecars])
             free = (stem for stem in stems if not self.taken.conflict(stem, party.homeless, party.sidecars))
             self._settle(party, next(free), conflict)
+        for name in staying:  # now, because twins are sought in other sources only
+            if place := self.lines[source.file(name)].target:
+                self.taken.add_arrival(os.path.basename(place), name)
 
     def _party(self, source: Topic, group: Group, staying: Mapping[str, Stamp]) -> _Party:
         """A group's images that stay, with the places that some of them have: from an earlier merge, or as a twin."""
@@ -182,7 +185,7 @@ class _Planner:
             party.lines[party.stem + suffix] = Line(path, stamp, action, self._below(stem + suffix), None, conflict)
             self.taken.add_image(stem + suffix, path)
         sidecars = self._sidecars(party)
-        for name, line in party.lines.items():
+        for line in party.lines.values():
             self.lines[line.source] = replace(line, sidecars=sidecars[naming.stem_of(line.place)])
             count = self._count(party.source)
             if line.action == IDENTICAL:
@@ -191,7 +194,6 @@ class _Planner:
             elif line.place in self.present:
                 count["already_there"] += 1
             else:
-                self.taken.add_arrival(line.place, name)
                 self.plan.copies.append(Copy(line.source, self.plan.topic.file(line.place), line.stamp, self.mode))
                 count["copied"] += 1
                 count["renamed"] += line.action == RENAMED
@@ -219,9 +221,9 @@ class _Planner:
 
     def _refused(self, stem: str, suffix: str, path: str, places: Iterable[str]) -> str:
         """Why a sidecar cannot come to this stem, where its image does or its image's twin is; empty if it can."""
-        held = self.taken.path(stem + suffix)
+        held = self.taken.holder(stem + suffix)
         if held:
-            return "" if naming.is_same(held, path) else f"differs from {stem + suffix}, which is kept"
+            return "" if self.taken.holds(stem + suffix, path) else f"differs from {held}, which is kept"
         if not self.taken.holds_only(stem, places):
             return f"would go with other images named {stem} too"
         return "" if len(os.fsencode(stem + suffix)) <= naming.NAME_BYTES else "its new name would be too long"

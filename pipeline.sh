@@ -71,24 +71,14 @@ fail() {
 # Run one script of the suite. It runs in the background so that a signal reaches it at once, not when it is done.
 step() {
     local status=0
-    printf '\n$ %s\n' "$(quoted "$python" "$here/$1" "${@:2}")" >&2
+    printf '\n$%s\n' "$(printf ' %q' "$python" "$here/$1" "${@:2}")" >&2 # %q: ready to paste
     "$python" "$here/$1" "${@:2}" &
     child=$!
     wait "$child" || status=$?
     child=
     ((status == 0)) && return
-    printf 'pipeline.sh: stopped: %s ended with status %s; what is done is kept, the same command goes on\n' "$1" "$status" >&2
+    printf 'pipeline.sh: stopped: %s ended with status %s; what is done is kept, and not done again\n' "$1" "$status" >&2
     exit "$status"
-}
-
-# The words of a command, ready to paste: quoted where a shell would read them otherwise.
-quoted() {
-    local word words=()
-    for word; do
-        [[ $word =~ ^[[:alnum:]_./=:@%+,-]+$ ]] || word=${word@Q}
-        words+=("$word")
-    done
-    printf %s "${words[*]}"
 }
 
 stop() {

@@ -286,7 +286,7 @@ def test_strict_status_and_options_reach_the_scorer(make_topic: Any, tmp_path: P
     (tmp_path / "DataSet_1/C/S/T/b.jpg").write_bytes(b"")
     ran = run_in(tmp_path, "DataSet_1", "--model", "tiny", "--strict", "--bad-files", "bad files.jsonl")
     assert ran.returncode == 1
-    assert "--model tiny --strict --bad-files 'bad files.jsonl'" in ran.stderr
+    assert "--model tiny --strict --bad-files bad\\ files.jsonl" in ran.stderr
     assert json.loads((tmp_path / "bad files.jsonl").read_text())["path"].endswith("b.jpg")
 
 

@@ -13,7 +13,7 @@ from common.cli import Talk
 
 STANDOUTS = 14  # thumbnails for each kind of image that stands out
 WIDE, HIGH = 560, 540  # the scatter's drawing units
-LEFT, FOOT = 46, 26  # room for its scales
+LEFT, FOOT = 58, 30  # room for its scales
 GRID = 6  # resolutions that are closer on the scatter share a dot
 TICKS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 GROUPS = (("small", "a", "Small, < 0.5 MP"), ("medium", "b", "Medium, 0.5 to 2 MP"), ("large", "c", "Large, > 2 MP"))
@@ -173,7 +173,7 @@ def _scatter(resolutions: Mapping[Extent, int]) -> dict[str, Any]:
             for pixels in (census.SMALL, census.LARGE)
         ],
         "labels": [
-            (round(across(width) - 4, 1), round(up(height) - 6, 1), title)
+            (round(across(width) - 14, 1), round(up(height) - 4, 1), title)
             for pixels, title in ((census.SMALL, "0.5 MP"), (census.LARGE, "2 MP"))
             for width, height in [_end(pixels, 2 ** (low + 0.2), 2 ** (high - 0.1))]
             if 2**low < min(width, height) and max(width, height) < 2**high

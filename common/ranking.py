@@ -40,10 +40,9 @@ class Wrong:
 
 @dataclass
 class Tally:
-    """What was read: images, scores and their origin."""
+    """What was read: images, and the scores' origin."""
 
     images: int = 0
-    scores: int = 0
     made_by: Counter[str] = field(default_factory=Counter)  # scores by what made them
     judges: Counter[str] = field(default_factory=Counter)  # scores by what they mean
 
@@ -116,7 +115,6 @@ def _described(counts: Counts, min_images: int) -> dict[str, Any]:
 
 def _note(found: Standing, label: str, wrong: Wrong, tally: Tally) -> None:
     tally.images += len(found.usable) + len(found.unscored) + len(found.unusable)
-    tally.scores += len(found.usable)
     tally.made_by.update(found.makers)
     if found.usable:
         tally.judges[found.judges] += len(found.usable)

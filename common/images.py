@@ -110,9 +110,7 @@ def _decoded(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str
     content = content.removesuffix(JPEG_END[:1])
     noisy = _digest(_load_jpeg(_from_bytes(content + NOISE + JPEG_END), draft, mode))
     whole = _load_jpeg(_from_bytes(content + JPEG_END), draft, mode)
-    if (
-        _digest(whole) != noisy
-    ):  # libjpeg makes missing pixels from whatever follows; where none are missing, it skips it
+    if _digest(whole) != noisy:  # missing pixels are made from whatever follows; where none are missing it is skipped
         raise OSError("truncated")
     return whole
 

@@ -1,30 +1,21 @@
-"""merge_clusters.py: nothing lost, nothing changed, nothing done twice, whatever the names and whenever it is killed."""
+"""merge_clusters.py: what joins, what is left out or renamed, what goes along, what is refused."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import resource
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import merge_clusters
 from common import cache, cli, records
 from common.cache import Provenance
 from common.tree import Topic
-from conftest import ROOT, picture, run_script
 
 TIME = 1_700_000_000_123_456_789
 MODEL = {"model": "tiny", "head": "tiny", "precision": "fp32"}

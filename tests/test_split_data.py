@@ -1,0 +1,273 @@
+"""split_data.py: the best of every topic, exactly as a plain loop chooses them, and no near copy across the sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run_script
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import split_data
+from common import cache, cli, records
+from common.cache import Provenance
+from common.tree import Topic
+
+
+def make(folder: Path, scores: dict[str, object] | None, sizes: dict[str, tuple[int, int]], matches=None) -> Path:
+    """A topic of plain images with what the scorer and the search leave there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size in sizes.items():
+        Image.new("L", size).save(folder / name, "PNG")
+    if scores is not None:
+        (folder / "aesthetic_data.json").write_text(json.dumps(scores))
+    if matches is not None:
+        there = Topic(str(folder), *folder.parts[-4:], found=0)
+        records.write_matches(there, {name: set(matches.get(name, ())) for name in sizes})
+        cache.update(there, duplicates=Provenance({"method": "phash"}, there.stamps()))
+    return folder
+
+
+def named(count: int, start: int = 0) -> list[str]:
+    return [f"{number:02}.png" for number in range(start, start + count)]
+
+
+@pytest.fixture
+def split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict]:
+    """Split into tmp_path/out; the JSON, both lists as paths below tmp_path, `talk` and `status`."""
+    (tmp_path / "out").mkdir()
+
+    def run(*args: object) -> dict:
+        capsys.readouterr()
+        status = cli.run(split_data.main, [*map(str, args), "--output-dir", str(tmp_path / "out"), "--json"])
+        said = capsys.readouterr()
+        result = {**(json.loads(said.out) if said.out else {}), "talk": said.err, "status": status}
+        for name in ("train", "valid"):
+            path = tmp_path / "out" / f"{name}_set.json"
+            paths = json.loads(path.read_text()) if path.exists() else []
+            result[f"{name}_set"] = [os.path.relpath(path, tmp_path) if os.path.isabs(path) else path for path in paths]
+        return result
+
+    return run
+
+
+def test_the_best_ten_are_for_training_and_the_next_five_for_validation(tmp_path: Path, split) -> None:
+    names = named(20)
+    for place, turn in (("DS/C/S/T", 1), ("DS/C/S/A", -1)):
+        make(
+            tmp_path / place,
+            {name: 10 - turn * number / 10 for number, name in enumerate(names)},
+            dict.fromkeys(names, (9, 7)),
+        )
+    result = split(tmp_path / "DS")
+    backwards = names[::-1]
+    assert result["train_set"] == [f"DS/C/S/A/{n}" for n in backwards[:10]] + [f"DS/C/S/T/{n}" for n in names[:10]]
+    assert result["valid_set"] == [f"DS/C/S/A/{n}" for n in backwards[10:15]] + [f"DS/C/S/T/{n}" for n in names[10:15]]
+    numbers = {"chosen": 15, "train": 10, "valid": 5, "available": 20, "lowest_resolution": "9x7"}
+    assert {key: result[key] for key in ("train", "valid", "leaks", "topics", "status")} == {
+        "train": 20,
+        "valid": 10,
+        "leaks": [],
+        "topics": {
+            "DS/C/S/A": {**numbers, "lowest_score": 10.5},
+            "DS/C/S/T": {**numbers, "lowest_score": 8.6},
+        },
+        "status": 0,
+    }
+    assert "40 images found = 20 train + 10 valid + 10 not chosen" in result["talk"]
+
+
+def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Path, split) -> None:
+    sizes = {"large.png": (20, 20), "fine.png": (10, 10), "b.png": (20, 10), "a.png": (10, 20), "low.png": (90, 90)}
+    scores = {"large.png": 3, "fine.png": 9, "b.png": 5, "a.png": 5, "low.png": -1}
+    make(tmp_path / "DS/C/S/T", scores, sizes)
+    result = split(tmp_path / "DS", "--train", 3, "--valid", 2)
+    assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("large.png", "a.png", "b.png")]
+    assert result["valid_set"] == [f"DS/C/S/T/{n}" for n in ("fine.png", "low.png")]
+
+
+def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(tmp_path: Path, split) -> None:
+    names = named(8)
+    folder = make(tmp_path / "DS/C/S/T", None, dict.fromkeys(names, (5, 5)))
+    scores = dict.fromkeys(names[:6], 5) | {"01.png": float("nan"), "02.png": "high", "gone.png": 9}
+    (folder / "aesthetic_data.json").write_text(json.dumps(scores))
+    (folder / "00.png").write_bytes(b"")
+    result = split(tmp_path / "DS", "--strict", "--bad-files", tmp_path / "bad.jsonl")
+    assert result["train_set"] == [f"DS/C/S/T/{name}" for name in names[3:6]] and result["status"] == 1
+    assert "00.png: empty file" in result["talk"]
+    assert "2 without a score (06.png, 07.png)" in result["talk"]
+    assert "2 whose score is no number (01.png, 02.png); 1 scored but gone (gone.png)" in result["talk"]
+    assert "8 images found = 3 train + 4 without score + 1 unreadable" in result["talk"]
+    assert json.loads((tmp_path / "bad.jsonl").read_text())["path"] == str(folder / "00.png")
+
+
+def test_topics_without_scores_and_topics_too_small_are_listed(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "DS/C/S/bare", None, dict.fromkeys(named(3), (5, 5)))
+    make(tmp_path / "DS/C/S/small", dict.fromkeys(named(12), 5), dict.fromkeys(named(12), (5, 5)))
+    assert cli.run(split_data.main, ["DS"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "🎯 10 for training and 2 for validation",
+        "   from 2 topics: the best 10 and the next 5 of each",
+        "📉 Topics too small for both sets: 1",
+        "   DS/C/S/small: 12",
+        "❔ Topics without scores: run aesthetic_scorer.py: 1",
+        f"   {tmp_path}/DS/C/S/bare",
+        "📄 ./train_set.json",
+        "📄 ./valid_set.json",
+    ]
+
+
+def test_require_full_leaves_small_topics_out(tmp_path: Path, split) -> None:
+    make(tmp_path / "DS/C/S/small", dict.fromkeys(named(14), 5), dict.fromkeys(named(14), (5, 5)))
+    make(tmp_path / "DS/C/S/full", dict.fromkeys(named(15), 5), dict.fromkeys(named(15), (5, 5)))
+    result = split(tmp_path / "DS", "--require-full")
+    assert {path.split("/")[3] for path in result["train_set"] + result["valid_set"]} == {"full"}
+    assert result["topics"]["DS/C/S/small"]["chosen"] == 0 and result["topics"]["DS/C/S/small"]["available"] == 14
+
+
+CHAIN = {"00.png": ["11.png"], "01.png": ["02.png"], "11.png": ["12.png"], "03.png": ["14.png"]}
+
+
+def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(tmp_path: Path, split) -> None:
+    names = named(20)
+    make(
+        tmp_path / "DS/C/S/T",
+        {name: 10 - number / 10 for number, name in enumerate(names)},
+        dict.fromkeys(names, (5, 5)),
+        CHAIN,
+    )
+    result = split(tmp_path / "DS")
+    assert result["leaks"] == [
+        {"topic": "DS/C/S/T", "valid": "11.png", "train": "00.png"},
+        {"topic": "DS/C/S/T", "valid": "14.png", "train": "03.png"},
+    ]
+    result = split(tmp_path / "DS", "--exclude-duplicates")
+    assert result["leaks"] == []
+    chosen = [name for name in names if name not in ("02.png", "11.png", "14.png")][:15]
+    assert [os.path.basename(path) for path in result["train_set"] + result["valid_set"]] == chosen  # 12 is no stranger
+
+
+def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(tmp_path: Path, split) -> None:
+    names = named(12)
+    folder = make(
+        tmp_path / "DS/C/S/T", dict.fromkeys(names, 5), dict.fromkeys(names, (5, 5)), {"00.png": ["10.png", "11.png"]}
+    )
+    os.utime(folder / "11.png")
+    result = split(tmp_path / "DS")
+    assert "1 changed since (11.png)" in result["talk"]
+    assert [leak["valid"] for leak in result["leaks"]] == ["10.png"]
+
+
+def test_relative_paths_start_below_the_dataset(tmp_path: Path, split) -> None:
+    for dataset in ("A", "B"):
+        make(tmp_path / dataset / "C/S" / dataset, {"x.png": 5}, {"x.png": (5, 5)})
+    assert split(tmp_path / "A", tmp_path / "B", "--relative")["train_set"] == ["C/S/A/x.png", "C/S/B/x.png"]
+    make(tmp_path / "B/C/S/A", {"x.png": 5}, {"x.png": (5, 5)})
+    result = split(tmp_path / "A", tmp_path / "B", "--relative")
+    assert result["status"] == 2 and "C/S/A/x.png: in two datasets" in result["talk"]
+    assert split(tmp_path / "B/C/S/A", "--relative")["train_set"] == ["C/S/A/x.png"]
+
+
+@pytest.mark.parametrize("name", ["new\nline.png", "'q\".png", "-x.png", "梟.png", "caf\udce9.png"])
+def test_any_name_survives(tmp_path: Path, split, name: str) -> None:
+    make(tmp_path / "DS/C/S/T", {name: 5}, {name: (5, 5)})
+    assert split(tmp_path / "DS")["train_set"] == [f"DS/C/S/T/{name}"]
+
+
+def damaged_scores(folder: Path) -> list[str]:
+    (folder / "aesthetic_data.json").write_text("[1]")
+    return []
+
+
+def damaged_duplicates(folder: Path) -> list[str]:
+    (folder.parent / "duplicates_T.json").write_text("{")
+    return []
+
+
+def no_scores(folder: Path) -> list[str]:
+    (folder / "aesthetic_data.json").unlink()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("arrange", "said"),
+    [
+        (damaged_scores, "aesthetic_data.json: damaged (not a JSON object of scores)"),
+        (damaged_duplicates, "duplicates_T.json: damaged"),
+        (no_scores, "no image to choose; run aesthetic_scorer.py"),
+        (lambda folder: ["--require-full"], "no image to choose"),
+        (lambda folder: ["--output-dir", str(folder / "nowhere")], "no such folder"),
+        (lambda folder: [str(folder / "nowhere")], "no such folder"),
+    ],
+)
+def test_refused_before_anything_is_written(tmp_path: Path, capsys, monkeypatch, arrange, said: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    assert cli.run(split_data.main, ["DS", *arrange(folder)]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert list(tmp_path.glob("*.json")) == []
+
+
+@pytest.mark.parametrize("option", [("--train", "-1"), ("--valid", "x"), ("--train", "0", "--valid", "0")])
+def test_wrong_numbers_are_refused(tmp_path: Path, option: tuple[str, ...]) -> None:
+    make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    ran = run_script("split_data.py", tmp_path / "DS", *option, cwd=tmp_path)
+    assert ran.returncode == 2 and "Traceback" not in ran.stderr and list(tmp_path.glob("*.json")) == []
+
+
+names = st.sampled_from([f"{letter}.png" for letter in "abcdefgh"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.dictionaries(names, st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1),
+    scores=st.dictionaries(names, st.floats(-1, 3) | st.integers(0, 2), min_size=1),
+    pairs=st.lists(st.tuples(names, names), max_size=8),
+    exclude=st.booleans(),
+)
+def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, exclude) -> None:
+    root = tmp_path_factory.mktemp("split")
+    matches: dict[str, list[str]] = {}
+    for one, other in pairs:
+        if {one, other} <= sizes.keys():
+            matches.setdefault(one, []).append(other)
+            matches.setdefault(other, []).append(one)
+    make(root / "DS/C/S/T", scores, sizes, matches)
+    options = ["--train", "3", "--valid", "2", *(["--exclude-duplicates"] if exclude else [])]
+    status = cli.run(split_data.main, [str(root / "DS"), "--output-dir", str(root), "--quiet", *options])
+
+    pixels = {name: width * height for name, (width, height) in sizes.items() if name in scores}
+    worth = {name: pixels[name] * scores[name] for name in pixels}
+    scored = all(scores[name] > 0 for name in pixels)
+    size = {name: (root / "DS/C/S/T" / name).stat().st_size for name in pixels}
+    kept: list[str] = []
+    for name in sorted(pixels, key=lambda name: (-(worth if scored else pixels)[name], -size[name], name)):
+        if not any(name in matches.get(other, ()) and name != other for other in kept):
+            kept.append(name)
+    chosen = sorted(kept if exclude else pixels, key=lambda name: (-worth[name], name))
+
+    assert status == (0 if chosen else 2)
+    if chosen:
+        for file, expected in (("train", chosen[:3]), ("valid", chosen[3:5])):
+            assert json.loads((root / f"{file}_set.json").read_text()) == [str(root / "DS/C/S/T" / n) for n in expected]
+
+
+def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_path: Path) -> None:
+    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    code = (
+        "import sys, split_data; split_data.main(sys.argv[1:]); "
+        "print(sorted({'numpy', 'torch', 'PIL'} & sys.modules.keys()), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "DS"), "--output-dir", str(tmp_path), "--quiet"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "['PIL']\n"
+    there = Topic(str(folder), *folder.parts[-4:], found=1)
+    cache.update(there, {"a.png": (there.stamps()["a.png"], (5, 5))})
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "[]\n"

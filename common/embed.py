@@ -51,11 +51,26 @@ def load_vectors(topic: Topic, model: Model, talk: Talk) -> Sidecar:
     return sidecar.load(topic, model.sidecar, LAYOUT, model.about, talk.warn)
 
 
-def extents(vectors: Sidecar, stamps: Mapping[str, Stamp]) -> dict[str, tuple[Stamp, Extent]]:
-    """Width and height of every image that has a vector, as cache.update takes them."""
-    names = list(vectors.fresh(stamps))
-    sizes = vectors.rows(names)["extents"].tolist()
-    return {name: (stamps[name], (width, height)) for name, (width, height) in zip(names, sizes, strict=True)}
+def embedded(topics: Sequence[Topic], model: Model, ready: Callable[[], Engine], talk: Talk) -> Iterator[Work]:
+    """Every topic with a vector of each readable image: first those that have them already, then the others.
+
+    Opens no image of the former, and calls `ready` only if there are any of the latter. Otherwise like `embed`.
+    """
+    owing, total = [], 0
+    for topic in topics:
+        work = _work(topic, model, talk)
+        if work.names:
+            owing.append(topic)
+            total += len(work.names)
+        else:
+            yield work
+    yield from embed((_work(topic, model, talk) for topic in owing), ready, talk, total)
+
+
+def _work(topic: Topic, model: Model, talk: Talk) -> Work:
+    stamps, vectors = topic.stamps(), load_vectors(topic, model, talk)
+    have = vectors.fresh(stamps)
+    return Work(topic, stamps, [name for name in stamps if name not in have], vectors)
 
 
 def embed(
@@ -128,7 +143,7 @@ class _Run:
             else:
                 self._ready.append((work, name, outcome))
         if len(pixels):
-            self._pixels.append(pixels)
+            self._pixels.append(pixels.to(self._engine.device, non_blocking=True))  # pinned, so it copies by itself
 
     def launch(self) -> None:
         """Send one batch to the device and collect the one before it, so that the device never waits for us."""

@@ -35,6 +35,7 @@ TINY = 8  # pixels of the shorter side
 
 # The second look. Chosen on planted copies, see benchmarks/duplicates.py and the README's table.
 ALIKE = 0.95  # correlation of the thumbnails
+PROMISING = 0.5  # correlation below which no crop was seen to be the reason
 ALIKE_DETAIL = 0.85  # correlation of what is left of them without their coarse shapes
 ZOOMS = (0.97, 0.94)  # a copy may be cropped by 1.5 or 3 % at each edge
 COLOURED = 4.0  # root mean square of Cb and Cr around grey: below it a picture may be the grey copy of any other
@@ -110,14 +111,16 @@ def _confirmed(rows: Rows, first: Array, second: Array) -> Array:
     one, other = rows["thumbnails"][first], rows["thumbnails"][second]
     same: Array = (one == other).all(axis=1)
     colours = _colours_agree(rows["colours"][first], rows["colours"][second])
-    open_ = np.flatnonzero(colours & ~same)
-    left, right = _pictures(one[open_]), _pictures(other[open_])
+    doubtful = np.flatnonzero(colours & ~same)
+    left, right = _pictures(one[doubtful]), _pictures(other[doubtful])
+    promising = _correlation(left, right) >= PROMISING
+    doubtful, left, right = doubtful[promising], left[promising], right[promising]
     alike = _alike(left, right)
     for zoom in ZOOMS:
         unlike = np.flatnonzero(~alike)
         a, b = left[unlike], right[unlike]
         alike[unlike] = _alike(_zoomed(a, zoom), b) | _alike(a, _zoomed(b, zoom))
-    same[open_] = alike
+    same[doubtful] = alike
     return same & colours
 
 
@@ -136,7 +139,7 @@ def _alike(left: Array, right: Array) -> Array:
 
 def _correlation(left: Array, right: Array) -> Array:
     """Pearson's, of each pair; 0 where a picture has no contrast."""
-    a, b = left.reshape(len(left), -1), right.reshape(len(right), -1)
+    a, b = left.reshape(-1, SIDE * SIDE), right.reshape(-1, SIDE * SIDE)
     a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
     together = np.einsum("ij,ij->i", a, b)
     apart = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))

@@ -5,7 +5,7 @@ Works on names and numbers; knows no pixels. Loads Pillow only for images whose 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from common import cache, records, text
@@ -69,11 +69,16 @@ def candidates(
     cached: Cache,
     scores: Mapping[str, float],
     bad: Callable[[str, str], None],
+    matched: Collection[str] | None = None,
 ) -> list[Candidate]:
-    """What the rule needs to know of each image; one whose size cannot be read goes to `bad` and counts 0 pixels."""
+    """What the rule needs to know of each image; one whose size cannot be read goes to `bad` and counts 0 pixels.
+
+    With `matched`, sizes are looked up of these alone: the others stay whatever their rank, and may count 0 pixels.
+    """
     listed = []
     for name, stamp in stamps.items():
-        width, height = extent(topic, name, stamp, cached, bad) or (0, 0)
+        wanted = matched is None or name in matched
+        width, height = (extent(topic, name, stamp, cached, bad) if wanted else None) or (0, 0)
         score = scores.get(name)
         usable = score is not None and score == score  # NaN is no score
         listed.append(Candidate(name, width * height, stamp[0], score if usable else None))
@@ -95,6 +100,19 @@ def extent(
         bad(topic.file(name), str(error))
         return None
     return read.width, read.height
+
+
+def redundant(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    cached: Cache,
+    scores: Mapping[str, float],
+    matches: Mapping[str, set[str]],
+    bad: Callable[[str, str], None],
+) -> dict[str, str]:
+    """The images of a topic that do not stay, each with the one that stands for it; opens what no cache covers."""
+    matched = {name for name, others in matches.items() if others}
+    return left_out(candidates(topic, stamps, cached, scores, bad, matched), matches) if matched else {}
 
 
 def ranked(images: Iterable[Candidate]) -> list[Candidate]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,8 @@ def survey(topic: Topic, rules: Rules, talk: Talk) -> State:
     if doubtful and not rules.rescore:
         ours.update({name: stamps[name] for name in _proven(topic, stamps, doubtful, written, rules, talk)})
     trusted = [name for name in doubtful if name not in ours and not rules.rescore]
-    standing = {name: score for name, score in written.items() if name in ours or name in set(trusted)}
+    staying = {*ours, *trusted}
+    standing = {name: score for name, score in written.items() if name in staying}
     return State(
         topic,
         stamps,
@@ -101,7 +102,7 @@ def _written(topic: Topic, talk: Talk) -> dict[str, float]:
 def _proven(
     topic: Topic,
     stamps: Mapping[str, Stamp],
-    doubtful: Iterable[str],
+    doubtful: Collection[str],
     written: Mapping[str, float],
     rules: Rules,
     talk: Talk,
@@ -112,7 +113,7 @@ def _proven(
     from common import embed  # numpy, only where there is doubt
 
     vectors = embed.load_vectors(topic, rules.model, talk)
-    names = [name for name in vectors.fresh(stamps) if name in set(doubtful)]
+    names = list(vectors.fresh({name: stamps[name] for name in doubtful}))
     if not names:
         return []
     scores = rules.head(vectors.rows(names)["vectors"])
@@ -139,7 +140,7 @@ def finish(
     state: State, vectors: Sidecar, failed: Iterable[str], rules: Rules
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Score what was owed from its vectors, write the topic's file and what made it; returns both."""
-    from common import embed
+    from common import sidecar
 
     unscored = set(failed)
     names = [name for name in state.owed if name not in unscored]
@@ -153,5 +154,5 @@ def finish(
         precisions.update(state.made_by.get("precision", "").split("+"))
     made_by = {**rules.made_by, "precision": "+".join(sorted(filter(None, precisions)))}
     made = Provenance(made_by, {**state.ours, **{name: state.stamps[name] for name in names}})
-    cache.update(state.topic, extents=embed.extents(vectors, state.stamps), scores=made)
+    cache.update(state.topic, extents=sidecar.extents(vectors, state.stamps), scores=made)
     return scores, made_by

@@ -123,6 +123,13 @@ def load(topic: Topic, name: str, layout: Layout, about: Mapping[str, Any], warn
     return made
 
 
+def extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> dict[str, tuple[Stamp, cache.Extent]]:
+    """Width and height of every image with a row, from the array "extents" (n, 2), as cache.update takes them."""
+    names = list(rows.fresh(stamps))
+    sizes = rows.rows(names)["extents"].tolist()
+    return {name: (stamps[name], (width, height)) for name, (width, height) in zip(names, sizes, strict=True)}
+
+
 def _fill(made: Sidecar, arrays: dict[str, Array]) -> None:
     """Put a file's arrays into an empty sidecar. Raises ValueError where they are not what it expects."""
     names, about, stamps = _unpacked(arrays.pop("names")), _unpacked(arrays.pop("about")), arrays.pop("stamps")

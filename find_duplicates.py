@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Find images that are copies of each other, within each topic of DataSet/Cluster/Subcluster/Topic.
+
+Writes duplicates_<topic>.json beside each topic folder. Every image is a key, with its direct matches:
+
+    {
+      "beach.jpg": ["beach_small.png"],
+      "beach_small.png": ["beach.jpg"],
+      "forest.jpg": []
+    }
+
+--method phash (default) finds re-encoded, resized, rotated by EXIF, brightened, grey, slightly cropped or marked
+copies: perceptual hashes propose, and a second look at small pictures confirms. --method clip compares CLIP vectors,
+and opens no image of a dataset that was scored. Both compare every pair. What was computed stays in each topic's
+.cache/ folder (safe to delete), so that a second run opens only what is new, and another --threshold opens nothing.
+
+It never deletes, moves or changes an image; files whose topic is gone are named, and stay. Before you merge, look.
+
+examples:
+  find_duplicates.py DataSet                                 then: duplicates_stats.py DataSet
+  find_duplicates.py DataSet --threshold 8                   fewer, closer matches
+  find_duplicates.py DataSet --method clip                   after aesthetic_scorer.py DataSet
+  find_duplicates.py DataSet_* --json --quiet > found.json   from cron
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from common import cli, model, records, text, tree
+
+if TYPE_CHECKING:
+    from common.matching import Found
+
+DISTANCE = 14  # bits; the second look decides. Recall 0.98, no wrong pair in 14,000 on planted copies: see the README
+COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
+MANY = 20_000  # vectors from which on a GPU pays, even with the seconds that torch takes to load
+SHOWN = 5  # of the largest sets
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    talk = cli.Talk(args)
+    threshold = chosen_threshold(args)
+    topics = checked(tree.topics(args.paths, talk.warn), talk)
+    search = search_by_clip if args.method == "clip" else search_by_phash
+    found = search(topics, threshold, args, talk)
+    images = sum(one.images for one in found)
+    talk.tally(images, searched=images - talk.unreadable, unreadable=talk.unreadable)
+    cli.show(args, summary(found, threshold, args, talk), result(found, threshold, args, talk))
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__)
+    search = parser.add_argument_group("search")
+    search.add_argument("--method", choices=("phash", "clip"), default="phash", help="default: %(default)s")
+    search.add_argument(
+        "--threshold",
+        type=float,
+        metavar="T",
+        help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
+        f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
+    )
+    search.add_argument(
+        "--no-verify",
+        action="store_true",
+        help="phash: no second look; hashes alone take many strangers for copies",
+    )
+    model.add_options(parser)
+    return parser.parse_args(argv)
+
+
+def chosen_threshold(args: argparse.Namespace) -> float:
+    """The threshold, checked for the method. Raises UserError."""
+    given, clip = args.threshold, args.method == "clip"
+    if given is None:
+        return COSINE if clip else DISTANCE
+    if clip and not 0 < given <= 1:
+        raise cli.UserError(f"--threshold {given:g}: a cosine similarity is above 0 and at most 1")
+    if not clip and given not in set(range(65)):
+        raise cli.UserError(f"--threshold {given:g}: a Hamming distance is a whole number from 0 to 64")
+    return float(given) if clip else int(given)
+
+
+def checked(topics: list[tree.Topic], talk: cli.Talk) -> list[tree.Topic]:
+    """The topics, once it is known that results can be written; names the files whose topic is gone."""
+    for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
+        records.check_writable(subcluster)
+        for path in records.strays(subcluster):
+            talk.warn(f"{text.shown(path)}: its topic is gone; delete it if that is meant")
+    for topic in topics:
+        records.check_writable(topic.path)
+    return topics
+
+
+def search_by_phash(
+    topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: cli.Talk
+) -> list[Found]:
+    from common import hashing, matching  # Pillow, numpy
+
+    verify = not args.no_verify
+    made_by = {"method": "phash", "threshold": distance, "verify": verify}
+    found = []
+    for work in hashing.hashed(topics, args.workers, args.max_pixels, talk):
+        matches = matching.by_look(work.prints, work.stamps, int(distance), verify)
+        found.append(matching.finish(work.topic, work.stamps, matches, work.prints, made_by, talk))
+    return found
+
+
+def search_by_clip(
+    topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: cli.Talk
+) -> list[Found]:
+    chosen = model.chosen(args)
+    if chosen.is_tiny:
+        raise cli.UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
+    from common import clip, embed, matching  # numpy, and torch where an image must be opened or topics are large
+    from common.engine import Engine
+
+    made_by = {"method": "clip", "threshold": cosine, **chosen.about}
+    found = {}
+    for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
+        by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
+        device = str(clip.device_named(args.device)) if by_torch else "cpu"
+        matches = matching.by_meaning(work.vectors, work.stamps, cosine, device)
+        found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.vectors, made_by, talk)
+    return [found[topic.path] for topic in topics]
+
+
+def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: cli.Talk) -> dict[str, Any]:
+    """The object that --json prints."""
+    return {
+        "images": sum(one.images for one in found),
+        "topics": len(found),
+        "matches": sum(one.pairs for one in found),
+        "redundant": sum(len(one.left_out) for one in found),
+        "unreadable": talk.unreadable,
+        "method": args.method,
+        "threshold": threshold,
+        "largest": [{"topic": topic, "keeper": keeper, "copies": copies} for topic, keeper, copies in largest(found)],
+    }
+
+
+def largest(found: Sequence[Found]) -> list[tuple[str, str, list[str]]]:
+    """The largest sets of all topics: the topic, the image that stays, and those that a merge would leave out."""
+    sets = [(one.label, keeper, copies) for one in found for keeper, copies in one.sets.items()]
+    return sorted(sets, key=lambda entry: (-len(entry[2]), entry[0], entry[1]))[:SHOWN]
+
+
+def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: cli.Talk) -> Iterator[str]:
+    """The lines for people."""
+    told = result(found, threshold, args, talk)
+    yield "🔎 Duplicates"
+    yield f"   📁 topics            {told['topics']:>12,}"
+    yield f"   🖼  images            {told['images']:>12,}"
+    yield f"   🔗 matches           {told['matches']:>12,}"
+    yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
+    yield f"   ❌ unreadable        {told['unreadable']:>12,}"
+    bits = "cosine similarity from" if args.method == "clip" else "hashes within"
+    second = "" if args.method == "clip" else " bits, no second look" if args.no_verify else " bits, looked at twice"
+    yield f"   🧭 method            {args.method}, {bits} {threshold:g}{second}"
+    for topic, keeper, copies in largest(found):
+        yield f"   {text.shown(topic)}: {text.shown(keeper)} stands for {text.sampled(copies)}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Tell how many duplicates lie in image datasets, from the duplicates_<topic>.json files of find_duplicates.py.
+
+Counts images that have at least one duplicate (entries), and those that a merge would leave out (redundant), for each
+cluster and for the worst topics. Names the topics that were not searched, and those whose file no longer fits the
+folder: names, sizes or times differ from what was searched; of these only matches between unchanged images count.
+
+    {
+      "duplicate_entries": 412,
+      "redundant_images": 231,
+      "median_images_per_cluster": 1250,
+      "median_duplicates_per_cluster": 40,
+      "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, "redundant_images": 25, ...}, ...},
+      "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...}, "strays": [...], ...
+    }
+
+It reads the JSON that other scripts left and changes nothing; an image is opened only where its size is not known.
+
+examples:
+  duplicates_stats.py DataSet
+  duplicates_stats.py DataSet_* --top 20
+  duplicates_stats.py DataSet --json --quiet | jq .redundant_images
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common import cache, cli, keepers, records, text, tree
+
+TOP = 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    talk = cli.Talk(args)
+    topics = tree.topics(args.paths, talk.warn)
+    data = report(topics, [counted(topic, talk) for topic in topics], args.top)
+    if not data["searched"]:
+        raise cli.UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
+    talk.tally(data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"])
+    cli.show(args, summary(data), data)
+    return talk.status
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = cli.parser(__doc__, limits_pixels=False)
+    parser.add_argument(
+        "--top", type=cli.positive, default=TOP, metavar="N", help="topics with most duplicates (default: %(default)s)"
+    )
+    return parser.parse_args(argv)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What there is to tell of one topic."""
+
+    images: int
+    is_searched: bool = False
+    searched: int = 0  # images that the topic's file names
+    entries: int = 0  # images with a duplicate
+    redundant: int = 0  # images that a merge would leave out
+    outdated: str = ""  # how the file no longer fits the folder
+    damaged: str = ""  # why it cannot be read
+
+
+def counted(topic: tree.Topic, talk: cli.Talk) -> Count:
+    """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
+    stamps, cached = topic.stamps(), cache.load(topic)
+    try:
+        found = keepers.matches(topic, stamps, cached)
+    except records.Damaged as error:
+        talk.warn(f"{text.shown(error)}")
+        return Count(len(stamps), damaged=error.reason)
+    if not found:
+        return Count(len(stamps))
+    redundant = keepers.redundant(topic, stamps, cached, scores(topic, talk), found.usable, talk.bad)
+    entries = sum(1 for others in found.usable.values() if others)
+    outdated = "" if found.fits else found.misfit
+    return Count(len(stamps), True, len(stamps) - len(found.unknown), entries, len(redundant), outdated)
+
+
+def scores(topic: tree.Topic, talk: cli.Talk) -> Mapping[str, float]:
+    try:
+        return records.read_scores(topic)
+    except records.Damaged as error:
+        talk.warn(f"{text.shown(error)}; until then images are weighed by resolution alone")
+        return {}
+
+
+def report(topics: Sequence[tree.Topic], counts: Sequence[Count], top: int) -> dict[str, Any]:
+    """The object that --json prints."""
+    of = dict(zip((topic.path for topic in topics), counts, strict=True))
+    named = {label: of[group[0].path] for label, group in tree.grouped(topics, "topic").items()}
+    grouped = tree.grouped(topics, "cluster")
+    clusters = {label: totals([of[topic.path] for topic in group]) for label, group in grouped.items()}
+    worst = sorted(named, key=lambda label: (-named[label].redundant, -named[label].entries, label))
+    folders = dict.fromkeys(os.path.dirname(topic.path) for topic in topics)
+    return {
+        **totals(counts),
+        "median_images_per_cluster": statistics.median(each["images"] for each in clusters.values()),
+        "median_duplicates_per_cluster": statistics.median(each["duplicate_entries"] for each in clusters.values()),
+        "clusters": clusters,
+        "worst_topics": [{"topic": label, **totals([named[label]])} for label in worst if named[label].entries][:top],
+        "not_searched": [label for label, count in named.items() if not count.is_searched and not count.damaged],
+        "outdated": {label: count.outdated for label, count in named.items() if count.outdated},
+        "damaged": {label: count.damaged for label, count in named.items() if count.damaged},
+        "strays": [path for folder in folders for path in records.strays(folder)],
+    }
+
+
+def totals(counts: Sequence[Count]) -> dict[str, int]:
+    return {
+        "topics": len(counts),
+        "images": sum(count.images for count in counts),
+        "searched": sum(count.searched for count in counts),
+        "duplicate_entries": sum(count.entries for count in counts),
+        "redundant_images": sum(count.redundant for count in counts),
+    }
+
+
+def summary(data: Mapping[str, Any]) -> Iterator[str]:
+    """The lines for people."""
+    yield "👯 Duplicates"
+    yield f"   📁 topics                        {data['topics']:>12,}"
+    yield f"   🖼  images                        {data['images']:>12,}"
+    yield f"   🔗 with at least one duplicate   {data['duplicate_entries']:>12,}  {share(data, 'duplicate_entries')}"
+    yield f"   ✂️  redundant                     {data['redundant_images']:>12,}  {share(data, 'redundant_images')}"
+    yield f"   📊 median images a cluster       {data['median_images_per_cluster']:>12,.2f}"
+    yield f"   📊 median duplicates a cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
+    yield from ("", "📁 Clusters, most redundant images first")
+    clusters = data["clusters"]
+    yield from table({label: clusters[label] for label in sorted(clusters, key=lambda one: worst(clusters, one))})
+    if data["worst_topics"]:
+        yield from ("", "📂 Topics, most redundant images first")
+        yield from table({each["topic"]: each for each in data["worst_topics"]})
+    yield ""
+    yield from text.attention(attention(data))
+
+
+def worst(clusters: Mapping[str, Any], label: str) -> tuple[int, int, str]:
+    return -clusters[label]["redundant_images"], -clusters[label]["duplicate_entries"], label
+
+
+def share(totals: Mapping[str, Any], key: str) -> str:
+    return text.share(totals[key], totals["searched"])
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines: list[tuple[str, ...]] = [("", "images", "duplicates", "redundant", "share")]
+    for label, row in rows.items():
+        numbers = (text.number(row[key]) for key in ("images", "duplicate_entries", "redundant_images"))
+        lines.append((text.shown(label), *numbers, share(row, "redundant_images")))
+    return text.table(lines, " rrrr")
+
+
+def attention(data: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str, str]], int]]:
+    """What somebody should look at, as text.attention takes it."""
+    told = {
+        "Not searched: run find_duplicates.py": [(label, "") for label in data["not_searched"]],
+        "Changed since the search: run find_duplicates.py again": list(data["outdated"].items()),
+        "Damaged: run find_duplicates.py again": list(data["damaged"].items()),
+        "Files whose topic is gone": [(os.path.basename(path), os.path.dirname(path)) for path in data["strays"]],
+    }
+    yield from ((title, places, len(places)) for title, places in told.items())
+
+
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))

@@ -1,0 +1,128 @@
+"""`.cache/images.json`: what it remembers, and that nothing in it can do harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zoo
+from conftest import ROOT
+
+from common import cache, records
+from common.cache import Provenance
+from common.tree import Topic
+
+ODD = os.fsdecode(b"caf\xe9.jpg")
+
+
+@pytest.fixture
+def topic(make_topic) -> Topic:
+    folder = make_topic("D/C/S/T", "a.jpg", "b.jpg", ODD)
+    return Topic(str(folder), "D", "C", "S", "T", 3)
+
+
+def test_what_was_put_in_comes_out(topic):
+    stamps = topic.stamps()
+    extents = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
+    scores = Provenance({"model": "tiny", "head": "own", "precision": "fp32"}, stamps)
+    duplicates = Provenance({"method": "phash", "threshold": 10}, {"a.jpg": stamps["a.jpg"]})
+    cache.update(topic, extents)
+    cache.update(topic, scores=scores)
+    cache.update(topic, duplicates=duplicates)
+    assert cache.load(topic) == cache.Cache(extents, scores, duplicates)
+    assert json.loads(Path(cache.path(topic)).read_text()) == {
+        "images": {name: [*stamp, 64, 48] for name, stamp in stamps.items()},
+        "scores": {"made_by": dict(scores.made_by), "images": {n: list(s) for n, s in stamps.items()}},
+        "duplicates": {"made_by": dict(duplicates.made_by), "images": {"a.jpg": list(stamps["a.jpg"])}},
+    }
+
+
+def test_an_extent_counts_only_while_size_and_time_are_the_same(topic):
+    stamps = topic.stamps()
+    cache.update(topic, {name: (stamp, (64, 48)) for name, stamp in stamps.items()})
+    known = cache.load(topic)
+    assert known.extent(ODD, stamps[ODD]) == (64, 48)
+    size, time = stamps["a.jpg"]
+    assert known.extent("a.jpg", (size + 1, time)) is None
+    assert known.extent("a.jpg", (size, time + 1)) is None
+    assert known.extent("unknown.jpg", (size, time)) is None
+
+
+def test_images_that_are_gone_are_forgotten_and_new_facts_replace_old_ones(topic):
+    cache.update(topic, dict.fromkeys(("a.jpg", "b.jpg", "gone.jpg"), ((1, 1), (5, 5))))
+    os.unlink(topic.file("b.jpg"))
+    cache.update(topic, {"a.jpg": ((2, 2), (6, 6))})
+    assert cache.load(topic).extents == {"a.jpg": ((2, 2), (6, 6))}
+
+
+def test_without_a_cache_there_is_nothing_known(topic):
+    assert cache.load(topic, lambda *_: pytest.fail("nothing to set aside")) == cache.Cache()
+    assert not os.path.exists(cache.folder(topic))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"5",
+        b"null",
+        b"\xff\xff",
+        b'{"images": []}',
+        b'{"images": null}',
+        b'{"images": {"a.jpg": 5}}',
+        b'{"images": {"a.jpg": [1, 2, 3]}}',
+        b'{"images": {"a.jpg": [1, 2, null, 4]}}',
+        b'{"images": {"a.jpg": [1, 2, "64", "48"]}}',
+        b'{"images": {"a.jpg": "abcd"}}',
+        b'{"scores": []}',
+        b'{"scores": {"made_by": {}}}',
+        b'{"scores": {"made_by": 5, "images": {}}}',
+        b'{"scores": {"made_by": {}, "images": {"a.jpg": [1]}}}',
+        b'{"duplicates": {"images": {}}}',
+        b'{"duplicates": "x"}',
+    ],
+)
+def test_a_damaged_or_foreign_cache_is_set_aside_and_reads_as_empty(topic, content):
+    path = Path(cache.path(topic))
+    path.parent.mkdir()
+    path.write_bytes(content)
+    said: list[str] = []
+    assert cache.load(topic) == cache.Cache()
+    assert path.read_bytes() == content
+    assert cache.load(topic, lambda path, reason: records.set_aside(path, reason, said.append)) == cache.Cache()
+    assert len(said) == 1 and said[0].startswith(f"{path}: damaged (")
+    assert path.with_name("images.json.corrupt").read_bytes() == content
+    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
+    assert cache.load(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
+
+
+@zoo.needs_permissions
+def test_a_cache_that_may_not_be_read_is_left_alone(topic):
+    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
+    os.chmod(cache.folder(topic), 0)
+    code = (
+        "import sys; from common import cache; from common.tree import Topic\n"
+        "print(cache.load(Topic(sys.argv[1], '', '', '', '', 0), print) == cache.Cache())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, topic.path],
+        cwd=ROOT,
+        preexec_fn=zoo.drop_privileges,
+        capture_output=True,
+        text=True,
+    )
+    os.chmod(cache.folder(topic), 0o755)
+    assert ran.stdout == "True\n", ran.stderr
+
+
+def test_what_is_known_already_is_not_written_again(topic):
+    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
+    os.utime(cache.path(topic), ns=(1, 1))
+    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
+    assert os.stat(cache.path(topic)).st_mtime_ns == 1

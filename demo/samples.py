@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Regenerates what README.md shows: each sample of output comes from a real run on the sample dataset.
+
+A sample stands in README.md between `<!-- sample: NAME -->` and the end of the code block that follows. With --pictures
+it also makes the two pictures at the top (docs/terminal.png, docs/page.png), which needs a Chromium.
+
+examples:
+  demo/samples.py              rewrite the samples in README.md
+  demo/samples.py --pictures   and the pictures
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+DATASETS = "DataSet_1 DataSet_2"
+COMMANDS = {  # in this order: later ones read what earlier ones wrote
+    "dataset_stats": f"dataset_stats.py {DATASETS}",
+    "aesthetic_scorer": f"aesthetic_scorer.py {DATASETS} --model tiny",
+    "aesthetic_stats": f"aesthetic_stats.py {DATASETS} --html page.html",
+    "find_duplicates": f"find_duplicates.py {DATASETS}",
+    "duplicates_stats": f"duplicates_stats.py {DATASETS}",
+    "merge_clusters": f"merge_clusters.py {DATASETS}",
+    "again": "find_duplicates.py full_dataset",
+    "split_data": "split_data.py full_dataset --exclude-duplicates",
+}
+SAMPLE = re.compile(r"(<!-- sample: (\w+) -->\n```\w*\n).*?(\n```)", re.DOTALL)
+
+
+def main() -> None:
+    args = parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        subprocess.run([sys.executable, ROOT / "demo/make_dataset.py", folder], check=True, stdout=subprocess.DEVNULL)
+        outputs = {name: output(command, folder) for name, command in COMMANDS.items()}
+        README.write_text(SAMPLE.sub(lambda match: match[1] + outputs[match[2]] + match[3], README.read_text()))
+        if args.pictures:
+            take_pictures(outputs["aesthetic_stats"], folder / "page.html")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", action="store_true", help="also make docs/*.png")
+    return parser.parse_args()
+
+
+def output(command: str, folder: Path) -> str:
+    """What a command prints on stdout, as it would in /data."""
+    script, *arguments = command.split()
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    run = [sys.executable, str(ROOT / script), *arguments, "--quiet"]
+    done = subprocess.run(run, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.replace(str(folder.resolve()), "/data").rstrip()
+
+
+def take_pictures(summary: str, page: Path) -> None:
+    """A picture of a summary as a terminal shows it, and one of a page."""
+    from browser import Browser
+
+    terminal = page.with_name("terminal.html")
+    lines = html.escape("\n".join(summary.splitlines()[:34]))
+    terminal.write_text(
+        "<meta charset=utf-8><style>body{margin:0;background:#15161a;color:#e8e8ea;padding:18px}"
+        f"pre{{font:14px/18px 'DejaVu Sans Mono',monospace;margin:0}}</style><pre>{lines}</pre>"
+    )
+    (ROOT / "docs").mkdir(exist_ok=True)
+    with Browser() as browser:
+        for name, shown, width in (("terminal", terminal, 720), ("page", page, 1000)):
+            browser.open(shown, width)
+            browser.screenshot(ROOT / f"docs/{name}.png", height=900)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""The shared command line: every ending, every kind of output, every terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from common import cli
+
+START = """
+import os, sys, time
+sys.path.insert(0, os.environ["ROOT"])
+from common import cli, records, text
+def main(argv=None):
+    args = cli.parser("A script.").parse_args(argv)
+    talk = cli.Talk(args)
+"""
+END = """
+    return talk.status
+if __name__ == "__main__":
+    raise SystemExit(cli.run(main))
+"""
+NAMES = ("夕焼け", "é", "𠮷", "🎨", "\udcff", "new\nline", 'quo"te', "\\u00e9", "\x1b[31m")
+SHOW = f"""
+    names = {NAMES!r}
+    cli.show(args, ["🎨 ░█ × ≤ 5 %"] + [text.shown(name) for name in names], {{name: 1 for name in names}})
+    talk.warn("⚠ → …")
+    talk.bad(args.paths[0], "torn")
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Write a script of this project around the lines of a main; returns its command."""
+
+    def make(body: str) -> list[str]:
+        path = tmp_path / "script.py"
+        path.write_text(START + body + END, encoding="utf-8")
+        return [sys.executable, str(path)]
+
+    return make
+
+
+def environment(**changes: str) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
+    return {**plain, "ROOT": str(ROOT), **changes}
+
+
+def ran(command: list, *args: str, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*command, *args],
+        env=env or environment(),
+        capture_output=True,
+        timeout=60,
+        **options,
+    )
+
+
+def shell(line: str, command: list[str]) -> subprocess.CompletedProcess:
+    """A line of bash in which $S is the script; its output ends with the exit status of each part."""
+    call = f"S={' '.join(command)!r}; {line}; echo status ${{PIPESTATUS[@]}}"
+    return subprocess.run(["bash", "-c", call], env=environment(), capture_output=True, text=True, timeout=60)
+
+
+def talk(**options) -> cli.Talk:
+    return cli.Talk(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ("raise cli.UserError('x\\n.json: torn; mend it')", 2, r"script.py: error: x\n.json: torn; mend it" + "\n"),
+        ("raise KeyboardInterrupt", 130, "script.py: interrupted; finished work is kept, the same command goes on\n"),
+        ("open('/no/x')", 2, "script.py: error: /no/x: No such file or directory; see to it, then run this again\n"),
+        ("raise SystemExit(5)", 5, ""),
+        ("return 1", 1, ""),
+        ("import warnings; warnings.warn('chatter'); import logging; logging.error('chatter')", 0, ""),
+    ],
+)
+def test_each_ending_has_its_status_and_one_line(script, body, status, said):
+    done = ran(script(f"    {body}"), ".")
+    assert (done.returncode, done.stderr.decode(), done.stdout) == (status, said, b"")
+
+
+def test_a_bug_shows_its_traceback(script):
+    done = ran(script("    {}['bug']"), ".")
+    assert done.returncode == 1 and b"Traceback" in done.stderr and b"KeyError" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=str
+)
+def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, number, status):
+    (tmp_path / "out").mkdir()
+    body = f"""
+    with records.replacing({str(tmp_path / "out/x")!r}) as file:
+        print("go", flush=True)
+        while True:
+            file.write(b"x"); talk.say("x" * 50); time.sleep(0.0001)
+"""
+    with subprocess.Popen(
+        [*script(body), "."], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdout.readline() == b"go\n"
+        time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert b"Traceback" not in said and said.count(b"finished work is kept, the same command goes on\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_under_nohup_a_hangup_is_ignored(script):
+    body = "    import signal; os.kill(os.getpid(), signal.SIGHUP); print('goes on')"
+    done = ran(script(body), ".", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert (done.returncode, done.stdout) == (0, b"goes on\n")
+
+
+@pytest.mark.parametrize("pipe", ["$S . | head -1", "$S . --json | head -1", "$S --help | true", "$S . 2>&1 | head -1"])
+def test_a_closed_pipe_is_no_error(script, pipe):
+    done = shell(pipe, script("    cli.show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"))
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("$S . >/dev/full", 2, "script.py: error: output: could not be written (No space left on device); "),
+        ("$S . >&-", 0, ""),
+        ("$S . 2>&- >&-", 0, ""),
+        ("$S nowhere 2>&-", 0, ""),
+        ("$S . --quiet 2>/dev/full", 0, ""),
+    ],
+)
+def test_outputs_that_are_closed_or_full(script, line, status, said):
+    done = shell(line, script("    talk.warn('careful'); cli.show(args, ['done'], {})"))
+    assert done.stdout.splitlines()[-1] == f"status {status}"
+    assert "careful" not in done.stdout and "Exception ignored" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if "careful" not in line]
+    assert "".join(errors).startswith(said) and len(errors) <= 1
+
+
+TERMINALS = {
+    "utf-8": {"LC_ALL": "C.UTF-8"},
+    "C": {"LC_ALL": "C"},
+    "strict ascii": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "utf-16": {"PYTHONIOENCODING": "utf-16"},
+}
+
+
+@pytest.mark.parametrize("terminal", TERMINALS)
+def test_no_terminal_makes_the_output_fail_or_changes_the_json(script, tmp_path, terminal):
+    env = environment(**TERMINALS[terminal])
+    command = script(SHOW)
+    encoding = env.get("PYTHONIOENCODING", "ascii" if terminal == "strict ascii" else "utf-8")
+    plain = ran(command, "夕/é", env=env)
+    assert plain.returncode == 0, plain.stderr
+    shown = plain.stdout.decode(encoding).splitlines()
+    assert len(shown) == 1 + len(NAMES)
+    assert "\x1b" not in plain.stdout.decode(encoding) and "torn" in plain.stderr.decode(encoding)
+    if encoding != "ascii":
+        assert "é" in shown
+    else:
+        assert shown[:3] == [" .# x <= 5 %", r"\u5915\u713c\u3051", r"\xe9"]
+    bad_files = tmp_path / "bad.jsonl"
+    data = ran(command, "夕/é", "--json", "--quiet", "--bad-files", str(bad_files), env=env, cwd=tmp_path)
+    assert json.loads(data.stdout.decode(encoding)) == dict.fromkeys(NAMES, 1)
+    assert json.loads(bad_files.read_text("utf-8")) == {"path": str(tmp_path / "夕/é"), "reason": "torn"}
+
+
+def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
+    bad_files = tmp_path / "bad.jsonl"
+    name = os.fsdecode(b"\xff\n.jpg")
+    for _ in range(2):
+        teller = talk(bad_files=str(bad_files), strict=True)
+        assert teller.status == 0
+        teller.bad(tmp_path / name, "empty file")
+        assert (teller.unreadable, teller.status) == (1, 1)
+    lines = bad_files.read_bytes().decode("utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [{"path": str(tmp_path / name), "reason": "empty file"}] * 2
+    assert capsys.readouterr().err == f"❌ {tmp_path}/\\udcff\\n.jpg: empty file\n" * 2
+
+
+def test_a_place_for_bad_files_that_is_none_is_an_error_at_once(tmp_path):
+    with pytest.raises(cli.UserError, match=r"none/bad: cannot be written .*give --bad-files another place"):
+        talk(bad_files=str(tmp_path / "none/bad"))
+
+
+def test_quiet_leaves_only_errors(capsys):
+    teller = talk(quiet=True)
+    teller.say("talk")
+    teller.warn("warning")
+    teller.tally(1, done=1)
+    with teller.progress(10) as bar:
+        bar.update(5)
+    teller.bad("a.jpg", "torn")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "❌ a.jpg: torn\n")
+    assert talk().status == 0
+
+
+@pytest.mark.parametrize(
+    ("found", "parts", "line"),
+    [
+        (1000, {"scored": 997, "already_scored": 2, "unreadable": 1}, "997 scored + 2 already scored + 1 unreadable"),
+        (2, {"scored": 0, "already_scored": 2, "unreadable": 0}, "2 already scored"),
+        (0, {"scored": 0, "unreadable": 0}, "0 scored"),
+    ],
+)
+def test_the_tally_adds_up(capsys, found, parts, line):
+    talk().tally(found, **parts)
+    assert capsys.readouterr().err == f"{found:,} images found = {line}\n"
+    with pytest.raises(AssertionError):
+        talk().tally(found + 1, **parts)
+
+
+def test_progress_is_for_terminals_only(script):
+    command = script(
+        "    with talk.progress(50) as bar:\n        for _ in range(50):\n            bar.update(); time.sleep(0.01)"
+    )
+    assert ran(command, ".").stderr == b""
+    main, other = pty.openpty()
+    done = subprocess.run([*command, "."], env=environment(TERM="xterm"), stderr=other, timeout=60)
+    said = os.read(main, 10_000)
+    os.close(other)
+    os.close(main)
+    assert done.returncode == 0 and b"image/s" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("1", 1), ("200", 200), ("0", None), ("-5", None), ("x", None), ("1.5", None)]
+)
+def test_numbers_are_checked_by_the_parser(value, number, capsys):
+    parser = cli.parser("A script.")
+    if number:
+        assert parser.parse_args([".", f"--max-pixels={value}"]).max_pixels == number
+        return
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args([".", f"--max-pixels={value}"])
+    assert stop.value.code == 2
+    assert f"argument --max-pixels: invalid number of at least 1 value: '{value}'" in capsys.readouterr().err
+
+
+def test_options_are_those_that_make_sense():
+    def options(**switches: bool) -> set[str]:
+        return set(vars(cli.parser("A script.", **switches).parse_args(["."])))
+
+    always = {"paths", "json", "quiet"}
+    assert options() == always | {"strict", "bad_files", "max_pixels"}
+    assert options(limits_pixels=False) == always | {"strict", "bad_files"}
+    assert options(opens_images=False) == always
+
+
+def test_our_json_is_sorted_readable_and_refuses_nan():
+    assert cli.dumps({"b": "é", "a": 1}) == '{\n  "a": 1,\n  "b": "é"\n}\n'
+    assert cli.dumps({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
+    with pytest.raises(ValueError):
+        cli.dumps({"a": float("nan")})
+
+
+def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):
+    scripts = sorted(ROOT.glob("*.py"))
+    if not scripts:
+        pytest.skip("no scripts yet")
+    (tmp_path / "link").symlink_to(scripts[0])
+    done = ran([sys.executable, str(tmp_path / "link")], "nowhere", cwd=Path("/"))
+    assert done.returncode == 2 and b"error: nowhere: no such folder" in done.stderr

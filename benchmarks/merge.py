@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Measures merge_clusters.py against `cp -r`, its hard links, a plan for very many images, and split_data.py.
+
+Makes its own data in a temporary folder (about 7 GB of disk for the defaults) and prints a table.
+
+    benchmarks/merge.py
+    benchmarks/merge.py --files 5000 --planned 100000 --folder /mnt/scratch
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOPICS = 20
+SIZE = 100_000  # bytes a file
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=20_000, help="files to merge and to split (default: %(default)s)")
+    parser.add_argument("--planned", type=int, default=1_000_000, help="images to plan for (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="copies of each kind; the median counts")
+    parser.add_argument("--folder", help="where the data is made (default: the usual temporary folder)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        root = Path(folder)
+        copying(root, args.files, args.rounds)
+        splitting(root, args.files)
+        planning(root, args.planned)
+
+
+def copying(root: Path, count: int, rounds: int) -> None:
+    dataset = root / "DataSet"
+    content = random.Random(1).randbytes(SIZE)
+    for number in range(count):
+        path = place(dataset, number, count)
+        path.write_bytes(number.to_bytes(8, "big") + content[8:])
+    target, seconds = root / "full", {"cp -r": [], "merge": [], "hardlink": []}
+    ways: dict[str, Callable[[], object]] = {
+        "cp -r": lambda: subprocess.run(["cp", "-r", dataset, target], check=True),
+        "merge": lambda: script("merge_clusters.py", dataset, "--output", target),
+        "hardlink": lambda: script("merge_clusters.py", dataset, "--output", target, "--mode", "hardlink"),
+    }
+    for _ in range(rounds):
+        for name, way in ways.items():
+            os.sync()
+            seconds[name].append(timed(way))
+            if name == "merge":
+                show("the same again", timed(way), "nothing to do")
+            shutil.rmtree(target)
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    for name in ways:
+        note = f"{median[name] / median['cp -r']:.2f} times cp -r" if name == "merge" else ""
+        show(f"{count:,} files of 100 kB: {name}", median[name], note)
+    shutil.rmtree(dataset)
+
+
+def splitting(root: Path, count: int) -> None:
+    from PIL import Image
+
+    dataset = root / "Scored"
+    rng = random.Random(2)
+    scores: dict[Path, dict[str, float]] = {}
+    Image.new("RGB", (64, 48)).save(root / "one.jpg")
+    content = (root / "one.jpg").read_bytes()
+    for number in range(count):
+        path = place(dataset, number, count)
+        path.write_bytes(content)
+        scores.setdefault(path.parent, {})[path.name] = round(rng.uniform(3, 8), 4)
+    for folder, made in scores.items():
+        (folder / "aesthetic_data.json").write_text(json.dumps(made))
+    show(f"{count:,} scored images: split", timed(lambda: script("split_data.py", dataset, "--output-dir", root)), "")
+    shutil.rmtree(dataset)
+
+
+def planning(root: Path, count: int) -> None:
+    """A plan for files that have a size and no content."""
+    dataset = root / "Large"
+    for number in range(count):
+        path = place(dataset, number, 1_000_000)
+        with open(path, "wb") as file:
+            file.truncate(SIZE)
+    for run in ("plan", "link", "plan again"):
+        options = ["--mode", "hardlink", *([] if run == "link" else ["--dry-run"])]
+        seconds = timed(
+            lambda options=options: script("merge_clusters.py", dataset, "--output", root / "full", *options)
+        )
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+        show(f"{count:,} images: {run}", seconds, f"peak of all so far {peak:.2f} GB")
+
+
+def place(dataset: Path, number: int, count: int) -> Path:
+    topics = max(TOPICS, count // 5000)
+    folder = dataset / f"Cluster{number % topics % 4}" / "Sub" / f"Topic{number % topics}"
+    if number < topics:
+        folder.mkdir(parents=True)
+    return folder / f"image_{number:07}.jpg"
+
+
+def script(name: str, *args: object) -> None:
+    command = [sys.executable, str(ROOT / name), *map(str, args), "--quiet"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def show(what: str, seconds: float, note: str) -> None:
+    print(f"{what:<42} {seconds:9.2f} s   {note}".rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

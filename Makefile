@@ -17,7 +17,7 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	touch $(READY)
 
 test: lint
-	$(BIN)/python -m pytest -m "not soak" -n auto --dist loadgroup
+	$(BIN)/python -m pytest -m "not soak" -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

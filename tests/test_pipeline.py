@@ -118,7 +118,6 @@ def images_below(folder: Path) -> set[str]:
     return {path for path in found if not path.endswith((".txt", ".json", ".jsonl"))}
 
 
-@pytest.mark.xdist_group("pipeline")
 class TestResult:
     def test_the_chain_is_said_before_it_runs(self, done: Run) -> None:
         assert steps(done.talk) == CHAIN
@@ -249,7 +248,6 @@ def kill(folder: Path, delay: float) -> None:
     process.wait()
 
 
-@pytest.mark.xdist_group("pipeline")
 @pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 11))])
 def test_killed_at_any_moment_and_started_again(done: Run, sample: Path, tmp_path: Path, number: int) -> None:
     folder = tmp_path / "killed"

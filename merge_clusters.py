@@ -115,7 +115,7 @@ def summary(plan: Merge, data: dict[str, Any]) -> Iterator[str]:
     if data["renamed"]:
         yield f"🔁 {text.plural(data['renamed'], 'image')} renamed: another had the name (see the manifest)"
     if data["sidecars"]:
-        yield f"📝 {text.plural(data['sidecars'], 'caption or other sidecar')} copied with their images"
+        yield f"📝 {data['sidecars']:,} captions and other sidecars copied with their images"
     left = [f"{file['path']}: {file['reason']}" for file in data["left_behind"]]
     for title, files in (("📎 Other files, not copied", left), ("✏️  Changed in the target since", data["edited"])):
         if files:

@@ -41,7 +41,7 @@ class Line:
     @property
     def place(self) -> str:
         """The name, in the target topic, of the image or of the one that stands for it."""
-        return os.path.basename(self.target or self.kept or "")
+        return (self.target or self.kept or "").rpartition(os.sep)[2]
 
     @property
     def folder(self) -> str:

@@ -184,10 +184,8 @@ class _Planner:
             path, action = party.source.file(party.stem + suffix), RENAMED if conflict else COPIED
             party.lines[party.stem + suffix] = Line(path, stamp, action, self._below(stem + suffix), None, conflict)
             self.taken.add_image(stem + suffix, path)
-        sidecars = self._sidecars(party)
+        count = self._count(party.source)
         for line in party.lines.values():
-            self.lines[line.source] = replace(line, sidecars=sidecars[naming.stem_of(line.place)])
-            count = self._count(party.source)
             if line.action == IDENTICAL:
                 count["identical"] += 1
                 count["bytes_saved"] += line.stamp[0]
@@ -198,6 +196,9 @@ class _Planner:
                 count["copied"] += 1
                 count["renamed"] += line.action == RENAMED
                 count["bytes_copied" if self.mode == COPY else "bytes_saved"] += line.stamp[0]
+        sidecars = self._sidecars(party)
+        for line in party.lines.values():
+            self.lines[line.source] = replace(line, sidecars=sidecars[naming.stem_of(line.place)])
 
     def _sidecars(self, party: _Party) -> dict[str, tuple[str, ...]]:
         """By each stem that a party takes, the names of the sidecars that come along; copies those not there yet."""

@@ -121,7 +121,7 @@ def test_nothing_is_lost_on_random_datasets(world: dict, extra: list[str]) -> No
 
 
 @pytest.mark.soak
-@settings(max_examples=3000, deadline=None, phases=QUICK)
+@settings(max_examples=1000, deadline=None, phases=QUICK)
 @given(world=worlds, extra=st.lists(st.sampled_from(["--keep-duplicates", "--mode=hardlink"]), max_size=1))
 def test_nothing_is_lost_on_very_many_random_datasets(world: dict, extra: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:

@@ -19,7 +19,6 @@ from common.tree import Topic
 WRONG = (
     ("images_without_score", "image", "without a score"),
     ("unusable_scores", "image", "with NaN or text for a score"),
-    ("changed_images", "image", "changed since the scores were made"),
     ("vanished_images", "score", "of images that are gone"),
 )
 
@@ -33,7 +32,6 @@ class Wrong:
     topics_without_scores: list[str] = field(default_factory=list)
     images_without_score: dict[str, list[str]] = field(default_factory=dict)
     unusable_scores: dict[str, list[str]] = field(default_factory=dict)
-    changed_images: dict[str, list[str]] = field(default_factory=dict)
     vanished_images: dict[str, list[str]] = field(default_factory=dict)
     damaged_files: list[dict[str, str]] = field(default_factory=list)
 
@@ -50,39 +48,37 @@ class Tally:
 def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> dict[str, Any]:
     """Everything there is to say of the topics' scores, as it goes into the JSON. Reads every score once."""
     names = {group[0]: label for label, group in tree.grouped(topics, "topic").items()}
-    counts: dict[str, dict[str, Counts]] = {level: {} for level in tree.LEVELS[1:]}
-    above = {
-        level: {topic: label for label, group in tree.grouped(topics, level).items() for topic in group}
-        for level in counts
-    }
+    folders = {level: tree.grouped(topics, level) for level in tree.LEVELS[1:]}
     ranked: dict[str, dict[str, Any]] = {}
-    wrong, tally, overall = Wrong(), Tally(), Counts()
+    counts: dict[str, dict[str, Counts]] = {"subcluster": {}}
+    wrong, tally = Wrong(), Tally()
     with talk.progress(len(topics), unit="topic") as progress:
-        for topic in topics:
-            progress.update()
-            try:
-                found = standing(topic)
-            except records.Damaged as error:
-                talk.warn(str(error))
-                wrong.damaged_files.append({"path": f"{names[topic]}/{records.SCORES}", "reason": error.reason})
-                tally.images += topic.found
-                continue
-            _note(found, names[topic], wrong, tally)
-            if found.usable:
-                scores = Counts(found.usable.values())
-                ranked[names[topic]] = _described(scores, min_images)
-                overall.update(scores)
-                for level in counts:
-                    counts[level].setdefault(above[level][topic], Counts()).update(scores)
-    inside = {level: _inside(topics, above[level], names, ranked) for level in counts}
+        for label, group in folders["subcluster"].items():
+            inside = Counts()
+            for topic in group:
+                scores = _scores(topic, names[topic], wrong, tally, talk)
+                if scores:
+                    ranked[names[topic]] = _described(scores, min_images)
+                    inside.update(scores)
+                progress.update()
+            if inside:
+                counts["subcluster"][label] = inside
+    for level, lower in (("cluster", "subcluster"), ("dataset", "cluster")):
+        counts[level] = _summed(folders[level], folders[lower], counts[lower])
+    overall = sum(counts["dataset"].values(), Counts())
     return {
         "topics": ranked,
         **{
             f"{level}s": {
-                label: {**_described(found, min_images), **_extremes(ranked, inside[level][label], top)}
+                label: {
+                    **_described(found, min_images),
+                    **_extremes(
+                        ranked, [names[topic] for topic in folders[level][label] if names[topic] in ranked], top
+                    ),
+                }
                 for label, found in counts[level].items()
             }
-            for level in counts
+            for level in folders
         },
         "overall": {
             **_described(overall, min_images),
@@ -97,6 +93,30 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
         "judges": sorted(tally.judges) or [AESTHETICS],
         **vars(wrong),
     }
+
+
+def _scores(topic: Topic, label: str, wrong: Wrong, tally: Tally, talk: Talk) -> Counts:
+    """The topic's usable scores, counted; what is wrong with the others is noted."""
+    try:
+        found = standing(topic)
+    except records.Damaged as error:
+        talk.warn(str(error))
+        wrong.damaged_files.append({"path": f"{label}/{records.SCORES}", "reason": error.reason})
+        tally.images += topic.found
+        return Counts()
+    _note(found, label, wrong, tally)
+    return Counts(found.usable.values())
+
+
+def _summed(
+    folders: Mapping[str, list[Topic]], below: Mapping[str, list[Topic]], counts: Mapping[str, Counts]
+) -> dict[str, Counts]:
+    """The scores of folders from those of the folders below them."""
+    parent = {topic: label for label, group in folders.items() for topic in group}
+    summed: dict[str, Counts] = {}
+    for label, inside in counts.items():
+        summed.setdefault(parent[below[label][0]], Counts()).update(inside)
+    return summed
 
 
 def best_first(ranked: Mapping[str, Any], labels: Iterable[str] | None = None) -> list[str]:
@@ -124,22 +144,10 @@ def _note(found: Standing, label: str, wrong: Wrong, tally: Tally) -> None:
     for names, noted in (
         ([] if without else found.unscored, wrong.images_without_score),
         (found.unusable, wrong.unusable_scores),
-        (found.changed, wrong.changed_images),
         (found.vanished, wrong.vanished_images),
     ):
         if names:
             noted[label] = names
-
-
-def _inside(
-    topics: Sequence[Topic], above: dict[Topic, str], names: dict[Topic, str], ranked: dict[str, Any]
-) -> dict[str, list[str]]:
-    """The labels of the ranked topics in each folder."""
-    inside: dict[str, list[str]] = {}
-    for topic in topics:
-        if names[topic] in ranked:
-            inside.setdefault(above[topic], []).append(names[topic])
-    return inside
 
 
 def _extremes(ranked: dict[str, Any], labels: list[str], top: int) -> dict[str, Any]:

@@ -50,7 +50,8 @@ def read_scores(topic: Topic) -> dict[str, float]:
     found = read_json(path, {})
     if not isinstance(found, dict):
         raise Damaged(path, "not a JSON object of scores")
-    return {name: _score(value) for name, value in found.items()}
+    finite = math.isfinite  # a million scores go through here
+    return {name: v if type(v) is float and finite(v) else _score(v) for name, v in found.items()}
 
 
 def _score(value: object) -> float:

@@ -1,6 +1,7 @@
 """A topic's scores held against its folder as it is now: which of them count, which cannot, and what made them.
 
-Needs the standard library alone; reads and never writes.
+Needs the standard library alone; reads and never writes. Goes by names: whether an image is still the one that was
+scored is for the scorer to see, since asking for a million sizes and times takes longer than all the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ class Standing:
     usable: Mapping[str, float]
     unscored: list[str]  # images that the file does not name
     unusable: list[str]  # images whose score is NaN, infinite or no number
-    changed: list[str]  # images that are no longer what was scored; their scores count all the same
     vanished: list[str]  # in the file, not in the folder
     makers: Mapping[str, int]  # what made the usable scores: their number each
     judges: str  # what the scores mean; aesthetics where that is not recorded
@@ -34,17 +34,16 @@ class Standing:
 
 def standing(topic: Topic) -> Standing:
     """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
-    found, stamps = records.read_scores(topic), topic.stamps()
-    usable = {name: score for name, score in found.items() if name in stamps and score == score}  # NaN is none
+    found, images = records.read_scores(topic), dict.fromkeys(topic.images())
+    usable = {name: score for name, score in found.items() if name in images and score == score}  # NaN is none
     made = cache.load(topic).scores if found else None
     seen, maker = (made.images, named(made.made_by)) if made else ({}, UNRECORDED)
     return Standing(
         topic,
         usable,
-        unscored=[name for name in stamps if name not in found],
-        unusable=sorted(name for name in found if name in stamps and name not in usable),
-        changed=[name for name in stamps if name in usable and seen.get(name, stamps[name]) != stamps[name]],
-        vanished=sorted(found.keys() - stamps.keys()),
+        unscored=[name for name in images if name not in found],
+        unusable=sorted(name for name in found if name in images and name not in usable),
+        vanished=sorted(found.keys() - images.keys()),
         makers=Counter(maker if name in seen else UNRECORDED for name in usable),
         judges=judged(made.made_by) if made else AESTHETICS,
     )

@@ -53,14 +53,11 @@ def histogram(counts: Mapping[float, int], most: int = 16) -> list[Bin]:
         return []
     low, high = min(counts), max(counts)
     step = next(step for step in _steps((high - low) / most) if _bins(low, high, step) <= most)
-    first = math.floor(round(low / step, 9))
+    first, bins = math.floor(round(low / step, 9)), _bins(low, high, step)
     filled = Counter[int]()
     for value, count in counts.items():
-        filled[min(math.floor(round(value / step, 9)) - first, _bins(low, high, step) - 1)] += count
-    return [
-        Bin(round((first + i) * step, 9), round((first + i + 1) * step, 9), filled[i])
-        for i in range(_bins(low, high, step))
-    ]
+        filled[min(math.floor(round(value / step, 9)) - first, bins - 1)] += count
+    return [Bin(round((first + i) * step, 9), round((first + i + 1) * step, 9), filled[i]) for i in range(bins)]
 
 
 def _bins(low: float, high: float, step: float) -> int:

@@ -33,6 +33,7 @@ EXTENSIONS: tuple[str, ...] = (
 )
 if importlib.util.find_spec("pillow_heif"):
     EXTENSIONS += (".heic", ".heif")
+_SUFFIXES = frozenset(EXTENSIONS)
 
 Stamp = tuple[int, int]  # size in bytes and mtime_ns: a file with the same stamp is taken to be the same file
 
@@ -67,29 +68,32 @@ class Topic:
 
     def images(self) -> list[str]:
         """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
-        try:
-            with os.scandir(self.path) as entries:
-                return sorted(entry.name for entry in entries if is_image_name(entry.name) and _is_file(entry))
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on") from None
+        return sorted(entry.name for entry in self._entries())
 
     def stamps(self) -> dict[str, Stamp]:
         """Size and time of every image that lies in the topic now, sorted by name."""
         stamps = {}
-        for name in self.images():
+        for entry in self._entries():
             try:
-                status = os.stat(self.file(name))
+                status = entry.stat()
             except FileNotFoundError:  # gone since the folder was read
                 continue
             except OSError:  # opening it will tell why
-                stamps[name] = (0, 0)
+                stamps[entry.name] = (0, 0)
                 continue
-            stamps[name] = (status.st_size, status.st_mtime_ns)
-        return stamps
+            stamps[entry.name] = (status.st_size, status.st_mtime_ns)
+        return dict(sorted(stamps.items()))
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path) as entries:
+                return [entry for entry in entries if is_image_name(entry.name) and _is_file(entry)]
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on") from None
 
 
 def is_image_name(name: str) -> bool:
-    return name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+    return name[name.rfind(".") :].lower() in _SUFFIXES and not name.startswith(".")
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -232,9 +236,11 @@ def _walk(root: str, seen: dict[tuple[int, int], str], warn: Callable[[str], Non
             continue
         images = 0
         for entry in listed:
-            if entry.name.startswith("."):
+            if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
+                images += 1
+            elif entry.name.startswith("."):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            elif entry.is_dir(follow_symlinks=False):
                 waiting.append(((*parts, entry.name), entry.path))
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 linked.append(((*parts, entry.name), entry.path))

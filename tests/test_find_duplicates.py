@@ -1,0 +1,433 @@
+"""find_duplicates.py as a person runs it: whole JSON files, second runs, changes, kills, damage, many topics."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import towers
+import zoo
+from conftest import ROOT, picture, run_script
+from PIL import Image
+
+import aesthetic_scorer
+import find_duplicates
+from common import cli
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+    """Run the script in this process with --json: exit status, the object, stderr."""
+
+    def call(*args: object) -> tuple[int, dict, str]:
+        capsys.readouterr()
+        status = cli.run(find_duplicates.main, [*map(str, args), "--json", "--workers", "1"])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else {}, printed.err
+
+    return call
+
+
+def written(subcluster: Path) -> dict[str, dict[str, list[str]]]:
+    return {path.name: json.loads(path.read_text()) for path in sorted(subcluster.glob("duplicates_*.json"))}
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Content and time of every file below a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, make_topic) -> Path:
+    """Two topics: one with copies of a picture, one with the same names and no copies."""
+    beach = make_topic("DataSet/Sea/Warm/beach", "a.png", "b.png", "c.png")
+    picture(0).save(beach / "a.jpg", quality=80)
+    picture(0, (128, 96)).save(beach / "z large.webp", quality=80)
+    make_topic("DataSet/Sea/Warm/beach_2", "a.png", "b.png", "c.png", seed=5)
+    return tmp_path / "DataSet"
+
+
+BEACH = {
+    "a.jpg": ["a.png", "z large.webp"],
+    "a.png": ["a.jpg", "z large.webp"],
+    "b.png": [],
+    "c.png": [],
+    "z large.webp": ["a.jpg", "a.png"],
+}
+
+
+def test_every_image_is_a_key_with_its_matches(dataset: Path, run) -> None:
+    status, told, said = run(dataset)
+    assert status == 0
+    assert written(dataset / "Sea/Warm") == {
+        "duplicates_beach.json": BEACH,
+        "duplicates_beach_2.json": {"a.png": [], "b.png": [], "c.png": []},
+    }
+    assert told == {
+        "images": 8,
+        "topics": 2,
+        "matches": 3,
+        "redundant": 2,
+        "unreadable": 0,
+        "method": "phash",
+        "threshold": 14,
+        "largest": [{"topic": "DataSet/Sea/Warm/beach", "keeper": "z large.webp", "copies": ["a.jpg", "a.png"]}],
+    }
+    assert said == "8 images found = 8 searched\n"
+
+
+def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> None:
+    run(dataset, "--threshold", 10)
+    cached = json.loads((dataset / "Sea/Warm/beach/.cache/images.json").read_text())
+    status = (dataset / "Sea/Warm/beach/a.jpg").stat()
+    assert cached["images"]["a.jpg"] == [status.st_size, status.st_mtime_ns, 64, 48]
+    assert cached["duplicates"]["made_by"] == {"method": "phash", "threshold": 10, "verify": True}
+    assert sorted(cached["duplicates"]["images"]) == sorted(BEACH)
+
+
+def test_a_second_run_opens_no_image_and_touches_nothing(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(dataset)
+    before = everything(dataset)
+    monkeypatch.setattr("common.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    assert run(dataset) == first
+    assert everything(dataset) == before
+
+
+def test_another_threshold_opens_no_image(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(dataset)
+    monkeypatch.setattr("common.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    assert run(dataset, "--threshold", 64, "--no-verify")[1]["matches"] == 10 + 3
+    assert run(dataset, "--threshold", 64)[1]["matches"] == 3
+    assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH
+
+
+def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
+    run(dataset)
+    beach = dataset / "Sea/Warm/beach"
+    (beach / "a.jpg").unlink()
+    picture(1).save(beach / "new.bmp")  # a copy of b.png
+    picture(9).save(beach / "z large.webp")
+    run(dataset)
+    fresh = dataset.parent / "Fresh" / "DataSet"
+    shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns(".cache", "duplicates_*"))
+    run(fresh)
+    expected = {"a.png": [], "b.png": ["new.bmp"], "c.png": [], "new.bmp": ["b.png"], "z large.webp": []}
+    assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == expected
+    assert written(dataset / "Sea/Warm") == written(fresh / "Sea/Warm")
+
+
+def test_without_its_cache_only_time_is_lost(dataset: Path, run) -> None:
+    told = run(dataset)[1]
+    before = {path: content for path, (content, _) in everything(dataset).items()}
+    shutil.rmtree(dataset / "Sea/Warm/beach/.cache")
+    (dataset / "Sea/Warm/beach_2/.cache/images.json").unlink()
+    assert run(dataset)[1] == told
+    assert {path: content for path, (content, _) in everything(dataset).items()} == before
+
+
+@pytest.mark.parametrize("level", ["", "Sea", "Sea/Warm", "Sea/Warm/beach"])
+def test_any_level_gives_the_same_file(dataset: Path, run, level: str) -> None:
+    assert run(dataset / level)[0] == 0
+    assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH
+
+
+def test_worker_counts_do_not_matter(dataset: Path, tmp_path: Path) -> None:
+    results = []
+    for workers in ("0", "2", "5"):
+        shutil.rmtree(dataset / "Sea/Warm/beach/.cache", ignore_errors=True)
+        shutil.rmtree(dataset / "Sea/Warm/beach_2/.cache", ignore_errors=True)
+        ended = run_script("find_duplicates.py", dataset, "--json", "--workers", workers)
+        assert ended.returncode == 0
+        results.append((ended.stdout, {path: content for path, (content, _) in everything(dataset).items()}))
+    assert all(result == results[0] for result in results)
+
+
+def test_chunks_cross_topic_borders(tmp_path: Path, make_topic, run) -> None:
+    for topic in range(12):
+        make_topic(f"DataSet/C/S/t{topic:02}", *(f"{k}.png" for k in range(topic % 5)), seed=topic % 3)
+        if topic % 4:
+            picture(topic % 3 * 1000).save(tmp_path / f"DataSet/C/S/t{topic:02}/copy.bmp")
+    assert run(tmp_path / "DataSet")[0] == 0
+    for topic in range(12):
+        found = written(tmp_path / "DataSet/C/S").get(f"duplicates_t{topic:02}.json", {})
+        expected = {f"{k}.png": [] for k in range(topic % 5)} | ({"copy.bmp": []} if topic % 4 else {})
+        if topic % 4 and topic % 5:
+            expected |= {"0.png": ["copy.bmp"], "copy.bmp": ["0.png"]}
+        assert found == expected
+
+
+def test_flat_images_match_only_by_their_pixels(tmp_path: Path, run) -> None:
+    folder = tmp_path / "DataSet/C/S/T"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    colours = {tuple(int(level) for level in rng.integers(0, 256, 3)) for _ in range(300)}
+    for number, colour in enumerate(sorted(colours)):
+        Image.new("RGB", (40, 30), colour).save(folder / f"{number:03}.{'jpg' if number % 2 else 'png'}")
+        if number % 10 == 0:
+            Image.new("RGB", (1, 1), colour).save(folder / f"{number:03}_dot.png")
+    Image.open(folder / "000.png").save(folder / "copy.bmp")
+    decoded: dict[tuple, list[str]] = {}
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as image:
+            decoded.setdefault((image.size, image.convert("RGB").getpixel((0, 0))), []).append(path.name)
+    assert run(tmp_path / "DataSet")[0] == 0
+    found = written(tmp_path / "DataSet/C/S")["duplicates_T.json"]
+    assert found == {name: [o for o in names if o != name] for names in decoded.values() for name in names}
+    assert found["000.png"] == ["copy.bmp"]
+
+
+def test_any_file_is_read_or_told_of_and_unreadable_ones_match_nothing(tmp_path: Path, run) -> None:
+    folder = tmp_path / "DataSet/C/S/T"
+    folder.mkdir(parents=True)
+    good, bad = zoo.readable(folder), zoo.unreadable(folder)
+    zoo.oddities(folder)
+    bad_files = tmp_path / "bad.jsonl"
+    status, told, said = run(tmp_path / "DataSet", "--bad-files", bad_files, "--strict")
+    assert status == 1
+    assert (told["images"], told["unreadable"]) == (len(good) + len(bad), len(bad))
+    found = written(tmp_path / "DataSet/C/S")["duplicates_T.json"]
+    assert sorted(found) == sorted([*good, *bad])
+    assert all(found[name] == [] for name in bad)
+    listed = [os.path.basename(json.loads(line)["path"]) for line in bad_files.read_text().splitlines()]
+    assert sorted(listed) == sorted(bad)
+    assert said.count("❌") == len(bad)
+    again = run(tmp_path / "DataSet")  # tried again, told again
+    assert again[0] == 0 and again[1]["unreadable"] == len(bad)
+
+
+def test_a_topic_of_unreadable_images_only(make_topic, tmp_path: Path, run) -> None:
+    make_topic("DataSet/C/S/good", "a.png")
+    broken = make_topic("DataSet/C/S/T")
+    for number in range(20):
+        (broken / f"{number:02}.jpg").write_bytes(b"")
+    assert run(tmp_path / "DataSet")[1]["unreadable"] == 20
+    assert written(tmp_path / "DataSet/C/S")["duplicates_T.json"] == {f"{number:02}.jpg": [] for number in range(20)}
+
+
+def test_damaged_files_are_set_aside_and_made_again(dataset: Path, run) -> None:
+    run(dataset)
+    before = {path: content for path, (content, _) in everything(dataset).items()}
+    for path in ("duplicates_beach.json", "beach/.cache/images.json", "beach/.cache/phash.npz"):
+        (dataset / "Sea/Warm" / path).write_bytes(b"{damaged")
+    status, _, said = run(dataset)
+    assert status == 0 and said.count("set aside") == 3
+    after = {path: content for path, (content, _) in everything(dataset).items()}
+    assert {path for path in after if path.endswith(".corrupt")} == after.keys() - before.keys()
+    assert len(after) == len(before) + 3
+    assert {path: content for path, content in after.items() if path in before} == before
+
+
+def test_damaged_scores_are_told_of_and_left_alone(dataset: Path, run) -> None:
+    scores = dataset / "Sea/Warm/beach/aesthetic_data.json"
+    scores.write_text("{")
+    status, told, said = run(dataset)
+    assert status == 0 and told["redundant"] == 2 and "aesthetic_data.json" in said
+    assert scores.read_text() == "{"
+
+
+def test_scores_decide_who_stays(dataset: Path, run) -> None:
+    scores = dict.fromkeys(BEACH, 1.0) | {"a.png": 9.0}
+    (dataset / "Sea/Warm/beach/aesthetic_data.json").write_text(json.dumps(scores))
+    assert run(dataset)[1]["largest"][0]["keeper"] == "a.png"
+
+
+def test_a_file_whose_topic_is_gone_is_named_and_stays(dataset: Path, run) -> None:
+    run(dataset)
+    shutil.rmtree(dataset / "Sea/Warm/beach_2")
+    status, _, said = run(dataset)
+    assert status == 0
+    assert "duplicates_beach_2.json: its topic is gone" in said and "duplicates_beach.json" not in said
+    assert (dataset / "Sea/Warm/duplicates_beach_2.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--threshold", "65"], "0 to 64"),
+        (["--threshold", "-1"], "0 to 64"),
+        (["--threshold", "3.5"], "0 to 64"),
+        (["--threshold", "nan"], "0 to 64"),
+        (["--method", "clip", "--threshold", "0"], "at most 1"),
+        (["--method", "clip", "--threshold", "12"], "at most 1"),
+        (["--method", "clip", "--model", "tiny"], "use --method phash"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_read(dataset: Path, run, options: list[str], says: str) -> None:
+    status, told, said = run(dataset, *options)
+    assert (status, told) == (2, {}) and says in said
+    assert written(dataset / "Sea/Warm") == {}
+
+
+def test_a_mistyped_folder(dataset: Path, run) -> None:
+    status, _, said = run(dataset.parent / "DataSat")
+    assert status == 2 and "did you mean DataSet?" in said
+
+
+def test_the_summary_for_people(dataset: Path) -> None:
+    ended = run_script("find_duplicates.py", dataset)
+    assert ended.returncode == 0
+    assert "z large.webp stands for a.jpg, a.png" in ended.stdout
+    degraded = run_script("find_duplicates.py", dataset, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    assert degraded.returncode == 0 and "z large.webp stands for a.jpg, a.png" in degraded.stdout
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['find_duplicates.py', '--help']; sys.path.insert(0, '.')\n"
+        "import find_duplicates\n"
+        "try: find_duplicates.main()\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'numpy', 'torch', 'PIL', 'faiss', 'scipy'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0 and "--no-verify" in ended.stdout
+
+
+def many(tmp_path: Path, topics: int = 6, images: int = 20) -> Path:
+    """Topics of pairs of copies, large enough to take a moment each and quick to make."""
+    for topic in range(topics):
+        folder = tmp_path / f"Many/C/S/t{topic}"
+        folder.mkdir(parents=True)
+        for number in range(0, images, 2):
+            made = picture(topic * 1000 + number, (640, 480))
+            made.save(folder / f"{number:03}.bmp")
+            made.save(folder / f"{number + 1:03}.jpg")
+    return tmp_path / "Many"
+
+
+def killed_after(dataset: Path, seconds: float) -> None:
+    started = subprocess.Popen(
+        [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--quiet", "--workers", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    started.kill()
+    started.wait()
+    deadline = time.monotonic() + 20
+    while alive := processes_of_group(started.pid):
+        assert time.monotonic() < deadline, f"outlived their parent: {alive}"
+        time.sleep(0.05)
+
+
+def processes_of_group(group: int) -> list[int]:
+    alive = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, process_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(process_group) == group and state != "Z":
+            alive.append(int(entry.name))
+    return alive
+
+
+def check_kills(tmp_path: Path, moments: list[float]) -> None:
+    dataset = many(tmp_path)
+    expected = tmp_path / "Expected/Many"
+    shutil.copytree(dataset, expected)
+    assert run_script("find_duplicates.py", expected, "--quiet").returncode == 0
+    for moment in moments:
+        killed_after(dataset, moment)
+    assert run_script("find_duplicates.py", dataset, "--quiet").returncode == 0
+    assert written(dataset / "C/S") == written(expected / "C/S")
+    for topic in sorted(os.listdir(dataset / "C/S")):
+        if (dataset / "C/S" / topic).is_dir():
+            caches = [
+                json.loads((root / "C/S" / topic / ".cache/images.json").read_text()) for root in (dataset, expected)
+            ]
+            assert sorted(caches[0]["images"]) == sorted(caches[1]["images"])
+            assert caches[0]["duplicates"]["made_by"] == caches[1]["duplicates"]["made_by"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_killed_and_run_again(tmp_path: Path) -> None:
+    check_kills(tmp_path, [0.5, 1.0])
+
+
+@pytest.mark.soak
+def test_killed_many_times(tmp_path: Path) -> None:
+    check_kills(tmp_path, [0.2 + 0.07 * k for k in range(30)])
+
+
+def test_sigterm_keeps_what_is_done(tmp_path: Path) -> None:
+    dataset = many(tmp_path, topics=8)
+    started = subprocess.Popen(
+        [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(dataset.rglob("duplicates_*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    started.send_signal(signal.SIGTERM)
+    _, said = started.communicate(timeout=30)
+    if started.returncode != 0:  # else it was quicker than the signal
+        assert started.returncode == 143 and "Traceback" not in said
+    assert list(dataset.rglob("phash.npz"))
+
+
+def test_two_runs_at_once_leave_valid_files(tmp_path: Path) -> None:
+    dataset = many(tmp_path, topics=4)
+    command = [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--quiet", "--workers", "1"]
+    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [(each.wait(120), each.stderr.read()) for each in runs if each.stderr] == [(0, b"")] * 2
+    found = written(dataset / "C/S")
+    assert run_script("find_duplicates.py", dataset, "--quiet").returncode == 0
+    assert written(dataset / "C/S") == found
+    assert all(found[f"duplicates_t{topic}.json"]["000.bmp"] == ["001.jpg"] for topic in range(4))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"local-dir:{towers.save_model(tmp_path_factory.mktemp('model') / 'small', towers.SMALL)}"
+
+
+def test_clip_finds_equal_pictures_at_one(dataset: Path, run, small: str) -> None:
+    beach = dataset / "Sea/Warm/beach"
+    shutil.copy(beach / "b.png", beach / "b copy.png")
+    status, told, _ = run(dataset, "--method", "clip", "--model", small, "--threshold", 1)
+    assert status == 0
+    assert (told["method"], told["threshold"], told["matches"]) == ("clip", 1.0, 1)
+    found = written(dataset / "Sea/Warm")["duplicates_beach.json"]
+    assert found["b copy.png"] == ["b.png"] and found["b.png"] == ["b copy.png"]
+    cached = json.loads((beach / ".cache/images.json").read_text())
+    assert cached["duplicates"]["made_by"]["model"] == "local-dir:small"
+    assert cached["images"]["a.png"][2:] == [64, 48]
+
+
+def test_a_scored_dataset_is_searched_without_opening_an_image(dataset: Path, run, small: str, tmp_path: Path) -> None:
+    head = towers.save_head(tmp_path / "head.pt", towers.SMALL["embed_dim"])
+    scored = [str(dataset), "--model", small, "--head", str(head), "--workers", "0"]
+    assert cli.run(aesthetic_scorer.main, scored) == 0
+    before = everything(dataset)
+    for image in dataset.rglob("*.png"):  # same size and time, no picture any more
+        status = image.stat()
+        image.write_bytes(b"\0" * status.st_size)
+        os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
+    status, told, said = run(dataset, "--method", "clip", "--model", small)
+    assert (status, told["unreadable"], told["images"]) == (0, 0, 8)
+    assert said == "8 images found = 8 searched\n"
+    assert "Sea/Warm/beach/aesthetic_data.json" in before
+    scores = [json.loads(content) for path, (content, _) in before.items() if path.endswith("aesthetic_data.json")]
+    assert all(isinstance(score, float) for topic in scores for score in topic.values())
+
+
+def test_clip_runs_twice_over_nothing(dataset: Path, run, small: str) -> None:
+    first = run(dataset, "--method", "clip", "--model", small)
+    before = everything(dataset)
+    assert run(dataset, "--method", "clip", "--model", small) == (first[0], first[1], "8 images found = 8 searched\n")
+    assert everything(dataset) == before

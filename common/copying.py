@@ -26,6 +26,8 @@ CHUNK = 1 << 30  # bytes asked of the kernel at once; it may do less
 WORKERS = 2 * cli.cores()  # half of them wait for the disk
 NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # across or on some file systems
 
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
@@ -99,9 +101,9 @@ def put(copies: Iterable[Copy], aside: str, done: Callable[[Copy], None]) -> Non
 
 def _put(copy: Copy, aside: str) -> None:
     try:
-        if os.path.lexists(copy.target):
-            raise cli.UserError(f"{copy.target}: appeared since the merge was planned; run the same command again")
         PLACED[copy.mode](copy, aside)
+    except FileExistsError:
+        raise cli.UserError(f"{copy.target}: appeared since the merge was planned; run it again") from None
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
@@ -123,7 +125,21 @@ def _copied(copy: Copy, aside: str) -> None:
         _check(os.fstat(source.fileno()), copy, size)
     with contextlib.suppress(PermissionError):  # a file system that knows no permissions
         shutil.copystat(copy.source, aside)  # times to the nanosecond, permissions, extended attributes
-    os.rename(aside, copy.target)
+    _move(aside, copy.target)
+
+
+def _move(path: str, target: str) -> None:
+    """Rename, but never over a file that is there, which only a link can tell without a gap. Raises FileExistsError."""
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "exists", target) from None
+        os.rename(path, target)
+    else:
+        os.unlink(path)
 
 
 def _transfer(source: IO[bytes], target: IO[bytes]) -> None:

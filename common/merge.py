@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common import carried, copying, manifest, placing, records, tree
 from common.cli import Talk, UserError
 from common.copying import COPY, HARDLINK
+from common.naming import fold
 from common.placing import Plan
 from common.text import size
 from common.tree import Stamp, Topic
@@ -101,6 +102,7 @@ def plan(
         if not all(topic.parts[1:]):
             raise UserError(f"{topic.path}: its path has no Cluster/Subcluster/Topic to go to")
         meeting.setdefault(os.path.join(*topic.parts[1:]), []).append(topic)
+    _check_case(meeting, root)
     plans: list[Plan] = []
     makers: carried.Makers = {}
     with talk.progress(sum(topic.found for topic in topics)) as bar:
@@ -170,6 +172,26 @@ def _check_links(topics: Sequence[Topic], root: str) -> None:
     for topic in topics:
         if os.stat(topic.path).st_dev != device:
             raise UserError(f"{topic.path}: on another file system than the target; use --mode copy or symlink")
+
+
+def _check_case(folders: Iterable[str], root: str) -> None:
+    """Raise UserError where two topics would be one folder, because the target's file system ignores case."""
+    seen: dict[str, str] = {}
+    for folder in folders:
+        other = seen.setdefault(fold(folder), folder)
+        if other != folder and _ignores_case(root):
+            raise UserError(f"{folder} and {other} differ only by case, which the target's file system ignores")
+
+
+def _ignores_case(folder: str) -> bool:
+    """Whether a name in other letters leads to the same folder; asked of the nearest that has letters."""
+    above, name = os.path.split(folder)
+    if name.swapcase() == name:
+        return bool(name) and _ignores_case(above)
+    try:
+        return os.path.samefile(folder, os.path.join(above, name.swapcase()))
+    except OSError:
+        return False
 
 
 def _check_room(merge: Merge) -> None:

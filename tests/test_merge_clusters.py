@@ -649,3 +649,11 @@ def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
     (open_tmp / "full").chmod(0o777)
     assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "full") == 2
     assert "see to the permissions" in (open_tmp / "said").read_text()
+
+
+def test_topics_that_differ_by_case_stay_apart_where_the_file_system_tells_them_apart(tmp_path: Path, merge) -> None:
+    for name in ("C/S/a/x.jpg", "C/S/A/x.jpg"):
+        write(tmp_path / "DS" / name, name)
+    assert counted(merge(tmp_path / "DS")) == {"found": 2, "copied": 2}
+    assert (tmp_path / "full/C/S/a/x.jpg").read_text() == "C/S/a/x.jpg"
+    assert not merge_clusters.merge._ignores_case(str(tmp_path))

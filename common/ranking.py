@@ -58,7 +58,7 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
             for topic in group:
                 scores = _scores(topic, names[topic], wrong, tally, talk)
                 if scores:
-                    ranked[names[topic]] = _described(scores, min_images)
+                    ranked[names[topic]] = _described(Counts(scores), min_images)
                     inside.update(scores)
                 progress.update()
             if inside:
@@ -95,17 +95,17 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
     }
 
 
-def _scores(topic: Topic, label: str, wrong: Wrong, tally: Tally, talk: Talk) -> Counts:
-    """The topic's usable scores, counted; what is wrong with the others is noted."""
+def _scores(topic: Topic, label: str, wrong: Wrong, tally: Tally, talk: Talk) -> list[float]:
+    """The topic's usable scores; what is wrong with the others is noted."""
     try:
         found = standing(topic)
     except records.Damaged as error:
         talk.warn(str(error))
         wrong.damaged_files.append({"path": f"{label}/{records.SCORES}", "reason": error.reason})
         tally.images += topic.found
-        return Counts()
+        return []
     _note(found, label, wrong, tally)
-    return Counts(found.usable.values())
+    return list(found.usable.values())
 
 
 def _summed(

@@ -22,7 +22,7 @@ def quantiles(counts: Mapping[float, int], shares: Sequence[float]) -> list[floa
     The same as numpy.quantile with its default method. `counts` must not be empty.
     """
     values = sorted(counts)
-    ends = list(itertools.accumulate(counts[value] for value in values))  # values[i] holds the places below ends[i]
+    ends = list(itertools.accumulate(map(counts.__getitem__, values)))  # values[i] holds the places below ends[i]
     found = []
     for share in shares:
         place = share * (ends[-1] - 1)

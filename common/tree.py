@@ -93,7 +93,7 @@ class Topic:
 
 
 def is_image_name(name: str) -> bool:
-    return name[name.rfind(".") :].lower() in _SUFFIXES and not name.startswith(".")
+    return name[name.rfind(".") :].lower() in _SUFFIXES and name[0] != "."
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -229,18 +229,18 @@ def _walk(root: str, seen: dict[tuple[int, int], str], warn: Callable[[str], Non
             if first != path:
                 warn(f"{text.shown(path)}: the same folder as {text.shown(first)}, counted once")
                 continue
+            images, others = 0, []
             with os.scandir(path) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+                for entry in entries:
+                    if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
+                        images += 1
+                    elif not entry.name.startswith("."):
+                        others.append(entry)
         except OSError as error:
             warn(f"{text.shown(path)}: cannot be read ({error.strerror}), skipped")
             continue
-        images = 0
-        for entry in listed:
-            if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
-                images += 1
-            elif entry.name.startswith("."):
-                continue
-            elif entry.is_dir(follow_symlinks=False):
+        for entry in sorted(others, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
                 waiting.append(((*parts, entry.name), entry.path))
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 linked.append(((*parts, entry.name), entry.path))

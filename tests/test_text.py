@@ -40,6 +40,11 @@ def test_clipped_keeps_both_ends():
     assert text.clipped("a long name with a number 0017.jpg", 15) == "a long …017.jpg"
 
 
+def test_clipped_leaves_no_mark_without_its_letter():
+    assert text.clipped("e\u0301" * 20, 5) == "e\u0301e\u0301…e\u0301e\u0301"
+    assert text.clipped("🦉e\u0301🦉e\u0301🦉e\u0301🦉", 6) == "🦉…e\u0301🦉"
+
+
 @given(st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=0x10FFFF)))
 def test_shown_is_one_printable_line_of_utf8(name):
     shown = text.shown(name)

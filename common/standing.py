@@ -34,17 +34,20 @@ class Standing:
 
 def standing(topic: Topic) -> Standing:
     """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
-    found, images = records.read_scores(topic), dict.fromkeys(topic.images())
+    found, images = records.read_scores(topic), set(topic.images())
     usable = {name: score for name, score in found.items() if name in images and score == score}  # NaN is none
     made = cache.load(topic).scores if found else None
-    seen, maker = (made.images, named(made.made_by)) if made else ({}, UNRECORDED)
+    unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)
+    makers = Counter({UNRECORDED: unrecorded})
+    if made:
+        makers[named(made.made_by)] += len(usable) - unrecorded
     return Standing(
         topic,
         usable,
-        unscored=[name for name in images if name not in found],
-        unusable=sorted(name for name in found if name in images and name not in usable),
-        vanished=sorted(found.keys() - images.keys()),
-        makers=Counter(maker if name in seen else UNRECORDED for name in usable),
+        unscored=sorted(images - found.keys()),
+        unusable=sorted(images & found.keys() - usable.keys()),
+        vanished=sorted(found.keys() - images),
+        makers=+makers,
         judges=judged(made.made_by) if made else AESTHETICS,
     )
 

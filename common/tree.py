@@ -87,7 +87,11 @@ class Topic:
     def _entries(self) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.path) as entries:
-                return [entry for entry in entries if is_image_name(entry.name) and _is_file(entry)]
+                return [
+                    entry
+                    for entry in entries
+                    if is_image_name(entry.name) and (entry.is_file(follow_symlinks=False) or _is_file(entry))
+                ]
         except OSError as error:
             raise UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on") from None
 

@@ -17,6 +17,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -27,6 +28,7 @@ from tqdm import tqdm
 from common import text
 
 MAX_PIXELS = 200_000_000  # a 200 megapixel photo decodes to 600 MB; more is a bomb or wants a decision
+tqdm.set_lock(threading.RLock())  # its own would import multiprocessing, and no other process of ours writes
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 NOT_ASCII = re.compile("[^\0-\x7f]")
 
@@ -168,25 +170,41 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
             return main(argv)
         finally:
             sys.stdout.flush()  # here, where its failure is caught: not at exit
-    except UserError as error:
-        return _ended(f"error: {text.shown(error)}", 2)
-    except KeyboardInterrupt:
-        return _ended("interrupted; finished work is kept, the same command goes on", 128 + signal.SIGINT)
-    except Stopped as stop:
-        name = signal.Signals(stop.number).name
-        return _ended(f"stopped by {name}; finished work is kept, the same command goes on", 128 + stop.number)
-    except BrokenPipeError:
-        _drop(sys.stdout, sys.stderr)
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        if error.errno in DISK_FULL:
+    except BaseException as error:
+        status = _ending(_interruption(error) or error)
+        if status is None:
+            raise
+        return status
+
+
+def _interruption(error: BaseException | None) -> BaseException | None:
+    """The signal behind an error: one that comes amid a library's cleaning up makes that fail in its own way."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | Stopped):
+        error = error.__context__
+    return error
+
+
+def _ending(error: BaseException) -> int | None:
+    """The exit status of what ended the script, after its line on stderr; None where that is ours to mend."""
+    match error:
+        case UserError():
+            return _ended(f"error: {text.shown(error)}", 2)
+        case KeyboardInterrupt():
+            return _ended("interrupted; finished work is kept, the same command goes on", 128 + signal.SIGINT)
+        case Stopped():
+            name = signal.Signals(error.number).name
+            return _ended(f"stopped by {name}; finished work is kept, the same command goes on", 128 + error.number)
+        case BrokenPipeError():
+            _drop(sys.stdout, sys.stderr)
+            return 128 + signal.SIGPIPE
+        case OSError() if error.errno in DISK_FULL:
             status = _ended(f"error: {disk_full(error.filename or 'output', error)}", 2)
             if not error.filename:
                 _drop(sys.stdout)
             return status
-        if error.filename is None:
-            raise
-        return _ended(f"error: {text.shown(error.filename)}: {error.strerror}; see to it, then run this again", 2)
+        case OSError() if error.filename is not None:
+            return _ended(f"error: {text.shown(error.filename)}: {error.strerror}; see to it, then run this again", 2)
+    return None
 
 
 def _ended(message: str, status: int) -> int:

@@ -115,9 +115,15 @@ def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, n
         time.sleep(0.05)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == status
-    assert b"Traceback" not in said and said.count(b"finished work is kept, the same command goes on\n") == 1
+    assert process.returncode == status, said
+    assert said.count(b"finished work is kept, the same command goes on\n") == 1
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("interrupt", "status"), [("KeyboardInterrupt", 130), ("cli.Stopped(15)", 143)])
+def test_a_library_that_trips_over_a_signal_does_not_hide_it(script, interrupt, status):
+    done = ran(script(f"    try:\n        raise {interrupt}\n    finally:\n        raise RuntimeError('no lock')"), ".")
+    assert done.returncode == status and done.stderr.count(b"\n") == 1
 
 
 def test_under_nohup_a_hangup_is_ignored(script):

@@ -1,0 +1,129 @@
+"""What holds for all scripts and modules: help at once, light imports, imports that point one way, a whole README."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+MODULES = sorted(path.stem for path in (ROOT / "common").glob("*.py") if path.stem != "__init__")
+LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
+HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
+LOADED = """
+import json, runpy, sys
+sys.path.insert(0, sys.argv[1])
+sys.argv = sys.argv[2:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as stop:
+    print(stop.code, file=sys.stderr)
+print(json.dumps(sorted(name for name in sys.modules if "." not in name)), file=sys.stderr)
+"""
+
+
+def run(script: str, *args: object, cwd: Path | None = None) -> tuple[int, set[str], subprocess.CompletedProcess]:
+    """Exit status of a script, and the top-level modules that it had loaded at its end."""
+    command = [sys.executable, "-c", LOADED, str(ROOT), str(ROOT / script), *map(str, args)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+    *_, status, loaded = ran.stderr.splitlines()
+    return int(status), set(json.loads(loaded)), ran
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports anywhere in it, lazily too: of common/ by their name, scripts with `.py`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "common":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("common."):
+            found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.ImportFrom):
+            found.add(f"{node.module}.py")
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            found |= {name[1] if name[0] == "common" and len(name) > 1 else f"{name[0]}.py" for name in names}
+    return found
+
+
+def options(script: str) -> set[str]:
+    """Every long option, as the parser itself tells them."""
+    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
+    usage = ran.stdout.split("\n\n")[0]
+    return set(re.findall(r"--[a-z][a-z0-9-]*", usage))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_comes_at_once(script):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert ran.returncode == 0 and ran.stderr == ""
+    assert ran.stdout.startswith(f"usage: {script} ") and ran.stdout.count(f"  {script} ") >= 2  # examples to copy
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_loads_nothing_heavy(script):
+    status, loaded, _ = run(script, "--help")
+    assert status == 0
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_mistyped_path_ends_in_one_line_before_anything_heavy_is_loaded(script, tmp_path):
+    extra = ["--output", tmp_path / "out"] if script == "merge_clusters.py" else []
+    status, loaded, ran = run(script, tmp_path / "DataSte", *extra, cwd=tmp_path)
+    assert status == 2 and ran.stdout == ""
+    assert f"{tmp_path}/DataSte: no such folder" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 3  # ours, then the status and the modules
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("script", LIGHT)
+def test_the_light_scripts_stay_light_in_a_real_run(script, make_topic, tmp_path):
+    for number, name in enumerate(("T", "U", "V")):
+        topic = make_topic(f"DataSet/C/S/{name}", "a.jpg", "b.jpg", "c.png", seed=number)
+        (topic / "aesthetic_data.json").write_text('{"a.jpg": 5.5, "b.jpg": 4.5, "c.png": 6.5}')
+        matches = '{"a.jpg": ["b.jpg"], "b.jpg": ["a.jpg"], "c.png": []}'
+        (topic.parent / f"duplicates_{name}.json").write_text(matches)
+    extra = ["--output", tmp_path / "out"] if script == "merge_clusters.py" else []
+    status, loaded, ran = run(script, tmp_path / "DataSet", *extra, "--json", cwd=tmp_path)
+    assert status == 0, ran.stderr
+    assert isinstance(json.loads(ran.stdout), dict)
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_are_executable_documented_and_import_no_script(script):
+    path = ROOT / script
+    assert os.access(path, os.X_OK)
+    content = path.read_text("utf-8")
+    assert content.startswith('#!/usr/bin/env python3\n"""') and 'if __name__ == "__main__":' in content
+    assert not imports(path) & set(SCRIPTS)
+
+
+def test_imports_in_common_point_one_way():
+    graph = {name: imports(ROOT / "common" / f"{name}.py") & set(MODULES) for name in MODULES}
+    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the cycle
+    assert set(order) == set(MODULES)
+    for name in MODULES:
+        assert not imports(ROOT / "common" / f"{name}.py") & set(SCRIPTS), name
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="there is no README.md yet")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_option_is_in_the_readme(script):
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert script in readme
+    missing = {option for option in options(script) - {"--help"} if not re.search(rf"{option}(?![a-z0-9-])", readme)}
+    assert not missing

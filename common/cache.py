@@ -10,6 +10,7 @@ beside it (common/sidecar.py). The folder is safe to delete: only time is lost.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -83,9 +84,10 @@ def load(topic: Topic, set_aside: Callable[[str, str], None] | None = None) -> C
 
 
 def _parsed(data: dict[str, Any]) -> Cache:
-    extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in data.get("images", {}).items()}
-    if not all(isinstance(number, int) for pairs in extents.values() for pair in pairs for number in pair):
+    rows = data.get("images", {})
+    if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # quicker than one look at each
         raise ValueError
+    extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
     return Cache(extents, _provenance(data.get("scores")), _provenance(data.get("duplicates")))
 
 

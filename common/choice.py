@@ -44,7 +44,9 @@ def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
     listed = keepers.candidates(topic, scored, cached, known.usable, talk.bad)
     readable = [image for image in listed if image.pixels]
     matches = keepers.matches(topic, stamps, cached)
-    _warn(topic, known, matches, rules, talk)
+    seen = cached.scores.images if cached.scores else {}
+    changed = [name for name, stamp in scored.items() if seen.get(name, stamp) != stamp]
+    _warn(topic, known, changed, matches, rules, talk)
     usable = matches.usable if matches else {}
     out = keepers.left_out(readable, usable) if rules.exclude_duplicates else {}
     ranked = sorted((i for i in readable if i.name not in out), key=lambda i: (-i.pixels * (i.score or 0), i.name))
@@ -75,13 +77,13 @@ def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
     )
 
 
-def _warn(topic: Topic, known: Standing, matches: Matches | None, rules: Rules, talk: Talk) -> None:
+def _warn(topic: Topic, known: Standing, changed: list[str], matches: Matches | None, rules: Rules, talk: Talk) -> None:
     """Say what of a topic cannot be chosen or relied on, by name."""
     parts = (
         (known.unscored if known.usable else [], "without a score"),
         (known.unusable, "whose score is no number"),
         (known.vanished, "scored but gone"),
-        (known.changed, "changed since scored"),
+        (changed, "changed since scored"),
     )
     named = "; ".join(f"{len(names):,} {what} ({text.sampled(names)})" for names, what in parts if names)
     if named:

@@ -166,6 +166,14 @@ def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(tmp
     assert [leak["valid"] for leak in result["leaks"]] == ["10.png"]
 
 
+def test_images_that_changed_since_they_were_scored_are_named(tmp_path: Path, split) -> None:
+    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5, "b.png": 4}, dict.fromkeys(("a.png", "b.png"), (5, 5)))
+    there = Topic(str(folder), *folder.parts[-4:], found=2)
+    cache.update(there, scores=Provenance({"model": "m"}, there.stamps()))
+    os.utime(folder / "b.png", ns=(1, 1))
+    assert "1 changed since scored (b.png); run aesthetic_scorer.py" in split(tmp_path / "DS")["talk"]
+
+
 def test_relative_paths_start_below_the_dataset(tmp_path: Path, split) -> None:
     for dataset in ("A", "B"):
         make(tmp_path / dataset / "C/S" / dataset, {"x.png": 5}, {"x.png": (5, 5)})

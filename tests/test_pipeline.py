@@ -75,7 +75,7 @@ def command(*args: object) -> list[str]:
 def run_in(folder: Path, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHON": sys.executable, **env}
     return subprocess.run(
-        command(*(args or standard())), cwd=folder, capture_output=True, text=True, env=environment, timeout=300
+        command(*(args or standard())), cwd=folder, capture_output=True, text=True, env=environment, timeout=900
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -239,8 +241,9 @@ def test_progress_is_for_terminals_only(script):
     )
     assert ran(command, ".").stderr == b""
     main, other = pty.openpty()
+    termios.tcsetwinsize(other, (24, 80))
     done = subprocess.run([*command, "."], env=environment(TERM="xterm"), stderr=other, timeout=60)
-    said = os.read(main, 10_000)
+    said = os.read(main, 10_000) if select.select([main], [], [], 5)[0] else b""
     os.close(other)
     os.close(main)
     assert done.returncode == 0 and b"image/s" in said

@@ -10,8 +10,8 @@ Draws a bank of pictures from random numbers, degrades them in eight ways at kno
 
 The same seed gives the same pictures and views, however many processes share the work; the weights differ a little from
 one kind of processor to another. Stopped and started again, it goes on from the last checkpoint in the work folder.
-About a quarter of an hour on 2 cores. Where they have other work too, set OMP_WAIT_POLICY=PASSIVE, or the threads spend
-their time waiting for one another.
+Under half an hour on 2 cores. Where they have other work too, set OMP_WAIT_POLICY=PASSIVE, or the threads spend their
+time waiting for one another.
 
 Examples:
     python training/train_tiny.py --seed 0 --output common/models/tiny

@@ -160,10 +160,13 @@ def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, 
     yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
     bits = "cosine similarity from" if args.method == "clip" else "hashes within"
-    second = "" if args.method == "clip" else " bits, no second look" if args.no_verify else " bits, looked at twice"
+    second = "" if args.method == "clip" else " bits, no second look" if args.no_verify else " bits, then a second look"
     yield f"   🧭 method            {args.method}, {bits} {threshold:g}{second}"
-    for topic, keeper, copies in largest(found):
-        yield f"   {text.shown(topic)}: {text.shown(keeper)} stands for {text.sampled(copies)}"
+    sets = largest(found)
+    yield from ["", "👯 Largest sets"] if sets else []
+    for topic, keeper, copies in sets:
+        yield f"   {text.clipped(text.shown(topic), text.WIDTH - 3)}"
+        yield f"      {text.clipped(f'{text.shown(keeper)} stands for {text.sampled(copies)}', text.WIDTH - 6)}"
 
 
 if __name__ == "__main__":

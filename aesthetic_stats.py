@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ranks the topics of image datasets by the scores that aesthetic_scorer.py left in them.
+"""Rank the topics of image datasets by the scores that aesthetic_scorer.py left in them.
 
 Shows the median and the middle half (quartiles) of the scores: of all images with a histogram, of each cluster, of the
 best and worst subclusters, and of the best and worst topics of each subcluster. A folder's median is that of all its
@@ -16,9 +16,10 @@ compared with the others, is counted and named. With --json or --output, all of 
 
 It never opens an image (but for the thumbnails of --html) and never changes a file of the dataset.
 
-    aesthetic_stats.py ~/datasets/Photos
-    aesthetic_stats.py Photos Drawings --top 10 --html scores.html
-    aesthetic_stats.py Photos/Animals --json --quiet | jq '.subclusters[].top[0].topic'
+examples:
+  aesthetic_stats.py ~/datasets/Photos
+  aesthetic_stats.py Photos Drawings --top 10 --html scores.html
+  aesthetic_stats.py Photos/Animals --json --quiet | jq '.subclusters[].top[0].topic'
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts what image datasets hold: images, file types, resolutions, and what wants attention before a training.
+"""Count what image datasets hold: images, file types, resolutions, and what wants attention before a training.
 
 Reads the header of every image, never its pixels, and shows a summary: totals, file types, clusters, resolution groups
 (Small < 0.5 MP, Medium 0.5 to 2 MP, Large > 2 MP; 1 MP = 1,000,000 pixels; EXIF orientation applied), the most common
@@ -17,9 +17,10 @@ resolutions and warnings. The same, and more, goes into datasets_image_statistic
 
 It never changes or moves an image; an unreadable one is listed and counted, not fatal.
 
-    dataset_stats.py ~/datasets/Photos
-    dataset_stats.py Photos/Animals Drawings --output stats.json --html stats.html
-    dataset_stats.py Photos --json --quiet | jq .resolution_groups
+examples:
+  dataset_stats.py ~/datasets/Photos
+  dataset_stats.py Photos/Animals Drawings --output stats.json --html stats.html
+  dataset_stats.py Photos --json --quiet | jq .resolution_groups
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Merges the clusters of several image datasets into one: full_dataset/Cluster/Subcluster/Topic/.
+"""Merge the clusters of several image datasets into one: full_dataset/Cluster/Subcluster/Topic/.
 
 Clusters, subclusters and topics of the same name join. An image is left out where the duplicates_<topic>.json of its
 source shows that it matches one that stays (the best by resolution x score), or where another dataset has the same
@@ -22,9 +22,10 @@ added later. It never changes a source, never overwrites or deletes a file, and 
 changes both, and deleting one leaves the other. symlink points at the sources, which must stay. Captions and JSON are
 always copied.
 
-    merge_clusters.py DataSet_1 DataSet_2 DataSet_3 --dry-run | less
-    merge_clusters.py DataSet_1 DataSet_2 DataSet_3
-    merge_clusters.py DataSet_* --output /big/full --mode hardlink --json > merge.json
+examples:
+  merge_clusters.py DataSet_1 DataSet_2 DataSet_3 --dry-run | less
+  merge_clusters.py DataSet_1 DataSet_2 DataSet_3
+  merge_clusters.py DataSet_* --output /big/full --mode hardlink --json > merge.json
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Picks the best images of every topic for training and validation.
+"""Pick the best images of every topic for training and validation.
 
 Sorts a topic's images by width x height x aesthetic score, best first and ties by name: the first 10 are for training,
 the next 5 for validation. Writes train_set.json and valid_set.json into the current folder or --output-dir, flat lists
@@ -17,9 +17,10 @@ reported as leaks; --exclude-duplicates picks from images that match no better o
 
 It never changes, moves or copies an image.
 
-    split_data.py ~/datasets/Photos
-    split_data.py Photos Drawings --train 20 --valid 4 --exclude-duplicates --output-dir splits
-    split_data.py Photos --require-full --json | jq .leaks
+examples:
+  split_data.py ~/datasets/Photos
+  split_data.py Photos Drawings --train 20 --valid 4 --exclude-duplicates --output-dir splits
+  split_data.py Photos --require-full --json | jq .leaks
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def parser(doc: str, opens_images: bool = True, limits_pixels: bool = True) -> a
     common = made.add_argument_group("options that all scripts share")
     common.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the summary")
     common.add_argument("--quiet", action="store_true", help="print nothing on stderr but errors")
+    common.add_argument("--strict", action="store_true", help="exit with status 1 when any image is unreadable")
     if opens_images:
-        common.add_argument("--strict", action="store_true", help="exit with status 1 when any image is unreadable")
         common.add_argument("--bad-files", metavar="FILE", help="append unreadable images to FILE as JSON lines")
     if opens_images and limits_pixels:
         common.add_argument(

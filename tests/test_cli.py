@@ -267,9 +267,9 @@ def test_options_are_those_that_make_sense():
     def options(**switches: bool) -> set[str]:
         return set(vars(cli.parser("A script.", **switches).parse_args(["."])))
 
-    always = {"paths", "json", "quiet"}
-    assert options() == always | {"strict", "bad_files", "max_pixels"}
-    assert options(limits_pixels=False) == always | {"strict", "bad_files"}
+    always = {"paths", "json", "quiet", "strict"}
+    assert options() == always | {"bad_files", "max_pixels"}
+    assert options(limits_pixels=False) == always | {"bad_files"}
     assert options(opens_images=False) == always
 
 

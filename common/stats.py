@@ -52,18 +52,29 @@ def histogram(counts: Mapping[float, int], most: int = 16) -> list[Bin]:
     if not counts:
         return []
     low, high = min(counts), max(counts)
-    step = next(step for step in _steps((high - low) / most) if _bins(low, high, step) <= most)
-    first, bins = math.floor(round(low / step, 9)), _bins(low, high, step)
+    step, first, last = next(
+        (step, first, last)
+        for step in _steps((high - low) / most)
+        for first, last in [_reach(low, high, step)]
+        if last - first <= most
+    )
+    borders = [_border(place, step) for place in range(first, last + 1)]
     filled = Counter[int]()
     for value, count in counts.items():
-        filled[min(math.floor(round(value / step, 9)) - first, bins - 1)] += count
-    return [Bin(round((first + i) * step, 9), round((first + i + 1) * step, 9), filled[i]) for i in range(bins)]
+        filled[min(bisect_right(borders, value), last - first) - 1] += count
+    return [Bin(*pair, filled[i]) for i, pair in enumerate(itertools.pairwise(borders))]
 
 
-def _bins(low: float, high: float, step: float) -> int:
-    """How many bins reach from `low` to `high`; a number on the last border needs no bin of its own."""
-    first, last = math.floor(round(low / step, 9)), math.ceil(round(high / step, 9))
-    return max(1, last - first)
+def _reach(low: float, high: float, step: float) -> tuple[int, int]:
+    """The places of the borders around all numbers; a number on the last border needs no bin of its own."""
+    first, last = math.floor(low / step), math.ceil(high / step)  # right but for the rounding of a division
+    first += (_border(first + 1, step) <= low) - (_border(first, step) > low)
+    last += (_border(last, step) < high) - (_border(last - 1, step) >= high)
+    return first, max(first + 1, last)
+
+
+def _border(place: int, step: float) -> float:
+    return round(place * step, 12)
 
 
 def _steps(least: float) -> list[float]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common import stats
@@ -22,6 +22,7 @@ def test_quantiles_are_those_of_numpy(numbers):
     assert stats.described(Counter(numbers)) == dict(zip(stats.QUANTILES, ours, strict=True))
 
 
+@example([200001.0, -0.0001], 2)
 @given(NUMBERS, st.integers(2, 20))
 def test_histogram_holds_every_number_once(numbers, most):
     bins = stats.histogram(Counter(numbers), most)

@@ -26,6 +26,7 @@ lint: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest --hypothesis-profile=default $$(grep -l "import.*given" tests/*.py)
 
 demo: $(READY)
 	$(BIN)/python demo/make_dataset.py

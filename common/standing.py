@@ -34,8 +34,8 @@ class Standing:
 
 def standing(topic: Topic) -> Standing:
     """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
-    found, images = records.read_scores(topic), set(topic.images())
-    usable = {name: score for name, score in found.items() if name in images and score == score}  # NaN is none
+    found, there = records.read_scores(topic), topic.names()
+    usable = {name: score for name, score in found.items() if name in there and score == score}  # NaN is none
     made = cache.load(topic).scores if found else None
     unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)
     makers = Counter({UNRECORDED: unrecorded})
@@ -44,9 +44,9 @@ def standing(topic: Topic) -> Standing:
     return Standing(
         topic,
         usable,
-        unscored=sorted(images - found.keys()),
-        unusable=sorted(images & found.keys() - usable.keys()),
-        vanished=sorted(found.keys() - images),
+        unscored=sorted(filter(topic.holds, there - found.keys())),
+        unusable=sorted(there & found.keys() - usable.keys()),
+        vanished=sorted(found.keys() - there),
         makers=+makers,
         judges=judged(made.made_by) if made else AESTHETICS,
     )

@@ -70,6 +70,17 @@ class Topic:
         """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
         return sorted(entry.name for entry in self._entries())
 
+    def names(self) -> set[str]:
+        """Names of whatever lies in the topic now: quicker than `images` where most are known to be images."""
+        try:
+            return set(os.listdir(self.path))
+        except OSError as error:
+            raise self._gone(error) from None
+
+    def holds(self, name: str) -> bool:
+        """Whether there is an image of that name in the topic now."""
+        return is_image_name(name) and os.path.isfile(self.file(name))
+
     def stamps(self) -> dict[str, Stamp]:
         """Size and time of every image that lies in the topic now, sorted by name."""
         stamps = {}
@@ -93,7 +104,10 @@ class Topic:
                     if is_image_name(entry.name) and (entry.is_file(follow_symlinks=False) or _is_file(entry))
                 ]
         except OSError as error:
-            raise UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on") from None
+            raise self._gone(error) from None
+
+    def _gone(self, error: OSError) -> UserError:
+        return UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on")
 
 
 def is_image_name(name: str) -> bool:

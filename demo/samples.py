@@ -25,6 +25,7 @@ README = ROOT / "README.md"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 DATASETS = "DataSet_1 DataSet_2"
+LINES = 40  # of the summary that its picture shows
 COMMANDS = {  # in this order: later ones read what earlier ones wrote
     "dataset_stats": f"dataset_stats.py {DATASETS}",
     "aesthetic_scorer": f"aesthetic_scorer.py {DATASETS} --model tiny",
@@ -69,16 +70,16 @@ def take_pictures(summary: str, page: Path) -> None:
     from browser import Browser
 
     terminal = page.with_name("terminal.html")
-    lines = html.escape("\n".join(summary.splitlines()[:34]))
+    lines = html.escape("\n".join(summary.splitlines()[:LINES]))
     terminal.write_text(
         "<meta charset=utf-8><style>body{margin:0;background:#15161a;color:#e8e8ea;padding:18px}"
         f"pre{{font:14px/18px 'DejaVu Sans Mono',monospace;margin:0}}</style><pre>{lines}</pre>"
     )
     (ROOT / "docs").mkdir(exist_ok=True)
     with Browser() as browser:
-        for name, shown, width in (("terminal", terminal, 720), ("page", page, 1000)):
+        for name, shown, width in (("terminal", terminal, 720), ("page", page, 1100)):
             browser.open(shown, width)
-            browser.screenshot(ROOT / f"docs/{name}.png", height=900)
+            browser.screenshot(ROOT / f"docs/{name}.png", height=18 * LINES + 36)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,9 @@ def take_pictures(summary: str, page: Path) -> None:
     )
     (ROOT / "docs").mkdir(exist_ok=True)
     with Browser() as browser:
-        for name, shown, width in (("terminal", terminal, 720), ("page", page, 1100)):
+        for name, shown, width, height in (("terminal", terminal, 720, 18 * LINES + 36), ("page", page, 1100, 1150)):
             browser.open(shown, width)
-            browser.screenshot(ROOT / f"docs/{name}.png", height=18 * LINES + 36)
+            browser.screenshot(ROOT / f"docs/{name}.png", height)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 
 from common import fingerprints, sidecar
 from common.cli import Talk, UserError
@@ -118,6 +119,7 @@ class _Decoders:
 
     def __init__(self, workers: int, max_pixels: int) -> None:
         self._workers, self._max_pixels = workers, max_pixels
+        self._ended = multiprocessing.Event()
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> _Decoders:
@@ -126,8 +128,7 @@ class _Decoders:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool:
             if kind:
-                for process in multiprocessing.active_children():
-                    process.terminate()  # nobody wants what they are at
+                self._ended.set()  # killing them amid an answer would leave its reader waiting for the rest
             self._pool.shutdown(cancel_futures=True)
 
     def read(self, chunks: Iterable[Items]) -> Iterator[tuple[Items, Read]]:
@@ -153,12 +154,21 @@ class _Decoders:
             done.set_result(fingerprints.read(paths, self._max_pixels))
             return done
         if not self._pool:
-            self._pool = ProcessPoolExecutor(self._workers, initializer=_begin)
-        return self._pool.submit(fingerprints.read, paths, self._max_pixels)
+            self._pool = ProcessPoolExecutor(self._workers, initializer=_begin, initargs=(self._ended,))
+        return self._pool.submit(_read, paths, self._max_pixels)
 
 
-def _begin() -> None:
+_ended: Event | None = None  # in a decoding process: set when nobody wants its answers any more
+
+
+def _read(paths: list[str], max_pixels: int) -> Read:
+    return fingerprints.read([] if _ended and _ended.is_set() else paths, max_pixels)
+
+
+def _begin(ended: Event) -> None:
     """A decoding process leaves Ctrl-C to its parent, and does not outlive it, even one that was killed."""
+    global _ended
+    _ended = ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

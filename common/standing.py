@@ -36,7 +36,7 @@ def standing(topic: Topic) -> Standing:
     """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
     found, there = records.read_scores(topic), topic.names()
     usable = {name: score for name, score in found.items() if name in there and score == score}  # NaN is none
-    made = cache.load(topic).scores if found else None
+    made = cache.scores_provenance(topic) if found else None
     unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)
     makers = Counter({UNRECORDED: unrecorded})
     if made:

@@ -33,7 +33,7 @@ EXTENSIONS: tuple[str, ...] = (
 )
 if importlib.util.find_spec("pillow_heif"):
     EXTENSIONS += (".heic", ".heif")
-_SUFFIXES = frozenset(EXTENSIONS)
+_SUFFIXES = frozenset(EXTENSIONS + tuple(map(str.upper, EXTENSIONS)))  # the usual spellings, found at once
 
 Stamp = tuple[int, int]  # size in bytes and mtime_ns: a file with the same stamp is taken to be the same file
 
@@ -111,7 +111,8 @@ class Topic:
 
 
 def is_image_name(name: str) -> bool:
-    return name[name.rfind(".") :].lower() in _SUFFIXES and name[0] != "."
+    suffix = name[name.rfind(".") :]
+    return (suffix in _SUFFIXES or suffix.lower() in _SUFFIXES) and name[0] != "."
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

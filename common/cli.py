@@ -257,6 +257,7 @@ def _calm() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads leave the cores to decoding while they wait
 
 
 def _stop(number: int, _frame: FrameType | None) -> None:

@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import aesthetic, cli, model, records, scores, text, tree
+from common import aesthetic, cache, cli, model, records, scores, text, tree
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,14 +93,14 @@ class Count:
         self.scored += len(found) - len(state.standing)
         self.embedded += embedded
         self.values.extend(found.values())
-        self.precisions.update(filter(None, made_by.get("precision", "").split("+")))
+        self.precisions.update(cache.precisions(made_by))
 
 
 def chosen_rules(args: argparse.Namespace, talk: cli.Talk) -> scores.Rules:
     """The model and head that the options name, checked as far as that goes without loading them."""
     chosen = model.chosen(args)
     if chosen.is_tiny:
-        talk.warn(f"{model.TINY_NOTE}")
+        talk.warn(model.TINY_NOTE)
     return scores.Rules(chosen, aesthetic.chosen(args.head, chosen), args.only_missing, args.rescore)
 
 
@@ -144,9 +144,7 @@ def score(
     def works() -> Iterator[embed.Work]:
         for topic, _ in owing:
             state = states[topic.path] = scores.survey(topic, rules, talk)
-            vectors = embed.load_vectors(topic, rules.model, talk)
-            have = vectors.fresh(state.stamps)
-            work = embed.Work(topic, state.stamps, [name for name in state.owed if name not in have], vectors)
+            work = embed.owed(topic, state.stamps, state.owed, rules.model, talk)
             if work.names:
                 yield work
             else:

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from common import cli, ranking, records, text, tree
-from common.standing import AESTHETICS
+from common.model import AESTHETICS
 
 TOP = 5
 MIN_IMAGES = 5

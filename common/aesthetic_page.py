@@ -7,7 +7,8 @@ from typing import Any
 
 from common import page, ranking, records, stats, text, tree
 from common.cli import Talk
-from common.standing import AESTHETICS, standing
+from common.model import AESTHETICS
+from common.standing import standing
 from common.tree import Topic
 
 STRIPS = 700  # topics that may get a strip of thumbnails: more than a page holds

@@ -57,6 +57,16 @@ def path(topic: Topic) -> str:
     return os.path.join(folder(topic), "images.json")
 
 
+def sidecar_path(topic: Topic, name: str) -> str:
+    """Where common/sidecar.py keeps the rows of that name; here, so that asking for it loads no numpy."""
+    return os.path.join(folder(topic), f"{name}.npz")
+
+
+def precisions(made_by: Mapping[str, Any]) -> set[str]:
+    """The precisions in which a topic's scores were made: `bf16+fp32` names two."""
+    return set(filter(None, str(made_by.get("precision") or "").split("+")))
+
+
 def make_folder(topic: Topic) -> str:
     """The topic's cache folder, made if need be. Raises UserError."""
     made = folder(topic)
@@ -67,12 +77,12 @@ def make_folder(topic: Topic) -> str:
     return made
 
 
-def load(topic: Topic, set_aside: Callable[[str, str], None] | None = None) -> Cache:
-    """The topic's cache. A damaged one goes to `set_aside(path, reason)` where given, and reads as empty.
+def load(topic: Topic, warn: Callable[[str], None] | None = None) -> Cache:
+    """The topic's cache. A damaged one reads as empty, and is set aside where there is a `warn` to say so.
 
     So does one that may not be read, which stays where it is.
     """
-    return _read(topic, _parsed, set_aside) or Cache()
+    return _read(topic, _parsed, warn) or Cache()
 
 
 def scores_provenance(topic: Topic) -> Provenance | None:
@@ -80,9 +90,7 @@ def scores_provenance(topic: Topic) -> Provenance | None:
     return _read(topic, lambda data: _provenance(data.get("scores")), None)
 
 
-def _read(
-    topic: Topic, parse: Callable[[dict[str, Any]], Parsed], set_aside: Callable[[str, str], None] | None
-) -> Parsed | None:
+def _read(topic: Topic, parse: Callable[[dict[str, Any]], Parsed], warn: Callable[[str], None] | None) -> Parsed | None:
     try:
         return parse(records.read_json(path(topic), {}))
     except records.Damaged as error:
@@ -91,8 +99,8 @@ def _read(
         return None
     except (TypeError, ValueError, KeyError, AttributeError):
         reason = "not a cache of this program"
-    if set_aside:
-        set_aside(path(topic), reason)
+    if warn:
+        records.set_aside(path(topic), reason, warn)
     return None
 
 

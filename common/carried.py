@@ -68,7 +68,7 @@ def _maker(topic: Topic, known: Cache, others: Makers) -> tuple[str, tuple[str, 
     made_by = dict(known.scores.made_by)
     name = standing.named(made_by)
     both = made_by, others[name][1] if name in others else {}
-    precisions = {part for made in both for part in str(made.get("precision", "")).split("+") if part}
+    precisions = set[str]().union(*map(cache.precisions, both))
     return name, (topic.path, {**made_by, "precision": "+".join(sorted(precisions))} if precisions else made_by)
 
 

@@ -260,6 +260,18 @@ def _calm() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads leave the cores to decoding while they wait
 
 
+DECODER_DIED = (
+    "a decoding process died, most likely for want of memory; finished work is kept: lower --workers or --max-pixels "
+    "(in a container, raise --shm-size), then run the same command again"
+)
+
+
+def leave_signals_to_parent() -> None:
+    """For decoding processes: Ctrl-C is their parent's business, and SIGTERM ends them at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _stop(number: int, _frame: FrameType | None) -> None:
     raise Stopped(number)
 

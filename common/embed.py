@@ -19,13 +19,11 @@ from common.cache import Extent
 from common.cli import Talk, UserError
 from common.engine import CHUNK, Engine
 from common.model import Model
-from common.sidecar import Sidecar
+from common.sidecar import CHECKPOINT, Sidecar
 from common.tree import Stamp, Topic
 
 if TYPE_CHECKING:
     import torch
-
-CHECKPOINT = 45.0  # seconds of work that a kill may cost at most
 
 LAYOUT = {"vectors": ("float32", (None,)), "extents": ("int32", (2,)), "precision": ("<U4", ())}
 
@@ -56,21 +54,27 @@ def embedded(topics: Sequence[Topic], model: Model, ready: Callable[[], Engine],
 
     Opens no image of the former, and calls `ready` only if there are any of the latter. Otherwise like `embed`.
     """
+
+    def whole(topic: Topic) -> Work:
+        stamps = topic.stamps()
+        return owed(topic, stamps, stamps, model, talk)
+
     owing, total = [], 0
     for topic in topics:
-        work = _work(topic, model, talk)
+        work = whole(topic)
         if work.names:
             owing.append(topic)
             total += len(work.names)
         else:
             yield work
-    yield from embed((_work(topic, model, talk) for topic in owing), ready, talk, total)
+    yield from embed(map(whole, owing), ready, talk, total)
 
 
-def _work(topic: Topic, model: Model, talk: Talk) -> Work:
-    stamps, vectors = topic.stamps(), load_vectors(topic, model, talk)
+def owed(topic: Topic, stamps: Mapping[str, Stamp], wanted: Iterable[str], model: Model, talk: Talk) -> Work:
+    """The topic's work: those of the wanted images that have no vector from `model` yet."""
+    vectors = load_vectors(topic, model, talk)
     have = vectors.fresh(stamps)
-    return Work(topic, stamps, [name for name in stamps if name not in have], vectors)
+    return Work(topic, stamps, [name for name in wanted if name not in have], vectors)
 
 
 def embed(

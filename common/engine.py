@@ -6,13 +6,12 @@ Knows paths and pixels; which images are wanted, and where vectors go, is the bu
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from common import clip, images
 from common.cache import Extent
-from common.cli import Talk, UserError
+from common.cli import DECODER_DIED, Talk, UserError, leave_signals_to_parent
 from common.model import DRAFT, Model
 
 if TYPE_CHECKING:
@@ -68,10 +67,7 @@ class Engine:
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            raise UserError(
-                "a decoding process died, most likely for want of memory; finished work is kept: "
-                "lower --workers or --max-pixels (in a container, raise --shm-size), then run the same command again"
-            ) from None
+            raise UserError(DECODER_DIED) from None
 
     def encode(self, pixels: torch.Tensor) -> list[clip.Pending]:
         """Start the forward pass, in halves and with smaller batches from then on where memory runs out."""
@@ -134,6 +130,4 @@ def _as_is(decoded: Any) -> Any:
 
 
 def _begin(_worker: int) -> None:
-    """Workers leave Ctrl-C to their parent, and end at once when it ends them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_signals_to_parent()

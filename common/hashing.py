@@ -11,7 +11,6 @@ import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -22,15 +21,14 @@ from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 
 from common import fingerprints, sidecar
-from common.cli import Talk, UserError
+from common.cli import DECODER_DIED, Talk, UserError, leave_signals_to_parent
 from common.fingerprints import Rows
-from common.sidecar import Sidecar
+from common.sidecar import CHECKPOINT, Sidecar
 from common.tree import Stamp, Topic
 
 NAME = "phash"  # of the sidecar
 CHUNK = 16  # images a process takes at once
 AHEAD = 3  # chunks waiting per process: enough to hide one slow file
-CHECKPOINT = 45.0  # seconds of work that a kill may cost at most
 
 
 @dataclass
@@ -143,10 +141,7 @@ class _Decoders:
             for chunk, future in waiting:
                 yield chunk, future.result()
         except BrokenProcessPool:
-            raise UserError(
-                "a decoding process died, most likely for want of memory; finished work is kept: "
-                "lower --workers or --max-pixels, then run the same command again"
-            ) from None
+            raise UserError(DECODER_DIED) from None
 
     def _submit(self, paths: list[str]) -> Future[Read]:
         if not paths or self._workers < 2:
@@ -169,8 +164,7 @@ def _begin(ended: Event) -> None:
     """A decoding process leaves Ctrl-C to its parent, and does not outlive it, even one that was killed."""
     global _ended
     _ended = ended
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_signals_to_parent()
     parent = multiprocessing.parent_process()
     if parent:
         threading.Thread(target=_follow, args=[parent.sentinel], daemon=True).start()

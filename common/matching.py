@@ -91,7 +91,7 @@ def finish(
     except records.Damaged as error:
         records.set_aside(error.path, error.reason, talk.warn)
         before = None
-    old = cache.load(topic, lambda path, reason: records.set_aside(path, reason, talk.warn))
+    old = cache.load(topic, talk.warn)
     made = Provenance(dict(made_by), dict(stamps))
     sizes = sidecar.extents(rows, stamps)
     known = {**old.extents, **sizes}

@@ -20,7 +20,7 @@ DEFAULT_MODEL = "ViT-L-14-quickgelu"
 DEFAULT_WEIGHTS = "openai"
 TINY = "tiny"
 TINY_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", TINY)
-TINY_JUDGES = "technical quality"
+AESTHETICS, TECHNICAL = "aesthetics", "technical quality"  # what scores judge
 TINY_NOTE = "the embedded tiny model judges technical quality (sharpness, noise, exposure), not CLIP aesthetics"
 LOCAL = "local-dir:"
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
@@ -54,9 +54,13 @@ class Model:
     def is_tiny(self) -> bool:
         return self.name == TINY
 
+    @property
+    def judges(self) -> str:
+        return TECHNICAL if self.is_tiny else AESTHETICS
 
-def add_options(parser: argparse.ArgumentParser, workers: bool = True) -> None:
-    """The options that choose a model and how it runs; `workers` adds --workers too."""
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a model and how it runs."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
@@ -83,22 +87,17 @@ def add_options(parser: argparse.ArgumentParser, workers: bool = True) -> None:
         metavar="N",
         help="images a forward pass; halved by itself when memory runs out (default: by device)",
     )
-    if workers:
-        add_workers(group)
-    group.add_argument(
-        "--fast-decode",
-        action="store_true",
-        help="let JPEG decode at reduced size: faster on large photos, slightly other vectors, kept apart",
-    )
-
-
-def add_workers(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--workers",
         type=int,
         default=cores(),
         metavar="N",
         help="processes that decode images; 0 decodes in this one (default: %(default)s, one a core)",
+    )
+    group.add_argument(
+        "--fast-decode",
+        action="store_true",
+        help="let JPEG decode at reduced size: faster on large photos, slightly other vectors, kept apart",
     )
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from common import records, stats, text, tree
 from common.cli import Talk
-from common.standing import AESTHETICS, Standing, standing
+from common.model import AESTHETICS
+from common.standing import Standing, standing
 from common.tree import Topic
 
 WRONG = (

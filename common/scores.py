@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from common import aesthetic, cache, records, text
 from common.cache import Provenance
 from common.cli import Talk, UserError
-from common.model import TINY_JUDGES, Model
+from common.model import Model
 from common.tree import Stamp, Topic
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class Rules:
 
     @property
     def made_by(self) -> dict[str, str]:
-        judges = TINY_JUDGES if self.model.is_tiny else "aesthetics"
-        return {**self.model.about, "head": self.choice.name, "judges": judges}
+        return {**self.model.about, "head": self.choice.name, "judges": self.model.judges}
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def survey(topic: Topic, rules: Rules, talk: Talk) -> State:
     """Sort out a topic's scores by name, size, time and provenance. Damaged files are set aside."""
     stamps = topic.stamps()
     written = _written(topic, talk)
-    recorded = cache.load(topic, lambda path, reason: records.set_aside(path, reason, talk.warn)).scores
+    recorded = cache.load(topic, talk.warn).scores
     made_by = recorded.made_by if recorded else {}
     same = all(made_by.get(key) == rules.made_by[key] for key in IDENTITY)
     known = recorded.images if recorded and same else {}
@@ -108,7 +107,7 @@ def _proven(
     talk: Talk,
 ) -> list[str]:
     """Of the doubtful scores those that this head gives for the stored vector."""
-    if not os.path.exists(os.path.join(cache.folder(topic), f"{rules.model.sidecar}.npz")):
+    if not os.path.exists(cache.sidecar_path(topic, rules.model.sidecar)):
         return []
     from common import embed  # numpy, only where there is doubt
 
@@ -149,10 +148,8 @@ def finish(
     scores = {**state.standing, **new}
     if scores or os.path.exists(records.scores_path(state.topic)):
         records.write_scores(state.topic, scores)
-    precisions = set(rows["precision"].tolist())
-    if state.ours:
-        precisions.update(state.made_by.get("precision", "").split("+"))
-    made_by = {**rules.made_by, "precision": "+".join(sorted(filter(None, precisions)))}
+    precisions = set(rows["precision"].tolist()) | (cache.precisions(state.made_by) if state.ours else set())
+    made_by = {**rules.made_by, "precision": "+".join(sorted(precisions))}
     made = Provenance(made_by, {**state.ours, **{name: state.stamps[name] for name in names}})
     cache.update(state.topic, extents=sidecar.extents(vectors, state.stamps), scores=made)
     return scores, made_by

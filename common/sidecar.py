@@ -25,6 +25,8 @@ import numpy as np
 from common import cache, records
 from common.tree import Stamp, Topic
 
+CHECKPOINT = 45.0  # seconds between saves of a large topic: what a kill may cost at most
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Name of an array to its dtype and the shape of one row, None standing for any length:
@@ -41,7 +43,7 @@ class Sidecar:
     """The rows of one topic. Made by `load`, filled by `add`, kept by `save`; nothing reaches the disk before that."""
 
     def __init__(self, topic: Topic, name: str, layout: Layout, about: Mapping[str, Any]) -> None:
-        self.path = _path(topic, name)
+        self.path = cache.sidecar_path(topic, name)
         self.about = dict(about)
         self._topic = topic
         self._layout = layout
@@ -160,7 +162,3 @@ def _unpacked(array: Array) -> Any:
     if array.dtype != np.uint8:
         raise ValueError("not a cache of this program")
     return json.loads(array.tobytes())
-
-
-def _path(topic: Topic, name: str) -> str:
-    return os.path.join(cache.folder(topic), f"{name}.npz")

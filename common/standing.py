@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import cache, records
+from common.model import AESTHETICS, TECHNICAL, TINY
 from common.tree import Topic
 
-AESTHETICS, TECHNICAL = "aesthetics", "technical quality"  # what scores judge
-TINY = "tiny"  # the embedded model
 UNRECORDED = "something not recorded"
 
 

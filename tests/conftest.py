@@ -43,6 +43,14 @@ def make_topic(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small but real model in a local-dir: folder."""
+    from towers import SMALL, save_model  # torch, only where a test wants the model
+
+    return save_model(tmp_path_factory.mktemp("models") / "small", SMALL)
+
+
 def run_script(name: str, *args: object, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
     """Run a script in a process of its own; output as text."""
     command = [sys.executable, str(ROOT / name), *map(os.fspath, map(str, args))]

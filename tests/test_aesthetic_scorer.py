@@ -29,11 +29,6 @@ TOPIC = "DataSet/Cluster/Sub/Topic"
 
 
 @pytest.fixture(scope="session")
-def tower(tmp_path_factory) -> Path:
-    return save_model(tmp_path_factory.mktemp("models") / "small", SMALL)
-
-
-@pytest.fixture(scope="session")
 def heads(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("heads")
     return [save_head(folder / f"{seed}.pth", 16, seed) for seed in range(2)]

@@ -48,11 +48,6 @@ def plainly(folder: Path, paths: list[str]) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory) -> Path:
-    return save_model(tmp_path_factory.mktemp("models") / "small", SMALL)
-
-
-@pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> list[str]:
     """RGB and grey pictures of many shapes."""
     folder = tmp_path_factory.mktemp("pictures")
@@ -76,18 +71,18 @@ def test_preprocessing_is_openais_to_the_bit():
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 2), (64, 2)])
-def test_vectors_equal_open_clip_one_image_at_a_time(small, pictures, batch, workers):
-    made = engine("--model", f"local-dir:{small}", "--batch-size", batch, "--workers", workers)
+def test_vectors_equal_open_clip_one_image_at_a_time(tower, pictures, batch, workers):
+    made = engine("--model", f"local-dir:{tower}", "--batch-size", batch, "--workers", workers)
     found = vectors(made, pictures)
     assert found.dtype == np.float32
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-6)
-    assert np.abs(found - plainly(small, pictures)).max() < 1e-5
+    assert np.abs(found - plainly(tower, pictures)).max() < 1e-5
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
 @pytest.mark.parametrize(("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)])
-def test_scores_of_real_photos_equal_the_plain_loop(small, tmp_path, count, name):
-    folder = small if name == "small" else save_model(tmp_path / name, name)
+def test_scores_of_real_photos_equal_the_plain_loop(tower, tmp_path, count, name):
+    folder = tower if name == "small" else save_model(tmp_path / name, name)
     photos = sorted(SHARED.glob("photos/imagenet/*.JPEG"))
     plain = [str(photo) for photo in photos if Image.open(photo).mode in ("RGB", "L")][:count]
     weight = np.random.default_rng(0).normal(size=clip.tower(engine("--model", f"local-dir:{folder}").model).dim)
@@ -96,14 +91,14 @@ def test_scores_of_real_photos_equal_the_plain_loop(small, tmp_path, count, name
     assert np.abs((vectors(made, plain) - plainly(folder, plain)) @ weight).max() < 0.001
 
 
-def test_lower_precision_stays_close(small, pictures):
-    exact = vectors(engine("--model", f"local-dir:{small}"), pictures)
-    rounded = vectors(engine("--model", f"local-dir:{small}", "--precision", "bf16"), pictures)
+def test_lower_precision_stays_close(tower, pictures):
+    exact = vectors(engine("--model", f"local-dir:{tower}"), pictures)
+    rounded = vectors(engine("--model", f"local-dir:{tower}", "--precision", "bf16"), pictures)
     assert 0 < np.abs(exact - rounded).max() < 0.02
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(small, pictures):
-    made = engine("--model", f"local-dir:{small}", "--batch-size", 16, "--workers", 0)
+def test_out_of_memory_halves_the_batch_and_goes_on(tower, pictures):
+    made = engine("--model", f"local-dir:{tower}", "--batch-size", 16, "--workers", 0)
     expected = vectors(made, pictures)
 
     def refuse(_module, inputs):
@@ -115,25 +110,25 @@ def test_out_of_memory_halves_the_batch_and_goes_on(small, pictures):
     assert made.batch == 4
 
 
-def test_only_the_image_tower_stays(small):
-    encoder = engine("--model", f"local-dir:{small}").encoder
+def test_only_the_image_tower_stays(tower):
+    encoder = engine("--model", f"local-dir:{tower}").encoder
     assert type(encoder.visual).__name__ == "VisionTransformer"
     assert not hasattr(encoder, "transformer")
 
 
-def test_fast_decode_gives_other_vectors_and_another_sidecar(small, tmp_path):
+def test_fast_decode_gives_other_vectors_and_another_sidecar(tower, tmp_path):
     picture(3, (1600, 1200)).save(tmp_path / "large.jpg")
     path = [str(tmp_path / "large.jpg")]
-    full = engine("--model", f"local-dir:{small}")
-    fast = engine("--model", f"local-dir:{small}", "--fast-decode")
+    full = engine("--model", f"local-dir:{tower}")
+    fast = engine("--model", f"local-dir:{tower}", "--fast-decode")
     assert full.model.sidecar != fast.model.sidecar
     difference = np.abs(vectors(full, path) - vectors(fast, path)).max()
     assert 0 < difference < 0.05
 
 
-def test_an_extreme_shape_takes_little_memory(small, tmp_path):
+def test_an_extreme_shape_takes_little_memory(tower, tmp_path):
     Image.new("RGB", (40000, 2)).save(tmp_path / "long.png")
-    assert vectors(engine("--model", f"local-dir:{small}"), [str(tmp_path / "long.png")]).shape == (1, 16)
+    assert vectors(engine("--model", f"local-dir:{tower}"), [str(tmp_path / "long.png")]).shape == (1, 16)
 
 
 REFUSED = {
@@ -155,7 +150,7 @@ def test_what_cannot_work_is_refused_by_name(arguments):
         engine(*arguments)
 
 
-def test_weights_that_could_run_code_are_refused(small, tmp_path, capfd):
+def test_weights_that_could_run_code_are_refused(tower, tmp_path, capfd):
     class Hostile:
         def __reduce__(self):
             return (print, ("this ran",))
@@ -167,17 +162,17 @@ def test_weights_that_could_run_code_are_refused(small, tmp_path, capfd):
     assert "this ran" not in capfd.readouterr().out
 
 
-def test_weights_for_another_model_are_refused(small, tmp_path):
-    made = engine("--model", "RN50-quickgelu", "--pretrained", small / "open_clip_model.safetensors")
+def test_weights_for_another_model_are_refused(tower, tmp_path):
+    made = engine("--model", "RN50-quickgelu", "--pretrained", tower / "open_clip_model.safetensors")
     with pytest.raises(UserError, match="cannot be loaded as RN50-quickgelu") as refused:
         _ = made.encoder
     assert "\n" not in str(refused.value)
 
 
-def test_local_weights_are_known_by_their_content(small, tmp_path, monkeypatch):
+def test_local_weights_are_known_by_their_content(tower, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    first = model.chosen(options("--model", f"local-dir:{small}"))
-    assert first == model.chosen(options("--model", f"local-dir:{small}"))
+    first = model.chosen(options("--model", f"local-dir:{tower}"))
+    assert first == model.chosen(options("--model", f"local-dir:{tower}"))
     again = save_model(tmp_path / "small", SMALL, seed=1)
     other = model.chosen(options("--model", f"local-dir:{again}"))
     assert other.name == first.name

@@ -29,12 +29,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import aesthetic, cache, cli, model, records, scores, text, tree
+from common import cli, text
+from common.dataset import cache, records, tree
+from common.output import Talk, show
+from common.scores import heads, owed
+from common.vectors import model
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, started = parse_args(argv), time.monotonic()
-    talk = cli.Talk(args)
+    talk = Talk(args)
     rules = chosen_rules(args, talk)
     count = Count()
     owing = survey(tree.topics(args.paths, talk.warn), rules, count, talk)
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         score(owing, rules, args, count, talk)
     count.seconds = time.monotonic() - started
     talk.tally(count.images, scored=count.scored, already_scored=count.already_scored, unreadable=talk.unreadable)
-    cli.show(args, summary(count, rules, talk), result(count, rules, talk))
+    show(args, summary(count, rules, talk), result(count, rules, talk))
     return talk.status
 
 
@@ -53,8 +57,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     scoring.add_argument(
         "--head",
         metavar="HEAD",
-        help=f"{aesthetic.V1}, {aesthetic.V2}, or a file with one linear layer (default: {aesthetic.V1}; "
-        "tiny has its own)",
+        help=f"{heads.V1}, {heads.V2}, or a file with one linear layer (default: {heads.V1}; tiny has its own)",
     )
     replacing = scoring.add_mutually_exclusive_group()
     replacing.add_argument(
@@ -84,9 +87,7 @@ class Count:
     values: array[float] = field(default_factory=lambda: array("d"))
     precisions: set[str] = field(default_factory=set)
 
-    def add(
-        self, state: scores.State, found: Mapping[str, float], made_by: Mapping[str, str], embedded: int = 0
-    ) -> None:
+    def add(self, state: owed.State, found: Mapping[str, float], made_by: Mapping[str, str], embedded: int = 0) -> None:
         self.topics += 1
         self.images += len(state.stamps)
         self.already_scored += len(state.standing)
@@ -96,21 +97,19 @@ class Count:
         self.precisions.update(cache.precisions(made_by))
 
 
-def chosen_rules(args: argparse.Namespace, talk: cli.Talk) -> scores.Rules:
+def chosen_rules(args: argparse.Namespace, talk: Talk) -> owed.Rules:
     """The model and head that the options name, checked as far as that goes without loading them."""
     chosen = model.chosen(args)
     if chosen.is_tiny:
         talk.warn(model.TINY_NOTE)
-    return scores.Rules(chosen, aesthetic.chosen(args.head, chosen), args.only_missing, args.rescore)
+    return owed.Rules(chosen, heads.chosen(args.head, chosen), args.only_missing, args.rescore)
 
 
-def survey(
-    topics: Sequence[tree.Topic], rules: scores.Rules, count: Count, talk: cli.Talk
-) -> list[tuple[tree.Topic, int]]:
+def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: Talk) -> list[tuple[tree.Topic, int]]:
     """The topics that have images without a score, and how many; counts those that are done. No torch, no pixels."""
     owing, foreign = [], []
     for topic in topics:
-        state = scores.survey(topic, rules, talk)
+        state = owed.survey(topic, rules, talk)
         if state.foreign:
             foreign.append(state)
         elif state.is_done:
@@ -118,18 +117,18 @@ def survey(
         else:
             records.check_writable(topic.path)
             owing.append((topic, len(state.owed)))
-    scores.refuse_foreign(foreign)
+    owed.refuse_foreign(foreign)
     return owing
 
 
 def score(
-    owing: Sequence[tuple[tree.Topic, int]], rules: scores.Rules, args: argparse.Namespace, count: Count, talk: cli.Talk
+    owing: Sequence[tuple[tree.Topic, int]], rules: owed.Rules, args: argparse.Namespace, count: Count, talk: Talk
 ) -> None:
     """Embed what has no vector yet, then write each topic's scores as its last image is done."""
-    from common import embed  # numpy, and torch where an image must be opened
-    from common.engine import Engine
+    from common.vectors import embed  # numpy, and torch where an image must be opened
+    from common.vectors.engine import Engine
 
-    states: dict[str, scores.State] = {}
+    states: dict[str, owed.State] = {}
 
     def engine() -> Engine:
         made = Engine(rules.model, args, talk)
@@ -138,23 +137,23 @@ def score(
 
     def finish(work: embed.Work) -> None:
         state = states.pop(work.topic.path)
-        found, made_by = scores.finish(state, work.vectors, work.failed, rules)
+        found, made_by = owed.finish(state, work.vectors, work.failed, rules)
         count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
 
     def works() -> Iterator[embed.Work]:
         for topic, _ in owing:
-            state = states[topic.path] = scores.survey(topic, rules, talk)
+            state = states[topic.path] = owed.survey(topic, rules, talk)
             work = embed.owed(topic, state.stamps, state.owed, rules.model, talk)
             if work.names:
                 yield work
             else:
                 finish(work)
 
-    for work in embed.embed(works(), engine, talk, sum(owed for _, owed in owing), keep=not args.no_cache):
+    for work in embed.embed(works(), engine, talk, sum(images for _, images in owing), keep=not args.no_cache):
         finish(work)
 
 
-def result(count: Count, rules: scores.Rules, talk: cli.Talk) -> dict[str, Any]:
+def result(count: Count, rules: owed.Rules, talk: Talk) -> dict[str, Any]:
     """The object that --json prints."""
     return {
         "images": count.images,
@@ -170,7 +169,7 @@ def result(count: Count, rules: scores.Rules, talk: cli.Talk) -> dict[str, Any]:
     }
 
 
-def summary(count: Count, rules: scores.Rules, talk: cli.Talk) -> Iterator[str]:
+def summary(count: Count, rules: owed.Rules, talk: Talk) -> Iterator[str]:
     """The lines for people."""
     yield f"🎨 {'Technical quality' if rules.model.is_tiny else 'Aesthetic'} scores"
     yield f"   📁 topics            {count.topics:>12,}"

@@ -30,8 +30,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, ranking, records, text, tree
-from common.model import AESTHETICS
+from common import cli, text
+from common.dataset import records, tree
+from common.errors import UserError
+from common.output import Talk, show
+from common.scores import ranking
+from common.vectors.model import AESTHETICS
 
 TOP = 5
 MIN_IMAGES = 5
@@ -43,17 +47,17 @@ NAME = 22  # columns of a name, so that all tables line up
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = cli.Talk(args)
+    talk = Talk(args)
     topics = tree.topics(args.paths, talk.warn)
     data = ranking.report(topics, args.top, args.min_images, talk)
     check(data, args.paths, talk)
     if args.output:
         records.write_json(args.output, data)
     if args.html:
-        from common import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
+        from common.pages import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
 
         aesthetic_page.write(args.html, topics, data, talk)
-    cli.show(args, summary(data), data)
+    show(args, summary(data), data)
     talk.tally(data["found"], scored=data["overall"]["images"], without_score=data["found"] - data["overall"]["images"])
     return talk.status
 
@@ -72,12 +76,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def check(data: Mapping[str, Any], paths: Sequence[str], talk: cli.Talk) -> None:
+def check(data: Mapping[str, Any], paths: Sequence[str], talk: Talk) -> None:
     """Stop where there is nothing to rank; warn where the scores cannot be compared."""
     if not data["topics"]:
         damaged = [file["path"] for file in data["damaged_files"]]
         reason = f"{text.sampled(damaged)} damaged" if damaged else "no scores found"
-        raise cli.UserError(f"{', '.join(paths)}: {reason}; run aesthetic_scorer.py first")
+        raise UserError(f"{', '.join(paths)}: {reason}; run aesthetic_scorer.py first")
     if len(data["made_by"]) > 1:
         talk.warn(f"scores of different origin are compared: {', '.join(ranking.makers(data))}")
 

@@ -30,7 +30,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from common import census, cli, records, text, tree
+from common import cli, text
+from common.dataset import census, records, tree
+from common.output import Talk, show
 
 OUTPUT = "datasets_image_statistics.json"
 PROPORTIONS = [Fraction(*sides) for sides in ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1))]
@@ -39,16 +41,16 @@ GROUPS = {"small": "Small    < 0.5 MP", "medium": "Medium   0.5–2 MP", "large"
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = cli.Talk(args)
+    talk = Talk(args)
     topics = tree.topics(args.paths, talk.warn)
     taken = census.taken(topics, args.max_pixels, talk)
     data = census.report(taken)
     records.write_json(args.output, data)
     if args.html:
-        from common import dataset_page  # Jinja2 and thumbnails, only where a page is wanted
+        from common.pages import dataset_page  # Jinja2 and thumbnails, only where a page is wanted
 
         dataset_page.write(args.html, taken, data, args.max_pixels, talk)
-    cli.show(args, summary(data, args.output), data)
+    show(args, summary(data, args.output), data)
     talk.tally(taken.images, counted=taken.images - taken.unreadable_count, unreadable=taken.unreadable_count)
     return talk.status
 

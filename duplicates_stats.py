@@ -31,20 +31,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common import cache, cli, keepers, records, text, tree
+from common import cli, text
+from common.dataset import cache, records, tree
+from common.duplicates import keepers
+from common.errors import UserError
+from common.output import Talk, show
 
 TOP = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = cli.Talk(args)
+    talk = Talk(args)
     topics = tree.topics(args.paths, talk.warn)
     data = report(topics, [counted(topic, talk) for topic in topics], args.top)
     if not data["searched"]:
-        raise cli.UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
+        raise UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
     talk.tally(data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"])
-    cli.show(args, summary(data), data)
+    show(args, summary(data), data)
     return talk.status
 
 
@@ -69,7 +73,7 @@ class Count:
     damaged: str = ""  # why it cannot be read
 
 
-def counted(topic: tree.Topic, talk: cli.Talk) -> Count:
+def counted(topic: tree.Topic, talk: Talk) -> Count:
     """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
     stamps, cached = topic.stamps(), cache.load(topic)
     try:
@@ -85,7 +89,7 @@ def counted(topic: tree.Topic, talk: cli.Talk) -> Count:
     return Count(len(stamps), True, len(stamps) - len(found.unknown), entries, len(redundant), outdated)
 
 
-def scores(topic: tree.Topic, talk: cli.Talk) -> Mapping[str, float]:
+def scores(topic: tree.Topic, talk: Talk) -> Mapping[str, float]:
     try:
         return records.read_scores(topic)
     except records.Damaged as error:

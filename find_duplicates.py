@@ -30,10 +30,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import cli, model, records, text, tree
+from common import cli, text
+from common.dataset import records, tree
+from common.errors import UserError
+from common.output import Talk, show
+from common.vectors import model
 
 if TYPE_CHECKING:
-    from common.matching import Found
+    from common.duplicates.matching import Found
 
 DISTANCE = 14  # bits; the second look decides. Recall 0.98, no wrong pair in 14,000 on planted copies: see the README
 COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
@@ -43,14 +47,14 @@ SHOWN = 5  # of the largest sets
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = cli.Talk(args)
+    talk = Talk(args)
     threshold = chosen_threshold(args)
     topics = checked(tree.topics(args.paths, talk.warn), talk)
     search = search_by_clip if args.method == "clip" else search_by_phash
     found = search(topics, threshold, args, talk)
     images = sum(one.images for one in found)
     talk.tally(images, searched=images - talk.unreadable, unreadable=talk.unreadable)
-    cli.show(args, summary(found, threshold, args, talk), result(found, threshold, args, talk))
+    show(args, summary(found, threshold, args, talk), result(found, threshold, args, talk))
     return talk.status
 
 
@@ -80,13 +84,13 @@ def chosen_threshold(args: argparse.Namespace) -> float:
     if given is None:
         return COSINE if clip else DISTANCE
     if clip and not 0 < given <= 1:
-        raise cli.UserError(f"--threshold {given:g}: a cosine similarity is above 0 and at most 1")
+        raise UserError(f"--threshold {given:g}: a cosine similarity is above 0 and at most 1")
     if not clip and given not in set(range(65)):
-        raise cli.UserError(f"--threshold {given:g}: a Hamming distance is a whole number from 0 to 64")
+        raise UserError(f"--threshold {given:g}: a Hamming distance is a whole number from 0 to 64")
     return float(given) if clip else int(given)
 
 
-def checked(topics: list[tree.Topic], talk: cli.Talk) -> list[tree.Topic]:
+def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
     """The topics, once it is known that results can be written; names the files whose topic is gone."""
     for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
         records.check_writable(subcluster)
@@ -97,10 +101,8 @@ def checked(topics: list[tree.Topic], talk: cli.Talk) -> list[tree.Topic]:
     return topics
 
 
-def search_by_phash(
-    topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: cli.Talk
-) -> list[Found]:
-    from common import hashing, matching  # Pillow, numpy
+def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
+    from common.duplicates import hashing, matching  # Pillow, numpy
 
     verify = not args.no_verify
     made_by = {"method": "phash", "threshold": distance, "verify": verify}
@@ -111,26 +113,25 @@ def search_by_phash(
     return found
 
 
-def search_by_clip(
-    topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: cli.Talk
-) -> list[Found]:
+def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
     chosen = model.chosen(args)
     if chosen.is_tiny:
-        raise cli.UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
-    from common import clip, embed, matching  # numpy, and torch where an image must be opened or topics are large
-    from common.engine import Engine
+        raise UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
+    from common.duplicates import matching
+    from common.vectors import embed, towers  # numpy, and torch where an image must be opened or topics are large
+    from common.vectors.engine import Engine
 
     made_by = {"method": "clip", "threshold": cosine, **chosen.about}
     found = {}
     for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
         by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
-        device = str(clip.device_named(args.device)) if by_torch else "cpu"
+        device = str(towers.device_named(args.device)) if by_torch else "cpu"
         matches = matching.by_meaning(work.vectors, work.stamps, cosine, device)
         found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.vectors, made_by, talk)
     return [found[topic.path] for topic in topics]
 
 
-def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: cli.Talk) -> dict[str, Any]:
+def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     """The object that --json prints."""
     return {
         "images": sum(one.images for one in found),
@@ -150,7 +151,7 @@ def largest(found: Sequence[Found]) -> list[tuple[str, str, list[str]]]:
     return sorted(sets, key=lambda entry: (-len(entry[2]), entry[0], entry[1]))[:SHOWN]
 
 
-def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: cli.Talk) -> Iterator[str]:
+def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: Talk) -> Iterator[str]:
     """The lines for people."""
     told = result(found, threshold, args, talk)
     yield "🔎 Duplicates"

@@ -36,8 +36,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from common import cli, copying, manifest, merge, text
-from common.merge import Merge
+from common import cli, text
+from common.merging import copying, manifest, merge
+from common.merging.merge import Merge
+from common.output import Talk, show
 
 OUTPUT = "full_dataset"
 PARTS = ("copied", "already_there", "duplicates", "identical", "unreadable")  # of the images found
@@ -47,13 +49,13 @@ MORE = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk, target = cli.Talk(args), os.path.abspath(args.output)
+    talk, target = Talk(args), os.path.abspath(args.output)
     topics = merge.sources(args.paths, target, talk)
     plan = merge.plan(topics, target, args.mode, args.keep_duplicates, args.mixed_scores, talk)
     if not args.dry_run:
         merge.apply(plan, talk)
     data = report(plan, args.mode, args.dry_run)
-    cli.show(args, summary(plan, data), data)
+    show(args, summary(plan, data), data)
     talk.tally(data["found"], **{part: data[part] for part in PARTS})
     return talk.status
 

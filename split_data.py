@@ -32,9 +32,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common import choice, cli, records, text, tree
-from common.choice import Rules, Split
-from common.cli import Talk, UserError
+from common import cli, splitting, text
+from common.dataset import records, tree
+from common.errors import UserError
+from common.output import Talk, show
+from common.splitting import Rules, Split
 
 TRAIN, VALID = 10, 5
 NAMED = 5  # topics or leaks named in the summary
@@ -44,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates)
     topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
-    splits = {label: choice.split(topic, rules, talk) for label, (topic,) in topics.items()}
+    splits = {label: splitting.split(topic, rules, talk) for label, (topic,) in topics.items()}
     write(splits.values(), args.output_dir, args.relative, args.paths)
     data = report(splits)
-    cli.show(args, summary(splits, data, rules, args.output_dir), data)
+    show(args, summary(splits, data, rules, args.output_dir), data)
     counts = Counter[str](train=0)
     for split in splits.values():
         counts.update(split.counts)

@@ -35,7 +35,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import cli, fingerprints, neighbours  # noqa: E402
+from common import cli  # noqa: E402
+from common.duplicates import fingerprints, neighbours  # noqa: E402
 
 PEER = importlib.util.find_spec("imagededup") is not None
 PARTS = ("hashing", "search", "topics", "vectors", "copies")

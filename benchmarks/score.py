@@ -39,8 +39,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
-from common import cli, model  # noqa: E402
-from common.engine import CHUNK, Engine  # noqa: E402
+from common import cli  # noqa: E402
+from common.output import Talk  # noqa: E402
+from common.vectors import model  # noqa: E402
+from common.vectors.engine import CHUNK, Engine  # noqa: E402
 
 CUDA = torch.cuda.is_available()
 
@@ -106,7 +108,7 @@ def engine(options: list[str], paths: list[str]) -> Engine:
     parser = cli.parser("")
     model.add_options(parser)
     args = parser.parse_args([*options, "--quiet", paths[0]])
-    return Engine(model.chosen(args), args, cli.Talk(args))
+    return Engine(model.chosen(args), args, Talk(args))
 
 
 def speeds(paths: list[str], dataset: Path, options: list[str], head: Path, fast: list[str]) -> None:

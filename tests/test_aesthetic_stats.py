@@ -16,7 +16,8 @@ from conftest import ROOT, run_script
 from wcwidth import wcswidth
 
 import aesthetic_stats
-from common import cache, cli, tree
+from common import cli
+from common.dataset import cache, tree
 
 GOLDEN = Path(__file__).parent / "golden"
 CLIP = {

@@ -12,9 +12,9 @@ import pytest
 import zoo
 from conftest import ROOT
 
-from common import cache
-from common.cache import Provenance
-from common.tree import Topic
+from common.dataset import cache
+from common.dataset.cache import Provenance
+from common.dataset.tree import Topic
 
 ODD = os.fsdecode(b"caf\xe9.jpg")
 
@@ -107,7 +107,7 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
     cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
     os.chmod(cache.folder(topic), 0)
     code = (
-        "import sys; from common import cache; from common.tree import Topic\n"
+        "import sys; from common.dataset import cache; from common.dataset.tree import Topic\n"
         "print(cache.load(Topic(sys.argv[1], '', '', '', '', 0), print) == cache.Cache())"
     )
     ran = subprocess.run(

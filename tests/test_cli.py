@@ -18,14 +18,19 @@ import pytest
 from conftest import ROOT
 
 from common import cli
+from common.errors import UserError
+from common.output import Talk, dumps
 
 START = """
 import os, sys, time
 sys.path.insert(0, os.environ["ROOT"])
-from common import cli, records, text
+from common import cli, text
+from common.dataset import records
+from common.errors import Stopped, UserError
+from common.output import Talk, show
 def main(argv=None):
     args = cli.parser("A script.").parse_args(argv)
-    talk = cli.Talk(args)
+    talk = Talk(args)
 """
 END = """
     return talk.status
@@ -35,7 +40,7 @@ if __name__ == "__main__":
 NAMES = ("夕焼け", "é", "𠮷", "🎨", "\udcff", "new\nline", 'quo"te', "\\u00e9", "\x1b[31m")
 SHOW = f"""
     names = {NAMES!r}
-    cli.show(args, ["🎨 ░█ × ≤ 5 %"] + [text.shown(name) for name in names], {{name: 1 for name in names}})
+    show(args, ["🎨 ░█ × ≤ 5 %"] + [text.shown(name) for name in names], {{name: 1 for name in names}})
     talk.warn("⚠ → …")
     talk.bad(args.paths[0], "torn")
 """
@@ -74,14 +79,14 @@ def shell(line: str, command: list[str]) -> subprocess.CompletedProcess:
     return subprocess.run(["bash", "-c", call], env=environment(), capture_output=True, text=True, timeout=60)
 
 
-def talk(**options) -> cli.Talk:
-    return cli.Talk(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
+def talk(**options) -> Talk:
+    return Talk(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
 
 
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ("raise cli.UserError('x\\n.json: torn; mend it')", 2, r"script.py: error: x\n.json: torn; mend it" + "\n"),
+        ("raise UserError('x\\n.json: torn; mend it')", 2, r"script.py: error: x\n.json: torn; mend it" + "\n"),
         ("raise KeyboardInterrupt", 130, "script.py: interrupted; finished work is kept, the same command goes on\n"),
         ("open('/no/x')", 2, "script.py: error: /no/x: No such file or directory; see to it, then run this again\n"),
         ("raise SystemExit(5)", 5, ""),
@@ -122,7 +127,7 @@ def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, n
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize(("interrupt", "status"), [("KeyboardInterrupt", 130), ("cli.Stopped(15)", 143)])
+@pytest.mark.parametrize(("interrupt", "status"), [("KeyboardInterrupt", 130), ("Stopped(15)", 143)])
 def test_a_library_that_trips_over_a_signal_does_not_hide_it(script, interrupt, status):
     done = ran(script(f"    try:\n        raise {interrupt}\n    finally:\n        raise RuntimeError('no lock')"), ".")
     assert done.returncode == status and done.stderr.count(b"\n") == 1
@@ -136,7 +141,7 @@ def test_under_nohup_a_hangup_is_ignored(script):
 
 @pytest.mark.parametrize("pipe", ["$S . | head -1", "$S . --json | head -1", "$S --help | true", "$S . 2>&1 | head -1"])
 def test_a_closed_pipe_is_no_error(script, pipe):
-    done = shell(pipe, script("    cli.show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"))
+    done = shell(pipe, script("    show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"))
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
 
@@ -152,7 +157,7 @@ def test_a_closed_pipe_is_no_error(script, pipe):
     ],
 )
 def test_outputs_that_are_closed_or_full(script, line, status, said):
-    done = shell(line, script("    talk.warn('careful'); cli.show(args, ['done'], {})"))
+    done = shell(line, script("    talk.warn('careful'); show(args, ['done'], {})"))
     assert done.stdout.splitlines()[-1] == f"status {status}"
     assert "careful" not in done.stdout and "Exception ignored" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if "careful" not in line]
@@ -203,7 +208,7 @@ def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
 
 
 def test_a_place_for_bad_files_that_is_none_is_an_error_at_once(tmp_path):
-    with pytest.raises(cli.UserError, match=r"none/bad: cannot be written .*give --bad-files another place"):
+    with pytest.raises(UserError, match=r"none/bad: cannot be written .*give --bad-files another place"):
         talk(bad_files=str(tmp_path / "none/bad"))
 
 
@@ -274,10 +279,10 @@ def test_options_are_those_that_make_sense():
 
 
 def test_our_json_is_sorted_readable_and_refuses_nan():
-    assert cli.dumps({"b": "é", "a": 1}) == '{\n  "a": 1,\n  "b": "é"\n}\n'
-    assert cli.dumps({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
+    assert dumps({"b": "é", "a": 1}) == '{\n  "a": 1,\n  "b": "é"\n}\n'
+    assert dumps({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
     with pytest.raises(ValueError):
-        cli.dumps({"a": float("nan")})
+        dumps({"a": float("nan")})
 
 
 def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):

@@ -13,7 +13,8 @@ import pytest
 from conftest import ROOT, picture, run_script
 
 import duplicates_stats
-from common import cache, cli, records, tree
+from common import cli
+from common.dataset import cache, records, tree
 
 
 @pytest.fixture

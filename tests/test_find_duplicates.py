@@ -98,14 +98,14 @@ def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> No
 def test_a_second_run_opens_no_image_and_touches_nothing(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(dataset)
     before = everything(dataset)
-    monkeypatch.setattr("common.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
     assert run(dataset) == first
     assert everything(dataset) == before
 
 
 def test_another_threshold_opens_no_image(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
     run(dataset)
-    monkeypatch.setattr("common.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
     assert run(dataset, "--threshold", 64, "--no-verify")[1]["matches"] == 10 + 3
     assert run(dataset, "--threshold", 64)[1]["matches"] == 3
     assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH

@@ -14,7 +14,9 @@ import zoo
 from conftest import SHARED, picture
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from common import cli, fingerprints, images, neighbours
+from common import cli
+from common.dataset import images
+from common.duplicates import fingerprints, neighbours
 
 
 def read(*paths: Path) -> fingerprints.Rows:

@@ -1,4 +1,4 @@
-"""Who stays: the rule of common/keepers.py on chains, stars, ties and missing scores, and against a naive judge."""
+"""Who stays: the rule of duplicates/keepers.py on chains, stars, ties and missing scores, and against a naive judge."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from conftest import picture
 
-from common import cache, keepers, records, tree
-from common.keepers import Candidate
+from common.dataset import cache, records, tree
+from common.duplicates import keepers
+from common.duplicates.keepers import Candidate
 
 
 def linked(*pairs: str) -> dict[str, set[str]]:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import merge_clusters
-from common import cache, cli, records
-from common.cache import Provenance
-from common.tree import Topic
+from common import cli
+from common.dataset import cache, records
+from common.dataset.cache import Provenance
+from common.dataset.tree import Topic
 
 TIME = 1_700_000_000_123_456_789
 MODEL = {"model": "tiny", "head": "tiny", "precision": "fp32"}

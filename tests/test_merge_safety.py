@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from test_merge_clusters import TIME, files, know, lines, stamped, topic, write
 
 import merge_clusters
-from common import cli, records
+from common import cli
+from common.dataset import records
 
 NAMES = ["a.jpg", "A.jpg", "a.png", "b.jpg", "b__A.jpg", "é.jpg", "-x\n'\".jpg", "\udcff.jpg", "梟" * 83 + "ab.jpg"]
 DATASETS = ["A", "B", "else/A"]

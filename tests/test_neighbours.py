@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common import neighbours
+from common.duplicates import neighbours
 
 EDGE = neighbours.MANY
 
@@ -130,10 +130,9 @@ def test_vectors_above_a_cosine(kind: str, threshold: float, cells: int, monkeyp
 def test_torch_gives_the_pairs_that_numpy_gives(threshold: float) -> None:
     pytest.importorskip("torch")
     both = np.concatenate([vectors("clustered"), vectors("all equal"), vectors("random")])
-    blocks = neighbours._propose_torch, neighbours._propose_numpy
+    proposing = neighbours._propose_torch(both, threshold, "cpu"), neighbours._propose_numpy(both, threshold)
     proposals = [
-        {(i, j) for first, second, _ in propose(both, threshold, "cpu") for i, j in zip(first, second, strict=True)}
-        for propose in blocks
+        {(i, j) for first, second, _ in blocks for i, j in zip(first, second, strict=True)} for blocks in proposing
     ]
     assert {
         pair for pair in proposals[0] ^ proposals[1] if abs(both[pair[0]] @ both[pair[1]] - threshold) > 1e-5

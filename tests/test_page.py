@@ -18,7 +18,9 @@ from PIL import Image
 
 import aesthetic_stats
 import dataset_stats
-from common import cli, page
+from common import cli
+from common.output import dumps
+from common.pages import page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 QUOTES = "\"' onload='alert(2)' x=\"</script><script>alert(3)</script>{{ 7 * 7 }}"
@@ -38,7 +40,7 @@ def build(folder: Path, subclusters: int = 2, topics: int = 8, images: int = 4) 
                 file = f"{NAMES[image % len(NAMES)]}{image}.jpg"
                 picture(number * 1000 + topic * 50 + image, (200 + 9 * image, 150)).save(path / file, quality=40)
                 scores[file] = 4 + topic / 10 + image / 100
-            (path / "aesthetic_data.json").write_bytes(cli.dumps({**scores, f"gone{HOSTILE}": 1.0}).encode())
+            (path / "aesthetic_data.json").write_bytes(dumps({**scores, f"gone{HOSTILE}": 1.0}).encode())
     (path / f"{HOSTILE}.png").write_bytes((path / file).read_bytes())  # misnamed
     (path / f"{QUOTES.replace('/', '')}.png").touch()  # unreadable
     (path.parent / f"Empty{HOSTILE}").mkdir()

@@ -16,7 +16,13 @@ import pytest
 from conftest import ROOT
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
-MODULES = sorted(path.stem for path in (ROOT / "common").glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "common").rglob("*.py")
+    if path.stem != "__init__"
+)
+# Each imports itself and those before it; a module beside the packages is a room of its own.
+ROOMS = "errors output cli text stats / dataset / vectors / scores / duplicates / merging splitting / pages"
 LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
 HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LOADED = """
@@ -40,19 +46,25 @@ def run(script: str, *args: object, cwd: Path | None = None) -> tuple[int, set[s
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of ours that a file imports anywhere in it, lazily too: of common/ by their name, scripts with `.py`."""
+    """Modules of ours that a file imports anywhere in it, lazily too: `common.room.module`, scripts with `.py`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "common":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("common."):
-            found.add(str(node.module).split(".")[1])
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "common":
+            inside = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
+            found |= inside or {str(node.module)}
         elif isinstance(node, ast.ImportFrom):
             found.add(f"{node.module}.py")
         elif isinstance(node, ast.Import):
-            names = [alias.name.split(".") for alias in node.names]
-            found |= {name[1] if name[0] == "common" and len(name) > 1 else f"{name[0]}.py" for name in names}
+            found |= {alias.name if alias.name.startswith("common") else f"{alias.name}.py" for alias in node.names}
     return found
+
+
+def file_of(module: str) -> Path:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
 
 
 def options(script: str) -> set[str]:
@@ -112,12 +124,37 @@ def test_scripts_are_executable_documented_and_import_no_script(script):
     assert not imports(path) & set(SCRIPTS)
 
 
-def test_imports_in_common_point_one_way():
-    graph = {name: imports(ROOT / "common" / f"{name}.py") & set(MODULES) for name in MODULES}
+def test_no_circle_among_modules():
+    graph = {name: imports(file_of(name)) & set(MODULES) for name in MODULES}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the cycle
     assert set(order) == set(MODULES)
-    for name in MODULES:
-        assert not imports(ROOT / "common" / f"{name}.py") & set(SCRIPTS), name
+
+
+def test_rooms_import_downwards_only():
+    floors = [set(floor.split()) for floor in ROOMS.split("/")]
+    floor_of = {room: number for number, floor in enumerate(floors) for room in floor}
+    assert floor_of.keys() == {room_of(module) for module in MODULES}
+    for module in MODULES:
+        found = imports(file_of(module))
+        assert not found & set(SCRIPTS), module
+        assert {name for name in found if name.startswith("common")} <= set(MODULES), module
+        for other in map(room_of, found & set(MODULES)):
+            own = room_of(module)
+            assert other == own or floor_of[other] < floor_of[own] or floor_of[own] == 0, (module, other)
+
+
+def test_only_the_vectors_know_torch():
+    torch = re.compile(r"(torch|open_clip|torchvision)\.")
+    knowing = {module for module in MODULES if any(map(torch.match, imports(file_of(module))))}
+    assert {room_of(module) for module in knowing} == {"vectors"}
+
+
+@pytest.mark.parametrize("room", sorted({m.split(".")[1] for m in MODULES if m.count(".") == 2}))
+def test_every_room_has_a_table_of_contents(room):
+    contents = ast.get_docstring(ast.parse((ROOT / "common" / room / "__init__.py").read_text("utf-8"))) or ""
+    for module in MODULES:
+        if room_of(module) == room:
+            assert re.search(rf"^ +{module.split('.')[2]}  ", contents, re.M), module
 
 
 @pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="there is no README.md yet")

@@ -19,9 +19,10 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import records
-from common.cli import UserError, dumps
-from common.tree import Topic
+from common.dataset import records
+from common.dataset.tree import Topic
+from common.errors import UserError
+from common.output import dumps
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ def test_a_file_may_grow_in_a_folder_aside(tmp_path):
 
 WRITER = """
 import sys
-from common import records
+from common.dataset import records
 values = [{str(n): text for n in range(20_000)} for text in ("old", "new")]
 records.write_json(sys.argv[1], values[0])
 print("go", flush=True)
@@ -213,7 +214,8 @@ def test_a_full_disk_is_one_line_and_the_old_file_is_intact(tmp_path):
     before = path.read_bytes()
     code = """
 import sys
-from common import cli, records
+from common import cli
+from common.dataset import records
 def main(argv):
     records.write_json(sys.argv[1], {str(n): "x" * 100 for n in range(1000)})
 raise SystemExit(cli.run(main))
@@ -232,7 +234,8 @@ def test_a_folder_without_write_permission_is_told_before_and_after(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o555)
     code = """
 import sys
-from common import cli, records
+from common.dataset import records
+from common.errors import UserError
 for act in (
     lambda folder: records.check_writable(folder),
     lambda folder: records.check_output(folder + "/x.json", "--html"),
@@ -242,7 +245,7 @@ for act in (
     try:
         act(sys.argv[1])
         print("no error")
-    except cli.UserError as error:
+    except UserError as error:
         print(error)
 """
     folder = tmp_path / "locked"
@@ -259,7 +262,7 @@ for act in (
 def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
     (tmp_path / "x.json").write_text("{}")
     (tmp_path / "x.json").chmod(0)
-    code = "import sys; from common import records; records.read_json(sys.argv[1], {})"
+    code = "import sys; from common.dataset import records; records.read_json(sys.argv[1], {})"
     said = python(code, tmp_path / "x.json", preexec_fn=zoo.drop_privileges).stderr
     assert f"UserError: {tmp_path}/x.json: cannot be read (Permission denied); see to its permissions" in said
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import sidecar
-from common.tree import Topic
+from common.dataset import sidecar
+from common.dataset.tree import Topic
 
 LAYOUT = {"hashes": ("uint64", ()), "vectors": ("float32", (None,)), "extents": ("int32", (2,))}
 ABOUT = {"model": "small", "weights": "sha256:0"}

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import split_data
-from common import cache, cli, records
-from common.cache import Provenance
-from common.tree import Topic
+from common import cli
+from common.dataset import cache, records
+from common.dataset.cache import Provenance
+from common.dataset.tree import Topic
 
 
 def make(folder: Path, scores: dict[str, object] | None, sizes: dict[str, tuple[int, int]], matches=None) -> Path:

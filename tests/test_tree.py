@@ -12,8 +12,8 @@ import pytest
 import zoo
 from conftest import ROOT
 
-from common import tree
-from common.cli import UserError
+from common.dataset import tree
+from common.errors import UserError
 
 FOUR = ("D", "C", "S", "T")  # names of a dataset, a cluster, a subcluster and a topic
 
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_read_or_entered_is_a_warning(fill, mode, warnin
     root = fill("D/C/S/T/a.jpg", "D/C/S/Locked/b.jpg")
     (root / "D/C/S/Locked").chmod(mode)
     code = (
-        "from common import tree\n"
+        "from common.dataset import tree\n"
         f"print(*[t.label for t in tree.topics([{str(root / 'D')!r}], print)], sep='\\n')\n"
         f"tree.topics([{str(root / 'D/C/S/Locked')!r}], print)"
     )

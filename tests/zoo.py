@@ -22,7 +22,7 @@ import pytest
 from conftest import picture
 from PIL import Image, features
 
-from common.tree import EXTENSIONS
+from common.dataset.tree import EXTENSIONS
 
 ORIENTATION = 0x0112
 STORED_AS = {  # how an upright picture is stored so that the orientation tag brings it back: the inverse of the tag

@@ -1,0 +1,206 @@
+"""The JSON files that scripts leave in a dataset tree: written whole or not at all, checked when read.
+
+`aesthetic_data.json` lies in a topic, `duplicates_<topic>.json` in its subcluster. What made them is not in them but
+in the topic's cache (see common/dataset/cache.py), because other programs read these two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+from common import text
+from common.dataset.tree import Topic
+from common.errors import DISK_FULL, UserError, disk_full
+from common.output import dumps
+
+SCORES = "aesthetic_data.json"
+
+
+class Damaged(UserError):
+    """A JSON file that cannot be used. Scripts that act on it stop; the script that makes it sets it aside."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: damaged ({reason}); restore it, or delete it and make it again")
+        self.path, self.reason = path, reason
+
+
+def scores_path(topic: Topic) -> str:
+    return topic.file(SCORES)
+
+
+def duplicates_path(topic: Topic) -> str:
+    return os.path.join(os.path.dirname(topic.path), f"duplicates_{topic.name}.json")
+
+
+def is_record(name: str) -> bool:
+    """Whether a file of this name is one of ours, and so no caption of an image."""
+    return name == SCORES or (name.startswith("duplicates_") and name.endswith(".json"))
+
+
+def read_scores(topic: Topic) -> dict[str, float]:
+    """Image name to score, empty where the topic has no file; what is no finite number is read as NaN.
+
+    Raises Damaged.
+    """
+    path = scores_path(topic)
+    found = read_json(path, {})
+    if not isinstance(found, dict):
+        raise Damaged(path, "not a JSON object of scores")
+    finite = math.isfinite  # a million scores go through here
+    return {name: v if type(v) is float and finite(v) else _score(v) for name, v in found.items()}
+
+
+def _score(value: object) -> float:
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def write_scores(topic: Topic, scores: Mapping[str, float], aside: str | None = None) -> None:
+    write_json(scores_path(topic), {name: round(float(score), 4) for name, score in scores.items()}, aside)
+
+
+def read_matches(topic: Topic) -> dict[str, set[str]] | None:
+    """Image name to the names of its direct matches, made symmetric; None where the topic was not searched.
+
+    Raises Damaged.
+    """
+    path = duplicates_path(topic)
+    found = read_json(path, None)
+    if found is None:
+        return None
+    if not isinstance(found, dict) or not all(isinstance(names, list) for names in found.values()):
+        raise Damaged(path, "not a JSON object of lists")
+    matches: dict[str, set[str]] = {name: set() for name in found}
+    for name, others in found.items():
+        for other in others:
+            if not isinstance(other, str):
+                raise Damaged(path, f"a match of {text.shown(name)} is not a name")
+            if other != name:
+                matches[name].add(other)
+                matches.setdefault(other, set()).add(name)
+    return matches
+
+
+def strays(subcluster: str) -> list[str]:
+    """The duplicates files in a subcluster's folder whose topic is gone, sorted. They are never deleted."""
+    with os.scandir(subcluster) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.startswith("duplicates_"))
+    topics = {name: name.removeprefix("duplicates_").removesuffix(".json") for name in names if name.endswith(".json")}
+    return [
+        os.path.join(subcluster, name)
+        for name, topic in topics.items()
+        if not os.path.isdir(os.path.join(subcluster, topic))
+    ]
+
+
+def write_matches(topic: Topic, matches: Mapping[str, set[str]]) -> None:
+    write_json(duplicates_path(topic), {name: sorted(others) for name, others in matches.items()})
+
+
+def read_json(path: str, default: Any) -> Any:
+    """The parsed content of `path`, or `default` where there is no such file.
+
+    Raises Damaged, or UserError where the file may be sound, but not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return json.loads(file.read())
+    except FileNotFoundError:
+        return default
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, str(error)) from None
+
+
+def write_json(path: str, value: object, aside: str | None = None) -> None:
+    """Write `value` as `replacing` does; a file whose content would not change is not touched. Raises UserError."""
+    content = dumps(value).encode()
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read() == content:
+            return
+    with replacing(path, aside) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replacing(path: str, aside: str | None = None) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
+
+    A kill at any moment leaves the old file or the new one. The file grows beside `path`, or in the folder `aside`
+    (made if need be, on the same file system) where a kill must leave nothing there. Raises UserError where it cannot
+    be written.
+    """
+    folder = aside or os.path.dirname(path)
+    temporary = None
+    try:
+        if aside:
+            os.makedirs(aside, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder or ".")
+        with open(handle, "wb") as file:
+            yield file
+        with contextlib.suppress(OSError):  # some network and USB file systems know no permissions
+            os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except OSError as error:
+        _forget(temporary)
+        if error.errno in DISK_FULL:
+            raise UserError(disk_full(path, error)) from None
+        raise UserError(f"{path}: cannot be written ({error.strerror}); see to its folder's permissions") from None
+    except BaseException:
+        _forget(temporary)
+        raise
+
+
+def _mode(path: str) -> int:
+    """The permissions of the file that is replaced, or those that a new file would get."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except OSError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
+
+
+def _forget(temporary: str | None) -> None:
+    if temporary:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def set_aside(path: str, reason: str, warn: Callable[[str], None]) -> None:
+    """Rename a damaged file to `NAME.corrupt` (or `.corrupt.2` and on: nothing is overwritten) and say so."""
+    number, aside = 1, f"{path}.corrupt"
+    while os.path.lexists(aside):
+        number += 1
+        aside = f"{path}.corrupt.{number}"
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        raise UserError(f"{path}: damaged ({reason}) and cannot be set aside ({error.strerror})") from None
+    warn(f"{text.shown(path)}: damaged ({reason}); set aside as {text.shown(os.path.basename(aside))}")
+
+
+def check_writable(folder: str) -> None:
+    """Raise UserError unless files can be made in `folder`: cheap, and so done before anything expensive."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: not writable; see to its permissions")
+
+
+def check_output(path: str, option: str = "--output") -> None:
+    """Raise UserError unless a file can be written at `path`: done before anything expensive."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder}: no such folder; make it, or give {option} another place")
+    if os.path.isdir(path):
+        raise UserError(f"{path}: is a folder; {option} wants a file's name")
+    check_writable(folder)

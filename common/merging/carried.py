@@ -1,0 +1,102 @@
+"""What a merge brings along in JSON: scores, what made them, and image sizes, under the names in the target.
+
+So later scripts know the merged images as they knew the sources'. What the target holds already wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from common.dataset import cache, records
+from common.dataset.cache import Cache, Extent, Provenance
+from common.dataset.tree import Stamp, Topic
+from common.errors import UserError
+from common.merging import manifest
+from common.merging.manifest import Line
+from common.scores import standing
+
+Makers = dict[str, tuple[str, Mapping[str, Any]]]  # by its name in words: a topic that something scored, and what
+
+
+@dataclass(frozen=True)
+class Carried:
+    """`is_more` says that there are scores which the target does not have yet, made or to be joined by `makers`."""
+
+    scores: Mapping[str, float]
+    is_more: bool
+    makers: Makers
+    scored: Mapping[str, Stamp]  # what each image was when it was scored
+    extents: Mapping[str, tuple[Stamp, Extent]]
+
+
+def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carried:
+    """The union for one target topic: its own, then its sources' in their order. Raises Damaged."""
+    stamps: dict[str, Stamp] = {}
+    standing_in: dict[str, list[Line]] = {source.path: [] for source in sources}
+    for line in lines:
+        if line.target:
+            stamps[line.place] = line.stamp
+        if line.action in manifest.STANDS:
+            standing_in.setdefault(os.path.dirname(line.source), []).append(line)
+    scores, known = records.read_scores(target), cache.load(target)
+    scored = dict(known.scores.images) if known.scores else {}
+    makers: Makers = dict([_maker(target, known, {})]) if scores else {}
+    extents: dict[str, tuple[Stamp, Extent]] = {}
+    held = len(scores)
+    for source in sources:
+        own, known, before = records.read_scores(source), cache.load(source), len(scores)
+        for line in standing_in[source.path]:
+            name, stamp = os.path.basename(line.source), stamps.get(line.place)
+            extent, score = known.extent(name, line.stamp), own.get(name)
+            if extent and stamp:
+                extents.setdefault(line.place, (stamp, extent))
+            if score is None or score != score or line.place in scores:
+                continue
+            scores[line.place] = score
+            then = known.scores.images.get(name) if known.scores else None
+            if then and stamp:
+                scored[line.place] = stamp if then == line.stamp else then
+        makers.update([_maker(source, known, makers)] if len(scores) > before else [])
+    return Carried(scores, len(scores) > held, makers, scored, extents)
+
+
+def _maker(topic: Topic, known: Cache, others: Makers) -> tuple[str, tuple[str, Mapping[str, Any]]]:
+    """What made a topic's scores: its name, and the whole of it, with the precisions of others that are comparable."""
+    if not known.scores:
+        return standing.UNRECORDED, (topic.path, {})
+    made_by = dict(known.scores.made_by)
+    name = standing.named(made_by)
+    both = made_by, others[name][1] if name in others else {}
+    precisions = set[str]().union(*map(cache.precisions, both))
+    return name, (topic.path, {**made_by, "precision": "+".join(sorted(precisions))} if precisions else made_by)
+
+
+def refuse_mixed(makers: Makers) -> None:
+    """Raise UserError where the scores to be merged cannot be compared."""
+    if len(makers) > 1:
+        examples = "; ".join(f"{path} by {maker}" for maker, (path, _) in sorted(makers.items())[:3])
+        raise UserError(
+            f"scores of different origin: {examples}; score all with one model (aesthetic_scorer.py --rescore), "
+            "or pass --mixed-scores to keep them side by side"
+        )
+
+
+def write(target: Topic, carried: Carried, aside: str) -> None:
+    """Write the topic's cache, then its scores: a kill between the two leaves scores owed, never of unknown origin."""
+    made = _provenance(carried) if carried.is_more else None
+    if made or carried.extents:
+        cache.update(target, extents=carried.extents, scores=made, aside=aside)
+    if carried.is_more:
+        records.write_scores(target, {name: score for name, score in carried.scores.items() if score == score}, aside)
+
+
+def _provenance(carried: Carried) -> Provenance | None:
+    if len(carried.makers) == 1:
+        ((name, (_, made_by)),) = carried.makers.items()
+        return None if name == standing.UNRECORDED else Provenance(made_by, carried.scored)
+    judges = {str(made_by.get("judges")) for _, made_by in carried.makers.values() if made_by.get("judges")}
+    several = {"model": f"several models ({'; '.join(sorted(carried.makers))})"}
+    return Provenance(several | ({"judges": judges.pop()} if len(judges) == 1 else {}), carried.scored)

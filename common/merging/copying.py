@@ -1,0 +1,173 @@
+"""Puts files at their places in a target folder: copies, hard links or symlinks, several at once.
+
+Knows nothing of images. A copy grows in a folder aside and is renamed into place when it is whole, so a kill at any
+moment leaves no half file at a place; nothing that is there is overwritten, and a source is only read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import IO
+
+from common import cli
+from common.dataset.tree import Stamp
+from common.errors import DISK_FULL, UserError, disk_full
+
+MODES = COPY, HARDLINK, SYMLINK = "copy", "hardlink", "symlink"
+ASIDE = ".merge_unfinished"  # below the target: on its file system, so that a rename is all that is left to do
+CHUNK = 1 << 30  # bytes asked of the kernel at once; it may do less
+WORKERS = 2 * cli.cores()  # half of them wait for the disk
+NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # across or on some file systems
+
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One file to be put in place; `stamp` is what the source was when this was planned."""
+
+    source: str
+    target: str
+    stamp: Stamp
+    mode: str
+
+
+@contextlib.contextmanager
+def filling(target: str) -> Iterator[str]:
+    """The target folder, made and held against a second merge; yields the folder aside, which goes at the end.
+
+    What a killed run left aside goes at the start. Raises UserError.
+    """
+    aside = os.path.join(target, ASIDE)
+    make_folder(target)
+    held = os.open(target, os.O_RDONLY)
+    try:
+        _hold(held, target)
+        with contextlib.ExitStack() as at_end:
+            at_end.callback(shutil.rmtree, aside, ignore_errors=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            yield aside
+    finally:
+        os.close(held)
+
+
+def make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise UserError(disk_full(folder, error)) from None
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); see to its parent's permissions") from None
+
+
+def _hold(folder: int, target: str) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{target}: another merge is filling it; wait until that has ended") from None
+    except OSError:  # a file system without locks
+        pass
+
+
+def put(copies: Iterable[Copy], aside: str, done: Callable[[Copy], None]) -> None:
+    """Put every file in place, telling `done` of each. The first failure ends it: what is in place stays. UserError."""
+    waiting, lock, stopped = enumerate(copies), threading.Lock(), threading.Event()
+
+    def work() -> None:
+        while not stopped.is_set():
+            with lock:
+                number, copy = next(waiting, (0, None))
+            if copy is None:
+                return
+            _put(copy, os.path.join(aside, str(number)))
+            with lock:
+                done(copy)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            running = [pool.submit(work) for _ in range(WORKERS)]
+            for worker in running:
+                worker.result()
+        finally:
+            stopped.set()
+
+
+def _put(copy: Copy, aside: str) -> None:
+    try:
+        PLACED[copy.mode](copy, aside)
+    except FileExistsError:
+        raise UserError(f"{copy.target}: appeared since the merge was planned; run it again") from None
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        if error.errno in DISK_FULL:
+            raise UserError(disk_full(copy.target, error)) from None
+        remedy = "use --mode copy" if copy.mode == HARDLINK else "see to the permissions of both"
+        raise UserError(
+            f"{copy.source}: cannot be brought to {copy.target} ({error.strerror}); {remedy}, then run it again"
+        ) from None
+
+
+def _copied(copy: Copy, aside: str) -> None:
+    with open(copy.source, "rb", buffering=0) as source:
+        _check(os.fstat(source.fileno()), copy)
+        with open(aside, "wb") as target:
+            _transfer(source, target)
+            target.flush()
+            size = os.fstat(target.fileno()).st_size
+        _check(os.fstat(source.fileno()), copy, size)
+    with contextlib.suppress(PermissionError):  # a file system that knows no permissions
+        shutil.copystat(copy.source, aside)  # times to the nanosecond, permissions, extended attributes
+    _move(aside, copy.target)
+
+
+def _move(path: str, target: str) -> None:
+    """Rename, but never over a file that is there, which only a link can tell without a gap. Raises FileExistsError."""
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "exists", target) from None
+        os.rename(path, target)
+    else:
+        os.unlink(path)
+
+
+def _transfer(source: IO[bytes], target: IO[bytes]) -> None:
+    """All bytes, by the kernel where it can: it shares blocks where the file system has reflinks."""
+    try:
+        while os.copy_file_range(source.fileno(), target.fileno(), CHUNK):
+            pass
+    except OSError as error:
+        if error.errno not in NO_KERNEL_COPY:
+            raise
+    shutil.copyfileobj(source, target)  # what the kernel left: nothing, or all
+
+
+def _hardlinked(copy: Copy, aside: str) -> None:
+    _check(os.stat(copy.source), copy)
+    os.link(os.path.realpath(copy.source), copy.target)  # of a symlink the file behind it
+
+
+def _symlinked(copy: Copy, aside: str) -> None:
+    _check(os.stat(copy.source), copy)
+    os.symlink(copy.source, copy.target)
+
+
+PLACED = {COPY: _copied, HARDLINK: _hardlinked, SYMLINK: _symlinked}
+
+
+def _check(status: os.stat_result, copy: Copy, copied: int | None = None) -> None:
+    """Refuse a source that is not what was planned, and a copy of another size."""
+    if (status.st_size, status.st_mtime_ns) != copy.stamp or copied not in (None, copy.stamp[0]):
+        raise UserError(f"{copy.source}: changed while it was merged; run the same command again when it is at rest")

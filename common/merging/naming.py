@@ -1,0 +1,165 @@
+"""Names in a merge: which files belong together, which names are taken, and what a renamed image is called.
+
+Knows files by name and content alone. Names that differ only by case or Unicode form count as the same, because on
+some file systems they are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from common.errors import UserError
+
+NAME_BYTES = 255  # what the usual file systems allow a name
+TAG_BYTES = 100  # of them for the dataset in a new name: the image's own name wants room too
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The images of one topic that share a stem, and the sidecars that go with them: `photo` + `.txt`, `.jpg.json`."""
+
+    stem: str
+    images: list[str]  # names
+    sidecars: list[str]  # what follows the stem in their names
+
+
+def groups(images: Collection[str], others: Iterable[str]) -> tuple[list[Group], list[str]]:
+    """A topic's files, grouped by stem in the order of the images, and those that go with no image.
+
+    Images whose names differ only by case cannot stay together: they make groups of their own, with the same sidecars.
+    """
+    found: dict[str, list[Group]] = {}
+    for name in images:
+        stem = stem_of(name)
+        alike = found.setdefault(stem, [])
+        fitting = (group for group in alike if fold(name) not in map(fold, group.images))
+        group = next(fitting, None)
+        if group is None:
+            group = Group(stem, [], alike[0].sidecars if alike else [])
+            alike.append(group)
+        group.images.append(name)
+    alone = []
+    for name in others:
+        owner = _owner(name, found, images)
+        if owner is None:
+            alone.append(name)
+        else:
+            found[owner][0].sidecars.append(name[len(owner) :])
+    return [group for alike in found.values() for group in alike], alone
+
+
+def _owner(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
+    """The stem that the file belongs to: `a` for a.txt, a.caption.txt and a.jpg.json, where a.jpg is an image."""
+    stem = name
+    while (shorter := stem_of(stem)) != stem:
+        stem = shorter
+        if stem in stems:
+            return stem
+        if stem in images:
+            return stem_of(stem)
+    return None
+
+
+def stem_of(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def fold(name: str) -> str:
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
+
+
+def renamed(stem: str, dataset: str, suffixes: Sequence[str]) -> Iterator[str]:
+    """New stems for a group whose own is taken: `stem__dataset`, `stem__dataset_2` and on.
+
+    The stem loses its end where one of the names, with its suffix, would not fit a file system. Raises UserError.
+    """
+    longest = max(len(os.fsencode(suffix)) for suffix in suffixes)
+    for number in itertools.count(1):
+        tag = f"__{_cut(dataset, TAG_BYTES)}" + (f"_{number}" if number > 1 else "")
+        room = NAME_BYTES - longest - len(os.fsencode(tag))
+        if room < 1:
+            raise UserError(f"{stem}: its name is taken, and a new one would be too long; rename it or its other files")
+        yield _cut(stem, room) + tag
+
+
+def _cut(name: str, length: int) -> str:
+    """The longest start of `name` that takes at most `length` bytes, never half a character."""
+    while len(os.fsencode(name)) > length:
+        name = name[:-1]
+    return name
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two files hold the same bytes; False where one cannot be read."""
+    try:
+        first, second = os.stat(one), os.stat(other)
+        if os.path.samestat(first, second):
+            return True
+        if first.st_size != second.st_size:
+            return False
+        with open(one, "rb", buffering=0) as left, open(other, "rb", buffering=0) as right:
+            while (read := left.read(CHUNK)) == right.read(CHUNK):
+                if not read:
+                    return True
+    except OSError:
+        pass
+    return False
+
+
+class Taken:
+    """The names in one folder, those that are there and those that are planned."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, tuple[str, str]] = {}  # folded name: the name, and where its bytes can be read now
+        self._images: dict[str, set[str]] = {}  # folded stem: folded names
+        self._sidecars: dict[str, set[str]] = {}  # folded stem: folded suffixes
+        self._came_as: dict[str, list[str]] = {}  # folded name in a source: names here of images that came under it
+
+    def add_image(self, name: str, path: str) -> None:
+        self._files.setdefault(fold(name), (name, path))
+        self._images.setdefault(fold(stem_of(name)), set()).add(fold(name))
+
+    def add_sidecar(self, stem: str, suffix: str, path: str) -> None:
+        self._files.setdefault(fold(stem + suffix), (stem + suffix, path))
+        self._sidecars.setdefault(fold(stem), set()).add(fold(suffix))
+
+    def add_arrival(self, name: str, came_as: str) -> None:
+        """The image `name` is here for certain, and had the name `came_as` where it came from."""
+        self._came_as.setdefault(fold(came_as), []).append(name)
+
+    def holder(self, name: str) -> str | None:
+        """The name that keeps others from this one: itself, or one that differs by case."""
+        return self._files.get(fold(name), (None,))[0]
+
+    def holds(self, name: str, path: str) -> bool:
+        """Whether a file of exactly this name is here, with the same bytes as the one at `path`."""
+        held, there = self._files.get(fold(name), (None, ""))
+        return held == name and is_same(there, path)
+
+    def twin(self, name: str, path: str) -> str | None:
+        """The image here that came under this name and holds the same bytes."""
+        for held in self._came_as.get(fold(name), ()):
+            if is_same(self._files[fold(held)][1], path):
+                return held
+        return None
+
+    def holds_only(self, stem: str, names: Iterable[str]) -> bool:
+        """Whether no image but these has this stem."""
+        return self._images.get(fold(stem), set()) <= set(map(fold, names))
+
+    def conflict(self, stem: str, suffixes: Iterable[str], sidecars: dict[str, str]) -> str:
+        """Why images with these suffixes and sidecars (suffix: path) cannot come under `stem`; empty if they can."""
+        if any(self.holder(stem + suffix) for suffix in suffixes):
+            return "its name is taken by other bytes"
+        if fold(stem) in self._images or fold(stem) in self._sidecars:
+            same = set(map(fold, sidecars)) == self._sidecars.get(fold(stem), set())
+            if not same or not all(self.holds(stem + suffix, path) for suffix, path in sidecars.items()):
+                return "its stem is taken by an image with another caption"
+        elif any(self.holder(stem + suffix) for suffix in sidecars):
+            return "the name of a file that goes with it is taken"
+        return ""

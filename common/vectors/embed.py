@@ -1,0 +1,215 @@
+"""From image files to vectors: decoding in parallel, batches that cross topic borders, checkpoints.
+
+Vectors land in each topic's sidecar as they come, and a topic is handed back when its last image is done. Nothing here
+grows with the number of images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from common.dataset import sidecar
+from common.dataset.cache import Extent
+from common.dataset.sidecar import CHECKPOINT, Sidecar
+from common.dataset.tree import Stamp, Topic
+from common.errors import UserError
+from common.output import Talk
+from common.vectors import towers
+from common.vectors.engine import CHUNK, Engine
+from common.vectors.model import Model
+
+if TYPE_CHECKING:
+    import torch
+
+LAYOUT = {"vectors": ("float32", (None,)), "extents": ("int32", (2,)), "precision": ("<U4", ())}
+
+
+@dataclass
+class Work:
+    """A topic's images that want vectors, and the sidecar that receives them."""
+
+    topic: Topic
+    stamps: Mapping[str, Stamp]
+    names: Sequence[str]
+    vectors: Sidecar
+    failed: list[str] = field(default_factory=list)
+    landed: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return self.landed + len(self.failed) == len(self.names)
+
+
+def load_vectors(topic: Topic, model: Model, talk: Talk) -> Sidecar:
+    """The vectors that the topic has from `model`; none where there is no usable sidecar."""
+    return sidecar.load(topic, model.sidecar, LAYOUT, model.about, talk.warn)
+
+
+def embedded(topics: Sequence[Topic], model: Model, ready: Callable[[], Engine], talk: Talk) -> Iterator[Work]:
+    """Every topic with a vector of each readable image: first those that have them already, then the others.
+
+    Opens no image of the former, and calls `ready` only if there are any of the latter. Otherwise like `embed`.
+    """
+
+    def whole(topic: Topic) -> Work:
+        stamps = topic.stamps()
+        return owed(topic, stamps, stamps, model, talk)
+
+    owing, total = [], 0
+    for topic in topics:
+        work = whole(topic)
+        if work.names:
+            owing.append(topic)
+            total += len(work.names)
+        else:
+            yield work
+    yield from embed(map(whole, owing), ready, talk, total)
+
+
+def owed(topic: Topic, stamps: Mapping[str, Stamp], wanted: Iterable[str], model: Model, talk: Talk) -> Work:
+    """The topic's work: those of the wanted images that have no vector from `model` yet."""
+    vectors = load_vectors(topic, model, talk)
+    have = vectors.fresh(stamps)
+    return Work(topic, stamps, [name for name in wanted if name not in have], vectors)
+
+
+def embed(
+    works: Iterator[Work], ready: Callable[[], Engine], talk: Talk, total: int, keep: bool = True
+) -> Iterator[Work]:
+    """Fill each work's sidecar, save it (with `keep`), and give the work back when its last image is done.
+
+    `ready` makes the engine, and is called only if there is a work at all; `total` is for the progress bar.
+    Unreadable images go to talk.bad and to `failed`. Whatever ends this early, rows that have landed are saved.
+    """
+    first = next(works, None)
+    if first is None:
+        return
+    engine = ready()
+    run = _Run(engine, talk, keep)
+    with talk.progress(total) as bar:
+        try:
+            for pixels, outcomes in engine.decoded(run.chunks(itertools.chain([first], works))):
+                run.take(pixels, outcomes)
+                while run.waiting >= engine.batch:
+                    run.launch()
+                bar.update(len(outcomes))
+                yield from run.finished()
+            while run.waiting:
+                run.launch()
+            run.land(0)
+            yield from run.finished()
+        except BaseException:
+            with contextlib.suppress(UserError):  # a full disk has been reported already
+                run.save_all()
+            raise
+
+
+class _Run:
+    """What is under way: images at the decoder, pixels waiting for a batch, batches on the device, open topics."""
+
+    def __init__(self, engine: Engine, talk: Talk, keep: bool) -> None:
+        self._engine, self._talk, self._keep = engine, talk, keep
+        self._ordered: deque[tuple[Work, str]] = deque()  # sent to the decoder, in order
+        self._ready: deque[tuple[Work, str, Extent]] = deque()  # decoded, in the order of self._pixels
+        self._pixels: list[torch.Tensor] = []
+        self._flying: deque[tuple[list[tuple[Work, str, Extent]], list[towers.Pending]]] = deque()
+        self._open: deque[Work] = deque()  # in order; the first one is the next to finish
+        self._saved = time.monotonic()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._ready)
+
+    def chunks(self, works: Iterable[Work]) -> Iterator[list[str]]:
+        """Paths in handfuls, across topic borders; remembers whose they are."""
+        chunk: list[str] = []
+        for work in works:
+            self._open.append(work)
+            for name in work.names:
+                self._ordered.append((work, name))
+                chunk.append(work.topic.file(name))
+                if len(chunk) == CHUNK:
+                    yield chunk
+                    chunk = []
+        if chunk:
+            yield chunk
+
+    def take(self, pixels: torch.Tensor, outcomes: Sequence[Extent | str]) -> None:
+        """Receive a decoded chunk."""
+        for outcome in outcomes:
+            work, name = self._ordered.popleft()
+            if isinstance(outcome, str):
+                self._fail(work, name, outcome)
+            else:
+                self._ready.append((work, name, outcome))
+        if len(pixels):
+            self._pixels.append(pixels.to(self._engine.device, non_blocking=True))  # pinned, so it copies by itself
+
+    def launch(self) -> None:
+        """Send one batch to the device and collect the one before it, so that the device never waits for us."""
+        import torch
+
+        pixels = torch.cat(self._pixels) if len(self._pixels) > 1 else self._pixels[0]
+        count = min(self._engine.batch, len(pixels))
+        self._pixels = [pixels[count:]] if len(pixels) > count else []
+        batch = [self._ready.popleft() for _ in range(count)]
+        self._flying.append((batch, self._engine.encode(pixels[:count])))
+        self.land(1)
+
+    def land(self, flying: int) -> None:
+        """Collect batches from the device until only `flying` are left on it."""
+        while len(self._flying) > flying:
+            self._land(*self._flying.popleft())
+
+    def _land(self, batch: Sequence[tuple[Work, str, Extent]], pending: Sequence[towers.Pending]) -> None:
+        import numpy as np
+
+        vectors = np.concatenate([part.result() for part in pending])
+        finite = np.isfinite(vectors).all(axis=1)
+        row = 0
+        for _, group in itertools.groupby(batch, key=lambda item: id(item[0])):
+            items = list(group)
+            good = finite[row : row + len(items)]
+            self._store(items, good, vectors[row : row + len(items)][good])
+            row += len(items)
+        if self._keep and time.monotonic() - self._saved >= CHECKPOINT:
+            self.save_all()
+
+    def _store(self, items: Sequence[tuple[Work, str, Extent]], good: Any, vectors: Any) -> None:
+        work = items[0][0]
+        kept = [(name, extent) for (_, name, extent), fine in zip(items, good, strict=True) if fine]
+        names = [name for name, _ in kept]
+        precision = [self._engine.encoder.precision] * len(kept)
+        sizes = [extent for _, extent in kept]
+        stamps = [work.stamps[name] for name in names]
+        work.vectors.add(names, stamps, vectors=vectors, extents=sizes, precision=precision)  # type: ignore[arg-type]
+        work.landed += len(kept)
+        for (_, name, _), fine in zip(items, good, strict=True):
+            if not fine:
+                self._fail(work, name, "the model gave no finite vector; try --precision fp32")
+
+    def _fail(self, work: Work, name: str, reason: str) -> None:
+        work.failed.append(name)
+        self._talk.bad(work.topic.file(name), reason)
+
+    def finished(self) -> Iterator[Work]:
+        """The works whose last image is done, in order, saved."""
+        while self._open and self._open[0].is_done:
+            work = self._open.popleft()
+            if self._keep:
+                work.vectors.save(work.stamps)
+                self._saved = time.monotonic()
+            yield work
+
+    def save_all(self) -> None:
+        """Save what has landed of the topics under way."""
+        for work in self._open:
+            if self._keep and work.landed:
+                work.vectors.save(work.stamps)
+        self._saved = time.monotonic()

@@ -1,0 +1,135 @@
+"""A CLIP model at work: images decoded in parallel by torch's DataLoader, and batches through the image tower.
+
+Knows paths and pixels; which images are wanted, and where vectors go, is the business of common/vectors/embed.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from common.dataset import images
+from common.dataset.cache import Extent
+from common.errors import DECODER_DIED, UserError, leave_signals_to_parent
+from common.output import Talk
+from common.vectors import towers
+from common.vectors.model import DRAFT, Model
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 8  # images a worker sends at once: a slow one holds up few others, and shared memory stays small
+AHEAD = 2  # chunks waiting per worker: enough to hide one slow file
+STRETCH = 64  # a picture this many times longer than wide is cut to that before it is enlarged to the input's height
+
+
+class Engine:
+    """A model ready to be loaded: its shape and weights file are known, its weights wait for the first image."""
+
+    def __init__(self, model: Model, args: argparse.Namespace, talk: Talk) -> None:
+        """Find the device and the weights, downloading them if need be. Raises UserError."""
+        self.model = model
+        self.tower = towers.tower(model)
+        self.device = towers.device_named(args.device)
+        self._file = towers.weights_file(model)
+        self._precision: str = args.precision
+        self._workers: int = args.workers
+        self._max_pixels: int = args.max_pixels
+        self._talk = talk
+        self.batch = towers.BATCH.get(self.device.type, 32) if args.batch_size == "auto" else args.batch_size
+        self._encoder: towers.Encoder | None = None
+
+    @property
+    def encoder(self) -> towers.Encoder:
+        if self._encoder is None:
+            self._encoder = towers.Encoder(self.model, self.tower, self._file, self.device, self._precision)
+            self._talk.say(f"🧠 {self.model.name} ({self.model.weights}) in {self._encoder.precision} on {self.device}")
+        return self._encoder
+
+    def decoded(self, chunks: Iterable[list[str]]) -> Iterator[tuple[torch.Tensor, list[Extent | str]]]:
+        """For each chunk of paths the pixels of the readable images, and for each path its extent or a reason.
+
+        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them; order is kept.
+        """
+        from torch.utils.data import DataLoader
+
+        draft = 2 * self.tower.size if self.model.decode == DRAFT else None
+        loader: Any = DataLoader(
+            _Decoder(self.tower.fit, draft, self._max_pixels),  # type: ignore[arg-type]
+            batch_sampler=chunks,
+            num_workers=self._workers,
+            collate_fn=_as_is,
+            worker_init_fn=_begin,
+            prefetch_factor=AHEAD if self._workers else None,
+            pin_memory=self.device.type == "cuda",
+        )
+        try:
+            yield from loader
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(DECODER_DIED) from None
+
+    def encode(self, pixels: torch.Tensor) -> list[towers.Pending]:
+        """Start the forward pass, in halves and with smaller batches from then on where memory runs out."""
+        try:
+            return [self.encoder.start(pixels)]
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+        if len(pixels) == 1:
+            raise UserError(f"--device {self.device}: not enough memory for a single image; try --device cpu")
+        half = len(pixels) // 2
+        self.batch = min(self.batch, half)
+        self._talk.warn(f"out of memory: going on with batches of {self.batch}")
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        return self.encode(pixels[:half]) + self.encode(pixels[half:])
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+class _Decoder:
+    """The DataLoader's dataset: takes paths for indices, so that nobody needs a list of all images."""
+
+    def __init__(self, fit: Any, draft: int | None, max_pixels: int) -> None:
+        self._fit, self._draft, self._max_pixels = fit, draft, max_pixels
+
+    def __getitems__(self, paths: list[str]) -> tuple[torch.Tensor, list[Extent | str]]:
+        import numpy as np
+        import torch
+
+        pixels = []
+        outcomes: list[Extent | str] = []
+        for path in paths:
+            try:
+                image, extent = images.open_image(path, self._max_pixels, self._draft)
+            except images.Unreadable as error:
+                outcomes.append(str(error))
+                continue
+            pixels.append(np.asarray(self._fit(_not_too_long(image))))
+            outcomes.append(extent)
+        return torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8), outcomes
+
+
+def _not_too_long(image: Any) -> Any:
+    """The middle of a picture of extreme shape: enlarging all of 4000x2 to a height of 224 would take 300 MB."""
+    width, height = image.size
+    limit = STRETCH * min(width, height)
+    if max(width, height) <= limit:
+        return image
+    left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
+    return image.crop((left, top, min(width, left + limit), min(height, top + limit)))
+
+
+def _as_is(decoded: Any) -> Any:
+    return decoded
+
+
+def _begin(_worker: int) -> None:
+    leave_signals_to_parent()

@@ -1,0 +1,135 @@
+"""Heads: LAION's own, folded and judged by their published figures; and everything that is no head."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from conftest import SHARED
+
+from common.errors import UserError
+from common.scores import heads
+from common.scores.heads import Choice
+from common.vectors.model import Model
+
+L14 = Model("ViT-L-14-quickgelu", "openai", "exact", "ViT-L-14-quickgelu", None)
+B32 = Model("ViT-B-32-quickgelu", "openai", "exact", "ViT-B-32-quickgelu", None)
+
+# Scores of LAION's ten text-derived vectors from "rating 0" to "rating 9": a right head sees them rise.
+RATINGS = {
+    "l_14": [-2.4579, -0.1379, 1.8951, 3.5849, 5.0997, 6.4701, 7.7870, 9.0480, 10.2264, 11.3044],
+    "b_32": [-1.4700, 0.2728, 1.9900, 3.6114, 5.0874, 6.3926, 7.6682, 8.9155, 9.9166, 11.0056],
+}
+
+
+def load(path) -> heads.Head:
+    return heads.load(Choice("test", str(path), None, None))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+@pytest.mark.parametrize("model", RATINGS)
+def test_laions_ratings_rise_as_published(model):
+    vectors = np.stack([np.load(SHARED / f"ratings/vit_{model}_rating{n}.npy").reshape(-1) for n in range(10)])
+    scores = load(SHARED / f"heads/sa_0_4_vit_{model}_linear.pth")(vectors)
+    assert scores == sorted(scores)
+    assert scores == pytest.approx(RATINGS[model], abs=0.001)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+def test_stored_embeddings_give_the_published_scores():
+    vectors = np.load(SHARED / "clip_b32/vitb32_image_embs_f16.npy").astype("float32")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = load(SHARED / "heads/sa_0_4_vit_b_32_linear.pth")(vectors)
+    assert scores == pytest.approx([4.0085, 6.7292, 5.1683, 3.2372, 6.0094, 5.6625, 5.8890], abs=0.001)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+def test_the_stacked_head_folds_exactly():
+    path = SHARED / "heads/sac+logos+ava1-l14-linearMSE.pth"
+    head = load(path)
+    assert np.linalg.norm(head.weight) == pytest.approx(17.9956, abs=1e-4)
+    assert head.bias == pytest.approx(5.236646, abs=1e-6)
+    layers = torch.load(path, "cpu", weights_only=True)
+    values = torch.nn.functional.normalize(torch.randn(50, 768, dtype=torch.float64), dim=1)
+    slow = values
+    for number in heads.STACKED:
+        slow = slow @ layers[f"layers.{number}.weight"].double().T + layers[f"layers.{number}.bias"].double()
+    assert head(values.float().numpy()) == pytest.approx(slow[:, 0].tolist(), abs=2e-4)
+
+
+def test_a_score_does_not_depend_on_its_batch():
+    head = heads.Head(np.random.default_rng(0).normal(size=768), 5.0, "head")
+    vectors = np.random.default_rng(1).normal(size=(33, 768)).astype("float32")
+    assert head(vectors) == [head(vectors[i : i + 1])[0] for i in range(33)]
+
+
+class Hostile:
+    def __reduce__(self):
+        return (print, ("this ran",))
+
+
+def stacked(numbers) -> dict:
+    tensors = {}
+    for number, (rows, columns) in zip(numbers, [(4, 8), (4, 4), (4, 4), (4, 4), (1, 4)], strict=False):
+        tensors[f"layers.{number}.weight"] = torch.zeros(rows, columns)
+        tensors[f"layers.{number}.bias"] = torch.zeros(rows)
+    return tensors
+
+
+NO_HEADS = {
+    "pickle that runs code": (pickle.dumps(Hostile()), "refused"),
+    "text": (b"weights", "refused|not a head"),
+    "empty": (b"", "not a head"),
+    "two outputs": ({"weight": torch.zeros(2, 8), "bias": torch.zeros(2)}, "not a head for one score"),
+    "no bias": ({"weight": torch.zeros(1, 8)}, "not a linear head"),
+    "activations between": (stacked([0, 3, 6, 9, 11]), "not a linear head"),
+    "layers that do not fit": (
+        {**stacked([0, 2, 4, 6, 7]), "layers.2.weight": torch.zeros(4, 5)},
+        "do not fit together",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NO_HEADS)
+def test_what_is_no_head_is_refused_in_one_line(kind, tmp_path, capfd):
+    content, reason = NO_HEADS[kind]
+    path = tmp_path / "head.pth"
+    torch.save(content, path) if isinstance(content, dict) else path.write_bytes(content)
+    with pytest.raises(UserError, match=reason) as refused:
+        load(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "this ran" not in capfd.readouterr().out
+
+
+def test_a_stack_without_activations_is_a_head(tmp_path):
+    torch.save(stacked([0, 2, 4, 6, 7]), tmp_path / "head.pth")
+    load(tmp_path / "head.pth").check(8)
+
+
+def test_laions_names_mean_the_models_they_were_trained_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert heads.chosen(None, L14).path.endswith("sa_0_4_vit_l_14_linear.pth")
+    assert heads.chosen(None, B32).path.endswith("sa_0_4_vit_b_32_linear.pth")
+    assert heads.chosen("laion-v2", L14).path.endswith("linearMSE.pth")
+    other_weights = Model("ViT-L-14-quickgelu", "metaclip_400m", "exact", "ViT-L-14-quickgelu", None)
+    for head, model in (
+        ("laion-v2", B32),
+        ("laion-v1", other_weights),
+        ("laion-v1", Model("a", "b", "exact", "a", None)),
+    ):
+        with pytest.raises(UserError, match="pass --head FILE"):
+            heads.chosen(head, model)
+
+
+def test_a_cached_head_with_another_content_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    choice = heads.chosen("laion-v1", L14)
+    path = tmp_path / "hub/checkpoints/sa_0_4_vit_l_14_linear.pth"
+    assert choice.path == str(path)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"something else")
+    with pytest.raises(UserError, match="sha256 differs"):
+        heads.load(choice)

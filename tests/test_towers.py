@@ -1,0 +1,181 @@
+"""The CLIP engine against open_clip used plainly: same pixels, same vectors, whatever the batches and workers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from conftest import SHARED, picture
+from PIL import Image
+from towers import SMALL, save_model
+
+from common.errors import UserError
+from common.output import Talk
+from common.vectors import model, towers
+from common.vectors.engine import Engine
+
+
+def options(*arguments: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    model.add_options(parser)
+    args = parser.parse_args([str(argument) for argument in arguments])
+    return argparse.Namespace(quiet=True, max_pixels=10**8, **vars(args))
+
+
+def engine(*arguments: object) -> Engine:
+    args = options("--device", "cpu", *arguments)
+    return Engine(model.chosen(args), args, Talk(args))
+
+
+def vectors(made: Engine, paths: list[str]) -> np.ndarray:
+    """All paths' vectors through the engine's decoder and encoder, in batches of the engine's size."""
+    pixels = torch.cat([part for part, _ in made.decoded([[path] for path in paths])])
+    parts = [made.encode(part) for part in pixels.split(made.batch)]
+    return np.concatenate([pending.result() for batch in parts for pending in batch])
+
+
+def plainly(folder: Path, paths: list[str]) -> np.ndarray:
+    """The judge: one image at a time, open_clip's own transform and encode_image."""
+    whole, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
+    whole.eval()
+    with torch.inference_mode():
+        found = [whole.encode_image(transform(Image.open(path))[None], normalize=True)[0] for path in paths]
+    return torch.stack(found).numpy()
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory) -> list[str]:
+    """RGB and grey pictures of many shapes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(24):
+        made = picture(number, (40 + 13 * number, 300 - 11 * number))
+        made = made.convert("L") if number % 4 == 0 else made
+        made.save(folder / f"{number:02}.{'jpg' if number % 2 else 'png'}")
+    return sorted(map(str, folder.iterdir()))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+def test_preprocessing_is_openais_to_the_bit():
+    names = json.loads((SHARED / "clip_b32/order.json").read_text())["tensor_order"]
+    paths = [str(SHARED / f"clip_b32/images/{name}.jpg") for name in names]
+    shape = towers.tower(model.chosen(options("--model", "ViT-B-32-quickgelu")))
+    loader = engine("--model", "tiny", "--workers", 0)
+    loader.tower = shape
+    pixels = torch.cat([part for part, _ in loader.decoded([paths])])
+    values = towers.normalised(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    assert np.array_equal(values.numpy(), np.load(SHARED / "clip_b32/vitb32_preprocessed_f32.npy"))
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (7, 2), (64, 2)])
+def test_vectors_equal_open_clip_one_image_at_a_time(tower, pictures, batch, workers):
+    made = engine("--model", f"local-dir:{tower}", "--batch-size", batch, "--workers", workers)
+    found = vectors(made, pictures)
+    assert found.dtype == np.float32
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-6)
+    assert np.abs(found - plainly(tower, pictures)).max() < 1e-5
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+@pytest.mark.parametrize(("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)])
+def test_scores_of_real_photos_equal_the_plain_loop(tower, tmp_path, count, name):
+    folder = tower if name == "small" else save_model(tmp_path / name, name)
+    photos = sorted(SHARED.glob("photos/imagenet/*.JPEG"))
+    plain = [str(photo) for photo in photos if Image.open(photo).mode in ("RGB", "L")][:count]
+    weight = np.random.default_rng(0).normal(size=towers.tower(engine("--model", f"local-dir:{folder}").model).dim)
+    weight *= 28 / np.linalg.norm(weight)  # as steep as LAION's heads
+    made = engine("--model", f"local-dir:{folder}", "--batch-size", 7)
+    assert np.abs((vectors(made, plain) - plainly(folder, plain)) @ weight).max() < 0.001
+
+
+def test_lower_precision_stays_close(tower, pictures):
+    exact = vectors(engine("--model", f"local-dir:{tower}"), pictures)
+    rounded = vectors(engine("--model", f"local-dir:{tower}", "--precision", "bf16"), pictures)
+    assert 0 < np.abs(exact - rounded).max() < 0.02
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(tower, pictures):
+    made = engine("--model", f"local-dir:{tower}", "--batch-size", 16, "--workers", 0)
+    expected = vectors(made, pictures)
+
+    def refuse(_module, inputs):
+        if len(inputs[0]) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made.encoder.visual.register_forward_pre_hook(refuse)
+    assert vectors(made, pictures) == pytest.approx(expected, abs=1e-5)
+    assert made.batch == 4
+
+
+def test_only_the_image_tower_stays(tower):
+    encoder = engine("--model", f"local-dir:{tower}").encoder
+    assert type(encoder.visual).__name__ == "VisionTransformer"
+    assert not hasattr(encoder, "transformer")
+
+
+def test_fast_decode_gives_other_vectors_and_another_sidecar(tower, tmp_path):
+    picture(3, (1600, 1200)).save(tmp_path / "large.jpg")
+    path = [str(tmp_path / "large.jpg")]
+    full = engine("--model", f"local-dir:{tower}")
+    fast = engine("--model", f"local-dir:{tower}", "--fast-decode")
+    assert full.model.sidecar != fast.model.sidecar
+    difference = np.abs(vectors(full, path) - vectors(fast, path)).max()
+    assert 0 < difference < 0.05
+
+
+def test_an_extreme_shape_takes_little_memory(tower, tmp_path):
+    Image.new("RGB", (40000, 2)).save(tmp_path / "long.png")
+    assert vectors(engine("--model", f"local-dir:{tower}"), [str(tmp_path / "long.png")]).shape == (1, 16)
+
+
+REFUSED = {
+    ("--model", "ViT-L-14"): "use --model ViT-L-14-quickgelu",
+    ("--model", "ViT-L-14", "--pretrained", "metaclip_400m"): "want --model ViT-L-14-quickgelu",
+    ("--model", "ViT-L-14-quickgelux", "--pretrained", "any"): "did you mean ViT-L-14-quickgelu",
+    ("--model", "ViT-L-14-quickgelu", "--pretrained", "no-such-tag"): "no such weights",
+    ("--model", "hf-hub:someone/something"): "local-dir:FOLDER",
+    ("--model", "local-dir:/nowhere"): "no open_clip_config.json",
+    ("--pretrained", "/nowhere/weights.pt"): "no such file",
+    ("--model", "tiny", "--pretrained", "openai"): "leave it out",
+    ("--model", "tiny", "--device", "abacus"): "--device abacus",
+}
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_cannot_work_is_refused_by_name(arguments):
+    with pytest.raises(UserError, match=REFUSED[arguments]):
+        engine(*arguments)
+
+
+def test_weights_that_could_run_code_are_refused(tower, tmp_path, capfd):
+    class Hostile:
+        def __reduce__(self):
+            return (print, ("this ran",))
+
+    torch.save({"state_dict": Hostile()}, tmp_path / "weights.pt")
+    made = engine("--model", "ViT-B-32-quickgelu", "--pretrained", tmp_path / "weights.pt")
+    with pytest.raises(UserError, match="plain tensors"):
+        _ = made.encoder
+    assert "this ran" not in capfd.readouterr().out
+
+
+def test_weights_for_another_model_are_refused(tower, tmp_path):
+    made = engine("--model", "RN50-quickgelu", "--pretrained", tower / "open_clip_model.safetensors")
+    with pytest.raises(UserError, match="cannot be loaded as RN50-quickgelu") as refused:
+        _ = made.encoder
+    assert "\n" not in str(refused.value)
+
+
+def test_local_weights_are_known_by_their_content(tower, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    first = model.chosen(options("--model", f"local-dir:{tower}"))
+    assert first == model.chosen(options("--model", f"local-dir:{tower}"))
+    again = save_model(tmp_path / "small", SMALL, seed=1)
+    other = model.chosen(options("--model", f"local-dir:{again}"))
+    assert other.name == first.name
+    assert other.weights != first.weights
+    assert len(json.loads((tmp_path / "torch/hub/checkpoints/digests.json").read_text())) == 4

@@ -32,11 +32,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, splitting, text
+from common import cli, text
 from common.dataset import records, tree
 from common.errors import UserError
 from common.output import Talk, show
-from common.splitting import Rules, Split
+from common.splitting import choice
+from common.splitting.choice import Rules, Split
 
 TRAIN, VALID = 10, 5
 NAMED = 5  # topics or leaks named in the summary
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates)
     topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
-    splits = {label: splitting.split(topic, rules, talk) for label, (topic,) in topics.items()}
+    splits = {label: choice.split(topic, rules, talk) for label, (topic,) in topics.items()}
     write(splits.values(), args.output_dir, args.relative, args.paths)
     data = report(splits)
     show(args, summary(splits, data, rules, args.output_dir), data)

@@ -22,7 +22,7 @@ MODULES = sorted(
     if path.stem != "__init__"
 )
 # Each imports itself and those before it; a module beside the packages is a room of its own.
-ROOMS = "errors output cli text stats / dataset / vectors / scores / duplicates / merging splitting / pages"
+ROOMS = "errors output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
 LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
 HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LOADED = """

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""Regenerates what README.md shows: each sample of output comes from a real run on the sample dataset.
+"""Regenerates what README.md and docs/ show: each sample of output comes from a real run on the sample dataset.
 
-A sample stands in README.md between `<!-- sample: NAME -->` and the end of the code block that follows. With --pictures
-it also makes the two pictures at the top (docs/terminal.png, docs/page.png), which needs a Chromium.
+A sample is the code block that follows a marker. A marker may ask for a part: so many lines from the start, or from the
+first line that holds these words. With --pictures this also makes the two pictures of the README (docs/terminal.png,
+docs/page.png), which needs a Chromium.
+
+    <!-- sample: NAME -->
+    <!-- sample: NAME, 7 lines -->
+    <!-- sample: NAME, 6 lines from Clusters -->
 
 examples:
-  demo/samples.py              rewrite the samples in README.md
+  demo/samples.py              rewrite the samples in README.md and docs/
   demo/samples.py --pictures   and the pictures
 """
 
@@ -21,7 +26,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 DATASETS = "DataSet_1 DataSet_2"
@@ -36,7 +41,8 @@ COMMANDS = {  # in this order: later ones read what earlier ones wrote
     "again": "find_duplicates.py full_dataset",
     "split_data": "split_data.py full_dataset --exclude-duplicates",
 }
-SAMPLE = re.compile(r"(<!-- sample: (\w+) -->\n```\w*\n).*?(\n```)", re.DOTALL)
+MARKER = r"<!-- sample: (?P<name>\w+)(?:, (?P<lines>\d+) lines(?: from (?P<words>[^\n]+))?)? -->"
+SAMPLE = re.compile(rf"(?P<head>{MARKER}\n```\w*\n).*?(?P<end>^```)", re.DOTALL | re.MULTILINE)
 
 
 def main() -> None:
@@ -45,7 +51,8 @@ def main() -> None:
         folder = Path(scratch)
         subprocess.run([sys.executable, ROOT / "demo/make_dataset.py", folder], check=True, stdout=subprocess.DEVNULL)
         outputs = {name: output(command, folder) for name, command in COMMANDS.items()}
-        README.write_text(SAMPLE.sub(lambda match: match[1] + outputs[match[2]] + match[3], README.read_text()))
+        for page in PAGES:
+            page.write_text(with_samples(page.read_text("utf-8"), outputs), "utf-8")
         if args.pictures:
             take_pictures(outputs["aesthetic_stats"], folder / "page.html")
 
@@ -63,6 +70,22 @@ def output(command: str, folder: Path) -> str:
     run = [sys.executable, str(ROOT / script), *arguments, "--quiet"]
     done = subprocess.run(run, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.replace(str(folder.resolve()), "/data").rstrip()
+
+
+def with_samples(page: str, outputs: dict[str, str]) -> str:
+    """A page of Markdown with each of its samples cut anew from what the commands printed."""
+    return SAMPLE.sub(lambda match: match["head"] + part(outputs[match["name"]], match) + match["end"], page)
+
+
+def part(printed: str, asked: re.Match[str]) -> str:
+    """The lines that a marker asks for."""
+    lines = printed.splitlines()
+    if asked["words"]:
+        while lines and asked["words"] not in lines[0]:
+            del lines[0]
+        if not lines:
+            raise SystemExit(f"samples.py: error: {asked['name']} prints no line with: {asked['words']}")
+    return "".join(f"{line}\n" for line in lines[: int(asked["lines"] or len(lines))])
 
 
 def take_pictures(summary: str, page: Path) -> None:

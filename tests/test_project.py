@@ -1,4 +1,4 @@
-"""What holds for all scripts and modules: help at once, light imports, imports that point one way, a whole README."""
+"""What holds for all scripts and modules: help at once, light imports, imports that point one way."""
 
 from __future__ import annotations
 
@@ -65,13 +65,6 @@ def file_of(module: str) -> Path:
 
 def room_of(module: str) -> str:
     return module.split(".")[1]
-
-
-def options(script: str) -> set[str]:
-    """Every long option, as the parser itself tells them."""
-    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
-    usage = ran.stdout.split("\n\n")[0]
-    return set(re.findall(r"--[a-z][a-z0-9-]*", usage))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -155,12 +148,3 @@ def test_every_room_has_a_table_of_contents(room):
     for module in MODULES:
         if room_of(module) == room:
             assert re.search(rf"^ +{module.split('.')[2]}  ", contents, re.M), module
-
-
-@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="there is no README.md yet")
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_option_is_in_the_readme(script):
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert script in readme
-    missing = {option for option in options(script) - {"--help"} if not re.search(rf"{option}(?![a-z0-9-])", readme)}
-    assert not missing

@@ -1,0 +1,101 @@
+"""What holds for the documentation: every option is told, the README is short, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "demo"))
+import samples
+
+SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "demo" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WORDS = 1300  # that a person reads in one sitting; counted as wc does
+CODE = re.compile(r"^```.*?^```\n|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+
+
+def read(path: Path) -> str:
+    return path.read_text("utf-8")
+
+
+def options(script: str) -> set[str]:
+    """Every long option, as the parser itself tells them."""
+    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
+    usage = ran.stdout.split("\n\n")[0]
+    return set(re.findall(r"--[a-z][a-z0-9-]*", usage))
+
+
+def links(path: Path) -> list[str]:
+    """Where the links and pictures of a page lead, those in code left out."""
+    return re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", read(path)))
+
+
+def anchors(path: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```\n", "", read(path), flags=re.DOTALL | re.MULTILINE), re.M)
+    plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_option_is_on_the_scripts_page(script):
+    page = read(ROOT / "docs" / f"{Path(script).stem}.md")
+    missing = {option for option in options(script) - {"--help"} if not re.search(rf"{option}(?![a-z0-9-])", page)}
+    assert not missing
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "pipeline.sh"])
+def test_the_readme_leads_to_every_script(script):
+    page = "pipeline.md" if script == "pipeline.sh" else f"{Path(script).stem}.md"
+    assert f"### [{script}](docs/{page})\n" in read(README)
+
+
+def test_the_readme_is_read_in_one_sitting():
+    assert len(read(README).split()) <= WORDS
+
+
+def test_a_figure_in_the_readme_is_one_of_docs():
+    section = read(README).split("\n## Figures\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\|.*\|$", section, re.M)[2:]
+    known = set(re.findall(r"\d[\d,.]*\d|\d", "".join(read(page) for page in PAGES if page != README)))
+    assert len(rows) >= 5
+    for row in rows:
+        assert set(re.findall(r"\d[\d,.]*\d|\d", row)) <= known, row
+
+
+def test_every_page_of_docs_is_linked_from_the_readme():
+    linked = {link.partition("#")[0] for link in links(README)}
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").iterdir()} <= linked
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    for link in links(page):
+        if re.match(r"\w+://", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert target.is_relative_to(ROOT.resolve()), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_shows_a_sample_in_the_readme_and_on_its_page(script):
+    name = Path(script).stem
+    for page in (README, ROOT / "docs" / f"{name}.md"):
+        shown = [match for match in samples.SAMPLE.finditer(read(page)) if match["name"] == name]
+        assert shown and all(match[0].count("\n") >= 4 for match in shown), page
+
+
+def test_a_sample_is_the_part_that_its_marker_asks_for():
+    page = "<!-- sample: it, 2 lines from b -->\n```\nold\n```\n<!-- sample: it -->\n```\n```\n"
+    assert samples.with_samples(page, {"it": "a\nb\nc\nd"}) == (
+        "<!-- sample: it, 2 lines from b -->\n```\nb\nc\n```\n<!-- sample: it -->\n```\na\nb\nc\nd\n```\n"
+    )

@@ -33,11 +33,14 @@ def test_what_was_put_in_comes_out(topic):
     cache.update(topic, extents)
     cache.update(topic, scores=scores)
     cache.update(topic, duplicates=duplicates)
-    assert cache.load(topic) == cache.Cache(extents, scores, duplicates)
+    variants = Provenance({"method": "phash", "embedding": "x"}, {"b.jpg": stamps["b.jpg"]})
+    cache.update(topic, variants=variants)
+    assert cache.load(topic) == cache.Cache(extents, scores, duplicates, variants)
     assert json.loads(Path(cache.path(topic)).read_text()) == {
         "images": {name: [*stamp, 64, 48] for name, stamp in stamps.items()},
         "scores": {"made_by": dict(scores.made_by), "images": {n: list(s) for n, s in stamps.items()}},
         "duplicates": {"made_by": dict(duplicates.made_by), "images": {"a.jpg": list(stamps["a.jpg"])}},
+        "variants": {"made_by": dict(variants.made_by), "images": {"b.jpg": list(stamps["b.jpg"])}},
     }
 
 
@@ -86,6 +89,7 @@ def test_without_a_cache_there_is_nothing_known(topic):
         b'{"scores": {"made_by": {}, "images": {"a.jpg": [1]}}}',
         b'{"duplicates": {"images": {}}}',
         b'{"duplicates": "x"}',
+        b'{"variants": {"made_by": {}}}',
     ],
 )
 def test_a_damaged_or_foreign_cache_is_set_aside_and_reads_as_empty(topic, content):

@@ -141,6 +141,46 @@ def test_matches_of_another_shape_are_damaged(topic, content):
         records.read_matches(topic)
 
 
+def test_variants_are_made_symmetric_and_the_first_kind_counts(topic):
+    path = Path(records.variants_path(topic))
+    assert records.read_variants(topic) is None
+    path.write_text('{"a": {"b": "turned", "a": "mirrored"}, "b": {"a": "mirrored"}, "c": {"d": "doubtful"}, "e": {}}')
+    assert records.read_variants(topic) == {
+        "a": {"b": "mirrored"},
+        "b": {"a": "mirrored"},
+        "c": {"d": "doubtful"},
+        "d": {"c": "doubtful"},
+    }
+    records.write_variants(topic, {"z": {"b": "cropped", "a": "doubtful"}, "b": {"z": "framed"}, "alone": {}})
+    assert path == Path(topic.path).with_name("variants_T.json")
+    assert path.read_text() == dumps(
+        {"a": {"z": "doubtful"}, "b": {"z": "framed"}, "z": {"a": "doubtful", "b": "framed"}}
+    )
+    records.write_variants(topic, {})
+    assert records.read_variants(topic) == {}
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a": ["b"]}', '{"a": {"b": "copy"}}', '{"a": {"b": 1}}', "[]", '{"a": {"b": []}}', "{"]
+)
+def test_variants_of_another_shape_or_kind_are_damaged(topic, content):
+    Path(records.variants_path(topic)).write_text(content)
+    with pytest.raises(records.Damaged):
+        records.read_variants(topic)
+
+
+def test_which_files_are_ours_and_which_have_lost_their_topic(topic):
+    names = ("duplicates_T.json", "variants_T.json", "duplicates_gone.json", "variants_gone.json", "variants_gone.txt")
+    for name in names:
+        Path(topic.path).with_name(name).write_text("{}")
+    assert [name for name in (*names, "aesthetic_data.json", "a.json") if records.is_record(name)] == [
+        *names[:4],
+        "aesthetic_data.json",
+    ]
+    subcluster = os.path.dirname(topic.path)
+    assert records.strays(subcluster) == [f"{subcluster}/duplicates_gone.json", f"{subcluster}/variants_gone.json"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "x"

@@ -1,11 +1,12 @@
-"""`.cache/images.json` in each topic: image sizes as read, and what made the scores and the duplicates file.
+"""`.cache/images.json` in each topic: image sizes as read, and what made scores, duplicates and variants.
 
 Needs the standard library alone, so that scripts which never look at pixels start at once. Vectors and hashes lie
 beside it (common/dataset/sidecar.py). The folder is safe to delete: only time is lost.
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
      "scores": {"made_by": {"model": ..., "head": ...}, "images": {"a.jpg": [size, mtime_ns]}},
-     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {"a.jpg": [size, mtime_ns]}}}
+     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {"a.jpg": [size, mtime_ns]}},
+     "variants": {...}}
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 
 FOLDER = ".cache"
+MADE = ("scores", "duplicates", "variants")  # what has a provenance
 
 Parsed = TypeVar("Parsed")
 
@@ -42,6 +44,7 @@ class Cache:
     extents: Mapping[str, tuple[Stamp, Extent]] = field(default_factory=dict)
     scores: Provenance | None = None
     duplicates: Provenance | None = None
+    variants: Provenance | None = None
 
     def extent(self, name: str, stamp: Stamp) -> Extent | None:
         """The image's width and height, if they were read from the file as it is now."""
@@ -109,7 +112,7 @@ def _parsed(data: dict[str, Any]) -> Cache:
     if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # quicker than one look at each
         raise ValueError
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
-    return Cache(extents, _provenance(data.get("scores")), _provenance(data.get("duplicates")))
+    return Cache(extents, *(_provenance(data.get(key)) for key in MADE))
 
 
 def _provenance(data: dict[str, Any] | None) -> Provenance | None:
@@ -123,6 +126,7 @@ def update(
     extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
     scores: Provenance | None = None,
     duplicates: Provenance | None = None,
+    variants: Provenance | None = None,
     aside: str | None = None,
 ) -> None:
     """Add extents and replace provenance, as given; the rest stays. Extents of images that are gone are dropped.
@@ -133,7 +137,8 @@ def update(
     present = set(topic.images())
     merged = {name: known for name, known in {**old.extents, **(extents or {})}.items() if name in present}
     data: dict[str, Any] = {"images": {name: [*stamp, *extent] for name, (stamp, extent) in merged.items()}}
-    for key, made in (("scores", scores or old.scores), ("duplicates", duplicates or old.duplicates)):
+    news = (scores or old.scores, duplicates or old.duplicates, variants or old.variants)
+    for key, made in zip(MADE, news, strict=True):
         if made:
             data[key] = {"made_by": dict(made.made_by), "images": {n: list(s) for n, s in made.images.items()}}
     make_folder(topic)

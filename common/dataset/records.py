@@ -1,7 +1,7 @@
 """The JSON files that scripts leave in a dataset tree: written whole or not at all, checked when read.
 
-`aesthetic_data.json` lies in a topic, `duplicates_<topic>.json` in its subcluster. What made them is not in them but
-in the topic's cache (see common/dataset/cache.py), because other programs read these two.
+`aesthetic_data.json` lies in a topic, `duplicates_<topic>.json` and `variants_<topic>.json` in its subcluster. What
+made them is not in them but in the topic's cache (see common/dataset/cache.py), because other programs read them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from common import text
@@ -20,6 +20,11 @@ from common.errors import DISK_FULL, UserError, disk_full
 from common.output import dumps
 
 SCORES = "aesthetic_data.json"
+DOUBTFUL = "doubtful"  # shown to a person, never acted on
+VARIANTS = ("mirrored", "turned", "contained", "framed", "captioned", "overlaid", "cropped", "recoloured", "flattened")
+KINDS = (*VARIANTS, DOUBTFUL)  # of two that are claimed of one pair, the first counts
+
+Kinds = dict[str, dict[str, str]]  # image to image to the kind of their match
 
 
 class Damaged(UserError):
@@ -38,9 +43,13 @@ def duplicates_path(topic: Topic) -> str:
     return os.path.join(os.path.dirname(topic.path), f"duplicates_{topic.name}.json")
 
 
+def variants_path(topic: Topic) -> str:
+    return os.path.join(os.path.dirname(topic.path), f"variants_{topic.name}.json")
+
+
 def is_record(name: str) -> bool:
     """Whether a file of this name is one of ours, and so no caption of an image."""
-    return name == SCORES or (name.startswith("duplicates_") and name.endswith(".json"))
+    return name == SCORES or (name.startswith(("duplicates_", "variants_")) and name.endswith(".json"))
 
 
 def read_scores(topic: Topic) -> dict[str, float]:
@@ -91,10 +100,9 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
 
 
 def strays(subcluster: str) -> list[str]:
-    """The duplicates files in a subcluster's folder whose topic is gone, sorted. They are never deleted."""
-    with os.scandir(subcluster) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.startswith("duplicates_"))
-    topics = {name: name.removeprefix("duplicates_").removesuffix(".json") for name in names if name.endswith(".json")}
+    """The files on duplicates and variants in a subcluster's folder whose topic is gone, sorted; never deleted."""
+    names = sorted(name for name in os.listdir(subcluster) if is_record(name) and name != SCORES)
+    topics = {name: name.partition("_")[2].removesuffix(".json") for name in names}
     return [
         os.path.join(subcluster, name)
         for name, topic in topics.items()
@@ -104,6 +112,43 @@ def strays(subcluster: str) -> list[str]:
 
 def write_matches(topic: Topic, matches: Mapping[str, set[str]]) -> None:
     write_json(duplicates_path(topic), {name: sorted(others) for name, others in matches.items()})
+
+
+def read_variants(topic: Topic) -> Kinds | None:
+    """Image name to its variants and the kind of each, made symmetric; None where none were searched for.
+
+    Raises Damaged.
+    """
+    return read_kinds(variants_path(topic), KINDS)
+
+
+def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> None:
+    """A pair may be given in one direction or both. Raises UserError."""
+    write_json(variants_path(topic), symmetric(variants, KINDS))
+
+
+def read_kinds(path: str, kinds: Sequence[str]) -> Kinds | None:
+    """A file of the shape {image: {image: kind}}, made symmetric; None where there is none. Raises Damaged."""
+    found = read_json(path, None)
+    if found is None:
+        return None
+    if not isinstance(found, dict) or not all(isinstance(others, dict) for others in found.values()):
+        raise Damaged(path, "not a JSON object of objects")
+    for name, others in found.items():
+        if wrong := [kind for kind in others.values() if kind not in kinds]:
+            raise Damaged(path, f"{text.shown(wrong[0])}, a match of {text.shown(name)}, is none of {', '.join(kinds)}")
+    return symmetric(found, kinds)
+
+
+def symmetric(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> Kinds:
+    """Every pair in both directions under one kind, the first of `kinds`; none of an image with itself."""
+    both: Kinds = {}
+    for name, others in pairs.items():
+        for other, kind in others.items():
+            if other != name:
+                first = min(kind, both.get(name, {}).get(other, kind), key=kinds.index)
+                both.setdefault(name, {})[other] = both.setdefault(other, {})[name] = first
+    return both
 
 
 def read_json(path: str, default: Any) -> Any:

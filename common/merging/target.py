@@ -1,0 +1,111 @@
+"""One topic of the target as a merge finds it: what lies there, and what earlier merges promised. Only reads.
+
+What an earlier merge put in the target stays where it is; the manifest also says what was promised but, because that
+merge was interrupted, not done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from common.dataset import records
+from common.dataset.tree import Stamp, Topic
+from common.merging import naming
+from common.merging.manifest import SUPERSEDED, Line
+
+
+class Target:
+    """The topic with its names, taken and promised; a plan adds those that it gives.
+
+    `edited` are the files, among those asked for so far, that are not what a merge put there.
+    """
+
+    def __init__(self, topic: Topic, earlier: Sequence[Line]) -> None:
+        self.topic = topic
+        self.present = set(os.listdir(topic.path)) if os.path.isdir(topic.path) else set()
+        self.taken = naming.Taken()
+        self.edited: set[str] = set()
+        self._stamps = topic.stamps() if self.present else {}
+        self._claimed = {naming.fold(name) for name in self.present}  # there, or in a copy of this plan
+        self._earlier = earlier
+        self._promised = {line.source: line for line in earlier if line.action != SUPERSEDED}
+        self._superseded: dict[str, Line] = {}
+        for line in earlier:
+            self._take_promised(line)
+        self._take_present()
+
+    def _take_promised(self, line: Line) -> None:
+        stem, own = naming.stem_of(line.place), naming.stem_of(os.path.basename(line.source))
+        if line.target:
+            there = line.place in self.present
+            self.taken.add_image(line.place, self.topic.file(line.place) if there else line.source)
+            if there:
+                self.taken.add_arrival(line.place, os.path.basename(line.source))
+        for name in line.sidecars:
+            suffix = name[len(stem) :]
+            path = os.path.join(os.path.dirname(line.source), own + suffix)
+            self.taken.add_sidecar(stem, suffix, self.topic.file(name) if name in self.present else path)
+
+    def _take_present(self) -> None:
+        groups, alone = naming.groups(self._stamps, others(self.present, self._stamps))
+        for group in groups:
+            for name in group.images:
+                if not self.taken.holder(name):
+                    self.taken.add_image(name, self.topic.file(name))
+                    self.taken.add_arrival(name, name)
+            for suffix in group.sidecars:
+                self.taken.add_sidecar(group.stem, suffix, self.topic.file(group.stem + suffix))
+        for name in alone:
+            stem, suffix = os.path.splitext(name)
+            self.taken.add_sidecar(stem, suffix, self.topic.file(name))
+
+    def promised(self, path: str, stamp: Stamp) -> Line | None:
+        """The line of an image that an earlier merge gave a place; None if the image has changed since."""
+        line = self._promised.get(path)
+        if line is None or line.target is None:
+            return None
+        there = self.topic.file(line.place)
+        kept = line.place not in self.present or self._stamps.get(line.place) == stamp or naming.is_same(path, there)
+        if not kept and line.stamp == stamp:
+            self.edited.add(there)
+            kept = True
+        if not kept:
+            self._superseded[path] = replace(line, action=SUPERSEDED, reason="the source has changed since")
+            return None
+        return replace(line, stamp=stamp, target=self.below(line.place))
+
+    def has(self, path: str, stamp: Stamp) -> bool:
+        """Whether an earlier merge brought the image, as it is now."""
+        line = self.promised(path, stamp)
+        return line is not None and line.place in self.present
+
+    def claim(self, name: str) -> bool:
+        """Take the name of a file that has to be copied; False where it is there, or another copy brings it."""
+        folded = naming.fold(name)
+        is_free = folded not in self._claimed
+        self._claimed.add(folded)
+        return is_free
+
+    def below(self, name: str) -> str:
+        """A name's path below the target folder."""
+        return os.path.join(*self.topic.parts[1:], name)
+
+    def in_order(self, lines: Mapping[str, Line], sources: Sequence[Topic]) -> Iterator[Line]:
+        """The topic's lines of the manifest: earlier ones at their places, then new `lines` by source and name."""
+        place = {source.path: number for number, source in enumerate(sources)}
+        new = dict(lines)
+        for line in self._earlier:
+            if line.source in self._superseded and line.action != SUPERSEDED:
+                yield self._superseded[line.source]
+            elif line.action != SUPERSEDED and line.source in new:
+                yield new.pop(line.source)
+            elif not (line.target and line.place not in self.present and os.path.dirname(line.source) in place):
+                yield line  # but not one of a source that went before it was copied
+        yield from sorted(new.values(), key=lambda line: (place[os.path.dirname(line.source)], line.source))
+
+
+def others(names: Iterable[str], images: Collection[str]) -> list[str]:
+    """The names, sorted, of what is no image and none of our own records."""
+    return sorted(name for name in names if name not in images and not records.is_record(name))

@@ -5,6 +5,7 @@
     cache     .cache/images.json: sizes as read, what made the scores and the duplicates file
     sidecar   .cache/NAME.npz: arrays with a row for each image            (numpy)
     images    opens an image file, whatever it holds                       (Pillow)
+    captions  which files of a topic belong together: images of one stem, their captions and other sidecars
     census    counts, formats and sizes of the images of a dataset         (Pillow)
 
 Imports the ground floor of common/ alone, nothing of torch.

@@ -3,7 +3,7 @@
     merge      the merge as a whole: sources, plan, apply     open this first
     placing    the plan of one topic: what becomes of the images of all its sources
     target     one topic of the target: what lies there, and what earlier merges promised
-    naming     which files belong together, which names are taken, what a renamed image is called
+    naming     which names are taken, what a renamed image is called
     copying    brings planned files to their places, each whole or not at all
     manifest   merge_manifest.jsonl: for every image where it went, or why it was left out
     carried    scores and what made them travel along

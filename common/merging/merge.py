@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.dataset import records, tree
+from common.dataset.captions import fold
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 from common.merging import carried, copying, manifest, placing
 from common.merging.copying import COPY, HARDLINK
-from common.merging.naming import fold
 from common.merging.placing import Plan
 from common.output import Talk
 from common.text import size

@@ -1,4 +1,4 @@
-"""Names in a merge: which files belong together, which names are taken, and what a renamed image is called.
+"""Names in a merge: which names are taken, and what a renamed image is called.
 
 Knows files by name and content alone. Names that differ only by case or Unicode form count as the same, because on
 some file systems they are.
@@ -8,69 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
+from common.dataset.captions import fold, stem_of
 from common.errors import UserError
 
 NAME_BYTES = 255  # what the usual file systems allow a name
 TAG_BYTES = 100  # of them for the dataset in a new name: the image's own name wants room too
 CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The images of one topic that share a stem, and the sidecars that go with them: `photo` + `.txt`, `.jpg.json`."""
-
-    stem: str
-    images: list[str]  # names
-    sidecars: list[str]  # what follows the stem in their names
-
-
-def groups(images: Collection[str], others: Iterable[str]) -> tuple[list[Group], list[str]]:
-    """A topic's files, grouped by stem in the order of the images, and those that go with no image.
-
-    Images whose names differ only by case cannot stay together: they make groups of their own, with the same sidecars.
-    """
-    found: dict[str, list[Group]] = {}
-    for name in images:
-        stem = stem_of(name)
-        alike = found.setdefault(stem, [])
-        fitting = (group for group in alike if fold(name) not in map(fold, group.images))
-        group = next(fitting, None)
-        if group is None:
-            group = Group(stem, [], alike[0].sidecars if alike else [])
-            alike.append(group)
-        group.images.append(name)
-    alone = []
-    for name in others:
-        owner = _owner(name, found, images)
-        if owner is None:
-            alone.append(name)
-        else:
-            found[owner][0].sidecars.append(name[len(owner) :])
-    return [group for alike in found.values() for group in alike], alone
-
-
-def _owner(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
-    """The stem that the file belongs to: `a` for a.txt, a.caption.txt and a.jpg.json, where a.jpg is an image."""
-    stem = name
-    while (shorter := stem_of(stem)) != stem:
-        stem = shorter
-        if stem in stems:
-            return stem
-        if stem in images:
-            return stem_of(stem)
-    return None
-
-
-def stem_of(name: str) -> str:
-    return os.path.splitext(name)[0]
-
-
-def fold(name: str) -> str:
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
 def renamed(stem: str, dataset: str, suffixes: Sequence[str]) -> Iterator[str]:

@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from common import text
-from common.dataset import cache, records
+from common.dataset import cache, captions, records
+from common.dataset.captions import Group
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import keepers
 from common.merging import naming
 from common.merging.copying import COPY, Copy
 from common.merging.manifest import COPIED, DUPLICATE, IDENTICAL, RENAMED, UNREADABLE, Line
-from common.merging.naming import Group
 from common.merging.target import Target, others
 from common.output import Talk
 
@@ -115,7 +115,7 @@ class _Placing:
 
     def _bring(self, stamps: Mapping[str, Stamp], staying: Mapping[str, Stamp]) -> None:
         """Place the groups: first those that keep their stem, then those that have to take another."""
-        groups, alone = naming.groups(stamps, others(_files(self._source), stamps))
+        groups, alone = captions.groups(stamps, others(_files(self._source), stamps))
         self._plan.left += [(self._source.file(name), "goes with no image") for name in alone]
         waiting = []
         for group in groups:
@@ -164,7 +164,7 @@ class _Placing:
             self._copy(line)
         sidecars = self._sidecars(party)
         for line in party.lines.values():
-            self._lines[line.source] = replace(line, sidecars=sidecars[naming.stem_of(line.place)])
+            self._lines[line.source] = replace(line, sidecars=sidecars[captions.stem_of(line.place)])
 
     def _copy(self, line: Line) -> None:
         """Plan to copy an image that has a place, unless it or its twin is there."""
@@ -181,7 +181,7 @@ class _Placing:
         """By each stem that a party takes, the names of the sidecars that come along; copies those not there yet."""
         places = [line.place for line in party.lines.values()]
         came: dict[str, tuple[str, ...]] = {}
-        for stem in dict.fromkeys(map(naming.stem_of, places)):
+        for stem in dict.fromkeys(map(captions.stem_of, places)):
             for suffix, path in party.sidecars.items():
                 refused = self._refused(stem, suffix, path, places)
                 if refused:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from common.dataset import records
+from common.dataset import captions, records
 from common.dataset.tree import Stamp, Topic
 from common.merging import naming
 from common.merging.manifest import SUPERSEDED, Line
@@ -28,7 +28,7 @@ class Target:
         self.taken = naming.Taken()
         self.edited: set[str] = set()
         self._stamps = topic.stamps() if self.present else {}
-        self._claimed = {naming.fold(name) for name in self.present}  # there, or in a copy of this plan
+        self._claimed = {captions.fold(name) for name in self.present}  # there, or in a copy of this plan
         self._earlier = earlier
         self._promised = {line.source: line for line in earlier if line.action != SUPERSEDED}
         self._superseded: dict[str, Line] = {}
@@ -37,7 +37,7 @@ class Target:
         self._take_present()
 
     def _take_promised(self, line: Line) -> None:
-        stem, own = naming.stem_of(line.place), naming.stem_of(os.path.basename(line.source))
+        stem, own = captions.stem_of(line.place), captions.stem_of(os.path.basename(line.source))
         if line.target:
             there = line.place in self.present
             self.taken.add_image(line.place, self.topic.file(line.place) if there else line.source)
@@ -49,7 +49,7 @@ class Target:
             self.taken.add_sidecar(stem, suffix, self.topic.file(name) if name in self.present else path)
 
     def _take_present(self) -> None:
-        groups, alone = naming.groups(self._stamps, others(self.present, self._stamps))
+        groups, alone = captions.groups(self._stamps, others(self.present, self._stamps))
         for group in groups:
             for name in group.images:
                 if not self.taken.holder(name):
@@ -83,7 +83,7 @@ class Target:
 
     def claim(self, name: str) -> bool:
         """Take the name of a file that has to be copied; False where it is there, or another copy brings it."""
-        folded = naming.fold(name)
+        folded = captions.fold(name)
         is_free = folded not in self._claimed
         self._claimed.add(folded)
         return is_free

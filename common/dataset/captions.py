@@ -1,0 +1,66 @@
+"""Which files of a topic belong together: images of one stem, and the captions and other sidecars that go with them.
+
+Knows files by name alone. Names that differ only by case or Unicode form count as the same, because on some file
+systems they are.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The images of one topic that share a stem, and the sidecars that go with them: `photo` + `.txt`, `.jpg.json`."""
+
+    stem: str
+    images: list[str]  # names
+    sidecars: list[str]  # what follows the stem in their names
+
+
+def groups(images: Collection[str], others: Iterable[str]) -> tuple[list[Group], list[str]]:
+    """A topic's files, grouped by stem in the order of the images, and those that go with no image.
+
+    Images whose names differ only by case cannot stay together: they make groups of their own, with the same sidecars.
+    """
+    found: dict[str, list[Group]] = {}
+    for name in images:
+        stem = stem_of(name)
+        alike = found.setdefault(stem, [])
+        fitting = (group for group in alike if fold(name) not in map(fold, group.images))
+        group = next(fitting, None)
+        if group is None:
+            group = Group(stem, [], alike[0].sidecars if alike else [])
+            alike.append(group)
+        group.images.append(name)
+    alone = []
+    for name in others:
+        owner = _owner(name, found, images)
+        if owner is None:
+            alone.append(name)
+        else:
+            found[owner][0].sidecars.append(name[len(owner) :])
+    return [group for alike in found.values() for group in alike], alone
+
+
+def _owner(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
+    """The stem that the file belongs to: `a` for a.txt, a.caption.txt and a.jpg.json, where a.jpg is an image."""
+    stem = name
+    while (shorter := stem_of(stem)) != stem:
+        stem = shorter
+        if stem in stems:
+            return stem
+        if stem in images:
+            return stem_of(stem)
+    return None
+
+
+def stem_of(name: str) -> str:
+    return os.path.splitext(name)[0]
+
+
+def fold(name: str) -> str:
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())

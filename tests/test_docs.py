@@ -86,6 +86,12 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(target), link
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_ours_that_is_named_is_there(page):
+    named = set(re.findall(r"`((?:common|tests|demo|benchmarks|docs|training)/[\w/.]+)", read(page)))
+    assert not {path for path in named if not path.startswith("demo/data") and not (ROOT / path).exists()}
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_shows_a_sample_in_the_readme_and_on_its_page(script):
     name = Path(script).stem

@@ -33,7 +33,7 @@ ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT, "version": 1}
 FLAT = 2.0  # standard deviation of the thumbnail's grey levels
 TINY = 8  # pixels of the shorter side
 
-# The second look. Chosen on planted copies, see benchmarks/duplicates.py and the README's table.
+# The second look. Chosen on planted copies, see benchmarks/duplicates.py and docs/find_duplicates.md.
 ALIKE = 0.95  # correlation of the thumbnails
 PROMISING = 0.5  # correlation below which no crop was seen to be the reason
 ALIKE_DETAIL = 0.85  # correlation of what is left of them without their coarse shapes

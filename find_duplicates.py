@@ -39,7 +39,7 @@ from common.vectors import model
 if TYPE_CHECKING:
     from common.duplicates.matching import Found
 
-DISTANCE = 14  # bits; the second look decides. Recall 0.98, no wrong pair in 14,000 on planted copies: docs/find_duplicates.md
+DISTANCE = 14  # bits; the second look decides. Recall and precision on planted copies: docs/find_duplicates.md
 COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
 MANY = 20_000  # vectors from which on a GPU pays, even with the seconds that torch takes to load
 SHOWN = 5  # of the largest sets

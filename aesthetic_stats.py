@@ -102,6 +102,8 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
     shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
     yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
+    said = ", ".join(leaves(data)) or "nearly all or none"
+    yield f"   {text.clipped(f'--min-score leaves {said}', text.WIDTH - 3)}"
     yield from ("", "📁 Clusters, best first")
     yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall, whole=True)
     yield from ("", "📂 Subclusters, best first")
@@ -114,6 +116,13 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", f"   few: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on")
     yield ""
     yield from text.attention(ranking.attention(data))
+
+
+def leaves(data: Mapping[str, Any]) -> list[str]:
+    """`4.5: 80 %` for half points that leave more than a few images and cut off more than a few; five fit a line."""
+    shares = {score: round(100 * n / data["overall"]["images"]) for score, n in data["score_at_least"].items()}
+    telling = [f"{score}: {percent} %" for score, percent in shares.items() if 5 <= percent <= 95]
+    return telling[:: -(-len(telling) // 5) or 1]
 
 
 def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:

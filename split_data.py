@@ -13,7 +13,8 @@ of absolute paths, topic by topic, the best first:
 Scores come from each topic's aesthetic_data.json (aesthetic_scorer.py makes it); an image without a score, or one that
 cannot be read, is left out and named. A topic too small for both sets fills training first. Where there is a
 duplicates_<topic>.json (find_duplicates.py), validation images that match a training image of their topic are
-reported as leaks; --exclude-duplicates picks from images that match no better one, so that there are none.
+reported as leaks; --exclude-duplicates picks from images that match no better one, so that there are none. --min-score
+and --min-side cut off what is not good enough; --count-megapixels 4 lets more than 4 megapixels count no more than 4.
 
 It never changes, moves or copies an image.
 
@@ -26,6 +27,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 from collections import Counter
@@ -45,16 +47,14 @@ NAMED = 5  # topics or leaks named in the summary
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates)
+    cuts = args.min_score, args.min_side, args.count_megapixels
+    talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts)
     topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
     splits = {label: choice.split(topic, rules, talk) for label, (topic,) in topics.items()}
     write(splits.values(), args.output_dir, args.relative, args.paths)
     data = report(splits)
     show(args, summary(splits, data, rules, args.output_dir), data)
-    counts = Counter[str](train=0)
-    for split in splits.values():
-        counts.update(split.counts)
-    talk.tally(counts.total(), **counts)
+    talk.tally(sum(data["counts"].values()), **data["counts"])
     return talk.status
 
 
@@ -70,6 +70,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--relative", action="store_true", help="write paths relative to their dataset")
     parser.add_argument("--require-full", action="store_true", help="leave out topics too small for both sets")
     parser.add_argument("--exclude-duplicates", action="store_true", help="pick no image that matches a better one")
+    cuts = parser.add_argument_group("cuts by quality (aesthetic_stats.py tells what each --min-score would leave)")
+    cuts.add_argument("--min-score", type=float, default=-math.inf, metavar="S", help="choose none that scores less")
+    cuts.add_argument("--min-side", type=cli.positive, default=0, metavar="PIXELS", help="choose no smaller image")
+    cuts.add_argument(
+        "--count-megapixels",
+        type=megapixels,
+        default=math.inf,
+        metavar="M",
+        help="rank images as if they had at most M megapixels, so that size does not outweigh the score",
+    )
     args = parser.parse_args(argv)
     if not args.train + args.valid:
         parser.error("--train 0 --valid 0 picks nothing")
@@ -82,7 +92,15 @@ def number(value: str) -> int:
     return cli.positive(value) if int(value) else 0
 
 
+def megapixels(value: str) -> float:
+    """An argparse type: a number above 0."""
+    if not float(value) > 0:
+        raise ValueError
+    return float(value)
+
+
 number.__name__ = "whole number"  # argparse names the type in its error
+megapixels.__name__ = "number above 0"
 
 
 def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[str]) -> None:
@@ -105,6 +123,9 @@ def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[
 
 def report(splits: Mapping[str, Split]) -> dict[str, Any]:
     """The result as data."""
+    counts = Counter[str](train=0)
+    for split in splits.values():
+        counts.update(split.counts)
     topics = {
         label: {
             "chosen": len(split.train) + len(split.valid),
@@ -116,8 +137,9 @@ def report(splits: Mapping[str, Split]) -> dict[str, Any]:
         for label, split in splits.items()
     }
     return {
-        "train": sum(topic["train"] for topic in topics.values()),
-        "valid": sum(topic["valid"] for topic in topics.values()),
+        "train": counts["train"],
+        "valid": counts["valid"],
+        "counts": dict(counts),
         "leaks": [
             {"topic": label, "valid": image, "train": other}
             for label, split in splits.items()

@@ -108,6 +108,7 @@ def test_the_whole_json(scored, stats, tmp_path):
                 for step in range(2, 16)
             ],
         },
+        "score_at_least": {f"{step / 2:.1f}": sum(score >= step / 2 for score in a + b) for step in range(2, 17)},
         "top": 1,
         "min_images": 5,
         "few_images": ["Set/C/S/B"],
@@ -135,7 +136,10 @@ def test_medians_and_ranking_against_a_naive_one(scored, stats, tmp_path, seed):
     data, _, _ = stats(tmp_path / "Set", "--top", top)
     medians = {path: float(np.median(scores)) for path, scores in truth.items()}
     assert {path: topic["median"] for path, topic in data["topics"].items()} == medians
-    assert data["overall"]["median"] == np.median([score for scores in truth.values() for score in scores])
+    every = [score for scores in truth.values() for score in scores]
+    assert data["overall"]["median"] == np.median(every)
+    halves = [half / 2 for half in range(-200, 200) if min(every) - 0.5 < half / 2 <= max(every)]
+    assert data["score_at_least"] == {f"{half:.1f}": sum(score >= half for score in every) for half in halves}
     for label, subcluster in data["subclusters"].items():
         inside = [path for path in sorted(truth) if path.startswith(label + "/")]
         assert subcluster["median"] == np.median([score for path in inside for score in truth[path]])
@@ -172,6 +176,12 @@ def test_ties_go_by_name_on_both_sides(scored, stats, tmp_path):
     assert subcluster["in_both"] == ["Set/C/S/a", "Set/C/S/b"]
     data, _, _ = stats(*(tmp_path / "Set/C/S" / name for name in "dbca"), "--top", 2)
     assert data["subclusters"]["Set/C/S"] == subcluster  # whatever the order of the paths
+
+
+def test_scores_of_a_wild_range_do_not_fill_the_memory(scored, stats, tmp_path):
+    scored("Set/C/S/T", named(-1e9, 5.0, 1e12))
+    data, _, _ = stats(tmp_path / "Set")
+    assert data["score_at_least"]["-1000000000.0"] == 3 and len(data["score_at_least"]) < 1000
 
 
 def test_few_images_are_flagged_and_stay(scored, stats, tmp_path):

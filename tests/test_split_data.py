@@ -94,6 +94,46 @@ def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Pa
     assert result["valid_set"] == [f"DS/C/S/T/{n}" for n in ("fine.png", "low.png")]
 
 
+def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split) -> None:
+    sizes = {"edge.png": (20, 30), "thin.png": (90, 19), "low.png": (90, 90), "good.png": (25, 25), "bad.png": (5, 5)}
+    scores = {"edge.png": 5.5, "thin.png": 9, "low.png": 5.4999, "good.png": 6, "bad.png": 1}
+    make(tmp_path / "DS/C/S/T", scores, sizes)
+    result = split(tmp_path / "DS", "--min-score", 5.5, "--min-side", 20)
+    assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("good.png", "edge.png")]
+    assert result["counts"] == {
+        **dict.fromkeys(("valid", "not_chosen", "duplicates", "without_score", "unreadable"), 0),
+        "train": 2,
+        "below_the_cut": 3,
+    }
+    assert "5 images found = 2 train + 3 below the cut" in result["talk"]
+    assert result["topics"]["DS/C/S/T"]["available"] == 2
+    assert split(tmp_path / "DS", "--min-score", 9.5)["status"] == 2
+
+
+def test_what_is_below_a_cut_stands_for_no_copy(tmp_path: Path, split) -> None:
+    sizes = {"large.png": (50, 50), "fine.png": (20, 20)}
+    make(tmp_path / "DS/C/S/T", {"large.png": 4, "fine.png": 7}, sizes, {"large.png": ["fine.png"]})
+    assert split(tmp_path / "DS", "--exclude-duplicates")["train_set"] == ["DS/C/S/T/large.png"]
+    result = split(tmp_path / "DS", "--exclude-duplicates", "--min-score", 5)
+    assert result["train_set"] == ["DS/C/S/T/fine.png"]
+    assert "2 images found = 1 train + 1 below the cut" in result["talk"]
+
+
+def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left_out(tmp_path: Path, split) -> None:
+    sizes = {"snap.png": (2000, 1500), "copy.png": (1999, 1500), "photo.png": (1000, 1000), "small.png": (500, 1000)}
+    scores = {"snap.png": 4, "copy.png": 5, "photo.png": 8, "small.png": 9}
+    make(tmp_path / "DS/C/S/T", scores, sizes, {"snap.png": ["copy.png"]})
+    order = {
+        (): ["copy", "snap", "photo", "small"],
+        ("--count-megapixels", 1): ["photo", "copy", "small", "snap"],
+        ("--count-megapixels", 0.5): ["small", "photo", "copy", "snap"],
+        ("--count-megapixels", 1, "--exclude-duplicates"): ["photo", "copy", "small"],
+        ("--exclude-duplicates",): ["copy", "photo", "small"],
+    }
+    for options, names in order.items():
+        assert split(tmp_path / "DS", *options)["train_set"] == [f"DS/C/S/T/{name}.png" for name in names], options
+
+
 def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(tmp_path: Path, split) -> None:
     names = named(8)
     folder = make(tmp_path / "DS/C/S/T", None, dict.fromkeys(names, (5, 5)))
@@ -225,7 +265,18 @@ def test_refused_before_anything_is_written(tmp_path: Path, capsys, monkeypatch,
     assert list(tmp_path.glob("*.json")) == []
 
 
-@pytest.mark.parametrize("option", [("--train", "-1"), ("--valid", "x"), ("--train", "0", "--valid", "0")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--train", "-1"),
+        ("--valid", "x"),
+        ("--train", "0", "--valid", "0"),
+        ("--min-side", "0"),
+        ("--min-score", "good"),
+        ("--count-megapixels", "0"),
+        ("--count-megapixels", "nan"),
+    ],
+)
 def test_wrong_numbers_are_refused(tmp_path: Path, option: tuple[str, ...]) -> None:
     make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
     ran = run_script("split_data.py", tmp_path / "DS", *option, cwd=tmp_path)

@@ -35,6 +35,7 @@ def write(path: str, topics: Sequence[Topic], data: Mapping[str, Any], talk: Tal
             "attention": _attention(data),
             "overall": overall,
             "bins": [stats.Bin(bin["from"], bin["to"], bin["images"]) for bin in overall["histogram"]],
+            "score_at_least": _at_least(data),
             "clusters": _ranked(data["clusters"], rows),
             "subclusters": _ranked(data["subclusters"], rows),
             "subclusters_left_out": max(0, len(data["subclusters"]) - rows),
@@ -105,6 +106,14 @@ def _attention(data: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"title": title, "places": places, "count": count, "images": []}
         for title, places, count in ranking.attention(data)
         if count
+    ]
+
+
+def _at_least(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    images = data["overall"]["images"]
+    return [
+        {"label": f"≥ {score}", "percent": 100 * n / images, "value": f"{n:,} · {text.share(n, images)}"}
+        for score, n in data["score_at_least"].items()
     ]
 
 

@@ -6,6 +6,7 @@ as it takes to count them: what stays are quantiles, distinct scores, and the na
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ WRONG = (
     ("unusable_scores", "image", "with NaN or text for a score"),
     ("vanished_images", "score", "of images that are gone"),
 )
+
+HALVES = 200  # half points listed at most: scores of another scale may have any range
 
 Counts = Counter[float]
 
@@ -87,6 +90,7 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
             "topics": len(ranked),
             "histogram": [{"from": b.low, "to": b.high, "images": b.count} for b in stats.histogram(overall)],
         },
+        "score_at_least": score_at_least(overall),
         "top": top,
         "min_images": min_images,
         "few_images": [label for label, topic in ranked.items() if topic["few"]],
@@ -95,6 +99,13 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
         "judges": sorted(tally.judges) or [AESTHETICS],
         **vars(wrong),
     }
+
+
+def score_at_least(counts: Counts) -> dict[str, int]:
+    """How many images score each half point or more: what split_data.py --min-score would leave."""
+    low, high = (math.floor(2 * score) for score in (min(counts, default=0), max(counts, default=-1)))
+    halves = range(low, min(high, low + HALVES) + 1)
+    return {f"{half / 2:.1f}": sum(n for score, n in counts.items() if score >= half / 2) for half in halves}
 
 
 def _scores(topic: Topic, label: str, wrong: Wrong, tally: Tally, talk: Talk) -> list[float]:

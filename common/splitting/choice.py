@@ -5,6 +5,7 @@ Needs the standard library alone, and Pillow only for an image whose size no cac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from common import text
 from common.dataset import cache, records
 from common.dataset.tree import Topic
 from common.duplicates import keepers
-from common.duplicates.keepers import Matches
+from common.duplicates.keepers import Candidate, Matches
 from common.output import Talk
 from common.scores.standing import Standing, standing
+
+MEGAPIXEL = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,13 @@ class Rules:
     valid: int
     require_full: bool  # choose none of a topic that is too small for both
     exclude_duplicates: bool  # choose none that matches a better one
+    min_score: float = -math.inf  # choose none below it
+    min_side: int = 0  # choose none whose shorter side has fewer pixels
+    count_megapixels: float = math.inf  # more of them do not make an image better
+
+    def worth(self, image: Candidate) -> float:
+        """What images are chosen by."""
+        return min(image.pixels, self.count_megapixels * MEGAPIXEL) * (image.score or 0)
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,12 @@ def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
     changed = [name for name, stamp in scored.items() if seen.get(name, stamp) != stamp]
     _warn(topic, known, changed, matches, rules, talk)
     usable = matches.usable if matches else {}
-    out = keepers.left_out(readable, usable) if rules.exclude_duplicates else {}
-    ranked = sorted((i for i in readable if i.name not in out), key=lambda i: (-i.pixels * (i.score or 0), i.name))
+    above = [image for image in readable if (image.score or 0) >= rules.min_score]
+    if rules.min_side:
+        extents = {i.name: keepers.extent(topic, i.name, stamps[i.name], cached, talk.bad) or (0, 0) for i in above}
+        above = [image for image in above if min(extents[image.name]) >= rules.min_side]
+    out = keepers.left_out(above, usable) if rules.exclude_duplicates else {}
+    ranked = sorted((i for i in above if i.name not in out), key=lambda i: (-rules.worth(i), i.name))
     wanted = 0 if rules.require_full and len(ranked) < rules.train + rules.valid else rules.train + rules.valid
     chosen = ranked[:wanted]
     names = [image.name for image in chosen]
@@ -72,6 +86,7 @@ def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
             "train": len(train),
             "valid": len(valid),
             "not_chosen": len(ranked) - len(chosen),
+            "below_the_cut": len(readable) - len(above),
             "duplicates": len(out),
             "without_score": len(stamps) - len(listed),
             "unreadable": len(listed) - len(readable),

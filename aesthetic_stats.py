@@ -2,9 +2,9 @@
 """Rank the topics of image datasets by the scores that aesthetic_scorer.py left in them.
 
 Shows the median and the middle half (quartiles) of the scores: of all images with a histogram, of each cluster, of the
-best and worst subclusters, and of the best and worst topics of each subcluster. A folder's median is that of all its
-images. Ties go by name. Topics with few images are flagged, never hidden. What has no score, or one that cannot be
-compared with the others, is counted and named. With --json or --output, all of it as JSON:
+subclusters, and of the best and worst topics of each subcluster. A folder's median is that of all its images. Ties go
+by name. Topics with few images are flagged, never hidden. What has no score, or one that cannot be compared with the
+others, is counted and named. With --json or --output, all of it as JSON:
 
     {
       "overall": {"images": 346, "median": 5.31, "q1": 4.87, "q3": 5.8, "histogram": [...], ...},
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections import Counter
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -39,10 +39,11 @@ from common.vectors.model import AESTHETICS
 
 TOP = 5
 MIN_IMAGES = 5
-LISTED = 6  # best and worst subclusters, lines of a warning; the JSON has them all
+LISTED = 6  # best and worst subclusters of --all; the JSON has them all
 SHARES = (("half", "q1", "q3"), ("90 %", "p5", "p95"), ("all", "min", "max"))
-STRIP = 18  # columns of the picture of a spread
-NAME = 22  # columns of a name, so that all tables line up
+NAME, STRIP = 22, 18  # columns of a name, so that all tables line up, and of the picture of a spread
+NARROW = 12, 10  # the same on a terminal of less than 80 columns
+LEAST = 6  # columns that a name keeps on a line that it shares: five fit beside their medians
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from common.pages import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
 
         aesthetic_page.write(args.html, topics, data, talk)
-    show(args, summary(data), data)
+    show(args, summary(data, args.all), data)
     talk.tally(data["found"], scored=data["overall"]["images"], without_score=data["found"] - data["overall"]["images"])
     return talk.status
 
@@ -67,6 +68,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add = functools.partial(parser.add_argument, type=cli.positive)
     add("--top", default=TOP, metavar="K", help="best and worst topics a subcluster (default: %(default)s)")
     add("--min-images", default=MIN_IMAGES, metavar="N", help="flag topics with fewer (default: %(default)s)")
+    parser.add_argument(
+        "--all", action="store_true", help="print a table of topics for each subcluster, not three lines"
+    )
     parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
     parser.add_argument("--html", metavar="FILE", help="also write a page with charts and thumbnails")
     args = parser.parse_args(argv)
@@ -86,7 +90,7 @@ def check(data: Mapping[str, Any], paths: Sequence[str], talk: Talk) -> None:
         talk.warn(f"scores of different origin are compared: {', '.join(ranking.makers(data))}")
 
 
-def summary(data: Mapping[str, Any]) -> Iterator[str]:
+def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
     """The lines that people read."""
     overall, judged = data["overall"], " and ".join(data["judges"])
     yield f"🎨 {text.clipped(text.sampled(data['datasets']), text.WIDTH - 25)}: median score {overall['median']:.2f}"
@@ -105,15 +109,12 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     said = ", ".join(leaves(data)) or "nearly all or none"
     yield f"   {text.clipped(f'--min-score leaves {said}', text.WIDTH - 3)}"
     yield from ("", "📁 Clusters, best first")
-    yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall, whole=True)
+    yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
     yield from ("", "📂 Subclusters, best first")
-    yield from table(apart(data["subclusters"]), data["subclusters"], overall, whole=True)
-    for label, subcluster in sorted(data["subclusters"].items()):
-        said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
-        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
-        yield from table(ranking.listed(subcluster, data["top"]), data["topics"], overall)
+    yield from whole(data) if tables else brief(data)
     if data["few_images"]:
-        yield from ("", f"   few: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on")
+        mark = "few" if tables else "few, *"
+        yield from ("", f"   {mark}: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on")
     yield ""
     yield from text.attention(ranking.attention(data))
 
@@ -125,6 +126,52 @@ def leaves(data: Mapping[str, Any]) -> list[str]:
     return telling[:: -(-len(telling) // 5) or 1]
 
 
+def brief(data: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each subcluster, then one for its best topics and one for its worst."""
+    best = ranking.best_first(data["subclusters"])
+    heading, *lines = table({"": best}, data["subclusters"], data["overall"])
+    yield heading
+    for label, line in zip(best, lines, strict=True):
+        yield line
+        yield from ends(data, data["subclusters"][label]["ranking"])
+
+
+def ends(data: Mapping[str, Any], ordered: Sequence[str]) -> Iterator[str]:
+    """The best and the worst of a subcluster's topics with their medians, each topic once; names are cut to fit."""
+    best = ordered[: min(data["top"], (len(ordered) + 1) // 2)]
+    worst = ranking.worst_first(data["topics"], ordered[len(best) :])[: data["top"]]
+    names = text.named([*best, *worst])
+    room = text.terminal() - 11
+
+    def lines(columns: int) -> list[list[str]]:
+        cut = text.fitted(names.values(), columns)
+        return [[f"{cut[names[label]]} {score(data['topics'][label])}" for label in side] for side in (best, worst)]
+
+    def too_wide(columns: int) -> bool:
+        return any(text.width(", ".join(items)) > room for items in lines(columns))
+
+    longest = max(LEAST, min(room, max(map(text.width, names.values()))))
+    columns = LEAST + bisect_right(range(LEAST + 1, longest + 1), False, key=too_wide)
+    for title, items in zip(("best", "worst"), lines(columns), strict=True):
+        for number, line in enumerate(text.flowed(items, room)):
+            yield f"    {'' if number else title:6}{line}"
+
+
+def score(topic: Mapping[str, Any]) -> str:
+    return f"{topic['median']:.2f}{'*' if topic['few'] else ''}"
+
+
+def whole(data: Mapping[str, Any]) -> Iterator[str]:
+    """A table of the best and the worst subclusters, and for each subcluster one of its best and worst topics."""
+    subclusters, overall = data["subclusters"], data["overall"]
+    yield from table(apart(subclusters), subclusters, overall)
+    for label, subcluster in sorted(subclusters.items()):
+        said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
+        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
+        ranked = {topic: data["topics"][topic] for topic in subcluster["ranking"]}
+        yield from table(ranking.listed(subcluster, data["top"]), ranked, overall)
+
+
 def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
     """The best and the worst subclusters; all of them where that is no more."""
     best = ranking.best_first(subclusters)
@@ -134,28 +181,26 @@ def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
     return {f"best {LISTED}": best[:LISTED], left: best[-LISTED:]}
 
 
-def table(
-    sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any], whole: bool = False
-) -> list[str]:
-    """A line a folder: images, median, quartiles, their place; `whole` shows what is above folders of one name."""
-    shared = Counter(map(last, ranked if whole else ()))
-    low, high = overall["min"], overall["max"]
-    axis = f"{low:.2f}{high:{STRIP - len(f'{low:.2f}')}.2f}"
+def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]) -> list[str]:
+    """A line a folder: images, median, quartiles, their place; its name is unlike that of all others in `ranked`."""
+    names, low, high = text.named(ranked), overall["min"], overall["max"]
+    narrow = text.terminal() < text.WIDTH
+    wide, across = NARROW if narrow else (NAME, STRIP)
+    cut = text.fitted((names[label] for labels in sections.values() for label in labels), wide)
+    axis = f"{low:.2f}{high:{across - len(f'{low:.2f}')}.2f}"
     rows: list[tuple[str, ...]] = []
     for title, labels in sections.items():
         rows.append((title, "", "", "", "", "") if rows else (title, "images", "median", "quartiles", axis, ""))
         for label in labels:
             found = ranked[label]
-            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, STRIP)
+            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, across)
             quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
-            name = text.padded(text.shown(label if shared[last(label)] > 1 else last(label)), NAME)
             few = "few" if found["few"] else ""
-            rows.append((name, text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few))
-    return text.table(rows, " rrr  ")
-
-
-def last(label: str) -> str:
-    return label.rpartition("/")[2] or label
+            figures = text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few
+            rows.append((text.padded(cut[names[label]], wide), *figures))
+    if narrow:
+        rows = [(name, median, strip, few) for name, _, median, _, strip, few in rows]
+    return text.table(rows, " r  " if narrow else " rrr  ", columns=min(text.WIDTH, text.terminal()))
 
 
 if __name__ == "__main__":

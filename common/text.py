@@ -5,6 +5,8 @@ Knows nothing of datasets. Widths are terminal columns (emoji and Japanese take 
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wcwidth import wcswidth, wcwidth
@@ -30,16 +32,53 @@ def width(text: str) -> int:
     return columns if columns >= 0 else len(text)
 
 
-def clipped(text: str, columns: int) -> str:
-    """`text`, cut with an ellipsis in its middle where it is wider than `columns`: names differ at both ends."""
+def terminal() -> int:
+    """Columns of the terminal; WIDTH where there is none. COLUMNS in the environment overrides both."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def clipped(text: str, columns: int, ahead: int | None = None) -> str:
+    """`text`, cut with an ellipsis where it is wider than `columns`: in its middle, for names differ at both ends.
+
+    `ahead` is how many columns to keep before the ellipsis.
+    """
     if width(text) <= columns:
         return text
+    ahead = (columns - 1) // 2 if ahead is None else ahead
+    if text.isascii():
+        return f"{text[:ahead]}…{text[len(text) - (columns - 1 - ahead) :]}"
     left, right = text[: 4 * columns], text[-4 * columns :]  # more marks than that on a letter are not for reading
-    while width(left) > (columns - 1) // 2:
+    while width(left) > ahead:
         left = left[:-1]
     while width(right) > columns - 1 - width(left) or (right and wcwidth(right[0]) == 0):
         right = right[1:]
     return f"{left}…{right}"
+
+
+def named(paths: Iterable[str]) -> dict[str, str]:
+    """Each path by its last part, or whole where another one of `paths` ends alike."""
+    last = {path: path.rpartition("/")[2] or path for path in paths}
+    shared = Counter(last.values())
+    return {path: shown(path if shared[name] > 1 else name) for path, name in last.items()}
+
+
+def fitted(names: Iterable[str], columns: int) -> dict[str, str]:
+    """Each name cut to `columns`, no two alike: the cut moves to where it hides no difference, or they get numbers."""
+    middle = (columns - 1) // 2
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(clipped(name, columns), []).append(name)
+    taken: dict[str, str] = {}  # names by what became of them
+    for group in sorted(groups.values(), key=len):
+        for ahead in sorted(range(columns), key=lambda place: abs(place - middle)):
+            cut = {clipped(name, columns, ahead): name for name in group}
+            if len(cut) == len(group) and taken.keys().isdisjoint(cut):
+                break
+        else:
+            tags = {name: f"~{number}" for number, name in enumerate(group, len(taken) + 1)}
+            cut = {clipped(name, columns - len(tag)) + tag: name for name, tag in tags.items()}
+        taken |= cut
+    return {name: cut for cut, name in taken.items()}
 
 
 def padded(text: str, columns: int, right: bool = False) -> str:
@@ -47,6 +86,17 @@ def padded(text: str, columns: int, right: bool = False) -> str:
     text = clipped(text, columns)
     space = " " * (columns - width(text))
     return space + text if right else text + space
+
+
+def flowed(items: Iterable[str], columns: int) -> list[str]:
+    """Items with commas between them, in lines of `columns` and a last comma; none is broken."""
+    lines: list[str] = []
+    for item in items:
+        if lines and width(lines[-1]) + 2 + width(item) <= columns:
+            lines[-1] += f", {item}"
+        else:
+            lines = [*lines[:-1], lines[-1] + ",", item] if lines else [item]
+    return lines
 
 
 def bar(share: float, columns: int = 20) -> str:
@@ -63,8 +113,9 @@ def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, colum
     widths = [max(width(row[i]) for row in rows) for i in range(len(rows[0]))]
     widths[0] = max(8, min(widths[0], columns - indent - sum(widths[1:]) - 2 * (len(widths) - 1)))
     align = right.ljust(len(widths))
+    first = fitted((row[0] for row in rows), widths[0])
     lines = []
-    for row in rows:
+    for row in ((first[row[0]], *row[1:]) for row in rows):
         cells = [padded(cell, wide, side == "r") for cell, wide, side in zip(row, widths, align, strict=True)]
         lines.append(" " * indent + "  ".join(cells).rstrip())
     return lines
@@ -95,11 +146,11 @@ def bars(
     bar is full at the total, or at `full`.
     """
     names = list(counts) if ordered else sorted(counts, key=lambda name: (-counts[name], name))
+    cut = fitted((shown(name) or "(no name)" for name in names[:most]), 24)
     for name in names[:most]:
+        label = padded(cut[shown(name) or "(no name)"], 24)
         shape = bar(counts[name] / (full or total or 1))
-        line = (
-            f"   {padded(shown(name) or '(no name)', 24)}  {shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
-        )
+        line = f"   {label}  {shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
         yield f"{line}  {(notes or {}).get(name, '')}".rstrip()
     if len(names) > most:
         rest = sum(counts[name] for name in names[most:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -160,7 +161,10 @@ def section(out: str, label: str) -> list[str]:
 def test_no_topic_is_both_top_and_bottom_without_a_word(scored, stats, tmp_path, topics):
     for number in range(topics):
         scored(f"Set/C/S/T{number}", named(*[5 + number / 10] * 6))
-    _, out, _ = stats(tmp_path / "Set", "--top", 2)
+    _, brief, _ = stats(tmp_path / "Set", "--top", 2)
+    assert sorted(re.findall(r"T\d", brief)) == sorted(set(re.findall(r"T\d", brief)))
+    assert len(re.findall(r"T\d", brief)) == min(topics, 4)
+    _, out, _ = stats(tmp_path / "Set", "--top", 2, "--all")
     shown = [line.split()[0] for line in section(out, "Set/C/S") if line.split()[0].startswith("T")]
     assert len(shown) == len(set(shown)) == min(topics, 4)
     assert ("bottom 2, worst first" in out) == (topics >= 4)
@@ -187,7 +191,9 @@ def test_scores_of_a_wild_range_do_not_fill_the_memory(scored, stats, tmp_path):
 def test_few_images_are_flagged_and_stay(scored, stats, tmp_path):
     scored("Set/C/S/few", named(9.0, 9.0))
     scored("Set/C/S/many", named(*[5.0] * 5))
-    data, out, _ = stats(tmp_path / "Set")
+    _, brief, _ = stats(tmp_path / "Set")
+    assert "    best  few 9.00*\n    worst many 5.00\n" in brief
+    data, out, _ = stats(tmp_path / "Set", "--all")
     assert data["few_images"] == ["Set/C/S/few"]
     assert [line.endswith("few") for line in section(out, "Set/C/S")[1:]] == [True, False]
     assert stats(tmp_path / "Set", "--min-images", 2)[0]["few_images"] == []
@@ -311,39 +317,81 @@ def golden_tree(scored) -> None:
     scored("Set/Scenes/夜景/Other", named(*[5.5] * 5) | {"bad.jpg": None}, made_by=CLIP | {"head": "laion-v2"})
 
 
-def test_summary_is_the_golden_one(scored, stats, tmp_path):
+@pytest.mark.parametrize(("options", "name"), [(["--all"], "aesthetic_stats.txt"), ([], "aesthetic_stats_brief.txt")])
+def test_summary_is_the_golden_one(scored, stats, tmp_path, options, name):
     golden_tree(scored)
-    _, out, _ = stats(tmp_path / "Set", "--top", 2)
-    golden = GOLDEN / "aesthetic_stats.txt"
+    _, out, _ = stats(tmp_path / "Set", "--top", 2, *options)
+    golden = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(out)
     assert out == golden.read_text()
 
 
-def test_summary_fits_80_columns_whatever_the_names(scored, stats, tmp_path):
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_summary_fits_80_columns_whatever_the_names(scored, stats, tmp_path, options):
     for name in ("x" * 200, "フ" * 60, "🦉" * 40, "e\u0301" * 70, "a\nb\x1b[31m", "\udcff"):
         scored(
             f"Set/{name}/S/{name}",
             {f"{name[:40]}.jpg": -1234.5, "b.jpg": 99999.0, "bad.jpg": None},
             made_by={"model": "m" * 90},
         )
-    _, out, _ = stats(tmp_path / "Set")
+    _, out, _ = stats(tmp_path / "Set", *options)
     assert [line for line in out.splitlines() if not 0 <= wcswidth(line) <= 80] == []
+
+
+LONG = ["Great horned owls by night", "フクロウ" * 9, "🦉" * 30, "Great horned owls at night", "e\u0301" * 50]
+
+
+@pytest.mark.parametrize(("columns", "most"), [(40, 4), (80, 1), (200, 1)])
+def test_every_subcluster_names_its_best_and_worst_topics(scored, stats, tmp_path, monkeypatch, columns, most):
+    """Five each on a line each where the terminal is as wide as usual; no name twice, no line longer than it."""
+    for number in range(14):
+        scored(f"Set/C/Owls/{LONG[number % 5]} {number:02}", named(*[5 + number / 10] * (number % 7 + 1)))
+    monkeypatch.setenv("COLUMNS", str(columns))
+    data, out, _ = stats(tmp_path / "Set")
+    own, *lines = section(out, "Subclusters, best first")[1:]
+    assert own.split()[0] == "Owls" and "╋" in own
+    assert wcswidth(own) <= min(columns, 80)
+    assert max(map(wcswidth, lines)) <= columns
+    middle = next(number for number, line in enumerate(lines) if line.startswith("    worst "))
+    assert lines[0].startswith("    best  ")
+    shown = []
+    for side, key in ((lines[:middle], "top"), (lines[middle:], "bottom")):
+        assert 1 <= len(side) <= most
+        items = " ".join(line[10:] for line in side).split(", ")
+        shown += [item.rpartition(" ")[0] for item in items]
+        for item, entry in zip(items, data["subclusters"]["Set/C/Owls"][key], strict=True):
+            assert item.rpartition(" ")[2] == f"{entry['median']:.2f}{'*' if entry['few'] else ''}"
+            assert item.rpartition(" ")[0][-2:] == entry["topic"][-2:]
+    assert len(set(shown)) == 10
 
 
 def test_many_subclusters_show_the_ends_and_say_so(scored, stats, tmp_path):
     for number in range(15):
         scored(f"Set/C/S{number:02}/T", named(*[5 + number / 10] * 5))
-    _, out, _ = stats(tmp_path / "Set")
+    _, out, _ = stats(tmp_path / "Set", "--all")
     assert "worst 6 (3 more between)" in out
 
 
 def test_folders_of_one_name_are_told_apart(scored, stats, tmp_path):
     for path in ("One/Animals/Cats/T", "Two/Animals/Dogs/T", "Two/Plants/Cats/T"):
         scored(path, named(5.0))
-    _, out, _ = stats(tmp_path / "One", tmp_path / "Two")
+    _, out, _ = stats(tmp_path / "One", tmp_path / "Two", "--all")
     names = {line.split()[0] for line in out.splitlines() if line.startswith("   ") and " 5.00 " in line}
     assert {"One/Animals", "Two/Animals", "Plants", "One/Animals/Cats", "Two/Plants/Cats", "Dogs", "T"} <= names
+
+
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_names_stay_apart_where_they_are_cut(scored, stats, tmp_path, options):
+    """Also from the subclusters that --all leaves out between the best and the worst."""
+    for number in range(15):
+        scored(f"Set/Cluster {number:02}/A subcluster in the middle/T", named(5.0 + number / 10))
+    scored("Set/Cluster 16/Birds/T", named(9.0))
+    scored("Set/Cluster 17/Birds/T", named(5.65))
+    _, out, _ = stats(tmp_path / "Set", *options)
+    names = [line[3:25].strip() for line in section(out, "Subclusters, best first") if "╋" in line]
+    assert len(names) == len(set(names)) == (12 if options else 17)
+    assert names[0] == "Set/Cluster 16/Birds"
 
 
 def test_json_on_stdout_is_the_output_file(scored, stats, tmp_path):

@@ -155,6 +155,34 @@ def test_a_page_without_a_readable_image(tmp_path):
     assert "unreadable</div>" in written("aesthetic", tmp_path / "Set", tmp_path).read_text()
 
 
+def scored(folder: Path, *topics: str) -> None:
+    """Topics of one image with a score each, the first topic's the highest."""
+    for number, topic in enumerate(topics):
+        (folder / topic).mkdir(parents=True)
+        picture(number).save(folder / topic / "a.jpg")
+        (folder / topic / "aesthetic_data.json").write_text(json.dumps({"a.jpg": 9 - number / 10}))
+
+
+def test_a_name_is_like_no_other_on_the_page_folded_ones_included(tmp_path):
+    others = [f"Set/C/Sub {number:02}/T" for number in range(14)]
+    scored(tmp_path, "Set/Things/Table/T", *others[:7], "Set/Kitchen/Table/T", *others[7:])
+    source = written("aesthetic", tmp_path / "Set", tmp_path).read_text()
+    names = re.findall(r'<td title="(.*?)">(.*?)</td>', source)
+    subclusters = {label: name.replace("<wbr>", "") for label, name in names if label.count("/") == 2}
+    tables = [label for label in subclusters if label.endswith("Table")]
+    assert "6 between them" in source and len(subclusters) == len(set(subclusters.values())) == 16
+    assert [subclusters[label] for label in tables] == tables == ["Set/Things/Table", "Set/Kitchen/Table"]
+    assert subclusters["Set/C/Sub 03"] == "Sub 03"
+
+
+@pytest.mark.parametrize(("topics", "is_open"), [(5, True), (6, False)])
+def test_a_long_list_of_what_wants_attention_starts_folded(tmp_path, topics, is_open):
+    scored(tmp_path, *[f"Set/C/S/T{number}" for number in range(topics)])
+    source = written("dataset", tmp_path / "Set", tmp_path).read_text()
+    (attention,) = re.findall(r'<section class="attention">.*?</section>', source, re.DOTALL)
+    assert f"<details{' open' if is_open else ''}><summary>{topics} topics too small" in attention
+
+
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
@@ -184,6 +212,25 @@ def test_in_a_browser_without_a_complaint(browser, pages, kind, width, dark):
     assert browser.value(f"document.body.textContent.includes({json.dumps(HOSTILE)})")
     assert browser.value("document.querySelectorAll('[onerror], img[src=x]').length") == 0
     assert len(browser.value(VISIBLE)) >= 12
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("sides", [(130, 1600), (14, 66000)])
+def test_the_scale_of_the_scatter_is_whole(browser, tmp_path, width, sides):
+    """No tick is cut off by an edge of the drawing, and none lies on another."""
+    topic = tmp_path / "Set/C/S/T"
+    topic.mkdir(parents=True)
+    for number, side in enumerate(sides):
+        Image.new("L", (side, 14 if side > 9000 else side)).save(topic / f"{number}.png")
+    browser.open(written("dataset", tmp_path / "Set", tmp_path), width)
+    box = "(e => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom] })"
+    left, top, right, bottom = browser.value(f"{box}(document.querySelector('svg'))")
+    texts = browser.value(f"[...document.querySelectorAll('svg[aria-label] text')].map({box})")
+    assert len(texts) >= 8
+    for one, text in enumerate(texts):
+        assert left <= text[0] and top <= text[1] and text[2] <= right and text[3] <= bottom
+        for other in texts[:one]:
+            assert text[0] >= other[2] or other[0] >= text[2] or text[1] >= other[3] or other[1] >= text[3]
 
 
 @pytest.mark.parametrize("kind", PAGES)

@@ -36,6 +36,40 @@ def test_clipped_never_takes_more(name, columns):
     assert clipped == shown or "…" in clipped
 
 
+@given(st.lists(st.text(alphabet="ab/フ🦉e\u0301"), max_size=12), st.integers(4, 12))
+def test_fitted_keeps_what_is_not_alike_apart(names, columns):
+    fitted = text.fitted(names, columns)
+    assert fitted.keys() == set(names)
+    assert len(set(fitted.values())) == len(fitted)
+    assert all(text.width(cut) <= columns for cut in fitted.values())
+    assert all(fitted[name] == name for name in names if text.width(name) <= columns)
+
+
+def test_fitted_shows_where_names_differ():
+    assert text.fitted(["Set_1/Things/Table", "Set_2/Things/Table", "Set_1/Animals/Owls"], 9) == {
+        "Set_1/Things/Table": "Set_1…ble",
+        "Set_2/Things/Table": "Set_2…ble",
+        "Set_1/Animals/Owls": "Set_…Owls",
+    }
+    deep = [f"{'a' * 20}{number}{'b' * 20}" for number in (1, 2)]
+    assert list(text.fitted(deep, 9).values()) == ["aaa…bbb~1", "aaa…bbb~2"]
+
+
+def test_named_by_the_last_part_where_that_is_enough():
+    paths = ["One/Things/Table", "Two/Things/Table", "Two/Owls", "Signs", "/"]
+    assert text.named(paths) == {path: path for path in paths} | {"Two/Owls": "Owls"}
+
+
+def test_flowed_breaks_no_item():
+    assert text.flowed(["Owls 5.1", "Great owls 4.2", "Finches 4.0"], 24) == [
+        "Owls 5.1, Great owls 4.2,",
+        "Finches 4.0",
+    ]
+    assert text.flowed(["Owls 5.1", "Great owls 4.2"], 23) == ["Owls 5.1,", "Great owls 4.2"]
+    assert text.flowed(["Owls 5.1", "Great owls 4.2"], 5) == ["Owls 5.1,", "Great owls 4.2"]
+    assert text.flowed([], 5) == []
+
+
 def test_clipped_keeps_both_ends():
     assert text.clipped("a long name with a number 0017.jpg", 15) == "a long …017.jpg"
 

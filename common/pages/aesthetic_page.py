@@ -117,15 +117,17 @@ def _at_least(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _ranked(folders: Mapping[str, Any], rows: int) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(label, folders[label]) for label in ranking.best_first(folders)[:rows]]
+def _ranked(folders: Mapping[str, Any], rows: int) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Label, name and scores of the best `rows` folders; a name is unlike that of any other folder, shown or not."""
+    names = text.named(folders)
+    return [(label, names[label], folders[label]) for label in ranking.best_first(folders)[:rows]]
 
 
 def _groups(data: Mapping[str, Any], strips: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
     """The subclusters, best first: their top and bottom topics with strips, and the others, `rows` topics in all."""
     left = rows
     groups = []
-    for label, subcluster in _ranked(data["subclusters"], rows):
+    for label, _, subcluster in _ranked(data["subclusters"], rows):
         sections: list[dict[str, Any]] = [
             {"title": title, "topics": [_topic(data, topic, strips) for topic in topics[:left]]}
             for title, topics in ranking.listed(subcluster, data["top"]).items()

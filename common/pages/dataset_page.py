@@ -15,7 +15,7 @@ from common.pages import page
 
 STANDOUTS = 14  # thumbnails for each kind of image that stands out
 WIDE, HIGH = 560, 540  # the scatter's drawing units
-LEFT, FOOT = 58, 30  # room for its scales
+LEFT, FOOT, EDGE = 58, 30, 30  # room for its scales, and for half a tick at their ends
 GRID = 6  # resolutions that are closer on the scatter share a dot
 TICKS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 GROUPS = (("small", "a", "Small, < 0.5 MP"), ("medium", "b", "Medium, 0.5 to 2 MP"), ("large", "c", "Large, > 2 MP"))
@@ -157,6 +157,8 @@ def _scatter(resolutions: Mapping[Extent, int]) -> dict[str, Any]:
         place = round(across(width) / GRID) * GRID, round(up(height) / GRID) * GRID
         dots.setdefault(place, Counter())[width, height] += count
     most = max(dot.total() for dot in dots.values())
+    ticks = [side for side in TICKS if low <= math.log2(side) <= high]
+    ticks = ticks[:: 1 + len(ticks) // 8]  # more do not fit on a phone
     return {
         "dots": [
             {
@@ -168,8 +170,8 @@ def _scatter(resolutions: Mapping[Extent, int]) -> dict[str, Any]:
             }
             for (x, y), dot in sorted(dots.items(), key=lambda entry: -entry[1].total())
         ],
-        "across": [(round(across(side), 1), side) for side in TICKS if low <= math.log2(side) <= high],
-        "up": [(round(up(side), 1), side) for side in TICKS if low <= math.log2(side) <= high],
+        "across": [(round(across(side), 1), side) for side in ticks],
+        "up": [(round(up(side), 1), side) for side in ticks],
         "lines": [
             [round(at, 1) for at in (across(2**low), up(pixels / 2**low), across(2**high), up(pixels / 2**high))]
             for pixels in (census.SMALL, census.LARGE)
@@ -182,6 +184,7 @@ def _scatter(resolutions: Mapping[Extent, int]) -> dict[str, Any]:
         ],
         "box": (LEFT, 0, WIDE - LEFT, HIGH - FOOT),
         "size": (WIDE, HIGH),
+        "view": (-EDGE // 2, -EDGE // 2, WIDE + 3 * EDGE // 2, HIGH + EDGE // 2),
         "distinct": len(resolutions),
     }
 

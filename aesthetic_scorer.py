@@ -21,6 +21,8 @@ examples:
 
 from __future__ import annotations
 
+import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+
 import argparse
 import statistics
 import time

@@ -25,6 +25,8 @@ examples:
 
 from __future__ import annotations
 
+import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction

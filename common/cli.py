@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from common import errors, output
+from common import errors, output, signals
 
 MAX_PIXELS = 200_000_000  # a 200 megapixel photo decodes to 600 MB; more is a bomb or wants a decision
 
@@ -60,10 +60,13 @@ def cores() -> int:
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Run a script's main and turn whatever ends it early into one line on stderr and an exit status."""
+    """Run a script's main and turn whatever ends it early into one line on stderr and an exit status.
+
+    With `argv` it is another program that runs it, and signals are that one's business.
+    """
     if argv is None:
         _read_names_as_utf8()
-    errors.stop_on_signals()
+        signals.begin()
     output.survive_any_encoding()
     _calm()
     try:
@@ -72,10 +75,12 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         finally:
             sys.stdout.flush()  # here, where its failure is caught: not at exit
     except BaseException as error:
-        status = errors.status_of(error)
+        status = None if signals.have_come() else errors.status_of(error)
         if status is None:
             raise
         return status
+    finally:
+        signals.over()
 
 
 def _read_names_as_utf8() -> None:

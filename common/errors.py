@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 import sys
-from types import FrameType
+import time
 from typing import TextIO
 
 from common import text
@@ -22,16 +22,11 @@ DECODER_DIED = (
 )
 
 
+MOMENT = 0.5  # seconds
+
+
 class UserError(Exception):
     """Something the person at the keyboard can mend: printed as one line, exit status 2."""
-
-
-class Stopped(SystemExit):
-    """SIGTERM or SIGHUP, as an exception: what is being written is tidied up on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.number = number
 
 
 def disk_full(path: object, error: OSError) -> str:
@@ -42,33 +37,17 @@ def disk_full(path: object, error: OSError) -> str:
     )
 
 
-def stop_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end the script as Ctrl-C does, unless they were ignored when it began."""
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    raise Stopped(number)
-
-
-def leave_signals_to_parent() -> None:
-    """For decoding processes: Ctrl-C is their parent's business, and SIGTERM ends them at once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def decoder_died() -> UserError:
+    """What to raise where a decoding process ended by itself."""
+    time.sleep(MOMENT)  # who ends all our processes one by one means this one too: that is the reason then
+    return UserError(DECODER_DIED)
 
 
 def status_of(error: BaseException) -> int | None:
     """The exit status of what ended a script, after its line on stderr; None for a bug of ours."""
-    match _interruption(error) or error:
+    match error:
         case UserError() as mistake:
             return _ended(f"error: {text.shown(mistake)}", 2)
-        case KeyboardInterrupt():
-            return _ended("interrupted; finished work is kept, the same command goes on", 128 + signal.SIGINT)
-        case Stopped() as stop:
-            name = signal.Signals(stop.number).name
-            return _ended(f"stopped by {name}; finished work is kept, the same command goes on", 128 + stop.number)
         case BrokenPipeError():
             _drop(sys.stdout, sys.stderr)
             return 128 + signal.SIGPIPE
@@ -80,13 +59,6 @@ def status_of(error: BaseException) -> int | None:
         case OSError() as failed if failed.filename is not None:
             return _ended(f"error: {text.shown(failed.filename)}: {failed.strerror}; see to it, then run this again", 2)
     return None
-
-
-def _interruption(error: BaseException | None) -> BaseException | None:
-    """The signal behind an error: one that comes amid a library's cleaning up makes that fail in its own way."""
-    while error is not None and not isinstance(error, KeyboardInterrupt | Stopped):
-        error = error.__context__
-    return error
 
 
 def _ended(message: str, status: int) -> int:

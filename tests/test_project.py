@@ -22,7 +22,7 @@ MODULES = sorted(
     if path.stem != "__init__"
 )
 # Each imports itself and those before it; a module beside the packages is a room of its own.
-ROOMS = "errors output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
+ROOMS = "signals errors output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
 LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
 HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LOADED = """
@@ -115,6 +115,12 @@ def test_scripts_are_executable_documented_and_import_no_script(script):
     content = path.read_text("utf-8")
     assert content.startswith('#!/usr/bin/env python3\n"""') and 'if __name__ == "__main__":' in content
     assert not imports(path) & set(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_signals_are_caught_before_anything_else_is_imported(script):
+    first, second = [line for line in (ROOT / script).read_text("utf-8").splitlines() if " import " in f" {line}"][:2]
+    assert (first, second.split("  #")[0]) == ("from __future__ import annotations", "import common.signals")
 
 
 def test_no_circle_among_modules():

@@ -9,9 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-import multiprocessing.connection
-import os
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,12 +17,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 
+from common import signals
 from common.dataset import sidecar
 from common.dataset.sidecar import CHECKPOINT, Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import fingerprints
 from common.duplicates.fingerprints import Rows
-from common.errors import DECODER_DIED, UserError, leave_signals_to_parent
+from common.errors import UserError, decoder_died
 from common.output import Talk
 
 NAME = "phash"  # of the sidecar
@@ -129,7 +127,7 @@ class _Decoders:
         if self._pool:
             if kind:
                 self._ended.set()  # killing them amid an answer would leave its reader waiting for the rest
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=not kind, cancel_futures=True)
 
     def read(self, chunks: Iterable[Items]) -> Iterator[tuple[Items, Read]]:
         """Each chunk with what fingerprints.read says of its images, in order. Raises UserError."""
@@ -143,7 +141,7 @@ class _Decoders:
             for chunk, future in waiting:
                 yield chunk, future.result()
         except BrokenProcessPool:
-            raise UserError(DECODER_DIED) from None
+            raise decoder_died() from None
 
     def _submit(self, paths: list[str]) -> Future[Read]:
         if not paths or self._workers < 2:
@@ -163,15 +161,6 @@ def _read(paths: list[str], max_pixels: int) -> Read:
 
 
 def _begin(ended: Event) -> None:
-    """A decoding process leaves Ctrl-C to its parent, and does not outlive it, even one that was killed."""
     global _ended
     _ended = ended
-    leave_signals_to_parent()
-    parent = multiprocessing.parent_process()
-    if parent:
-        threading.Thread(target=_follow, args=[parent.sentinel], daemon=True).start()
-
-
-def _follow(parent: int) -> None:
-    multiprocessing.connection.wait([parent])
-    os._exit(1)
+    signals.become_worker()

@@ -6,12 +6,14 @@ Knows paths and pixels; which images are wanted, and where vectors go, is the bu
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from common import signals
 from common.dataset import images
 from common.dataset.cache import Extent
-from common.errors import DECODER_DIED, UserError, leave_signals_to_parent
+from common.errors import UserError, decoder_died
 from common.output import Talk
 from common.vectors import towers
 from common.vectors.model import DRAFT, Model
@@ -65,11 +67,13 @@ class Engine:
             pin_memory=self.device.type == "cuda",
         )
         try:
-            yield from loader
+            decoded = iter(loader)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise anywhere at all when a process has died
+            yield from decoded
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            raise UserError(DECODER_DIED) from None
+            raise decoder_died() from None
 
     def encode(self, pixels: torch.Tensor) -> list[towers.Pending]:
         """Start the forward pass, in halves and with smaller batches from then on where memory runs out."""
@@ -132,4 +136,4 @@ def _as_is(decoded: Any) -> Any:
 
 
 def _begin(_worker: int) -> None:
-    leave_signals_to_parent()
+    signals.become_worker()

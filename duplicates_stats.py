@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Tell how many duplicates lie in image datasets, from the duplicates_<topic>.json files of find_duplicates.py.
+"""Tell how many duplicates lie in image datasets, from what find_duplicates.py left in duplicates_<topic>.json.
 
 Counts images that have at least one duplicate (entries), and those that a merge would leave out (redundant), for each
-cluster and for the worst topics. Names the topics that were not searched, and those whose file no longer fits the
-folder: names, sizes or times differ from what was searched; of these only matches between unchanged images count.
+cluster and for the worst topics; and pairs of variants by kind, where there is a variants_<topic>.json. Names the
+topics that were not searched, and those whose file no longer fits the folder: names, sizes or times differ from what
+was searched; of these only matches between unchanged images count.
 
     {
       "duplicate_entries": 412,
@@ -11,6 +12,7 @@ folder: names, sizes or times differ from what was searched; of these only match
       "median_images_per_cluster": 1250,
       "median_duplicates_per_cluster": 40,
       "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, "redundant_images": 25, ...}, ...},
+      "variants": {"cropped": 12, "mirrored": 3},
       "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...}, "strays": [...], ...
     }
 
@@ -29,8 +31,9 @@ import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 import argparse
 import os
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from common import cli, text
@@ -71,6 +74,7 @@ class Count:
     searched: int = 0  # images that the topic's file names
     entries: int = 0  # images with a duplicate
     redundant: int = 0  # images that a merge would leave out
+    variants: Counter[str] = field(default_factory=Counter)  # pairs by kind
     outdated: str = ""  # how the file no longer fits the folder
     damaged: str = ""  # why it cannot be read
 
@@ -79,16 +83,27 @@ def counted(topic: tree.Topic, talk: Talk) -> Count:
     """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
     stamps, cached = topic.stamps(), cache.load(topic)
     try:
-        found = keepers.matches(topic, stamps, cached)
+        found, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
     except records.Damaged as error:
         talk.warn(f"{text.shown(error)}")
-        return Count(len(stamps), damaged=error.reason)
+        return Count(len(stamps), damaged=f"{os.path.basename(error.path)}: {error.reason}")
     if not found:
         return Count(len(stamps))
     redundant = keepers.redundant(topic, stamps, cached, scores(topic, talk), found.usable, talk.bad)
-    entries = sum(1 for others in found.usable.values() if others)
-    outdated = "" if found.fits else found.misfit
-    return Count(len(stamps), True, len(stamps) - len(found.unknown), entries, len(redundant), outdated)
+    return Count(
+        len(stamps),
+        is_searched=True,
+        searched=len(stamps) - len(found.unknown),
+        entries=sum(1 for others in found.usable.values() if others),
+        redundant=len(redundant),
+        variants=pairs(variants.usable if variants else {}),
+        outdated="; variants: ".join(each.misfit for each in (found, variants) if each and not each.fits),
+    )
+
+
+def pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
+    """How many pairs there are of each kind."""
+    return Counter(kind for name, others in variants.items() for other, kind in others.items() if name < other)
 
 
 def scores(topic: tree.Topic, talk: Talk) -> Mapping[str, float]:
@@ -120,13 +135,14 @@ def report(topics: Sequence[tree.Topic], counts: Sequence[Count], top: int) -> d
     }
 
 
-def totals(counts: Sequence[Count]) -> dict[str, int]:
+def totals(counts: Sequence[Count]) -> dict[str, Any]:
     return {
         "topics": len(counts),
         "images": sum(count.images for count in counts),
         "searched": sum(count.searched for count in counts),
         "duplicate_entries": sum(count.entries for count in counts),
         "redundant_images": sum(count.redundant for count in counts),
+        "variants": dict(sum((count.variants for count in counts), Counter())),
     }
 
 
@@ -137,6 +153,9 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"   🖼  images                        {data['images']:>12,}"
     yield f"   🔗 with at least one duplicate   {data['duplicate_entries']:>12,}  {share(data, 'duplicate_entries')}"
     yield f"   ✂️  redundant                     {data['redundant_images']:>12,}  {share(data, 'redundant_images')}"
+    if data["variants"]:
+        kinds = ", ".join(f"{data['variants'][kind]:,} {kind}" for kind in records.KINDS if kind in data["variants"])
+        yield f"   🔀 pairs of variants             {sum(data['variants'].values()):>12,}  {kinds}"
     yield f"   📊 median images a cluster       {data['median_images_per_cluster']:>12,.2f}"
     yield f"   📊 median duplicates a cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
     yield from ("", "📁 Clusters, most redundant images first")

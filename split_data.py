@@ -12,9 +12,10 @@ of absolute paths, topic by topic, the best first:
 
 Scores come from each topic's aesthetic_data.json (aesthetic_scorer.py makes it); an image without a score, or one that
 cannot be read, is left out and named. A topic too small for both sets fills training first. Where there is a
-duplicates_<topic>.json (find_duplicates.py), validation images that match a training image of their topic are
-reported as leaks; --exclude-duplicates picks from images that match no better one, so that there are none. --min-score
-and --min-side cut off what is not good enough; --count-megapixels 4 lets more than 4 megapixels count no more than 4.
+duplicates_<topic>.json or variants_<topic>.json (find_duplicates.py), validation images that are a copy or a variant
+of a training image are reported as leaks. --exclude-duplicates picks no copy of a better image, and for validation no
+variant of a training image, so that there are none. --min-score and --min-side cut off what is not good enough;
+--count-megapixels 4 lets more than 4 megapixels count no more than 4.
 
 It never changes, moves or copies an image.
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cuts = args.min_score, args.min_side, args.count_megapixels
     talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts)
     topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
-    splits = {label: choice.split(topic, rules, talk) for label, (topic,) in topics.items()}
+    splits = dict(zip(topics, choice.splits([topic for (topic,) in topics.values()], rules, talk), strict=True))
     write(splits.values(), args.output_dir, args.relative, args.paths)
     data = report(splits)
     show(args, summary(splits, data, rules, args.output_dir), data)
@@ -71,7 +72,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)")
     parser.add_argument("--relative", action="store_true", help="write paths relative to their dataset")
     parser.add_argument("--require-full", action="store_true", help="leave out topics too small for both sets")
-    parser.add_argument("--exclude-duplicates", action="store_true", help="pick no image that matches a better one")
+    parser.add_argument("--exclude-duplicates", action="store_true", help="pick no copies; validate with no variants")
     cuts = parser.add_argument_group("cuts by quality (aesthetic_stats.py tells what each --min-score would leave)")
     cuts.add_argument("--min-score", type=float, default=-math.inf, metavar="S", help="choose none that scores less")
     cuts.add_argument("--min-side", type=cli.positive, default=0, metavar="PIXELS", help="choose no smaller image")
@@ -143,9 +144,9 @@ def report(splits: Mapping[str, Split]) -> dict[str, Any]:
         "valid": counts["valid"],
         "counts": dict(counts),
         "leaks": [
-            {"topic": label, "valid": image, "train": other}
+            {"topic": label, "valid": name, "train": os.path.relpath(path, split.topic.path), "kind": kind}
             for label, split in splits.items()
-            for image, other in split.leaks
+            for name, path, kind in split.leaks
         ],
         "topics": topics,
     }
@@ -162,7 +163,7 @@ def summary(splits: Mapping[str, Split], data: Mapping[str, Any], rules: Rules, 
     yield from listed(
         "❔ Topics without scores: run aesthetic_scorer.py", [splits[label].topic.path for label in unscored]
     )
-    leaks = [f"{leak['topic']}: {leak['valid']} is like {leak['train']}" for leak in data["leaks"]]
+    leaks = [f"{leak['topic']}: {leak['valid']} is like {leak['train']} ({leak['kind']})" for leak in data["leaks"]]
     yield from listed("💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks)
     yield from (f"📄 {text.shown(os.path.join(folder, name))}" for name in ("train_set.json", "valid_set.json"))
 

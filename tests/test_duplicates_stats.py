@@ -56,13 +56,14 @@ def dataset(tmp_path: Path, make_topic) -> Path:
     return tmp_path / "DataSet"
 
 
-def entry(topics: int, images: int, searched: int, duplicates: int, redundant: int) -> dict[str, int]:
+def entry(topics: int, images: int, searched: int, duplicates: int, redundant: int, **variants: int) -> dict:
     return {
         "topics": topics,
         "images": images,
         "searched": searched,
         "duplicate_entries": duplicates,
         "redundant_images": redundant,
+        "variants": variants,
     }
 
 
@@ -88,6 +89,33 @@ def test_the_whole_object(dataset: Path, run) -> None:
         "strays": [],
     }
     assert said == "17 images found = 15 searched + 2 not searched\n"
+
+
+def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
+    """Of the pairs b is in none: it has changed since. A pair counts once, and costs no image."""
+    for place, variants in (
+        ("owl", {"a.png": {"f.png": "cropped", "d.png": "cropped", "b.png": "turned"}, "f.png": {"d.png": "doubtful"}}),
+        ("tit", {"a.png": {"b.png": "mirrored"}}),
+    ):
+        topic = tree.topics([str(dataset / "Animals/Birds" / place)], print)[0]
+        records.write_variants(topic, variants)
+        cache.update(topic, variants=cache.Provenance({"method": "phash"}, topic.stamps()))
+    os.utime(dataset / "Animals/Birds/owl/b.png")
+    told = run(dataset)[1]
+    assert told["variants"] == {"cropped": 2, "doubtful": 1, "mirrored": 1}
+    assert told["clusters"]["DataSet/Animals"] == entry(2, 8, 8, 4, 2, cropped=2, doubtful=1, mirrored=1)
+    assert told["clusters"]["DataSet/Places"] == entry(2, 5, 3, 2, 1)
+    assert told["outdated"]["DataSet/Animals/Birds/owl"] == (
+        "no longer fits its folder (run find_duplicates.py again): 1 changed since (b.png); "
+        "variants: no longer fits its folder (run find_duplicates.py --variants again): 1 changed since (b.png)"
+    )
+    ended = run_script("duplicates_stats.py", dataset)
+    assert "pairs of variants                        4  1 mirrored, 2 cropped, 1 doubtful\n" in ended.stdout
+    path = dataset / "Animals/Birds/variants_tit.json"
+    path.write_text("[]")
+    assert run(dataset)[1]["damaged"] == {
+        "DataSet/Animals/Birds/tit": "variants_tit.json: not a JSON object of objects"
+    }
 
 
 def test_a_chain_counts_what_a_merge_would_leave_out(tmp_path: Path, make_topic, run) -> None:

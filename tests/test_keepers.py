@@ -106,6 +106,23 @@ def test_matches_are_held_against_the_folder(make_topic) -> None:
     assert "d.png" in found.misfit and "b.png" in found.misfit and "gone.png" in found.misfit
 
 
+def test_variants_are_held_against_the_folder(make_topic) -> None:
+    topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png", "c.png", "d.png", "e.png"))
+    assert keepers.variants(topic, topic.stamps(), cache.Cache()) is None
+    records.write_variants(topic, {"a.png": {"b.png": "turned", "c.png": "doubtful", "gone.png": "cropped"}})
+    stamps = topic.stamps()
+    seen = {**stamps, "b.png": (7, 7), "gone.png": (1, 1)}
+    del seen["d.png"]
+    cache.update(topic, variants=cache.Provenance({}, seen))
+    found = keepers.variants(topic, stamps, cache.load(topic))
+    assert found is not None
+    assert (found.unknown, found.changed, found.gone) == (["d.png"], ["b.png"], ["gone.png"])
+    assert found.usable == {"a.png": {"c.png": "doubtful"}, "c.png": {"a.png": "doubtful"}}
+    assert found.misfit.startswith("no longer fits its folder (run find_duplicates.py --variants again): 1 not in it")
+    unrecorded = keepers.variants(topic, stamps, cache.Cache())  # a lost cache: what is there is taken as it is
+    assert unrecorded is not None and (unrecorded.unknown, unrecorded.gone) == ([], ["gone.png"])
+
+
 def test_a_topic_is_not_confused_with_one_whose_name_begins_like_it(make_topic) -> None:
     short = topic_of(make_topic("DataSet/C/S/a", "x.png", "y.png"))
     long = topic_of(make_topic("DataSet/C/S/a_b", "x.png", "y.png"))

@@ -22,7 +22,7 @@ from common.dataset.cache import Provenance
 from common.dataset.tree import Topic
 
 
-def make(folder: Path, scores: dict[str, object] | None, sizes: dict[str, tuple[int, int]], matches=None) -> Path:
+def make(folder: Path, scores: dict[str, object] | None, sizes, matches=None, variants=None) -> Path:
     """A topic of plain images with what the scorer and the search leave there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in sizes.items():
@@ -33,6 +33,9 @@ def make(folder: Path, scores: dict[str, object] | None, sizes: dict[str, tuple[
         there = Topic(str(folder), *folder.parts[-4:], found=0)
         records.write_matches(there, {name: set(matches.get(name, ())) for name in sizes})
         cache.update(there, duplicates=Provenance({"method": "phash"}, there.stamps()))
+    if variants is not None:
+        records.write_variants(there, variants)
+        cache.update(there, variants=Provenance({"method": "phash"}, there.stamps()))
     return folder
 
 
@@ -101,7 +104,7 @@ def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split
     result = split(tmp_path / "DS", "--min-score", 5.5, "--min-side", 20)
     assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("good.png", "edge.png")]
     assert result["counts"] == {
-        **dict.fromkeys(("valid", "not_chosen", "duplicates", "without_score", "unreadable"), 0),
+        **dict.fromkeys(("valid", "not_chosen", "duplicates", "without_score", "unreadable", "related_to_chosen"), 0),
         "train": 2,
         "below_the_cut": 3,
     }
@@ -187,13 +190,59 @@ def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(tmp_path: 
     )
     result = split(tmp_path / "DS")
     assert result["leaks"] == [
-        {"topic": "DS/C/S/T", "valid": "11.png", "train": "00.png"},
-        {"topic": "DS/C/S/T", "valid": "14.png", "train": "03.png"},
+        {"topic": "DS/C/S/T", "valid": "11.png", "train": "00.png", "kind": "copy"},
+        {"topic": "DS/C/S/T", "valid": "14.png", "train": "03.png", "kind": "copy"},
     ]
     result = split(tmp_path / "DS", "--exclude-duplicates")
     assert result["leaks"] == []
     chosen = [name for name in names if name not in ("02.png", "11.png", "14.png")][:15]
     assert [os.path.basename(path) for path in result["train_set"] + result["valid_set"]] == chosen  # 12 is no stranger
+
+
+VARIANTS = {
+    "00.png": {"10.png": "mirrored", "01.png": "cropped"},  # across the sets, and within training
+    "02.png": {"13.png": "doubtful"},
+    "11.png": {"12.png": "turned"},  # both for validation
+}
+
+
+def test_variants_leak_too_but_doubtful_pairs_do_not(tmp_path: Path, split) -> None:
+    names = named(20)
+    scores = {name: 10 - number / 10 for number, name in enumerate(names)}
+    folder = make(tmp_path / "DS/C/S/T", scores, dict.fromkeys(names, (5, 5)), {"03.png": ["14.png"]}, VARIANTS)
+    result = split(tmp_path / "DS")
+    assert result["leaks"] == [
+        {"topic": "DS/C/S/T", "valid": "10.png", "train": "00.png", "kind": "mirrored"},
+        {"topic": "DS/C/S/T", "valid": "14.png", "train": "03.png", "kind": "copy"},
+    ]
+    result = split(tmp_path / "DS", "--exclude-duplicates")
+    assert result["leaks"] == []
+    assert result["train_set"] == [f"DS/C/S/T/{name}" for name in names[:10]]  # variants may share a side
+    assert result["valid_set"] == [f"DS/C/S/T/{names[n]}" for n in (11, 12, 13, 15, 16)]
+    assert "20 images found = 10 train + 5 valid + 3 not chosen + 1 duplicates + 1 related to chosen" in result["talk"]
+    os.utime(folder / "10.png")
+    result = split(tmp_path / "DS")
+    assert [leak["valid"] for leak in result["leaks"]] == ["14.png"]
+    assert "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)" in result["talk"]
+    (tmp_path / "DS/C/S/variants_T.json").write_text('{"a.png": ["b.png"]}')
+    assert split(tmp_path / "DS")["status"] == 2
+
+
+def test_a_topic_is_too_small_where_variants_leave_no_validation_images(tmp_path: Path, split) -> None:
+    names = named(4)
+    make(
+        tmp_path / "DS/C/S/T",
+        dict.fromkeys(names, 5),
+        dict.fromkeys(names, (5, 5)),
+        {},
+        {"00.png": {"02.png": "turned"}},
+    )
+    make(tmp_path / "DS/C/S/U", dict.fromkeys(names, 5), dict.fromkeys(names, (5, 5)), {})
+    rules = (tmp_path / "DS", "--train", 2, "--valid", 2, "--require-full")
+    assert len(split(*rules)["train_set"]) == 4
+    result = split(*rules, "--exclude-duplicates")
+    assert result["train_set"] + result["valid_set"] == [f"DS/C/S/U/{name}" for name in names]
+    assert result["topics"]["DS/C/S/T"]["available"] == 3
 
 
 def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(tmp_path: Path, split) -> None:
@@ -291,16 +340,21 @@ names = st.sampled_from([f"{letter}.png" for letter in "abcdefgh"])
     sizes=st.dictionaries(names, st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1),
     scores=st.dictionaries(names, st.floats(-1, 3) | st.integers(0, 2), min_size=1),
     pairs=st.lists(st.tuples(names, names), max_size=8),
+    kinds=st.dictionaries(st.tuples(names, names), st.sampled_from(records.KINDS), max_size=8),
     exclude=st.booleans(),
 )
-def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, exclude) -> None:
+def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds, exclude) -> None:
     root = tmp_path_factory.mktemp("split")
     matches: dict[str, list[str]] = {}
     for one, other in pairs:
         if {one, other} <= sizes.keys():
             matches.setdefault(one, []).append(other)
             matches.setdefault(other, []).append(one)
-    make(root / "DS/C/S/T", scores, sizes, matches)
+    kinds = {pair: kind for pair, kind in kinds.items() if set(pair) <= sizes.keys() and len(set(pair)) == 2}
+    variants: dict[str, dict[str, str]] = {}
+    for (one, other), kind in kinds.items():
+        variants.setdefault(one, {})[other] = kind
+    make(root / "DS/C/S/T", scores, sizes, matches, variants)
     options = ["--train", "3", "--valid", "2", *(["--exclude-duplicates"] if exclude else [])]
     status = cli.run(split_data.main, [str(root / "DS"), "--output-dir", str(root), "--quiet", *options])
 
@@ -313,10 +367,13 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, exclud
         if not any(name in matches.get(other, ()) and name != other for other in kept):
             kept.append(name)
     chosen = sorted(kept if exclude else pixels, key=lambda name: (-worth[name], name))
+    related = {frozenset(pair) for pair, kind in kinds.items() if kind != "doubtful"}
+    train, rest = chosen[:3], chosen[3:]
+    valid = [n for n in rest if not (exclude and any({n, other} in related for other in train))][:2]
 
     assert status == (0 if chosen else 2)
     if chosen:
-        for file, expected in (("train", chosen[:3]), ("valid", chosen[3:5])):
+        for file, expected in (("train", train), ("valid", valid)):
             assert json.loads((root / f"{file}_set.json").read_text()) == [str(root / "DS/C/S/T" / n) for n in expected]
 
 

@@ -20,6 +20,7 @@ from common.errors import DISK_FULL, UserError, disk_full
 from common.output import dumps
 
 SCORES = "aesthetic_data.json"
+COPY = "copy"  # one can stand for the other
 DOUBTFUL = "doubtful"  # shown to a person, never acted on
 VARIANTS = ("mirrored", "turned", "contained", "framed", "captioned", "overlaid", "cropped", "recoloured", "flattened")
 KINDS = (*VARIANTS, DOUBTFUL)  # of two that are claimed of one pair, the first counts

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from common import text
 from common.dataset import cache, records
-from common.dataset.cache import Cache
+from common.dataset.cache import Cache, Provenance
 from common.dataset.tree import Stamp, Topic
+
+Others = TypeVar("Others", bound=Collection[str])  # the names of an image's matches, with the kind of each or without
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,17 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """A topic's duplicates file held against the folder as it is now.
+class Matches(Generic[Others]):
+    """A topic's file on duplicates or variants held against the folder as it is now.
 
     `usable` holds the matches between images that are still what the search saw. The lists name the others.
     """
 
-    usable: Mapping[str, set[str]]
-    unknown: list[str]  # in the folder, not in the file
+    usable: Mapping[str, Others]
+    unknown: list[str]  # in the folder, not seen by the search
     changed: list[str]  # size or time differ from what the search saw
-    gone: list[str]  # in the file, not in the folder
+    gone: list[str]  # seen by the search, not in the folder
+    search: str = "find_duplicates.py"  # what makes the file
 
     @property
     def fits(self) -> bool:
@@ -45,23 +49,41 @@ class Matches:
         """In words, with examples, how the file no longer fits its folder."""
         parts = ((self.unknown, "not in it"), (self.changed, "changed since"), (self.gone, "gone"))
         named = "; ".join(f"{len(names):,} {what} ({text.sampled(names)})" for names, what in parts if names)
-        return f"no longer fits its folder (run find_duplicates.py again): {named}"
+        return f"no longer fits its folder (run {self.search} again): {named}"
 
 
-def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches | None:
-    """The topic's matches as far as they can be relied on; None where it was not searched. Raises Damaged."""
+def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[set[str]] | None:
+    """The topic's copies as far as they can be relied on; None where it was not searched. Raises Damaged."""
     found = records.read_matches(topic)
     if found is None:
         return None
-    seen = cached.duplicates.images if cached.duplicates else {}
-    changed = {name for name in found if name in stamps and seen.get(name, stamps[name]) != stamps[name]}
-    current = {name for name in found if name in stamps} - changed
-    return Matches(
-        usable={name: found[name] & current for name in sorted(current)},
-        unknown=[name for name in stamps if name not in found],
-        changed=sorted(changed),
-        gone=sorted(name for name in found if name not in stamps),
-    )
+    current, misfits = _held(found, cached.duplicates, stamps)
+    return Matches({name: found[name] & current for name in sorted(current)}, *misfits)
+
+
+def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[dict[str, str]] | None:
+    """The same of its variants, with the kind of each, doubtful ones too. Raises Damaged."""
+    found = records.read_variants(topic)
+    if found is None:
+        return None
+    seen = cached.variants.images if cached.variants else stamps
+    current, misfits = _held(seen.keys() | found.keys(), cached.variants, stamps)
+    usable = {
+        name: {other: kind for other, kind in found[name].items() if other in current}
+        for name in sorted(current & found.keys())
+    }
+    return Matches(usable, *misfits, search="find_duplicates.py --variants")
+
+
+def _held(
+    known: Collection[str], made: Provenance | None, stamps: Mapping[str, Stamp]
+) -> tuple[set[str], tuple[list[str], list[str], list[str]]]:
+    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone."""
+    seen = made.images if made else {}
+    changed = {name for name in known if name in stamps and seen.get(name, stamps[name]) != stamps[name]}
+    current = {name for name in known if name in stamps} - changed
+    unknown = [name for name in stamps if name not in known]
+    return current, (unknown, sorted(changed), sorted(name for name in known if name not in stamps))
 
 
 def candidates(
@@ -108,7 +130,7 @@ def redundant(
     stamps: Mapping[str, Stamp],
     cached: Cache,
     scores: Mapping[str, float],
-    matches: Mapping[str, set[str]],
+    matches: Mapping[str, Collection[str]],
     bad: Callable[[str, str], None],
 ) -> dict[str, str]:
     """The images of a topic that do not stay, each with the one that stands for it; opens what no cache covers."""
@@ -127,7 +149,7 @@ def ranked(images: Iterable[Candidate]) -> list[Candidate]:
     return sorted(listed, key=lambda image: (-worth(image), -image.size, image.name))
 
 
-def left_out(images: Iterable[Candidate], matches: Mapping[str, set[str]]) -> dict[str, str]:
+def left_out(images: Iterable[Candidate], matches: Mapping[str, Collection[str]]) -> dict[str, str]:
     """The images that do not stay, each with the kept image that stands for it.
 
     Walks from best to worst and keeps each image that matches none already kept. So whatever is left out has a kept

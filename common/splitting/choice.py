@@ -1,23 +1,27 @@
-"""Chooses one topic's images for training and validation: the best by width x height x score.
+"""Chooses images for training and validation: of each topic the best by width x height x score.
 
-Needs the standard library alone, and Pillow only for an image whose size no cache knows.
+The training images of all topics come first, then those for validation, which may be no kin of theirs. Needs the
+standard library alone, and Pillow only for an image whose size no cache knows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from common import text
 from common.dataset import cache, records
-from common.dataset.tree import Topic
+from common.dataset.cache import Cache, Extent
+from common.dataset.records import COPY, DOUBTFUL, Kinds
+from common.dataset.tree import Stamp, Topic
 from common.duplicates import keepers
-from common.duplicates.keepers import Candidate, Matches
+from common.duplicates.keepers import Candidate
 from common.output import Talk
 from common.scores.standing import Standing, standing
 
+TRAIN, VALID = "train", "valid"
 MEGAPIXEL = 1_000_000
 
 
@@ -26,7 +30,7 @@ class Rules:
     train: int  # images a topic
     valid: int
     require_full: bool  # choose none of a topic that is too small for both
-    exclude_duplicates: bool  # choose none that matches a better one
+    exclude_duplicates: bool  # choose none that matches a better one, and validate with no kin of a training image
     min_score: float = -math.inf  # choose none below it
     min_side: int = 0  # choose none whose shorter side has fewer pixels
     count_megapixels: float = math.inf  # more of them do not make an image better
@@ -36,56 +40,94 @@ class Rules:
         return min(image.pixels, self.count_megapixels * MEGAPIXEL) * (image.score or 0)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Split:
-    """One topic's choice, best first. `leaks` pairs a validation image with a training image that it matches."""
+    """One topic's choice, best first, and what it is made from. Kin are copies and variants, never doubtful pairs."""
 
     topic: Topic
-    train: list[str]
-    valid: list[str]
-    leaks: list[tuple[str, str]]
-    available: int  # images that could be chosen
-    lowest: Mapping[str, Any]  # score and resolution among the chosen, None where none is
-    counts: Mapping[str, int]  # of the images found, what became of them
+    ranked: list[Candidate]  # images that may be chosen, best first, as far down as a choice can reach
+    kin: Kinds  # of these: image to the paths of its kin, and their kind
+    extents: Mapping[str, Extent]
+    total: int  # images that may be chosen
+    barred: Mapping[str, int]  # images that may not be, by reason
+    train: list[str] = field(default_factory=list)
+    valid: list[str] = field(default_factory=list)
+    passed: set[str] = field(default_factory=set)  # not chosen because of their kin among the chosen
+    leaks: list[tuple[str, str, str]] = field(default_factory=list)  # validation image, path of a training image, kind
+
+    @property
+    def available(self) -> int:
+        """Images that could be chosen."""
+        return self.total - len(self.passed)
+
+    @property
+    def lowest(self) -> dict[str, Any]:
+        """Score and resolution among the chosen, None where none is."""
+        chosen = [image for image in self.ranked if image.name in {*self.train, *self.valid}]
+        smallest = min(chosen, key=lambda image: image.pixels, default=None)
+        return {
+            "lowest_score": min((image.score or 0 for image in chosen), default=None),
+            "lowest_resolution": "{}x{}".format(*self.extents[smallest.name]) if smallest else None,
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Of the images found, what became of them."""
+        chosen = {"train": len(self.train), "valid": len(self.valid)}
+        return {
+            **chosen,
+            "not_chosen": self.available - sum(chosen.values()),
+            **self.barred,
+            "related_to_chosen": len(self.passed),
+        }
 
 
-def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
-    """The topic's choice; ties go by name. Raises Damaged."""
+def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
+    """The choice of each topic; ties go by name. Raises Damaged."""
+    made = [_opened(topic, rules, talk) for topic in topics]
+    chosen: dict[str, str] = {}  # by path: the set that it is in
+    for role in (TRAIN, VALID):
+        for split in made:
+            if not rules.require_full or split.available >= rules.train + rules.valid:
+                _choose(split, role, rules, chosen)
+    for split in made:
+        if rules.require_full and len(split.train) + len(split.valid) < rules.train + rules.valid:
+            split.train, split.valid = [], []
+    trained = {split.topic.file(name) for split in made for name in split.train}
+    for split in made:
+        split.leaks = [
+            (name, path, kind)
+            for name in split.valid
+            for path, kind in sorted(split.kin.get(name, {}).items())
+            if path in trained
+        ]
+    return made
+
+
+def _opened(topic: Topic, rules: Rules, talk: Talk) -> Split:
+    """A topic with nothing chosen yet."""
     stamps, cached, known = topic.stamps(), cache.load(topic), standing(topic)
     scored = {name: stamp for name, stamp in stamps.items() if name in known.usable}
     listed = keepers.candidates(topic, scored, cached, known.usable, talk.bad)
     readable = [image for image in listed if image.pixels]
-    matches = keepers.matches(topic, stamps, cached)
     seen = cached.scores.images if cached.scores else {}
-    changed = [name for name, stamp in scored.items() if seen.get(name, stamp) != stamp]
-    _warn(topic, known, changed, matches, rules, talk)
-    usable = matches.usable if matches else {}
+    _warn(topic, known, [name for name, stamp in scored.items() if seen.get(name, stamp) != stamp], talk)
+    kin = _kin(topic, stamps, cached, rules.exclude_duplicates and bool(known.usable), talk)
+    copies = {name: [other for other in others if others[other] == COPY] for name, others in kin.items()}
     above = [image for image in readable if (image.score or 0) >= rules.min_score]
     if rules.min_side:
-        extents = {i.name: keepers.extent(topic, i.name, stamps[i.name], cached, talk.bad) or (0, 0) for i in above}
-        above = [image for image in above if min(extents[image.name]) >= rules.min_side]
-    out = keepers.left_out(above, usable) if rules.exclude_duplicates else {}
+        above = [i for i in above if min(_extent(topic, i.name, stamps, cached, talk)) >= rules.min_side]
+    out = keepers.left_out(above, copies) if rules.exclude_duplicates else {}
     ranked = sorted((i for i in above if i.name not in out), key=lambda i: (-rules.worth(i), i.name))
-    wanted = 0 if rules.require_full and len(ranked) < rules.train + rules.valid else rules.train + rules.valid
-    chosen = ranked[:wanted]
-    names = [image.name for image in chosen]
-    train, valid = names[: rules.train], names[rules.train :]
-    smallest = min(chosen, key=lambda image: image.pixels, default=None)
-    extent = smallest and keepers.extent(topic, smallest.name, stamps[smallest.name], cached, talk.bad)
+    reach = rules.train + rules.valid + sum(1 for image in ranked if image.name in kin)
+    reached = ranked[:reach]
     return Split(
         topic,
-        train,
-        valid,
-        leaks=[(image, other) for image in valid for other in train if other in usable.get(image, ())],
-        available=len(ranked),
-        lowest={
-            "lowest_score": min((known.usable[name] for name in names), default=None),
-            "lowest_resolution": f"{extent[0]}x{extent[1]}" if extent else None,
-        },
-        counts={
-            "train": len(train),
-            "valid": len(valid),
-            "not_chosen": len(ranked) - len(chosen),
+        reached,
+        kin={i.name: {topic.file(other): kind for other, kind in kin.get(i.name, {}).items()} for i in reached},
+        extents={i.name: _extent(topic, i.name, stamps, cached, talk) for i in reached},
+        total=len(ranked),
+        barred={
             "below_the_cut": len(readable) - len(above),
             "duplicates": len(out),
             "without_score": len(stamps) - len(listed),
@@ -94,8 +136,51 @@ def split(topic: Topic, rules: Rules, talk: Talk) -> Split:
     )
 
 
-def _warn(topic: Topic, known: Standing, changed: list[str], matches: Matches | None, rules: Rules, talk: Talk) -> None:
-    """Say what of a topic cannot be chosen or relied on, by name."""
+def _extent(topic: Topic, name: str, stamps: Mapping[str, Stamp], cached: Cache, talk: Talk) -> Extent:
+    return keepers.extent(topic, name, stamps[name], cached, talk.bad) or (0, 0)
+
+
+def _kin(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache, is_wanted: bool, talk: Talk) -> Kinds:
+    """Image to its copies and variants that can be relied on; says what cannot. Raises Damaged."""
+    copies, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
+    for found, path in ((copies, records.duplicates_path(topic)), (variants, records.variants_path(topic))):
+        if found and not found.fits:
+            talk.warn(f"{text.shown(path)}: {found.misfit}")
+    if is_wanted and not copies:
+        talk.warn(f"{text.shown(topic.path)}: not searched for duplicates, none is excluded; run find_duplicates.py")
+    kin: Kinds = {}
+    for name, others in (variants.usable if variants else {}).items():
+        kin[name] = {other: kind for other, kind in others.items() if kind != DOUBTFUL}
+    for name, names in (copies.usable if copies else {}).items():
+        kin.setdefault(name, {}).update(dict.fromkeys(names, COPY))
+    return {name: others for name, others in kin.items() if others}
+
+
+def _choose(split: Split, role: str, rules: Rules, chosen: dict[str, str]) -> None:
+    """Fill one set of a topic from its best images that are not chosen yet, and put their paths into `chosen`."""
+    names, wanted = (split.train, rules.train) if role == TRAIN else (split.valid, rules.valid)
+    for image in split.ranked:
+        path = split.topic.file(image.name)
+        if len(names) == wanted:
+            return
+        if path in chosen or image.name in split.passed:
+            continue
+        if rules.exclude_duplicates and _clashes(split.kin[image.name], role, chosen):
+            split.passed.add(image.name)
+        else:
+            names.append(image.name)
+            chosen[path] = role
+
+
+def _clashes(kin: Mapping[str, str], role: str, chosen: Mapping[str, str]) -> bool:
+    """Whether a copy of an image is chosen, or, for validation, a variant of it for training."""
+    return any(
+        path in chosen and (kind == COPY or (role, chosen[path]) == (VALID, TRAIN)) for path, kind in kin.items()
+    )
+
+
+def _warn(topic: Topic, known: Standing, changed: list[str], talk: Talk) -> None:
+    """Say what of a topic cannot be chosen, by name."""
     parts = (
         (known.unscored if known.usable else [], "without a score"),
         (known.unusable, "whose score is no number"),
@@ -105,7 +190,3 @@ def _warn(topic: Topic, known: Standing, changed: list[str], matches: Matches | 
     named = "; ".join(f"{len(names):,} {what} ({text.sampled(names)})" for names, what in parts if names)
     if named:
         talk.warn(f"{text.shown(topic.path)}: {named}; run aesthetic_scorer.py on it")
-    if matches and not matches.fits:
-        talk.warn(f"{text.shown(records.duplicates_path(topic))}: {matches.misfit}")
-    if rules.exclude_duplicates and not matches and known.usable:
-        talk.warn(f"{text.shown(topic.path)}: not searched for duplicates, none is excluded; run find_duplicates.py")

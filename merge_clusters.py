@@ -3,9 +3,10 @@
 
 Clusters, subclusters and topics of the same name join. An image is left out where the duplicates_<topic>.json of its
 source shows that it matches one that stays (the best by resolution x score), or where another dataset has the same
-bytes at the same path. Other bytes at the same path are both kept, the later one as photo__DataSet_2.jpg. Captions and
-other sidecars (photo.txt, photo.caption, photo.json, photo.npz) go with their image, under its name; scores, what made
-them and image sizes are joined; other files are named, not copied.
+bytes at the same path. Other bytes at the same path are both kept, the later one as photo__DataSet_2.jpg. Variants are
+kept, unless --drop-variants names their kind. Captions and other sidecars (photo.txt, photo.caption, photo.json,
+photo.npz) go with their image, under its name; scores, what made them and image sizes are joined; other files are
+named, not copied.
 
 It writes merge_manifest.jsonl into the target first, one line a source image, so that the result can be audited:
 
@@ -14,9 +15,9 @@ It writes merge_manifest.jsonl into the target first, one line a source image, s
     {"action": "duplicate", "kept": "Animals/Birds/Owls/owl.jpg", "mtime_ns": 1700000000000000000, "reason":
      "matches owl.jpg", "sidecars": [], "size": 9120, "source": "/data/.../owl_small.jpg", "target": null}
 
-(each on one line; actions: copied, renamed, duplicate, identical, unreadable, and superseded where a source changed
-after it was merged). An interrupted merge goes on with the same command; a finished one does nothing; a dataset can be
-added later. It never changes a source, never overwrites or deletes a file, and refuses what it cannot do whole.
+(each on one line; actions: copied, renamed, duplicate, variant, identical, unreadable, and superseded where a source
+changed after it was merged). An interrupted merge goes on with the same command; a finished one does nothing; a dataset
+can be added later. It never changes a source, never overwrites or deletes a file, and refuses what it cannot do whole.
 
 --mode hardlink needs no space: source and target share each image file, so that editing it in place (not replacing it)
 changes both, and deleting one leaves the other. symlink points at the sources, which must stay. Captions and JSON are
@@ -39,12 +40,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from common import cli, text
+from common.dataset import records
 from common.merging import copying, manifest, merge
+from common.merging.leaving import Rules
 from common.merging.merge import Merge
 from common.output import Talk, show
 
 OUTPUT = "full_dataset"
-PARTS = ("copied", "already_there", "duplicates", "identical", "unreadable")  # of the images found
+PARTS = ("copied", "already_there", "duplicates", "variants", "identical", "unreadable")  # of the images found
+TABLE = ("found", *(part for part in PARTS if part != "variants"))  # what fits a line
+KINDS = ", ".join(records.VARIANTS)
 NAMED = 3  # files named in a line of the summary
 MORE = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
 
@@ -53,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk, target = Talk(args), os.path.abspath(args.output)
     topics = merge.sources(args.paths, target, talk)
-    plan = merge.plan(topics, target, args.mode, args.keep_duplicates, args.mixed_scores, talk)
+    rules = Rules(duplicates=not args.keep_duplicates, variants=args.drop_variants)
+    plan = merge.plan(topics, target, args.mode, rules, args.mixed_scores, talk)
     if not args.dry_run:
         merge.apply(plan, talk)
     data = report(plan, args.mode, args.dry_run)
@@ -73,8 +79,22 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dry-run", action="store_true", help="list what a run would do, and do nothing")
     parser.add_argument("--keep-duplicates", action="store_true", help="merge duplicates too")
+    parser.add_argument(
+        "--drop-variants", type=kinds, default=(), metavar="KIND,...", help=f"leave out variants: {KINDS}"
+    )
     parser.add_argument("--mixed-scores", action="store_true", help="merge scores that different models made")
     return parser.parse_args(argv)
+
+
+def kinds(value: str) -> tuple[str, ...]:
+    """An argparse type: kinds of variants, with commas between them."""
+    asked = tuple(value.split(","))
+    for kind in asked:
+        if kind == records.DOUBTFUL:
+            raise argparse.ArgumentTypeError("doubtful pairs are for a person to decide: they cost no image")
+        if kind not in records.VARIANTS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is no kind of variant; choose from {KINDS}")
+    return asked
 
 
 def report(plan: Merge, mode: str, dry_run: bool) -> dict[str, Any]:
@@ -113,10 +133,12 @@ def summary(plan: Merge, data: dict[str, Any]) -> Iterator[str]:
     done = "Would merge" if data["dry_run"] else "Merged"
     topics = text.plural(len(plan.plans), "topic")
     yield f"📦 {done} {text.plural(len(data['datasets']), 'dataset')} into {text.shown(plan.target)} ({topics})"
-    rows = [("dataset", "found", *(part.replace("_", " ") for part in PARTS))]
+    rows = [("dataset", *(part.replace("_", " ") for part in TABLE))]
     for count in [*data["datasets"], {**data, "dataset": "total"}]:
-        rows.append((text.shown(count["dataset"]), *(f"{count[name]:,}" for name in ("found", *PARTS))))
+        rows.append((text.shown(count["dataset"]), *(f"{count[name]:,}" for name in TABLE)))
     yield from text.table(rows, right=" rrrrrr")
+    if data["variants"]:
+        yield f"🔀 {text.plural(data['variants'], 'variant')} left out, as --drop-variants asks"
     if data["renamed"]:
         yield f"🔁 {text.plural(data['renamed'], 'image')} renamed: another had the name (see the manifest)"
     if data["sidecars"]:

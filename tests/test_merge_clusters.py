@@ -35,7 +35,9 @@ def topic(folder: Path) -> Topic:
     return Topic(str(folder), *parts, found=0)
 
 
-def know(folder: Path, scores: Mapping[str, float] | None = None, matches=None, made_by=MODEL, pixels=None) -> None:
+def know(
+    folder: Path, scores: Mapping[str, float] | None = None, matches=None, made_by=MODEL, pixels=None, variants=None
+):
     """Leave in a topic what the scorer and the search for duplicates leave there."""
     there = topic(folder)
     stamps = there.stamps()
@@ -47,6 +49,9 @@ def know(folder: Path, scores: Mapping[str, float] | None = None, matches=None, 
     if matches is not None:
         records.write_matches(there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]})
         made["duplicates"] = Provenance({"method": "phash", "threshold": 10}, stamps)
+    if variants is not None:
+        records.write_variants(there, variants)
+        made["variants"] = Provenance({"method": "phash"}, stamps)
     cache.update(there, extents, **made)
 
 
@@ -84,7 +89,17 @@ def merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
 
 
 def counted(result: dict) -> dict[str, int]:
-    names = ("found", "copied", "already_there", "duplicates", "identical", "unreadable", "renamed", "sidecars")
+    names = (
+        "found",
+        "copied",
+        "already_there",
+        "duplicates",
+        "variants",
+        "identical",
+        "unreadable",
+        "renamed",
+        "sidecars",
+    )
     return {name: result[name] for name in names if result[name]}
 
 
@@ -126,6 +141,70 @@ def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(tmp_path
         ("d.jpg", None, ""),
     ]
     assert counted(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {"found": 4, "copied": 4}
+
+
+VARIANTS = {
+    "a.jpg": {"b.jpg": "cropped"},
+    "b.jpg": {"c.jpg": "mirrored", "d.jpg": "doubtful"},
+    "x.jpg": {"b.jpg": "turned"},
+}
+
+
+def test_variants_stay_unless_their_kind_is_named(tmp_path: Path, merge) -> None:
+    folder = tmp_path / "A" / AT
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"):
+        write(folder / name, name)
+    sizes = {name: 90 - ord(name[0]) + 97 for name in os.listdir(folder)}
+    know(folder, matches={"x.jpg": ["y.jpg"]}, variants=VARIANTS, pixels=sizes)
+    write(folder / "x.jpg", "changed")
+    assert counted(merge(tmp_path / "A", to="all")) == {"found": 6, "copied": 6}
+    result = merge(tmp_path / "A", "--drop-variants", "mirrored,cropped,turned")
+    assert counted(result) == {"found": 6, "copied": 5, "variants": 1}
+    assert "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)" in result["talk"]
+    told = {
+        os.path.basename(line["source"]): (line["action"], line["kept"], line["reason"])
+        for line in lines(tmp_path / "full")
+    }
+    assert told == {
+        **dict.fromkeys(("a.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"), ("copied", None, "")),  # c only matches b
+        "b.jpg": ("variant", "C/S/T/a.jpg", "a variant of a.jpg (cropped)"),
+    }
+
+
+def test_copies_and_named_variants_make_one_walk(tmp_path: Path, merge) -> None:
+    """c is a copy of b, but b is a variant of a and goes: so c, which matches nothing that stays, stays."""
+    folder = tmp_path / "A" / AT
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        write(folder / name, name)
+    sizes = {"a.jpg": 30, "b.jpg": 20, "c.jpg": 10}
+    know(folder, matches={"b.jpg": ["c.jpg"]}, variants={"a.jpg": {"b.jpg": "cropped"}}, pixels=sizes)
+    for options, stay in (
+        ((), "ab"),
+        (("--drop-variants", "cropped"), "ac"),
+        (("--drop-variants", "cropped", "--keep-duplicates"), "ac"),
+        (("--drop-variants", "mirrored", "--keep-duplicates"), "abc"),
+    ):
+        assert merge(tmp_path / "A", *options, to=f"full{len(options)}{stay}")["status"] == 0
+        there = sorted(path.name for path in (tmp_path / f"full{len(options)}{stay}" / AT).glob("*.jpg"))
+        assert there == [f"{letter}.jpg" for letter in stay], options
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"), [("doubtful", "for a person to decide"), ("turned,copy", "'copy' is no kind")]
+)
+def test_doubtful_and_unknown_kinds_are_refused(tmp_path: Path, capsys, kinds: str, said: str) -> None:
+    write(tmp_path / "A" / AT / "a.jpg")
+    with pytest.raises(SystemExit, match="2"):
+        merge_clusters.main([str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", kinds])
+    assert said in capsys.readouterr().err and not (tmp_path / "full").exists()
+
+
+def test_dropped_variants_have_a_line(tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "A" / AT
+    write(folder / "a.jpg", "a"), write(folder / "b.jpg", "b")
+    know(folder, matches={}, variants={"a.jpg": {"b.jpg": "turned"}})
+    merge_clusters.main([str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", "turned"])
+    assert capsys.readouterr().out.splitlines()[4] == "🔀 1 variant left out, as --drop-variants asks"
 
 
 def test_the_best_by_resolution_times_score_stays(tmp_path: Path, merge) -> None:

@@ -14,6 +14,8 @@ from common.dataset import cache, records
 from common.dataset.cache import Cache, Provenance
 from common.dataset.tree import Stamp, Topic
 
+COPIES, VARIANTS = "find_duplicates.py", "find_duplicates.py --variants"  # what searches for them
+
 Others = TypeVar("Others", bound=Collection[str])  # the names of an image's matches, with the kind of each or without
 
 
@@ -38,7 +40,7 @@ class Matches(Generic[Others]):
     unknown: list[str]  # in the folder, not seen by the search
     changed: list[str]  # size or time differ from what the search saw
     gone: list[str]  # seen by the search, not in the folder
-    search: str = "find_duplicates.py"  # what makes the file
+    search: str = COPIES  # what makes the file
 
     @property
     def fits(self) -> bool:
@@ -72,7 +74,7 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
         name: {other: kind for other, kind in found[name].items() if other in current}
         for name in sorted(current & found.keys())
     }
-    return Matches(usable, *misfits, search="find_duplicates.py --variants")
+    return Matches(usable, *misfits, search=VARIANTS)
 
 
 def _held(

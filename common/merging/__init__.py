@@ -2,6 +2,7 @@
 
     merge      the merge as a whole: sources, plan, apply     open this first
     placing    the plan of one topic: what becomes of the images of all its sources
+    leaving    which images of a source are left out, and which others stand for them
     target     one topic of the target: what lies there, and what earlier merges promised
     naming     which names are taken, what a renamed image is called
     copying    brings planned files to their places, each whole or not at all

@@ -17,6 +17,7 @@ from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 from common.merging import carried, copying, manifest, placing
 from common.merging.copying import COPY, HARDLINK
+from common.merging.leaving import Rules
 from common.merging.placing import Plan
 from common.output import Talk
 from common.text import size
@@ -90,9 +91,7 @@ def _check_apart(folders: Sequence[str], target: str) -> None:
             )
 
 
-def plan(
-    topics: Sequence[Topic], target: str, mode: str, keep_duplicates: bool, mixed_scores: bool, talk: Talk
-) -> Merge:
+def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_scores: bool, talk: Talk) -> Merge:
     """Plan to merge the topics into `target`. Raises UserError, before anything is written, for what cannot be done."""
     seen, earlier = _manifest_stamp(target), _earlier(target)
     root = _existing(target)
@@ -111,7 +110,7 @@ def plan(
         for folder, sources in sorted(meeting.items()):
             there = Topic(os.path.join(target, folder), os.path.basename(target), *sources[0].parts[1:], found=0)
             lines = [manifest.loads(line) for line in earlier.get(folder, ())]
-            plans.append(placing.planned(there, sources, lines, mode, keep_duplicates, talk))
+            plans.append(placing.planned(there, sources, lines, mode, rules, talk))
             brought = carried.read(there, sources, plans[-1].lines)
             makers |= brought.makers if brought.is_more else {}
             bar.update(sum(topic.found for topic in sources))

@@ -12,17 +12,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common import text
-from common.dataset import cache, captions, records
+from common.dataset import captions
 from common.dataset.captions import Group
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import keepers
-from common.merging import naming
+from common.merging import leaving, naming
 from common.merging.copying import COPY, Copy
-from common.merging.manifest import COPIED, DUPLICATE, IDENTICAL, RENAMED, UNREADABLE, Line
+from common.merging.leaving import Left, Rules
+from common.merging.manifest import COPIED, DUPLICATE, IDENTICAL, RENAMED, UNREADABLE, VARIANT, Line
 from common.merging.target import Target, others
 from common.output import Talk
 
+COUNTED = {DUPLICATE: "duplicates", VARIANT: "variants", UNREADABLE: "unreadable"}
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
@@ -39,12 +39,12 @@ class Plan:
     counts: dict[str, Counter[str]] = field(default_factory=dict)  # by the path of the dataset
 
 
-def planned(there: Topic, sources: list[Topic], earlier: list[Line], mode: str, keep: bool, talk: Talk) -> Plan:
-    """The plan for the topic `there` of the target. `keep` keeps duplicates. Raises UserError."""
+def planned(there: Topic, sources: list[Topic], earlier: list[Line], mode: str, rules: Rules, talk: Talk) -> Plan:
+    """The plan for the topic `there` of the target. Raises UserError."""
     plan, target = Plan(there, sources), Target(there, earlier)
     lines: dict[str, Line] = {}
     for source in sources:
-        chosen = _chosen(source, target, keep, talk)
+        chosen = _chosen(source, target, rules, talk)
         lines |= _Placing(plan, target, source, mode).placed(chosen)
         for name in chosen.unreadable:
             talk.bad(source.file(name), NO_PERMISSION)
@@ -59,24 +59,24 @@ class _Chosen:
 
     stamps: Mapping[str, Stamp]
     unreadable: Collection[str]
-    duplicates: Mapping[str, str]  # each with the image that stands for it
+    left: Mapping[str, Left]  # out, because another image stands for it
 
     @property
     def staying(self) -> dict[str, Stamp]:
-        out = {*self.unreadable, *self.duplicates}
+        out = {*self.unreadable, *self.left}
         return {name: stamp for name, stamp in self.stamps.items() if name not in out}
 
 
-def _chosen(source: Topic, target: Target, keep: bool, talk: Talk) -> _Chosen:
-    """What an earlier merge brought is neither unreadable nor a duplicate: it is there, and stays."""
+def _chosen(source: Topic, target: Target, rules: Rules, talk: Talk) -> _Chosen:
+    """What an earlier merge brought is neither unreadable nor left out: it is there, and stays."""
     stamps = source.stamps()
 
     def is_there(name: str) -> bool:
         return target.has(source.file(name), stamps[name])
 
     unreadable = [name for name in stamps if not (_is_readable(source.file(name)) or is_there(name))]
-    out = {} if keep else _left_out(source, stamps, unreadable, talk)
-    return _Chosen(stamps, unreadable, {name: kept for name, kept in out.items() if not is_there(name)})
+    out = leaving.left_out(source, stamps, unreadable, rules, talk)
+    return _Chosen(stamps, unreadable, {name: left for name, left in out.items() if not is_there(name)})
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,9 @@ class _Placing:
                 self._taken.add_arrival(os.path.basename(place), name)
         for name in chosen.unreadable:
             self._leave(name, chosen.stamps[name], UNREADABLE, None, NO_PERMISSION)
-        for name, keeper in chosen.duplicates.items():
-            kept = self._target.below(self._lines[self._source.file(keeper)].place)
-            self._leave(name, chosen.stamps[name], DUPLICATE, kept, f"matches {keeper}")
+        for name, left in chosen.left.items():
+            kept = self._target.below(self._lines[self._source.file(left.keeper)].place)
+            self._leave(name, chosen.stamps[name], left.action, kept, left.reason)
         return self._lines
 
     def _bring(self, stamps: Mapping[str, Stamp], staying: Mapping[str, Stamp]) -> None:
@@ -208,27 +208,8 @@ class _Placing:
     def _leave(self, name: str, stamp: Stamp, action: str, kept: str | None, reason: str) -> None:
         path = self._source.file(name)
         self._lines[path] = Line(path, stamp, action, None, kept, reason)
-        self._count["duplicates" if action == DUPLICATE else "unreadable"] += 1
-        self._count["bytes_saved"] += stamp[0] if action == DUPLICATE else 0
-
-
-def _left_out(source: Topic, stamps: Mapping[str, Stamp], unreadable: Collection[str], talk: Talk) -> Mapping[str, str]:
-    """The duplicates of a topic, each with the kept image that stands for it. An unreadable image stands for none."""
-    cached, scores = cache.load(source), records.read_scores(source)
-    found = keepers.matches(source, stamps, cached)
-    if found is None:
-        return {}
-    if not found.fits:
-        talk.warn(f"{text.shown(records.duplicates_path(source))}: {found.misfit}; such images are kept")
-    if not any(found.usable.values()):
-        return {}
-    readable = {name: stamp for name, stamp in stamps.items() if name not in unreadable}
-
-    def warn(path: str, reason: str) -> None:
-        talk.warn(f"{text.shown(path)}: {reason}; it counts as the worst of its matches")
-
-    listed = keepers.candidates(source, readable, cached, scores, warn)
-    return keepers.left_out(listed, found.usable)
+        self._count[COUNTED[action]] += 1
+        self._count["bytes_saved"] += 0 if action == UNREADABLE else stamp[0]
 
 
 def _files(source: Topic) -> list[str]:

@@ -29,6 +29,18 @@ def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
+@pytest.fixture(scope="session", params=["made", "real"] if (SHARED / "photos").is_dir() else ["made"])
+def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photos as JPEG files of about 0.2 megapixels, some of them grey: made ones, and real ones where there are any."""
+    if request.param == "real":
+        return sorted((SHARED / "photos" / "imagenet").iterdir())
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(80):
+        made = picture(number, ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[number % 4])
+        (made.convert("L") if number % 7 == 0 else made).save(folder / f"{number:02}.JPEG", quality=75 + number % 20)
+    return sorted(folder.iterdir())
+
+
 @pytest.fixture
 def make_topic(tmp_path: Path) -> Callable[..., Path]:
     """Make a topic folder of small pictures: make_topic("DataSet/C/S/T", "a.jpg", "b.png")."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, SHARED, picture, run_script
+from conftest import ROOT, picture, run_script
 from PIL import Image
 from wcwidth import wcswidth
 
@@ -188,11 +188,9 @@ def test_two_datasets_of_one_name_stay_apart_and_clusters_add_up(make_topic, sta
     }
 
 
-@pytest.mark.skipif(not (SHARED / "photos").is_dir(), reason="no real photos here")
-def test_real_photos_against_an_independent_count(stats, tmp_path):
+def test_photos_against_an_independent_count(photos, stats, tmp_path):
     """The judge walks the tree by itself and asks Pillow for the pixels' own size."""
-    files = sorted((SHARED / "photos" / "imagenet").iterdir())
-    for number, file in enumerate(random.Random(1).sample(files, 60)):
+    for number, file in enumerate(random.Random(1).sample(photos, 60)):
         topic = tmp_path / f"Set/C{number % 3}/S/T{number % 5}"
         topic.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, topic / f"{file.stem}.jpg")

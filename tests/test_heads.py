@@ -28,7 +28,25 @@ def load(path) -> heads.Head:
     return heads.load(Choice("test", str(path), None, None))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
+REAL = SHARED.is_dir()  # LAION's heads, ratings and embeddings; without them only what a test makes is judged
+
+
+def made_head(path) -> tuple[np.ndarray, np.ndarray]:
+    """Save a head in the layout of LAION's, as steep; its direction, and one at a right angle to it."""
+    direction, other = np.linalg.qr(np.random.default_rng(0).normal(size=(512, 2)))[0].T
+    torch.save({"weight": torch.from_numpy(28 * direction[None]).float(), "bias": torch.tensor([5.0])}, path)
+    return direction, other
+
+
+def test_a_linear_head_is_its_own_closed_form(tmp_path):
+    direction, other = made_head(tmp_path / "head.pth")
+    angles = np.linspace(2, 1, 10)[:, None]
+    scores = load(tmp_path / "head.pth")((np.cos(angles) * direction + np.sin(angles) * other).astype("float32"))
+    assert scores == sorted(scores)
+    assert scores == pytest.approx([5 + 28 * np.cos(angle) for angle in angles[:, 0]], abs=0.001)
+
+
+@pytest.mark.skipif(not REAL, reason="needs the heads that LAION published")
 @pytest.mark.parametrize("model", RATINGS)
 def test_laions_ratings_rise_as_published(model):
     vectors = np.stack([np.load(SHARED / f"ratings/vit_{model}_rating{n}.npy").reshape(-1) for n in range(10)])
@@ -37,22 +55,40 @@ def test_laions_ratings_rise_as_published(model):
     assert scores == pytest.approx(RATINGS[model], abs=0.001)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
-def test_stored_embeddings_give_the_published_scores():
-    vectors = np.load(SHARED / "clip_b32/vitb32_image_embs_f16.npy").astype("float32")
+@pytest.mark.parametrize("source", ["made", "real"] if REAL else ["made"])
+def test_stored_embeddings_give_the_published_scores(source, tmp_path):
+    path, expected = (
+        SHARED / "heads/sa_0_4_vit_b_32_linear.pth",
+        [4.0085, 6.7292, 5.1683, 3.2372, 6.0094, 5.6625, 5.8890],
+    )
+    if source == "real":
+        stored = np.load(SHARED / "clip_b32/vitb32_image_embs_f16.npy")
+    else:
+        path = tmp_path / "head.pth"
+        weight = (28 * made_head(path)[0]).tolist()
+        stored = np.random.default_rng(1).normal(size=(7, 512)).astype("float16")
+        rows = [[float(value) for value in row] for row in stored]
+        length = [sum(value * value for value in row) ** 0.5 for row in rows]
+        expected = [5 + sum(map(float.__mul__, weight, row)) / long for row, long in zip(rows, length, strict=True)]
+    vectors = stored.astype("float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    scores = load(SHARED / "heads/sa_0_4_vit_b_32_linear.pth")(vectors)
-    assert scores == pytest.approx([4.0085, 6.7292, 5.1683, 3.2372, 6.0094, 5.6625, 5.8890], abs=0.001)
+    assert load(path)(vectors) == pytest.approx(expected, abs=0.001)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
-def test_the_stacked_head_folds_exactly():
+@pytest.mark.parametrize("source", ["made", "real"] if REAL else ["made"])
+def test_the_stacked_head_folds_exactly(source, tmp_path):
     path = SHARED / "heads/sac+logos+ava1-l14-linearMSE.pth"
+    if source == "made":
+        path = tmp_path / "head.pth"
+        torch.manual_seed(0)
+        torch.save({key: torch.randn(each.shape) / 3 for key, each in stacked(heads.STACKED).items()}, path)
     head = load(path)
-    assert np.linalg.norm(head.weight) == pytest.approx(17.9956, abs=1e-4)
-    assert head.bias == pytest.approx(5.236646, abs=1e-6)
+    if source == "real":
+        assert np.linalg.norm(head.weight) == pytest.approx(17.9956, abs=1e-4)
+        assert head.bias == pytest.approx(5.236646, abs=1e-6)
     layers = torch.load(path, "cpu", weights_only=True)
-    values = torch.nn.functional.normalize(torch.randn(50, 768, dtype=torch.float64), dim=1)
+    dim = layers["layers.0.weight"].shape[1]
+    values = torch.nn.functional.normalize(torch.randn(50, dim, dtype=torch.float64), dim=1)
     slow = values
     for number in heads.STACKED:
         slow = slow @ layers[f"layers.{number}.weight"].double().T + layers[f"layers.{number}.bias"].double()

@@ -17,11 +17,19 @@ of a training image are reported as leaks. --exclude-duplicates picks no copy of
 variant of a training image, so that there are none. --min-score and --min-side cut off what is not good enough;
 --count-megapixels 4 lets more than 4 megapixels count no more than 4.
 
-It never changes, moves or copies an image.
+--export FOLDER also makes a folder that Hugging Face datasets, diffusers and kohya sd-scripts open as it is:
+
+    train/Animals/Birds/Owls/owl7.jpg  owl7.txt      hard links (or --mode copy, symlink); captions are copied
+    train/metadata.jsonl  valid/metadata.jsonl       {"file_name": "Animals/Birds/Owls/owl7.jpg", "text": "an owl", ...}
+    kohya.toml                                       a subset a folder, validation as a dataset of its own
+
+Run again, it makes FOLDER equal to the new split, and leaves alone what it did not put there or what was edited since.
+It never changes or moves an image.
 
 examples:
   split_data.py ~/datasets/Photos
   split_data.py Photos Drawings --train 20 --valid 4 --exclude-duplicates --output-dir splits
+  split_data.py Photos --min-score 5 --min-side 512 --export ready
   split_data.py Photos --require-full --json | jq .leaks
 """
 
@@ -30,6 +38,7 @@ from __future__ import annotations
 import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
+import functools
 import math
 import os
 import shlex
@@ -40,8 +49,9 @@ from typing import Any
 from common import cli, text
 from common.dataset import records, tree
 from common.errors import UserError
+from common.merging.copying import HARDLINK, MODES
 from common.output import Talk, show
-from common.splitting import choice
+from common.splitting import choice, export
 from common.splitting.choice import Rules, Split
 
 TRAIN, VALID = 10, 5
@@ -54,8 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts)
     topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
     splits = dict(zip(topics, choice.splits([topic for (topic,) in topics.values()], rules, talk), strict=True))
+    plan = export.planned(splits.values(), args.paths, args.export, args.mode) if args.export else None
     write(splits.values(), args.output_dir, args.relative, args.paths)
-    data = report(splits)
+    if plan:
+        export.apply(plan, talk)
+    data = report(splits) | ({"export": plan.report()} if plan else {})
     show(args, summary(splits, data, rules, args.output_dir), data)
     talk.tally(sum(data["counts"].values()), **data["counts"])
     return talk.status
@@ -63,12 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.parser(__doc__, limits_pixels=False)
-    parser.add_argument(
-        "--train", type=number, default=TRAIN, metavar="N", help="images a topic (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--valid", type=number, default=VALID, metavar="N", help="images a topic (default: %(default)s)"
-    )
+    add = functools.partial(parser.add_argument, type=number, metavar="N", help="images a topic (default: %(default)s)")
+    add("--train", default=TRAIN)
+    add("--valid", default=VALID)
     parser.add_argument("--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)")
     parser.add_argument("--relative", action="store_true", help="write paths relative to their dataset")
     parser.add_argument("--require-full", action="store_true", help="leave out topics too small for both sets")
@@ -77,15 +87,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     cuts.add_argument("--min-score", type=float, default=-math.inf, metavar="S", help="choose none that scores less")
     cuts.add_argument("--min-side", type=cli.positive, default=0, metavar="PIXELS", help="choose no smaller image")
     cuts.add_argument(
-        "--count-megapixels",
-        type=megapixels,
-        default=math.inf,
-        metavar="M",
-        help="rank images as if they had at most M megapixels, so that size does not outweigh the score",
+        "--count-megapixels", type=float, default=math.inf, metavar="M", help="rank as if none had more megapixels"
     )
+    out = parser.add_argument_group("a folder that trainers open as it is")
+    out.add_argument("--export", metavar="FOLDER", help="also put the chosen images there, with captions and metadata")
+    out.add_argument("--mode", choices=MODES, default=HARDLINK, help="how images come there (default: %(default)s)")
     args = parser.parse_args(argv)
     if not args.train + args.valid:
         parser.error("--train 0 --valid 0 picks nothing")
+    if not args.count_megapixels > 0:
+        parser.error("--count-megapixels wants a number above 0")
     records.check_output(os.path.join(args.output_dir, "train_set.json"), "--output-dir")
     return args
 
@@ -95,15 +106,7 @@ def number(value: str) -> int:
     return cli.positive(value) if int(value) else 0
 
 
-def megapixels(value: str) -> float:
-    """An argparse type: a number above 0."""
-    if not float(value) > 0:
-        raise ValueError
-    return float(value)
-
-
 number.__name__ = "whole number"  # argparse names the type in its error
-megapixels.__name__ = "number above 0"
 
 
 def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[str]) -> None:
@@ -166,6 +169,11 @@ def summary(splits: Mapping[str, Split], data: Mapping[str, Any], rules: Rules, 
     leaks = [f"{leak['topic']}: {leak['valid']} is like {leak['train']} ({leak['kind']})" for leak in data["leaks"]]
     yield from listed("💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks)
     yield from (f"📄 {text.shown(os.path.join(folder, name))}" for name in ("train_set.json", "valid_set.json"))
+    if made := data.get("export"):
+        counted = text.plural(made["images"], "image"), text.plural(made["captions"], "caption")
+        yield f"🚚 {text.shown(made['folder'])}: {', '.join(counted)}"
+        yield from listed("✏️  Stay as they are there: edited, or not from an export", made["edited"])
+        yield from listed("❔ Not exported: their names are not UTF-8", made["left_out"])
 
 
 def listed(title: str, lines: Sequence[str]) -> Iterator[str]:

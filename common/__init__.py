@@ -6,7 +6,7 @@ vectors/      from image files to vectors
 scores/       from vectors to scores, and what they say
 duplicates/   which images are copies of which, and who stays
 merging/      several datasets into one
-splitting/    which images of a topic train and validate
+splitting/    which images of a topic train and validate, and a folder that trainers open
 pages/        HTML pages
 models/tiny/  an embedded model that needs no download
 """

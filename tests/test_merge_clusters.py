@@ -650,7 +650,7 @@ def test_a_file_that_changes_between_plan_and_copy_is_refused(tmp_path: Path, me
     apply = merge_clusters.merge.apply
     monkeypatch.setattr(merge_clusters.merge, "apply", lambda *args: (write(path, "not", TIME + 1), apply(*args)))
     result = merge(tmp_path / "A")
-    assert result["status"] == 2 and "changed while it was merged" in result["talk"]
+    assert result["status"] == 2 and "changed while it was copied" in result["talk"]
     assert sorted(files(tmp_path / "full")) == ["C", "C/S", "C/S/T", "merge_manifest.jsonl"]
     monkeypatch.undo()
     assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1}
@@ -669,7 +669,7 @@ def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
     with merge_clusters.copying.filling(str(tmp_path / "full")):
         result = merge(tmp_path / "A")
-    assert result["status"] == 2 and "another merge is filling it" in result["talk"]
+    assert result["status"] == 2 and "another run is filling it" in result["talk"]
 
 
 # Permissions

@@ -11,6 +11,10 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from common.dataset.tree import Topic
+
+ENDINGS = (".txt", ".caption")  # of captions; where an image has both, the first counts
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -64,3 +68,29 @@ def stem_of(name: str) -> str:
 
 def fold(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
+
+
+def beside(topic: Topic, images: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """By image of the topic the name of its caption, where it has one; and the captions that go with no image.
+
+    Of several forms the more specific wins: `photo.jpg.txt`, then `photo.txt`, then `photo.caption`.
+    """
+    listed = sorted(name for name in topic.names() if name.lower().endswith(ENDINGS) and not name.startswith("."))
+    found, alone = groups(list(images), [name for name in listed if os.path.isfile(topic.file(name))])
+    captions = {}
+    for group in found:
+        there = {}
+        for name in (group.stem + suffix for suffix in group.sidecars):
+            stem, ending = os.path.splitext(name)
+            there[stem + ending.lower()] = name
+        for name in group.images if there else ():
+            forms = (stem + ending for stem in (name, group.stem) for ending in ENDINGS)
+            if form := next(filter(there.__contains__, forms), ""):
+                captions[name] = there[form]
+    return captions, alone
+
+
+def read(path: str, most: int = -1) -> bytes:
+    """A caption, or its first `most` bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(most)

@@ -42,7 +42,7 @@ class Copy:
 
 @contextlib.contextmanager
 def filling(target: str) -> Iterator[str]:
-    """The target folder, made and held against a second merge; yields the folder aside, which goes at the end.
+    """The target folder, made and held against a second run; yields the folder aside, which goes at the end.
 
     What a killed run left aside goes at the start. Raises UserError.
     """
@@ -72,7 +72,7 @@ def _hold(folder: int, target: str) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{target}: another merge is filling it; wait until that has ended") from None
+        raise UserError(f"{target}: another run is filling it; wait until that has ended") from None
     except OSError:  # a file system without locks
         pass
 
@@ -104,7 +104,7 @@ def _put(copy: Copy, aside: str) -> None:
     try:
         PLACED[copy.mode](copy, aside)
     except FileExistsError:
-        raise UserError(f"{copy.target}: appeared since the merge was planned; run it again") from None
+        raise UserError(f"{copy.target}: appeared since this was planned; run it again") from None
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
@@ -170,4 +170,4 @@ PLACED = {COPY: _copied, HARDLINK: _hardlinked, SYMLINK: _symlinked}
 def _check(status: os.stat_result, copy: Copy, copied: int | None = None) -> None:
     """Refuse a source that is not what was planned, and a copy of another size."""
     if (status.st_size, status.st_mtime_ns) != copy.stamp or copied not in (None, copy.stamp[0]):
-        raise UserError(f"{copy.source}: changed while it was merged; run the same command again when it is at rest")
+        raise UserError(f"{copy.source}: changed while it was copied; run the same command again when it is at rest")

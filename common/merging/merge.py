@@ -16,7 +16,7 @@ from common.dataset.captions import fold
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 from common.merging import carried, copying, manifest, placing
-from common.merging.copying import COPY, HARDLINK
+from common.merging.copying import COPY, HARDLINK, Copy
 from common.merging.leaving import Rules
 from common.merging.placing import Plan
 from common.output import Talk
@@ -70,9 +70,9 @@ class Merge:
 
 def sources(paths: Sequence[str], target: str, talk: Talk) -> list[Topic]:
     """The topics to merge; every path must hold some, and none may lie in the target or hold it. Raises UserError."""
-    _check_apart(paths, target)
+    check_apart(paths, target)
     topics = tree.topics(paths, talk.warn)
-    _check_apart([topic.path for topic in topics], target)
+    check_apart([topic.path for topic in topics], target)
     places = [os.path.join(place, "") for topic in topics for place in (topic.path, os.path.realpath(topic.path))]
     for path in paths:
         below = os.path.join(os.path.abspath(path), ""), os.path.join(os.path.realpath(path), "")
@@ -81,23 +81,24 @@ def sources(paths: Sequence[str], target: str, talk: Talk) -> list[Topic]:
     return topics
 
 
-def _check_apart(folders: Sequence[str], target: str) -> None:
+def check_apart(folders: Sequence[str], target: str, option: str = "--output") -> None:
+    """Raise UserError where the target of `option` lies in one of the folders, or holds it."""
     inner = os.path.join(os.path.realpath(target), "")
     for folder in folders:
         outer = os.path.join(os.path.realpath(folder), "")
         if inner.startswith(outer) or outer.startswith(inner):
             raise UserError(
-                f"{target}: the target and the source {folder} lie in one another; give --output another place"
+                f"{target}: the target and the source {folder} lie in one another; give {option} another place"
             )
 
 
 def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_scores: bool, talk: Talk) -> Merge:
     """Plan to merge the topics into `target`. Raises UserError, before anything is written, for what cannot be done."""
     seen, earlier = _manifest_stamp(target), _earlier(target)
-    root = _existing(target)
+    root = existing(target)
     records.check_writable(root)
     if mode == HARDLINK:
-        _check_links(topics, root)
+        check_links(topics, root)
     meeting: dict[str, list[Topic]] = {}
     for topic in topics:
         if not all(topic.parts[1:]):
@@ -117,7 +118,7 @@ def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_sc
     if not mixed_scores:
         carried.refuse_mixed(makers)
     merge = Merge(target, plans, earlier, seen, shutil.disk_usage(root).free)
-    _check_room(merge)
+    check_room(target, [copy for plan in plans for copy in plan.copies], merge.free)
     return merge
 
 
@@ -161,14 +162,15 @@ def _manifest_stamp(target: str) -> Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _existing(folder: str) -> str:
+def existing(folder: str) -> str:
     """The folder, or the nearest above it that exists."""
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return folder
 
 
-def _check_links(topics: Sequence[Topic], root: str) -> None:
+def check_links(topics: Sequence[Topic], root: str) -> None:
+    """Raise UserError where hard links cannot lead from the topics to the folder."""
     device = os.stat(root).st_dev
     for topic in topics:
         if os.stat(topic.path).st_dev != device:
@@ -195,12 +197,8 @@ def _ignores_case(folder: str) -> bool:
         return False
 
 
-def _check_room(merge: Merge) -> None:
+def check_room(target: str, copies: Iterable[Copy], free: int) -> None:
     """Raise UserError where the copies would not fit."""
-    needed = sum(
-        -(-copy.stamp[0] // BLOCK) * BLOCK for plan in merge.plans for copy in plan.copies if copy.mode == COPY
-    )
-    if needed > merge.free:
-        raise UserError(
-            f"{merge.target}: {size(needed)} needed, {size(merge.free)} free; make room, or use --mode hardlink"
-        )
+    needed = sum(-(-copy.stamp[0] // BLOCK) * BLOCK for copy in copies if copy.mode == COPY)
+    if needed > free:
+        raise UserError(f"{target}: {size(needed)} needed, {size(free)} free; make room, or use --mode hardlink")

@@ -25,14 +25,14 @@ def renamed(stem: str, dataset: str, suffixes: Sequence[str]) -> Iterator[str]:
     """
     longest = max(len(os.fsencode(suffix)) for suffix in suffixes)
     for number in itertools.count(1):
-        tag = f"__{_cut(dataset, TAG_BYTES)}" + (f"_{number}" if number > 1 else "")
+        tag = f"__{cut(dataset, TAG_BYTES)}" + (f"_{number}" if number > 1 else "")
         room = NAME_BYTES - longest - len(os.fsencode(tag))
         if room < 1:
             raise UserError(f"{stem}: its name is taken, and a new one would be too long; rename it or its other files")
-        yield _cut(stem, room) + tag
+        yield cut(stem, room) + tag
 
 
-def _cut(name: str, length: int) -> str:
+def cut(name: str, length: int) -> str:
     """The longest start of `name` that takes at most `length` bytes, never half a character."""
     while len(os.fsencode(name)) > length:
         name = name[:-1]

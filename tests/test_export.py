@@ -1,0 +1,487 @@
+"""split_data.py --export: what it makes opens in the real loaders, follows the split, and survives being killed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, picture, run_script
+from PIL import Image
+from test_merge_clusters import TIME, files, stamped
+
+import merge_clusters
+import split_data
+from common import cli
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+HOSTILE = ["new\nline.png", 'it\'s "q".png', "-rf.png", "夕焼け.png", "back\\slash.png", " space .png", "a.b.c.png"]
+HOSTILE += ["梟" * 83 + "ab.png"]  # 255 bytes
+
+
+def topic(folder: Path, *names: str, captions: dict[str, str | bytes] | None = None) -> Path:
+    """Scored images, the first the best, with these captions beside them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = folder / name
+        picture(len(str(folder)) * 7919 + hash_of(str(folder) + name), (24, 16)).save(path, "PNG")
+        os.utime(path, ns=(TIME, TIME))
+    for name, said in (captions or {}).items():
+        (folder / name).write_bytes(said if isinstance(said, bytes) else said.encode())
+        os.utime(folder / name, ns=(TIME, TIME))
+    scores = {name: round(9 - place / 10, 4) for place, name in enumerate(names)}
+    (folder / "aesthetic_data.json").write_text(json.dumps(scores))
+    return folder
+
+
+def hash_of(name: str) -> int:
+    return sum(place * byte for place, byte in enumerate(os.fsencode(name), 1))
+
+
+def run(*args: object, status: int = 0) -> dict:
+    """The JSON of a split into the folder beside the export; `talk` is what it said."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert cli.run(split_data.main, [*map(str, args), "--json"]) == status, err.getvalue()
+    return {**(json.loads(out.getvalue()) if out.getvalue() else {}), "talk": err.getvalue()}
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Export what the arguments name into tmp_path/ready; its JSON."""
+    monkeypatch.chdir(tmp_path)
+
+    def made(*args: object, status: int = 0) -> dict:
+        return run(*args, "--export", "ready", status=status)
+
+    return made
+
+
+def loaded(folder: Path, scratch: Path) -> dict[str, list[dict]]:
+    """What Hugging Face datasets makes of an export: rows by split, with the bytes of each image."""
+    import datasets
+
+    opened = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(scratch / "cache"))
+    found = {}
+    for split, rows in opened.items():
+        assert all(row["image"].size[0] > 0 for row in rows)  # decodes
+        plain = rows.cast_column("image", datasets.Image(decode=False))
+        found[split] = [{**row, "bytes": Path(row["image"]["path"]).read_bytes()} for row in plain]
+    return found
+
+
+def caption_of(image: Path) -> str:
+    """The caption of an image, looked for as a person would."""
+    for path in (f"{image}.txt", f"{image.with_suffix('')}.txt", f"{image.with_suffix('')}.caption"):
+        with contextlib.suppress(OSError):  # a name may be too long for such a file
+            return Path(path).read_bytes().decode("utf-8-sig", "replace").strip()
+    return ""
+
+
+def check_loads(folder: Path, scratch: Path) -> dict[str, list[dict]]:
+    """The export holds, in the real loader, exactly the images of both lists with their captions."""
+    found = loaded(folder, scratch)
+    for split, name in (("train", "train"), ("validation", "valid")):
+        chosen = [Path(path) for path in json.loads((folder.parent / f"{name}_set.json").read_text())]
+        chosen = [path for path in chosen if path.as_posix().isprintable() or "\udce9" not in str(path)]
+        rows = found.pop(split, [])
+        assert [row["name"] for row in rows] == [path.name for path in chosen]
+        assert [row["bytes"] for row in rows] == [path.read_bytes() for path in chosen]
+        assert [row["text"].strip() for row in rows] == [caption_of(path) for path in chosen]
+        assert [row["topic"].strip() for row in rows] == [path.parent.name for path in chosen]
+        assert [row["dataset"] for row in rows] == [path.parts[-5] for path in chosen]
+        scores = [json.loads((path.parent / "aesthetic_data.json").read_text())[path.name] for path in chosen]
+        assert [row["score"] for row in rows] == scores
+    assert found == {}
+    check_kohya(folder)
+    check_diffusers(folder, scratch)
+    return loaded(folder, scratch)
+
+
+def check_diffusers(folder: Path, scratch: Path) -> None:
+    """The example scripts of diffusers open --train_data_dir in this way, and want `image` and `text`."""
+    import datasets
+
+    pattern = {"train": str(folder / "train" / "**")}
+    opened = datasets.load_dataset("imagefolder", data_files=pattern, cache_dir=str(scratch / "diffusers"))
+    told = [json.loads(row)["text"] for row in lines(folder / "train/metadata.jsonl")]
+    assert opened["train"]["text"][:] == told and opened["train"][0]["image"].size[0] > 0
+
+
+def check_kohya(folder: Path) -> None:
+    """As sd-scripts reads a config: each folder for itself, its images, and the text of the same stem beside each."""
+    config = tomllib.loads((folder / "kohya.toml").read_text("utf-8"))
+    assert config["general"] == {"caption_extension": ".txt"}
+    validating = [dataset.get("validation_split", 0.0) for dataset in config["datasets"]]
+    for name, share in (("train", 0.0), ("valid", 1.0)):
+        rows = list(map(json.loads, lines(folder / name / "metadata.jsonl")))
+        assert validating.count(share) == bool(rows)
+        told = {str(folder / name / row["file_name"]): row["text"].strip() for row in rows}
+        assert len(told) == len(rows)
+        seen: dict[str, str] = {}
+        for dataset in (config["datasets"][i] for i, at in enumerate(validating) if at == share):
+            for subset in dataset["subsets"]:
+                there = sorted(os.listdir(subset["image_dir"]))
+                images = [name for name in there if not name.endswith(".txt")]
+                assert images and len({os.path.splitext(name)[0].casefold() for name in images}) == len(images)
+                for image in images:
+                    path = os.path.join(subset["image_dir"], image)
+                    caption = Path(os.path.splitext(path)[0] + ".txt")
+                    assert path not in seen
+                    seen[path] = caption.read_bytes().decode("utf-8-sig", "replace").strip() if caption.exists() else ""
+        assert seen == told
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
+
+
+def places(folder: Path) -> set[str]:
+    """The files of an export below both roles."""
+    return {name for name, made in files(folder).items() if name.count("/") == 4 and made != b"folder"}
+
+
+# In the loaders
+
+
+def test_hostile_names_load_with_their_captions(export, tmp_path: Path) -> None:
+    said = {f"{os.path.splitext(name)[0]}.txt": f"caption of\n {name}" for name in HOSTILE[::2]}
+    topic(tmp_path / "DS/Ani\nmals/S'\"/夜景 -x", *HOSTILE, captions=said)
+    data = export("DS", "--train", 5, "--valid", 3)
+    assert data["export"] == {
+        "folder": str(tmp_path / "ready"),
+        "images": 8,
+        "captions": 4,
+        "put": 12,
+        "removed": 0,
+        "edited": [],
+        "left_out": [],
+    }
+    check_loads(tmp_path / "ready", tmp_path)
+
+
+def test_a_merged_dataset_with_hostile_names_loads(export, tmp_path: Path) -> None:
+    for dataset in ("A", "B"):
+        said = {f"{os.path.splitext(name)[0]}.caption": f"{dataset} {name}" for name in HOSTILE[:-1]}
+        topic(tmp_path / dataset / "C/S/T", *HOSTILE, captions=said)
+    sources = [str(tmp_path / "A"), str(tmp_path / "B")]
+    assert cli.run(merge_clusters.main, [*sources, "--output", "full", "--quiet", "--mixed-scores"]) == 0
+    export("full", "--train", 12, "--valid", 4)
+    found = check_loads(tmp_path / "ready", tmp_path)
+    assert [len(rows) for rows in found.values()] == [12, 4]
+
+
+def test_folders_named_like_splits_load_into_the_right_two(export, tmp_path: Path) -> None:
+    names = ["train", "test_1", "my-val", "eval 2", "training.evaluation", "validation", "x.dev"]
+    names += ["Train", "contest", "__t"]
+    for name in names:
+        topic(tmp_path / "DS/C/S" / name, "a.png", "b.png", captions={"b.txt": name})
+        topic(tmp_path / "DS/dev/valid" / name, "a.png", "b.png")
+    export("DS", "--train", 1, "--valid", 1)
+    found = check_loads(tmp_path / "ready", tmp_path)
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 20, "validation": 20}
+    assert {row["topic"] for row in found["train"]} == set(names)
+    folders = {path.name for path in (tmp_path / "ready/train/C/S").iterdir()}
+    assert {"Train", "contest"} <= folders and len(folders) == len(names)  # only where they have to are names changed
+
+
+def test_names_that_look_like_dates_stay_text(export, tmp_path: Path) -> None:
+    """One split with nothing but dates, another with others: their columns have to agree."""
+    topic(tmp_path / "DS/C/S/2024-01-05", "a.png", "b.png", captions={"b.txt": "2024-01-05 10:00:00"})
+    topic(tmp_path / "DS/C/S/Owls", "a.png", captions={"a.txt": "an owl"})
+    export("DS", "--train", 1, "--valid", 1)
+    found = check_loads(tmp_path / "ready", tmp_path)
+    assert [row["topic"] for row in found["validation"]] == ["2024-01-05 "]
+
+
+def test_the_sample_dataset_loads(export, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "demo/make_dataset.py", tmp_path], check=True, capture_output=True)
+    for folder in {path.parent for path in tmp_path.glob("DataSet_*/*/*/*/*")}:
+        readable = {}
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError), Image.open(path) as image:
+                image.load()
+                readable[path.name] = 5 + hash_of(path.name) % 100 / 50
+        (folder / "aesthetic_data.json").write_text(json.dumps(readable))
+    export("DataSet_1", "DataSet_2", "--train", 3, "--valid", 1)
+    found = check_loads(tmp_path / "ready", tmp_path)
+    assert len(found["train"]) > 50 and len(found["validation"]) > 5
+
+
+def test_nothing_to_validate_makes_one_split(export, tmp_path: Path) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png")
+    export("DS")
+    assert check_loads(tmp_path / "ready", tmp_path).keys() == {"train"} and not (tmp_path / "ready/valid").exists()
+
+
+def test_names_that_are_not_utf8_are_told_and_left_out(export, tmp_path: Path) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png", "caf\udce9.png", "b.png")
+    topic(tmp_path / "DS/C/\udce9/T", "a.png")
+    data = export("DS", "--train", 2, "--valid", 1)
+    assert data["export"]["images"] == 2
+    assert data["export"]["left_out"] == [str(tmp_path / p) for p in ("DS/C/S/T/caf\udce9.png", "DS/C/\udce9/T/a.png")]
+    assert (data["train"], data["valid"]) == (3, 1)
+    check_loads(tmp_path / "ready", tmp_path)
+
+
+# Names and captions
+
+
+def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Path) -> None:
+    captions = {
+        "a.txt": "a", "a.caption": "not this", "b.png.txt": "b", "b.txt": "nor this", "c.caption": "c", "d.TXT": "d",
+        "e.txt": b"\xef\xbb\xbfe\n", "f.txt": b"caf\xe9", "g.txt": b"", "h.json": "{}", "alone.txt": "no image",
+    }  # fmt: skip
+    topic(tmp_path / "DS/C/S/T", *(f"{letter}.png" for letter in "abcdefgh"), captions=captions)
+    data = export("DS", "--train", 8)
+    rows = {row["name"]: row["text"] for row in map(json.loads, lines(tmp_path / "ready/train/metadata.jsonl"))}
+    assert rows == {
+        f"{letter}.png": text for letter, text in zip("abcdefgh", [*"abcde", "caf\ufffd", "", ""], strict=True)
+    }
+    assert data["export"]["captions"] == 7
+    copied = tmp_path / "ready/train/C/S/T"
+    assert (copied / "f.txt").read_bytes() == b"caf\xe9" and (copied / "b.txt").read_bytes() == b"b"
+    assert not (copied / "b.txt").samefile(tmp_path / "DS/C/S/T/b.png.txt")
+
+
+def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:
+    topic(tmp_path / "one/DS/C/S/T", "a.png", "a.jpg", "A.PNG", "a.b.png", captions={"a.jpg.txt": "jpg", "a.txt": "a"})
+    topic(tmp_path / "two/DS/C/S/T", "a.png", "b.png", captions={"a.txt": "another a"})
+    topic(tmp_path / "two/DS/C/S/t", "a.png")
+    topic(tmp_path / "two/DS/C/s/T", "a.png")
+    topic(tmp_path / "two/DS/metadata.jsonl/s/T", "a.png")
+    data = export("one/DS", "two/DS")
+    assert data["export"]["images"] == 9
+    check_loads(tmp_path / "ready", tmp_path)
+    there = places(tmp_path / "ready")
+    assert len({place.casefold() for place in there}) == len(there)
+    said = [json.loads(row)["text"] for row in lines(tmp_path / "ready/train/metadata.jsonl")]
+    assert sorted(said) == ["", "", "", "", "", "", "a", "another a", "jpg"]
+
+
+def test_folder_names_of_255_bytes_that_must_change(export, tmp_path: Path) -> None:
+    names = ["x" * 250 + "-test", "x" * 249 + "--test", "-train" * 42]
+    for name in names:
+        topic(tmp_path / "DS" / name / name / "T", "a.png", "b.png")
+    export("DS", "--train", 1, "--valid", 1)
+    assert len(check_loads(tmp_path / "ready", tmp_path)["train"]) == 3
+
+
+# The folder follows the split
+
+
+@pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy"])
+def test_run_again_it_does_nothing_and_then_follows_the_split(export, tmp_path: Path, mode: str) -> None:
+    captions = {"a.txt": "a", "c.txt": "c"}
+    folder = topic(tmp_path / "DS/C/S/T", *(f"{n}.png" for n in "abcdef"), captions=captions)
+    topic(tmp_path / "DS/C/S/U", "a.png")
+    export("DS", "--mode", mode, "--train", 2, "--valid", 1)
+    image = tmp_path / "ready/train/C/S/T/a.png"
+    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (mode == "symlink", mode != "copy")
+    before = stamped(tmp_path / "ready")
+    assert export("DS", "--mode", mode, "--train", 2, "--valid", 1)["export"]["put"] == 0
+    assert stamped(tmp_path / "ready") == before
+    data = export("DS/C/S/T", "--mode", mode, "--train", 1, "--valid", 2)
+    assert data["export"]["edited"] == [] and data["export"]["removed"] > 0
+    assert places(tmp_path / "ready") == {
+        f"{role}/C/S/T/{name}"
+        for role, name in (
+            ("train", "a.png"),
+            ("train", "a.txt"),
+            ("valid", "b.png"),
+            ("valid", "c.png"),
+            ("valid", "c.txt"),
+        )
+    }
+    assert not (tmp_path / "ready/train/C/S/U").exists()
+    check_loads(tmp_path / "ready", tmp_path)
+    other = {"hardlink": "copy", "symlink": "hardlink", "copy": "symlink"}[mode]
+    export("DS/C/S/T", "--mode", other, "--train", 1, "--valid", 2)
+    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (other == "symlink", other != "copy")
+
+
+def test_a_source_that_changed_is_followed(export, tmp_path: Path) -> None:
+    for mode in ("hardlink", "symlink", "copy"):
+        folder = topic(tmp_path / "DS/C/S" / mode, "a.png", "b.png", captions={"a.txt": "old"})
+        export(folder, "--mode", mode, "--train", 2)
+        Image.new("RGB", (30, 30)).save(folder / "a.png")  # in place
+        (folder / "b.png").unlink()
+        Image.new("RGB", (20, 20)).save(folder / "b.png")
+        (folder / "a.txt").write_text("new caption")
+        assert export(folder, "--mode", mode, "--train", 2)["export"]["edited"] == []
+        check_loads(tmp_path / "ready", tmp_path)
+        subprocess.run(["rm", "-r", tmp_path / "ready"], check=True)
+
+
+def test_edited_files_stay_and_are_named(export, tmp_path: Path) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png", "b.png", "c.png", captions={"a.txt": "a", "b.txt": "b", "c.txt": "c"})
+    export("DS", "--mode", "copy", "--train", 2, "--valid", 1)
+    ready = tmp_path / "ready"
+    for place in ("train/C/S/T/a.txt", "train/C/S/T/b.txt", "kohya.toml", "valid/C/S/T/c.png"):
+        (ready / place).write_bytes((ready / place).read_bytes() + b"# mine")
+    (ready / "train/C/S/T/notes.txt").write_text("mine too")
+    (ready / "train/C/S/T/c.txt").write_text("in the way")
+    kept = {name: made for name, made in files(ready).items() if made.endswith((b"# mine", b"mine too", b"in the way"))}
+    for _ in range(2):
+        data = export("DS", "--mode", "copy", "--train", 1, "--valid", 0)
+        assert data["export"]["edited"] == ["kohya.toml", "train/C/S/T/a.txt", "train/C/S/T/b.txt", "valid/C/S/T/c.png"]
+        assert kept.items() <= files(ready).items()
+    data = export("DS", "--mode", "copy", "--train", 3, "--valid", 0)
+    assert "train/C/S/T/c.txt" in data["export"]["edited"]
+    assert kept.items() <= files(ready).items()
+    assert {"train/C/S/T/a.png", "train/C/S/T/b.png", "train/C/S/T/c.png"} <= places(ready)
+
+
+def not_made_here(root: Path) -> list[object]:
+    (root / "ready").mkdir()
+    (root / "ready/diary.txt").write_text("dear diary")
+    return []
+
+
+def damaged(root: Path) -> list[object]:
+    (root / "ready").mkdir()
+    (root / "ready/export_manifest.jsonl").write_text("[]\n")
+    return []
+
+
+@pytest.mark.parametrize(
+    ("arrange", "said"),
+    [
+        (not_made_here, "not empty, and no export made it"),
+        (damaged, "not the manifest of an export"),
+        (lambda root: ["--export", root / "DS/C/ready"], "lie in one another; give --export another place"),
+        (lambda root: ["--export", root], "lie in one another"),
+        (lambda root: ["--export", root / "DS/C/S/T"], "lie in one another"),
+        (lambda root: ["--export", root / "a*b"], "loaders cannot open"),
+        (lambda root: ["--export", root / "a[1]"], "loaders cannot open"),
+        (lambda root: ["--export", root / "caf\udce9"], "loaders cannot open"),
+        (lambda root: ["--export", root / "file"], "give --export another place"),
+        (lambda root: ["--export", "/dev/shm/no_such_export"], "use --mode copy or symlink"),
+    ],
+)
+def test_refused_before_anything_is_written(tmp_path: Path, export, arrange, said: str) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png")
+    (tmp_path / "file").write_text("not a folder")
+    if "symlink" in said and os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("one file system")
+    extra = arrange(tmp_path)
+    before = stamped(tmp_path)
+    data = export("DS", *extra, status=2) if not extra else run("DS", *extra, status=2)
+    assert said in data["talk"].splitlines()[-1]
+    assert stamped(tmp_path) == before
+
+
+def test_what_the_real_loader_cannot_open_is_what_we_refuse(export, tmp_path: Path) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png", "b.png")
+    export("DS", "--train", 1, "--valid", 1)
+    for name in ("a[1]", "a::b", "caf\udce9"):  # `*` and `?` open, but with every folder that they stand for
+        (tmp_path / "ready").rename(tmp_path / name)
+        with pytest.raises(Exception):  # noqa: B017 - the loader's own, of several kinds
+            loaded(tmp_path / name, tmp_path)
+        (tmp_path / name).rename(tmp_path / "ready")
+
+
+# Stopped at any moment
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("killed")
+    rng = random.Random(3)
+    for place in ("C/S/T", "C/S/U", "D/S/train"):
+        names = [f"{number:02}.png" for number in range(40)]
+        folder = topic(root / "DS" / place, *names, captions={f"{n:02}.txt": f"{place} {n}" for n in range(0, 40, 2)})
+        for name in names:
+            (folder / name).write_bytes((folder / name).read_bytes() + rng.randbytes(30_000))
+            os.utime(folder / name, ns=(TIME, TIME))
+    return root / "DS"
+
+
+def content(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file of an export with its time, but for the manifest's; its own path taken out of what it says."""
+    found = {}
+    for name, made in files(folder).items():
+        if name == "export_manifest.jsonl":
+            found[name] = b"".join(line for line in made.splitlines(True) if b"kohya.toml" not in line), 0
+        elif (folder / name).is_file():
+            found[name] = made.replace(os.fsencode(folder), b"HERE"), (folder / name).stat().st_mtime_ns
+        else:
+            found[name] = made, 0
+    return found
+
+
+@pytest.mark.parametrize("mode", ["copy", "hardlink"])
+def test_killed_at_random_moments_a_rerun_ends_the_same(dataset: Path, tmp_path: Path, mode: str) -> None:
+    kill_often(dataset, tmp_path, mode, 3)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
+def test_killed_at_very_many_random_moments_a_rerun_ends_the_same(dataset: Path, tmp_path: Path, mode: str) -> None:
+    kill_often(dataset, tmp_path, mode, 40)
+
+
+def kill_often(dataset: Path, root: Path, mode: str, times: int) -> None:
+    """First exports into a new folder, then changes from one split to another, each killed and run again."""
+    rng, before = random.Random(), stamped(dataset)
+    first = [dataset, "--mode", mode, "--train", "20", "--valid", "10"]
+    second = [dataset, "--mode", mode, "--train", "8", "--valid", "25"]
+    expected = []
+    for number, options in enumerate((first, second)):
+        run(*options, "--output-dir", root, "--export", root / f"whole{number}")
+        expected.append(content(root / f"whole{number}"))
+    early = 0
+    for number in range(times):
+        folder = root / f"ready{number}"
+        for options, whole in zip((first, second), expected, strict=True):
+            command = [sys.executable, ROOT / "split_data.py", *options, "--output-dir", root, "--export", folder]
+            changing = folder.exists()
+            running = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while running.poll() is None and not (folder / ".merge_unfinished").exists():
+                time.sleep(0.0005)
+            time.sleep(rng.expovariate(1 / 0.01))
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            there = {name: made for name, made in content(folder).items() if ".merge_unfinished" not in name}
+            early += there != whole
+            if not changing:
+                placed = {name: made for name, made in there.items() if "manifest" not in name}
+                assert placed.items() <= whole.items(), "something half done stands at a place"
+            run(*options, "--output-dir", root, "--export", folder)
+            assert content(folder) == whole
+    assert early, "no kill came before the end"
+    assert stamped(dataset) == before
+
+
+def test_two_at_once_do_not_mix(dataset: Path, tmp_path: Path) -> None:
+    command = [ROOT / "split_data.py", dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--quiet"]
+    quiet = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    both = [subprocess.Popen([sys.executable, *map(str, [*command, "--train", n])], **quiet) for n in (20, 30)]
+    said = [running.communicate()[1] for running in both]
+    assert all(running.returncode == 0 or "run" in text for running, text in zip(both, said, strict=True)), said
+    run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--train", 20)
+    run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "alone", "--train", 20)
+    assert content(tmp_path / "ready") == content(tmp_path / "alone")
+
+
+def test_the_summary_names_the_folder_and_what_stays(export, tmp_path: Path) -> None:
+    topic(tmp_path / "DS/C/S/T", "a.png", captions={"a.txt": "a"})
+    export("DS")
+    (tmp_path / "ready/kohya.toml").write_text("mine")
+    ran = run_script("split_data.py", "DS", "--export", "ready", cwd=tmp_path)
+    assert ran.stdout.splitlines()[-3:] == [
+        f"🚚 {tmp_path}/ready: 1 image, 1 caption",
+        "✏️  Stay as they are there: edited, or not from an export: 1",
+        "   kohya.toml",
+    ]

@@ -25,13 +25,14 @@ import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
 import statistics
+import threading
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import cli, text
+from common import cli, disk, text
 from common.dataset import cache, records, tree
 from common.output import Talk, show
 from common.scores import heads, owed
@@ -131,6 +132,7 @@ def score(
     from common.vectors.engine import Engine
 
     states: dict[str, owed.State] = {}
+    counting = threading.Lock()
 
     def engine() -> Engine:
         made = Engine(rules.model, args, talk)
@@ -140,7 +142,8 @@ def score(
     def finish(work: embed.Work) -> None:
         state = states.pop(work.topic.path)
         found, made_by = owed.finish(state, work.vectors, work.failed, rules)
-        count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
+        with counting:
+            count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
 
     def works() -> Iterator[embed.Work]:
         for topic, _ in owing:
@@ -149,10 +152,11 @@ def score(
             if work.names:
                 yield work
             else:
-                finish(work)
+                finishing(work)
 
-    for work in embed.embed(works(), engine, talk, sum(images for _, images in owing), keep=not args.no_cache):
-        finish(work)
+    with disk.Beside(finish) as finishing:
+        for work in embed.embed(works(), engine, talk, sum(images for _, images in owing), keep=not args.no_cache):
+            finishing(work)
 
 
 def result(count: Count, rules: owed.Rules, talk: Talk) -> dict[str, Any]:

@@ -32,7 +32,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import cli, text
+from common import cli, disk, text
 from common.dataset import records, tree
 from common.errors import UserError
 from common.output import Talk, show
@@ -108,11 +108,15 @@ def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argpars
 
     verify = not args.no_verify
     made_by = {"method": "phash", "threshold": distance, "verify": verify}
-    found = []
-    for work in hashing.hashed(topics, args.workers, args.max_pixels, talk):
-        matches = matching.by_look(work.prints, work.stamps, int(distance), verify)
-        found.append(matching.finish(work.topic, work.stamps, matches, work.prints, made_by, talk))
-    return found
+    found = {}
+
+    def finish(work: hashing.Work, matches: matching.Matches) -> None:
+        found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.prints, made_by, talk)
+
+    with disk.Beside(finish) as finishing:
+        for work in hashing.hashed(topics, args.workers, args.max_pixels, talk):
+            finishing(work, matching.by_look(work.prints, work.stamps, int(distance), verify))
+    return [found[topic.path] for topic in topics]
 
 
 def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
@@ -125,11 +129,15 @@ def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.N
 
     made_by = {"method": "clip", "threshold": cosine, **chosen.about}
     found = {}
-    for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
-        by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
-        device = str(towers.device_named(args.device)) if by_torch else "cpu"
-        matches = matching.by_meaning(work.vectors, work.stamps, cosine, device)
+
+    def finish(work: embed.Work, matches: matching.Matches) -> None:
         found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.vectors, made_by, talk)
+
+    with disk.Beside(finish) as finishing:
+        for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
+            by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
+            device = str(towers.device_named(args.device)) if by_torch else "cpu"
+            finishing(work, matching.by_meaning(work.vectors, work.stamps, cosine, device))
     return [found[topic.path] for topic in topics]
 
 

@@ -1,6 +1,6 @@
 """What the seven scripts share: a ground floor, and rooms above it that import downwards only.
 
-cli  output  errors  text  stats     the ground floor: command line, printing, endings, words, numbers
+cli  output  errors  disk  text  stats     the ground floor: command line, printing, endings, power cuts, words, numbers
 dataset/      what lies in a dataset folder
 vectors/      from image files to vectors
 scores/       from vectors to scores, and what they say

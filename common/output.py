@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from common import text
+from common import disk, text
 from common.errors import UserError
 
 tqdm.set_lock(threading.RLock())  # its own would import multiprocessing, and no other process of ours writes
@@ -76,6 +76,7 @@ class Talk:
         """The last line of talk: found = the sum of its parts. Parts that are zero stay out, but never all of them."""
         if found != sum(parts.values()):
             raise AssertionError(f"the counts do not add up: {found} != {parts}")
+        disk.settle()
         named = [f"{count:,} {name.replace('_', ' ')}" for name, count in parts.items() if count]
         first = next(iter(parts)).replace("_", " ")
         self.say(f"{text.plural(found, 'image')} found = {' + '.join(named) or f'0 {first}'}")
@@ -100,7 +101,8 @@ def dumps(value: object, indent: int | None = 2) -> str:
 
 
 def show(args: argparse.Namespace, summary: Iterable[str], data: dict[str, Any]) -> None:
-    """Print the result: one JSON object with --json, else the summary's lines."""
+    """Print the result, once it is on the disk for good: one JSON object with --json, else the summary's lines."""
+    disk.settle()
     sys.stdout.write(_encodable(dumps(data)) if args.json else "".join(f"{line}\n" for line in summary))
     sys.stdout.flush()
 

@@ -22,7 +22,9 @@ MODULES = sorted(
     if path.stem != "__init__"
 )
 # Each imports itself and those before it; a module beside the packages is a room of its own.
-ROOMS = "signals errors output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
+ROOMS = (
+    "signals errors disk output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
+)
 LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
 HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LOADED = """

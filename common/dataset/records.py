@@ -10,11 +10,10 @@ import contextlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from common import text
+from common import disk, text
 from common.dataset.tree import Topic
 from common.errors import DISK_FULL, UserError, disk_full
 from common.output import dumps
@@ -179,24 +178,26 @@ def write_json(path: str, value: object, aside: str | None = None) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str, aside: str | None = None) -> Iterator[IO[bytes]]:
+def replacing(path: str, aside: str | None = None, forced: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends well, and vanishes when it does not.
 
-    A kill at any moment leaves the old file or the new one. The file grows beside `path`, or in the folder `aside`
-    (made if need be, on the same file system) where a kill must leave nothing there. Raises UserError where it cannot
-    be written.
+    A kill at any moment leaves the old file or the new one; so does a power cut, unless `forced` is False. The file
+    grows beside `path`, or in the folder `aside` (made if need be, on the same file system) where a kill must leave
+    nothing there. Raises UserError where it cannot be written.
     """
     folder = aside or os.path.dirname(path)
     temporary = None
     try:
         if aside:
             os.makedirs(aside, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder or ".")
-        with open(handle, "wb") as file:
+        temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
+        with open(temporary, "xb") as file:
+            _keep_mode(path, temporary)
             yield file
-        with contextlib.suppress(OSError):  # some network and USB file systems know no permissions
-            os.chmod(temporary, _mode(path))
+            if forced:
+                disk.force(file)
         os.replace(temporary, path)
+        disk.appeared(os.path.dirname(path) or ".")
     except OSError as error:
         _forget(temporary)
         if error.errno in DISK_FULL:
@@ -207,14 +208,10 @@ def replacing(path: str, aside: str | None = None) -> Iterator[IO[bytes]]:
         raise
 
 
-def _mode(path: str) -> int:
-    """The permissions of the file that is replaced, or those that a new file would get."""
-    try:
-        return os.stat(path).st_mode & 0o777
-    except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+def _keep_mode(path: str, temporary: str) -> None:
+    """Give a file the permissions of the one that it replaces."""
+    with contextlib.suppress(OSError):  # there is none, or a network or USB file system knows no permissions
+        os.chmod(temporary, os.stat(path).st_mode & 0o777)
 
 
 def _forget(temporary: str | None) -> None:

@@ -1,7 +1,8 @@
 """Puts files at their places in a target folder: copies, hard links or symlinks, several at once.
 
-Knows nothing of images. A copy grows in a folder aside and is renamed into place when it is whole, so a kill at any
-moment leaves no half file at a place; nothing that is there is overwritten, and a source is only read.
+Knows nothing of images. A copy grows in a folder aside and is renamed into place when it is whole and on the disk, so
+neither a kill nor a power cut leaves half a file at a place. Nothing that is there is overwritten, and a source is only
+read.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
-from common import cli
+from common import disk
 from common.dataset.tree import Stamp
 from common.errors import DISK_FULL, UserError, disk_full
 
 MODES = COPY, HARDLINK, SYMLINK = "copy", "hardlink", "symlink"
 ASIDE = ".merge_unfinished"  # below the target: on its file system, so that a rename is all that is left to do
 CHUNK = 1 << 30  # bytes asked of the kernel at once; it may do less
-WORKERS = 2 * cli.cores()  # half of them wait for the disk
 NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # across or on some file systems
 
 NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
@@ -91,9 +91,9 @@ def put(copies: Iterable[Copy], aside: str, done: Callable[[Copy], None]) -> Non
             with lock:
                 done(copy)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(disk.THREADS) as pool:
         try:
-            running = [pool.submit(work) for _ in range(WORKERS)]
+            running = [pool.submit(work) for _ in range(disk.THREADS)]
             for worker in running:
                 worker.result()
         finally:
@@ -103,6 +103,7 @@ def put(copies: Iterable[Copy], aside: str, done: Callable[[Copy], None]) -> Non
 def _put(copy: Copy, aside: str) -> None:
     try:
         PLACED[copy.mode](copy, aside)
+        disk.appeared(os.path.dirname(copy.target))
     except FileExistsError:
         raise UserError(f"{copy.target}: appeared since this was planned; run it again") from None
     except OSError as error:
@@ -122,10 +123,10 @@ def _copied(copy: Copy, aside: str) -> None:
         with open(aside, "wb") as target:
             _transfer(source, target)
             target.flush()
-            size = os.fstat(target.fileno()).st_size
-        _check(os.fstat(source.fileno()), copy, size)
-    with contextlib.suppress(PermissionError):  # a file system that knows no permissions
-        shutil.copystat(copy.source, aside)  # times to the nanosecond, permissions, extended attributes
+            _check(os.fstat(source.fileno()), copy, os.fstat(target.fileno()).st_size)
+            with contextlib.suppress(PermissionError):  # a file system that knows no permissions
+                shutil.copystat(copy.source, aside)  # times to the nanosecond, permissions, extended attributes
+            disk.force(target)
     _move(aside, copy.target)
 
 

@@ -7,10 +7,8 @@ topics that were not searched, and those whose file no longer fits the folder: n
 was searched; of these only matches between unchanged images count.
 
     {
-      "duplicate_entries": 412,
-      "redundant_images": 231,
-      "median_images_per_cluster": 1250,
-      "median_duplicates_per_cluster": 40,
+      "duplicate_entries": 412, "redundant_images": 231,
+      "median_images_per_cluster": 1250, "median_duplicates_per_cluster": 40,
       "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, "redundant_images": 25, ...}, ...},
       "variants": {"cropped": 12, "mirrored": 3},
       "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...}, "strays": [...], ...
@@ -20,7 +18,7 @@ It reads the JSON that other scripts left and changes nothing; an image is opene
 
 examples:
   duplicates_stats.py DataSet
-  duplicates_stats.py DataSet_* --top 20
+  duplicates_stats.py DataSet_* --top 20 --html review.html
   duplicates_stats.py DataSet --json --quiet | jq .redundant_images
 """
 
@@ -52,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = report(topics, [counted(topic, talk) for topic in topics], args.top)
     if not data["searched"]:
         raise UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
+    if args.html:
+        from common.pages import review_page  # Jinja2 and thumbnails, only where a page is wanted
+
+        review_page.write(args.html, topics, talk)
     talk.tally(data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"])
     show(args, summary(data), data)
     return talk.status
@@ -62,7 +64,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--top", type=cli.positive, default=TOP, metavar="N", help="topics with most duplicates (default: %(default)s)"
     )
-    return parser.parse_args(argv)
+    parser.add_argument("--html", metavar="FILE", help="also write a page to review every set of duplicates")
+    args = parser.parse_args(argv)
+    if args.html:
+        records.check_output(args.html, "--html")
+    return args
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def counted(topic: tree.Topic, talk: Talk) -> Count:
         return Count(len(stamps), damaged=f"{os.path.basename(error.path)}: {error.reason}")
     if not found:
         return Count(len(stamps))
-    redundant = keepers.redundant(topic, stamps, cached, scores(topic, talk), found.usable, talk.bad)
+    redundant = keepers.redundant(topic, stamps, cached, keepers.scores(topic, talk.warn), found.usable, talk.bad)
     return Count(
         len(stamps),
         is_searched=True,
@@ -104,14 +110,6 @@ def counted(topic: tree.Topic, talk: Talk) -> Count:
 def pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
     """How many pairs there are of each kind."""
     return Counter(kind for name, others in variants.items() for other, kind in others.items() if name < other)
-
-
-def scores(topic: tree.Topic, talk: Talk) -> Mapping[str, float]:
-    try:
-        return records.read_scores(topic)
-    except records.Damaged as error:
-        talk.warn(f"{text.shown(error)}; until then images are weighed by resolution alone")
-        return {}
 
 
 def report(topics: Sequence[tree.Topic], counts: Sequence[Count], top: int) -> dict[str, Any]:

@@ -88,6 +88,15 @@ def _held(
     return current, (unknown, sorted(changed), sorted(name for name in known if name not in stamps))
 
 
+def scores(topic: Topic, warn: Callable[[str], None]) -> Mapping[str, float]:
+    """The topic's scores to rank its images by; none, and a warning, where their file is damaged."""
+    try:
+        return records.read_scores(topic)
+    except records.Damaged as error:
+        warn(f"{text.shown(error)}; until then images are weighed by resolution alone")
+        return {}
+
+
 def candidates(
     topic: Topic,
     stamps: Mapping[str, Stamp],
@@ -143,12 +152,17 @@ def redundant(
 def ranked(images: Iterable[Candidate]) -> list[Candidate]:
     """Best first: resolution x score where every image has a score above 0, else resolution; then bytes, then name."""
     listed = list(images)
-    scored = all(image.score is not None and image.score > 0 for image in listed)
+    scored = scores_weigh(listed)
 
     def worth(image: Candidate) -> float:
         return image.pixels * image.score if scored and image.score is not None else image.pixels
 
     return sorted(listed, key=lambda image: (-worth(image), -image.size, image.name))
+
+
+def scores_weigh(images: Iterable[Candidate]) -> bool:
+    """Whether these images are ranked by their scores too."""
+    return all(image.score is not None and image.score > 0 for image in images)
 
 
 def left_out(images: Iterable[Candidate], matches: Mapping[str, Collection[str]]) -> dict[str, str]:

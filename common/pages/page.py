@@ -46,16 +46,19 @@ def write(
     twice stands there twice. The template finds them in `thumbnails`, by path, and their number in `left_out`.
     """
     rows, reserved = ROWS, PICTURES if wanted else 0
-    while rows > 1 and len(_rendered(template, context(rows), {}, 0)) > LIMIT - reserved:
+    while rows > 1 and len(rendered(template, context(rows), {}, 0)) > LIMIT - reserved:
         rows //= 2
-    framed = _rendered(template, context(rows), dict.fromkeys(wanted, "data:"), 0)  # all but the pictures themselves
-    made = _thumbnails(wanted, LIMIT - len(framed), max_pixels, talk)
-    whole = _rendered(template, context(rows), made, len(set(wanted) - made.keys()))
+    framed = rendered(template, context(rows), dict.fromkeys(wanted, "data:"), 0)  # all but the pictures themselves
+    made = thumbnails(wanted, LIMIT - len(framed), max_pixels, talk)
+    whole = rendered(template, context(rows), made, len(set(wanted) - made.keys()))
     with records.replacing(path) as file:
         file.write(whole)
 
 
-def _rendered(template: str, context: Context, thumbnails: Mapping[str, str], left_out: int) -> bytes:
+def rendered(
+    template: str, context: Context, thumbnails: Mapping[str, str], left_out: int, script: str = "page.js"
+) -> bytes:
+    """The page as it is written: `template` filled, with the style and a script from templates/ in it."""
     # The script's own hash is the only one that the page's policy lets run.
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
@@ -73,12 +76,12 @@ def _rendered(template: str, context: Context, thumbnails: Mapping[str, str], le
         "number": text.number,
         "name": lambda label: label.rpartition("/")[2] or label,
     }
-    script = loader.get_source(environment, "page.js")[0]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    source = loader.get_source(environment, script)[0]
+    digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     return (
         environment.get_template(template)
         .render(
-            **context, thumbnails=thumbnails, left_out=left_out, script=Markup(script), script_hash=f"sha256-{digest}"
+            **context, thumbnails=thumbnails, left_out=left_out, script=Markup(source), script_hash=f"sha256-{digest}"
         )
         .encode()
     )
@@ -89,15 +92,24 @@ def _printable(value: object) -> object:
     return text.shown(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
-def _thumbnails(wanted: Sequence[str], room: int, max_pixels: int, talk: Talk) -> dict[str, str]:
-    """Image path to data URI, in the order wanted, as far as `room` bytes go; '' for an image that cannot be read."""
+def thumbnails(
+    wanted: Sequence[str], room: int, max_pixels: int, talk: Talk, box: tuple[int, int] = THUMBNAIL
+) -> dict[str, str]:
+    """Image path to data URI, in the order wanted, as far as `room` bytes go; '' for an image that cannot be read.
+
+    No picture is larger than `box`, in pixels.
+    """
     made: dict[str, str] = {}
     batch = 8 * cores()
     with talk.progress(len(wanted), unit="thumbnail") as progress, ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(wanted), batch):
             paths = wanted[start : start + batch]
             drawn = dict(
-                zip(paths, pool.map(lambda path: made.get(path) or _thumbnail(path, max_pixels), paths), strict=True)
+                zip(
+                    paths,
+                    pool.map(lambda path: made.get(path) or _thumbnail(path, max_pixels, box), paths),
+                    strict=True,
+                )
             )
             for path in paths:
                 room -= len(drawn[path])
@@ -108,12 +120,12 @@ def _thumbnails(wanted: Sequence[str], room: int, max_pixels: int, talk: Talk) -
     return made
 
 
-def _thumbnail(path: str, max_pixels: int) -> str:
+def _thumbnail(path: str, max_pixels: int, box: tuple[int, int]) -> str:
     try:
-        image, _ = images.open_image(path, max_pixels, draft=2 * max(THUMBNAIL))
+        image, _ = images.open_image(path, max_pixels, draft=2 * max(box))
     except images.Unreadable:
         return ""
-    image.thumbnail(THUMBNAIL)
+    image.thumbnail(box)
     file = io.BytesIO()
     image.save(file, "WEBP", quality=QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,215 @@
+"""What the page for reviewing duplicates shows: every set of images that match, most doubtful first, and who stays.
+
+Its script (templates/review.js) walks the keeper rule again after each decision; from here it gets the images in the
+order of that walk. Reads what find_duplicates.py left, and loads neither numpy nor torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from common import text
+from common.cli import MAX_PIXELS
+from common.dataset import cache, records
+from common.dataset.records import COPY, DOUBTFUL, Kinds
+from common.dataset.tree import Topic
+from common.duplicates import keepers
+from common.errors import UserError
+from common.output import Talk
+from common.pages import page
+
+LIMIT = 24_900_000  # bytes of a page
+THUMBNAIL = (240, 240)  # pixels at most
+PICTURED = 24  # images of a set with a thumbnail; the others open from disk
+NEAR = 0.95  # a pair that is less alike is near the threshold: copies agree in 0.9 or more of what a close look sees
+FIGURES = "pairs.json"  # in a topic's cache: {image: {image: [kind, how alike]}}
+SECTIONS = {
+    "copies": ("Copies", "A merge keeps the outlined images and leaves out the others."),
+    "variants": ("Variants", "Made from one picture, but no stand-ins: a merge keeps them all, a split on one side."),
+    "doubtful": ("Doubtful", "Perhaps the same picture; nothing acts on them until you decide."),
+    "across": ("Across topics", "In different topics of a dataset, where a merge keeps both."),
+    "references": ("References", "Copies of images in reference folders: a merge leaves them out."),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two images that match, by their absolute paths; `alike` is None where no figure was kept."""
+
+    first: str
+    second: str
+    kind: str
+    alike: float | None
+
+    @property
+    def doubt(self) -> tuple[float, str, str]:
+        """What pairs are sorted by: the least alike come first."""
+        return 1.0 if self.alike is None else self.alike, self.first, self.second
+
+
+@dataclass(frozen=True)
+class Set:
+    """Images that hang together by pairs of one section, in the order in which the keeper rule walks them."""
+
+    section: str
+    images: list[str]
+    pairs: list[Pair]  # most doubtful first
+
+
+@dataclass
+class Found:
+    """All that there is to show."""
+
+    photos: dict[str, list[Any]] = field(default_factory=dict)  # by path, in the order of the keeper rule: see _data
+    pairs: dict[str, list[Pair]] = field(default_factory=lambda: {section: [] for section in SECTIONS})
+    folders: dict[str, bool] = field(default_factory=dict)  # of the images, and whether scores weigh there
+    left_out: set[str] = field(default_factory=set)  # by a merge
+
+    def sets(self) -> Iterator[Set]:
+        place = {path: number for number, path in enumerate(self.photos)}
+        for section, pairs in self.pairs.items():
+            of: dict[str, list[Pair]] = {}  # images of one set share a list
+            for pair in pairs:
+                few, many = sorted((of.get(pair.first, []), of.get(pair.second, [])), key=len)
+                moved = [pair] if few is many else [*few, pair]
+                many += moved
+                of |= {path: many for each in moved for path in (each.first, each.second)}
+            for together in {id(shared): shared for shared in of.values()}.values():
+                images = {path for pair in together for path in (pair.first, pair.second)}
+                yield Set(section, sorted(images, key=place.__getitem__), sorted(together, key=lambda pair: pair.doubt))
+
+
+def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
+    """Write the page on `topics` to `path`. Raises UserError, and Damaged where decisions cannot be read."""
+    found = Found()
+    for topic in topics:
+        _search(topic, found)
+    sets = sorted(found.sets(), key=lambda each: each.pairs[0].doubt)
+    counts = {name: sum(each.section == name for each in sets) for name in SECTIONS}
+    urls = {topic.dataset_path: _url(topic.dataset_path, path) for topic in topics}
+
+    def rendered(shown: Sequence[Set], thumbnails: Mapping[str, str]) -> bytes:
+        context = {
+            "title": f"Duplicates in {text.sampled(dict.fromkeys(topic.dataset or topic.name for topic in topics))}",
+            "cards": [
+                (text.number(count), f"sets: {SECTIONS[name][0].lower()}") for name, count in counts.items() if count
+            ],
+            "attention": [],
+            "sections": [(name, *SECTIONS[name], counts[name]) for name in SECTIONS if counts[name]],
+            "missing": len(sets) - len(shown),
+            "data": _data(urls, found, shown, thumbnails),
+            "notes": [],
+        }
+        return page.rendered("review.html", context, {}, 0, script="review.js")
+
+    count = len(sets)
+    while len(framed := rendered(sets[:count], {})) > LIMIT // 2:  # the other half at least is for thumbnails
+        count //= 2
+    made = page.thumbnails(_pictured(sets[:count]), LIMIT - len(framed), MAX_PIXELS, talk, THUMBNAIL)
+    shown = list(itertools.takewhile(lambda each: made.keys() >= set(_pictured([each])), sets[:count]))
+    with records.replacing(path) as file:
+        file.write(rendered(shown, made))
+
+
+def _search(topic: Topic, found: Found) -> None:
+    """Add a topic's pairs and the images in them. A damaged topic adds nothing: the script has told of it."""
+    stamps, cached = topic.stamps(), cache.load(topic)
+    try:
+        copies, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
+    except records.Damaged:
+        return
+    usable = copies.usable if copies else {}
+    kinds: Kinds = {name: dict.fromkeys(others, COPY) for name, others in usable.items() if others}
+    for name, others in (variants.usable if variants else {}).items():
+        kinds.setdefault(name, {}).update(others)
+    figures = _figures(topic)
+    for name, others in kinds.items():
+        for other, kind in others.items():
+            if name < other:
+                section = {COPY: "copies", DOUBTFUL: "doubtful"}.get(kind, "variants")
+                pair = Pair(topic.file(name), topic.file(other), kind, figures.get((name, other)))
+                found.pairs[section].append(pair)
+    listed = keepers.candidates(topic, stamps, cached, keepers.scores(topic, _told), _told, kinds)
+    for image in keepers.ranked(listed):
+        if image.name in kinds:
+            extent = keepers.extent(topic, image.name, stamps[image.name], cached, _told) or (0, 0)
+            size, time = stamps[image.name]
+            found.photos[topic.file(image.name)] = [topic.path, image.name, *extent, size, str(time), image.score]
+    found.folders[topic.path] = keepers.scores_weigh(listed)
+    found.left_out.update(map(topic.file, keepers.left_out(listed, usable)))
+
+
+def _told(*_: str) -> None:
+    """What to do about a damaged file: nothing, for the script has told of it."""
+
+
+def _figures(topic: Topic) -> dict[tuple[str, str], float]:
+    """How alike the images of each pair are, where that was kept, under both orders of their names."""
+    try:
+        kept = records.read_json(os.path.join(cache.folder(topic), FIGURES), {})
+        listed = [(a, b, float(alike)) for a, others in kept.items() for b, (_, alike) in others.items()]
+    except (UserError, AttributeError, TypeError, ValueError):  # a page without figures is worth more than none
+        return {}
+    return {pair: alike for a, b, alike in listed for pair in ((a, b), (b, a))}
+
+
+def _pictured(sets: Iterable[Set]) -> list[str]:
+    return list(dict.fromkeys(path for each in sets for path in each.images[:PICTURED]))
+
+
+def _data(urls: Mapping[str, str], found: Found, shown: Sequence[Set], thumbnails: Mapping[str, str]) -> Markup:
+    """What the page's script works on, as JSON that may stand in HTML; images are named by their numbers."""
+    held = {image for each in shown for image in each.images}
+    place = {image: number for number, image in enumerate(image for image in found.photos if image in held)}
+    folder = {path: number for number, path in enumerate(found.folders)}
+    datasets = {dataset: number for number, dataset in enumerate(urls)}
+    above = {path: os.path.dirname(os.path.dirname(os.path.dirname(path))) for path in folder}
+    data = {
+        "datasets": [
+            {"name": os.path.basename(dataset), "path": dataset, "url": url, "decisions": _decided(dataset)}
+            for dataset, url in urls.items()
+        ],
+        "topics": [
+            (datasets[above[path]], os.path.relpath(path, above[path]), scored)
+            for path, scored in found.folders.items()
+        ],
+        "images": [
+            (folder[photo[0]], *photo[1:], thumbnails.get(image, ""))  # name, width, height, bytes, time, score
+            for image, photo in found.photos.items()
+            if image in held
+        ],
+        "sets": [
+            (
+                each.section,
+                [place[image] for image in each.images],
+                [(*sorted((place[pair.first], place[pair.second])), pair.kind, pair.alike) for pair in each.pairs],
+            )
+            for section in SECTIONS
+            for each in shown
+            if each.section == section
+        ],
+        "near": NEAR,
+        "beyond": len(found.left_out - held),
+    }
+    return Markup(json.dumps(data, separators=(",", ":")).replace("<", r"\u003c"))
+
+
+def _decided(dataset: str) -> dict[str, Any]:
+    """What was decided about a dataset before. Raises Damaged."""
+    found: dict[str, Any] = records.read_json(os.path.join(dataset, "decisions.json"), {})
+    return found
+
+
+def _url(folder: str, path: str) -> str:
+    """Where the page finds a folder: relative to itself where it lies below, so that both can move together."""
+    below = os.path.relpath(folder, os.path.dirname(os.path.abspath(path)))
+    is_below = below.partition(os.sep)[0] != os.pardir
+    return quote(os.fsencode(below)) if is_below else f"file://{quote(os.fsencode(folder))}"

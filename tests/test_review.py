@@ -1,0 +1,276 @@
+"""The page for reviewing duplicates: what it shows, and that in a browser its decisions are those of a merge."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import CHROMIUM, Browser
+from conftest import picture
+from PIL import Image
+from test_project import HEAVY, run
+
+import duplicates_stats
+from common import cli
+from common.dataset import cache, records, tree
+from common.dataset.tree import Topic
+from common.duplicates import keepers
+from common.duplicates.keepers import Candidate
+from common.output import dumps
+from common.pages import review_page
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>.jpg",
+    "\"'</script><script>alert(2)</script>.jpg".replace("/", "∕"),
+    "フクロウ 🦉.jpg",
+]
+HOSTILE += ["a\nb.jpg", "\udcff.jpg", "50%41#?;&.jpg", "{{ 7 * 7 }}.jpg"]
+
+
+def searched(
+    topic: Topic, copies: dict[str, dict[str, float]], variants: dict[str, dict[str, str]] | None = None
+) -> None:
+    """Leave what a search would that found these pairs, with their figures."""
+    stamps = topic.stamps()
+    matches: dict[str, set[str]] = {name: set() for name in stamps}
+    for one, others in copies.items():
+        for other in others:
+            matches[one].add(other)
+            matches[other].add(one)
+    records.write_matches(topic, matches)
+    records.write_variants(topic, variants or {})
+    made = cache.Provenance({}, stamps)
+    sizes = {name: (stamp, Image.open(topic.file(name)).size) for name, stamp in stamps.items()}
+    cache.update(topic, extents=sizes, duplicates=made, variants=made)
+    figures = {one: {other: ["copy", alike] for other, alike in others.items()} for one, others in copies.items()}
+    (Path(topic.path) / ".cache/pairs.json").write_bytes(dumps(figures).encode())
+
+
+def topic_of(folder: Path) -> Topic:
+    return tree.topics([str(folder)], print)[0]
+
+
+def written(dataset: Path, *more: str) -> Path:
+    target = dataset.parent / "review.html"
+    assert cli.run(duplicates_stats.main, [str(dataset), "--html", str(target), "--quiet", *more]) == 0
+    return target
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two topics: hostile names, all copies of the first but in a chain at its end; and variants beside one pair."""
+    first, second = (tmp_path / "Set" / "C" / "<b>S" / name for name in ("T", "U"))
+    for folder, names in ((first, HOSTILE), (second, [f"{letter}.jpg" for letter in "abcdef"])):
+        folder.mkdir(parents=True)
+        for number, name in enumerate(names):
+            quality = 95 if name == "b.jpg" else 80 - 5 * number  # b is smaller than a, but not in bytes
+            picture(number, (300 - 10 * number, 200)).save(folder / name, quality=quality)
+    chain = dict(itertools.pairwise(HOSTILE))
+    searched(topic_of(first), {one: {other: 0.99} for one, other in chain.items()})
+    searched(
+        topic_of(second), {"a.jpg": {"b.jpg": 0.91}}, {"c.jpg": {"d.jpg": "mirrored"}, "e.jpg": {"f.jpg": "doubtful"}}
+    )
+    return tmp_path / "Set"
+
+
+def embedded(page: Path) -> dict[str, Any]:
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text())
+    return json.loads(found)
+
+
+def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
+    page = written(dataset)
+    source, data = page.read_text(), embedded(page)
+    assert source.isascii() or not re.search("[\ud800-\udfff]", source)
+    assert source.count("<script") == 2 and "<b>S" not in source  # the page's own script, and its data
+    (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+        in source
+    )
+    assert [(each[0], len(each[1]), len(each[2])) for each in data["sets"]] == [
+        ("copies", 2, 1),  # the least alike first
+        ("copies", 7, 6),
+        ("variants", 2, 1),
+        ("doubtful", 2, 1),
+    ]
+    assert [image[1] for image in data["images"]] == [*HOSTILE, *(f"{letter}.jpg" for letter in "abcdef")]
+    assert all(image[-1].startswith("data:image/webp") for image in data["images"])
+    assert data["sets"][0][2] == [[7, 8, "copy", 0.91]] and data["sets"][2][2] == [[9, 10, "mirrored", None]]
+    assert written(dataset).read_text() == source
+
+
+def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monkeypatch):
+    folder = tmp_path / "Set/C/S/T"
+    folder.mkdir(parents=True)
+    copies = {}
+    for number in range(40):
+        for side in "ab":
+            picture(number, (300, 200)).save(folder / f"{number:02}{side}.jpg")
+        copies[f"{number:02}a.jpg"] = {f"{number:02}b.jpg": 0.9 + (number * 7 % 40) / 1000}
+    searched(topic_of(folder), copies)
+    whole = written(tmp_path / "Set")
+    monkeypatch.setattr(review_page, "LIMIT", whole.stat().st_size // 2)
+    page = written(tmp_path / "Set")
+    data = embedded(page)
+    kept = len(data["sets"])
+    assert 5 < kept < 40 and page.stat().st_size < review_page.LIMIT + 300
+    assert f"{40 - kept} sets left out" in page.read_text()
+    assert [pairs[0][3] for _, _, pairs in data["sets"]] == sorted(a for x in copies.values() for a in x.values())[
+        :kept
+    ]
+    assert data["beyond"] == 40 - kept
+
+
+def test_only_a_page_needs_more_than_the_standard_library(dataset):
+    status, loaded, _ = run("duplicates_stats.py", dataset)
+    assert status == 0 and not loaded & {"jinja2", "PIL", *HEAVY}
+    status, loaded, _ = run("duplicates_stats.py", dataset, "--html", dataset.parent / "x.html")
+    assert status == 0 and loaded >= {"jinja2", "PIL"} and not loaded & HEAVY
+
+
+def test_a_page_in_a_folder_that_is_not_there(dataset, capsys):
+    assert cli.run(duplicates_stats.main, [str(dataset), "--html", str(dataset / "no/review.html")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    with Browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def press(browser) -> Callable[[str], None]:
+    def call(keys: str) -> None:
+        for key in keys.split():
+            browser.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+            browser.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    return call
+
+
+def count(browser: Browser) -> str:
+    return browser.value("document.getElementById('count').textContent")
+
+
+def saved(browser: Browser, folder: Path, press: Callable[[str], None]) -> Path:
+    """The file that a press on Save downloads."""
+    folder.mkdir(exist_ok=True)
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    before = set(folder.iterdir())
+    press("w")
+    for _ in range(600):
+        new = [path for path in set(folder.iterdir()) - before if path.suffix == ".json"]
+        if new and new[0].stat().st_size:
+            return new[0]
+        time.sleep(0.05)
+    raise AssertionError("nothing was downloaded")
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("dark", [False, True])
+def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
+    browser.open(written(dataset), width, dark)
+    assert count(browser) == "A merge would now leave out 4 images · 0 decisions"
+    for _ in range(4):  # every set
+        press("j Enter")
+        assert browser.value("Promise.all([...document.images].map(i => i.decode())).then(() => true)")
+        assert browser.value("[...document.querySelectorAll('#panes img')].every(i => i.src.startsWith('file:'))")
+        sizes = browser.value(
+            "[...document.querySelectorAll('#panes img')].map(i => [i.naturalWidth, i.naturalHeight])"
+        )
+        assert all(height == 200 and width > 230 for width, height in sizes)  # from disk, not thumbnails
+        press("f f b z z Escape")
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value("document.querySelectorAll('[onerror], img[src=x], b b').length") == 0
+    assert browser.value("document.body.textContent.includes('<img src=x onerror=alert(1)>')")
+    assert browser.value(r"document.body.textContent.includes('\\udcff.jpg')")
+    assert browser.errors == []
+
+
+def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
+    page = written(dataset)
+    browser.open(page, 1200)
+    press("j d j 2 j s j d")  # a and b differ; the chain's second stays; the variant is the same, the doubtful is not
+    assert count(browser) == "A merge would now leave out 5 images · 4 decisions"
+    press("u u")
+    browser.open(page, 1200)  # a draft has the rest
+    assert count(browser) == "A merge would now leave out 4 images · 2 decisions"
+    press("j j j s")
+    assert count(browser) == "A merge would now leave out 5 images · 3 decisions"
+    path = saved(browser, tmp_path / "down", press)
+    told = json.loads(path.read_text())
+    prefix = "C/<b>S"
+    assert path.name == "decisions.json"
+    assert {key: told[key] for key in ("different", "same", "keep")} == {
+        "different": [[f"{prefix}/U/a.jpg", f"{prefix}/U/b.jpg"]],
+        "same": [[f"{prefix}/U/c.jpg", f"{prefix}/U/d.jpg"]],
+        "keep": [f"{prefix}/T/{HOSTILE[1]}"],
+    }
+    stamps = {f"{prefix}/U/{name}": stamp for name, stamp in topic_of(dataset / prefix / "U").stamps().items()}
+    assert {name: (size, int(mtime)) for name, (size, mtime) in told["files"].items() if "/U/" in name} == {
+        name: stamp for name, stamp in stamps.items() if name[-5] in "abcd"
+    }
+    press("u u u")
+    assert count(browser).endswith("0 decisions")
+    root = browser.call("DOM.getDocument")["root"]["nodeId"]
+    node = browser.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
+    browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+    for _ in range(100):
+        if count(browser).endswith("3 decisions"):
+            break
+        time.sleep(0.05)
+    assert count(browser) == "A merge would now leave out 5 images · 3 decisions"
+    assert json.loads(saved(browser, tmp_path / "down2", press).read_text()) == told
+    assert browser.errors == []
+
+
+def test_search_and_filters(browser, dataset):
+    browser.open(written(dataset), 1200)
+
+    def found() -> int:
+        return browser.value("document.querySelectorAll('.set:not([hidden])').length")
+
+    for typed, fits in (("フクロウ", 1), ("/u/ jpg", 3), ("/u/ mirrored", 0), ("", 4)):
+        browser.value(f"at('find').value = {json.dumps(typed)}; at('find').dispatchEvent(new Event('input'))")
+        assert found() == fits
+    for name, fits in (("near", 2), ("across", 0), ("smaller", 1)):
+        browser.value(f"document.querySelector('[data-filter={name}]').click()")
+        assert found() == fits
+        browser.value(f"document.querySelector('[data-filter={name}]').click()")
+    assert browser.errors == []
+
+
+def test_the_rule_in_the_page_is_the_rule(browser, dataset):
+    """Random images and matches: what the page's script leaves out is what keepers.left_out does."""
+    browser.open(written(dataset), 1200)
+    rng, cases, expected = random.Random(5), [], []
+    for _ in range(300):
+        names = [f"{number}.jpg" for number in range(rng.randint(1, 12))]
+        images = [Candidate(n, rng.randint(1, 3), rng.randint(1, 3), rng.choice([None, 1.0, 2.0])) for n in names]
+        matches: dict[str, set[str]] = {name: set() for name in names}
+        for one in names:
+            for other in names:
+                if one < other and rng.random() < 0.25:
+                    matches[one].add(other)
+                    matches[other].add(one)
+        order = [image.name for image in keepers.ranked(images)]
+        cases.append([order, [[name, sorted(others)] for name, others in matches.items()]])
+        expected.append(keepers.left_out(images, matches))
+    script = (
+        "([order, m]) => Object.fromEntries(leftOut(order, new Map(m.map(([n, o]) => [n, new Set(o)])), new Set()))"
+    )
+    assert browser.value(f"{json.dumps(cases)}.map({script})") == expected

@@ -16,6 +16,7 @@ examples:
   aesthetic_scorer.py DataSet                                score everything that has no score yet
   aesthetic_scorer.py DataSet --model tiny                   no download: technical quality, not aesthetics
   aesthetic_scorer.py DataSet --head laion-v2 --rescore      another head, from the stored vectors
+  aesthetic_scorer.py DataSet --head siglip-v2.5             the predictor of 2024; brings its own model
   aesthetic_scorer.py DataSet_* --json --quiet > score.json  from cron
 """
 
@@ -35,7 +36,7 @@ from typing import Any
 from common import cli, disk, text
 from common.dataset import cache, records, tree
 from common.output import Talk, show
-from common.scores import heads, owed
+from common.scores import heads, owed, scorers
 from common.vectors import model
 
 
@@ -60,7 +61,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     scoring.add_argument(
         "--head",
         metavar="HEAD",
-        help=f"{heads.V1}, {heads.V2}, or a file with one linear layer (default: {heads.V1}; tiny has its own)",
+        help=f"{', '.join(scorers.names())}, or a file with one linear layer; a named head brings its own model "
+        f"(default: the --model's, or {heads.DEFAULT_HEAD})",
     )
     replacing = scoring.add_mutually_exclusive_group()
     replacing.add_argument(
@@ -102,7 +104,7 @@ class Count:
 
 def chosen_rules(args: argparse.Namespace, talk: Talk) -> owed.Rules:
     """The model and head that the options name, checked as far as that goes without loading them."""
-    chosen = model.chosen(args)
+    chosen = model.chosen(args, heads.model_of(args.head))
     if chosen.is_tiny:
         talk.warn(model.TINY_NOTE)
     return owed.Rules(chosen, heads.chosen(args.head, chosen), args.only_missing, args.rescore)

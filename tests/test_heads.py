@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
+import runpy
 
 import numpy as np
+import open_clip
 import pytest
 import torch
-from conftest import SHARED
+from conftest import ROOT, SHARED
+from towers import choose
 
 from common.errors import UserError
-from common.scores import heads
+from common.scores import heads, scorers
 from common.scores.heads import Choice
-from common.vectors.model import Model
+from common.vectors.model import Model, file_digest
 
 L14 = Model("ViT-L-14-quickgelu", "openai", "exact", "ViT-L-14-quickgelu", None)
+SO400M = Model("ViT-SO400M-14-SigLIP-384-tanh-gelu", "webli", "exact", "ViT-SO400M-14-SigLIP-384", None)
 B32 = Model("ViT-B-32-quickgelu", "openai", "exact", "ViT-B-32-quickgelu", None)
+
+PARTS = ("weight", "bias")
 
 # Scores of LAION's ten text-derived vectors from "rating 0" to "rating 9": a right head sees them rise.
 RATINGS = {
@@ -75,24 +82,45 @@ def test_stored_embeddings_give_the_published_scores(source, tmp_path):
     assert load(path)(vectors) == pytest.approx(expected, abs=0.001)
 
 
-@pytest.mark.parametrize("source", ["made", "real"] if REAL else ["made"])
-def test_the_stacked_head_folds_exactly(source, tmp_path):
-    path = SHARED / "heads/sac+logos+ava1-l14-linearMSE.pth"
-    if source == "made":
-        path = tmp_path / "head.pth"
-        torch.manual_seed(0)
-        torch.save({key: torch.randn(each.shape) / 3 for key, each in stacked(heads.STACKED).items()}, path)
+# File, its layers, and norm and bias of the one layer that they fold into.
+STACKS = {
+    "sac+logos+ava1-l14-linearMSE.pth": ("layers", [0, 2, 4, 6, 7], 17.9956, 5.236646),
+    "aesthetic_predictor_v2_5.pth": ("scoring_head", [0, 2, 4, 6, 8], 25.4523, 1.93904),
+}
+
+
+def made_stack(path) -> tuple[str, list[int], None, None]:
+    """Save layers that lie in the file in another order than in the stack."""
+    torch.manual_seed(0)
+    sizes = {10: (4, 1), 8: (8, 4), 4: (32, 8), 0: (64, 32)}
+    tensors = {f"stack.{number}.bias": torch.randn(rows) for number, (_, rows) in sizes.items()}
+    weights = {f"stack.{number}.weight": torch.randn(rows, columns) for number, (columns, rows) in sizes.items()}
+    torch.save({**tensors, **weights}, path)
+    return "stack", sorted(sizes), None, None
+
+
+@pytest.mark.parametrize("file", ["made", *(STACKS if REAL else [])])
+def test_published_stacks_fold_exactly(file, tmp_path, monkeypatch):
+    path = SHARED / "heads" / file
+    if file == "made":
+        path = tmp_path / "stack.pth"
+        published = made_stack(path)
+        with pytest.raises(UserError, match="4 layers, and no published head"):
+            load(path)
+        row = dataclasses.replace(scorers.SCORERS[0], head="made", digest=file_digest(str(path)))
+        monkeypatch.setattr(scorers, "SCORERS", (*scorers.SCORERS, row))
+    stem, numbers, norm, bias = STACKS.get(file) or published
     head = load(path)
-    if source == "real":
-        assert np.linalg.norm(head.weight) == pytest.approx(17.9956, abs=1e-4)
-        assert head.bias == pytest.approx(5.236646, abs=1e-6)
+    assert norm is None or np.linalg.norm(head.weight) == pytest.approx(norm, abs=1e-4)
+    assert bias is None or head.bias == pytest.approx(bias, abs=1e-5)
     layers = torch.load(path, "cpu", weights_only=True)
-    dim = layers["layers.0.weight"].shape[1]
-    values = torch.nn.functional.normalize(torch.randn(50, dim, dtype=torch.float64), dim=1)
+    dim = layers[f"{stem}.0.weight"].shape[1]
+    torch.manual_seed(0)
+    values = torch.nn.functional.normalize(torch.randn(200, dim, dtype=torch.float64), dim=1)
     slow = values
-    for number in heads.STACKED:
-        slow = slow @ layers[f"layers.{number}.weight"].double().T + layers[f"layers.{number}.bias"].double()
-    assert head(values.float().numpy()) == pytest.approx(slow[:, 0].tolist(), abs=2e-4)
+    for number in numbers:
+        slow = slow @ layers[f"{stem}.{number}.weight"].double().T + layers[f"{stem}.{number}.bias"].double()
+    assert np.abs(values.numpy() @ head.weight + head.bias - slow[:, 0].numpy()).max() < 1e-9
 
 
 def test_a_score_does_not_depend_on_its_batch():
@@ -106,25 +134,15 @@ class Hostile:
         return (print, ("this ran",))
 
 
-def stacked(numbers) -> dict:
-    tensors = {}
-    for number, (rows, columns) in zip(numbers, [(4, 8), (4, 4), (4, 4), (4, 4), (1, 4)], strict=False):
-        tensors[f"layers.{number}.weight"] = torch.zeros(rows, columns)
-        tensors[f"layers.{number}.bias"] = torch.zeros(rows)
-    return tensors
-
-
+STACK = {f"layers.{number}.{part}": torch.zeros(1, *[1] * (part == "weight")) for number in (0, 2) for part in PARTS}
 NO_HEADS = {
     "pickle that runs code": (pickle.dumps(Hostile()), "refused"),
     "text": (b"weights", "refused|not a head"),
     "empty": (b"", "not a head"),
     "two outputs": ({"weight": torch.zeros(2, 8), "bias": torch.zeros(2)}, "not a head for one score"),
     "no bias": ({"weight": torch.zeros(1, 8)}, "not a linear head"),
-    "activations between": (stacked([0, 3, 6, 9, 11]), "not a linear head"),
-    "layers that do not fit": (
-        {**stacked([0, 2, 4, 6, 7]), "layers.2.weight": torch.zeros(4, 5)},
-        "do not fit together",
-    ),
+    "no tensors": ({}, "not a linear head"),
+    "several layers": (STACK, "2 layers, and no published head .its sha256 is unknown.: whether activations"),
 }
 
 
@@ -140,24 +158,56 @@ def test_what_is_no_head_is_refused_in_one_line(kind, tmp_path, capfd):
     assert "this ran" not in capfd.readouterr().out
 
 
-def test_a_stack_without_activations_is_a_head(tmp_path):
-    torch.save(stacked([0, 2, 4, 6, 7]), tmp_path / "head.pth")
-    load(tmp_path / "head.pth").check(8)
-
-
 def test_laions_names_mean_the_models_they_were_trained_on(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert heads.chosen(None, L14).path.endswith("sa_0_4_vit_l_14_linear.pth")
     assert heads.chosen(None, B32).path.endswith("sa_0_4_vit_b_32_linear.pth")
     assert heads.chosen("laion-v2", L14).path.endswith("linearMSE.pth")
+    assert heads.chosen(None, SO400M).name == "siglip-v2.5"
     other_weights = Model("ViT-L-14-quickgelu", "metaclip_400m", "exact", "ViT-L-14-quickgelu", None)
     for head, model in (
         ("laion-v2", B32),
         ("laion-v1", other_weights),
+        ("siglip-v2.5", L14),
+        ("siglip-v2.5", Model(SO400M.source, "webli", "exact", SO400M.source, None)),  # the exact GELU
         ("laion-v1", Model("a", "b", "exact", "a", None)),
     ):
         with pytest.raises(UserError, match="pass --head FILE"):
             heads.chosen(head, model)
+
+
+def test_a_named_head_brings_its_model():
+    assert {head: heads.model_of(head) for head in [None, "head.pth", *scorers.names()]} == {
+        None: "ViT-L-14-quickgelu",
+        "head.pth": "ViT-L-14-quickgelu",
+        "laion-v1": "ViT-L-14-quickgelu",
+        "laion-v2": "ViT-L-14-quickgelu",
+        "laion-v2-ava": "ViT-L-14-quickgelu",
+        "siglip-v2.5": "siglip-v2.5",
+    }
+
+
+@pytest.mark.parametrize("row", scorers.SCORERS, ids=lambda row: f"{row.head} {row.model}")
+def test_a_row_says_what_open_clip_says(row):
+    model = choose("--model", row.model)
+    assert (model.asked, model.weights) == (row.model, row.weights)
+    config = open_clip.get_model_config(model.source)
+    made = open_clip.model.CustomTextCLIP if config.pop("custom_text", False) else open_clip.model.CLIP
+    with torch.device("meta"):
+        parameters = sum(tensor.numel() for tensor in made(**config).parameters())
+    assert row.gigabytes == round(parameters * 4 / 1e9, 2)
+    assert row.pixels == config["vision_cfg"]["image_size"]
+    assert heads.chosen(None if row.head.endswith("v1") else row.head, model).address == row.address
+
+
+@pytest.mark.skipif(not REAL, reason="needs the heads that were published")
+def test_rows_hold_the_size_and_digest_of_the_published_files():
+    files = {path.name: path for path in (SHARED / "heads").iterdir()}
+    found = [row for row in scorers.SCORERS if row.address.rpartition("/")[2] in files]
+    assert len(found) >= 5
+    for row in found:
+        path = files[row.address.rpartition("/")[2]]
+        assert (path.stat().st_size, file_digest(str(path))) == (row.size, row.digest)
 
 
 def test_a_cached_head_with_another_content_is_refused(tmp_path, monkeypatch):
@@ -169,3 +219,8 @@ def test_a_cached_head_with_another_content_is_refused(tmp_path, monkeypatch):
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="sha256 differs"):
         heads.load(choice)
+
+
+def test_the_page_of_scorers_is_made_from_the_table():
+    made = runpy.run_path(str(ROOT / "demo/scorers_table.py"))["page"]()
+    assert (ROOT / "docs/scorers.md").read_text("utf-8") == made, "run demo/scorers_table.py"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +13,14 @@ import pytest
 import torch
 from conftest import SHARED, picture
 from PIL import Image
-from towers import SMALL, save_model
+from safetensors.torch import load_file, save_file
+from towers import SMALL, SO400M, choose, options, save_model, siglip
 
 from common.errors import UserError
 from common.output import Talk
+from common.scores import heads
 from common.vectors import model, towers
 from common.vectors.engine import Engine
-
-
-def options(*arguments: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    model.add_options(parser)
-    args = parser.parse_args([str(argument) for argument in arguments])
-    return argparse.Namespace(quiet=True, max_pixels=10**8, **vars(args))
 
 
 def engine(*arguments: object) -> Engine:
@@ -143,7 +139,97 @@ def test_an_extreme_shape_takes_little_memory(tower, tmp_path):
     assert vectors(engine("--model", f"local-dir:{tower}"), [str(tmp_path / "long.png")]).shape == (1, 16)
 
 
+@pytest.fixture
+def small_siglip(tmp_path, monkeypatch) -> Path:
+    """Weights of a small SigLIP, whose configuration stands in the place of the large one's."""
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, SO400M, siglip())
+    file = save_model(tmp_path / "siglip", siglip()) / "open_clip_model.safetensors"
+    tensors = load_file(file)
+    for key in tensors:
+        if "mlp.fc" in key:
+            tensors[key] *= 5  # values of some size, where the two forms of GELU differ
+    save_file(tensors, file)
+    return file
+
+
+def published(file: Path, activation: str = "gelu_tanh") -> Callable[[str], torch.Tensor]:
+    """The judge: a picture's vector as SigLIP's authors make it. Squash, 0.5, and a tower built with the tanh GELU."""
+    config = siglip(activation=activation)
+    whole = open_clip.model.CLIP(**config).eval()
+    open_clip.load_checkpoint(whole, str(file))
+    transform = siglip_transform(config["vision_cfg"]["image_size"])
+
+    def vector(path: str) -> torch.Tensor:
+        with torch.inference_mode():
+            return whole.encode_image(transform(Image.open(path))[None], normalize=True)[0]
+
+    return vector
+
+
+def siglip_transform(size: int) -> Callable[[Image.Image], torch.Tensor]:
+    """Open_clip's own for the published weights."""
+    tag = open_clip.get_pretrained_cfg(SO400M, "webli")
+    known = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
+    return open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=size, **known), is_train=False)
+
+
+def test_siglip_gives_the_published_vectors(small_siglip, pictures):
+    ours = vectors(engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--batch-size", 7), pictures)
+    right, exact = (
+        torch.stack(list(map(published(small_siglip, form), pictures))).numpy() for form in ("gelu_tanh", "gelu")
+    )
+    assert np.abs(ours - right).max() < 5e-6
+    assert np.abs(ours - exact).max() > 2e-5  # the judge can tell the two forms apart
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the head that was published")
+def test_siglip_scores_equal_the_published_stack_in_a_plain_loop(small_siglip, photos):
+    head = SHARED / "heads/aesthetic_predictor_v2_5.pth"
+    paths = [str(photo) for photo in photos if Image.open(photo).mode == "RGB"][:20]
+    ours = heads.load(heads.chosen(str(head), choose()))(
+        vectors(engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--workers", 0), paths)
+    )
+    layers = torch.load(head, "cpu", weights_only=True)
+    stack = torch.nn.Sequential(
+        *(torch.nn.Linear(*shape) for shape in itertools.pairwise([1152, 1024, 128, 64, 16, 1]))
+    )
+    stack.load_state_dict({f"{int(key.split('.')[1]) // 2}.{key.split('.')[2]}": layers[key] for key in layers})
+    with torch.inference_mode():
+        plain = [stack(vector).item() for vector in map(published(small_siglip), paths)]
+    assert ours == pytest.approx(plain, abs=0.001)
+
+
+def test_siglip_preprocessing_is_open_clips_to_the_bit(photos):
+    shape = towers.tower(choose("--model", "siglip-v2.5"))
+    assert (shape.dim, shape.size, shape.mean, shape.std) == (1152, 384, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    theirs = siglip_transform(384)
+    paths = [str(photo) for photo in photos if Image.open(photo).mode == "RGB"][:25]
+    loader = engine("--model", "tiny", "--workers", 0)
+    loader.tower = shape
+    pixels = torch.cat([part for part, _ in loader.decoded([paths])])
+    ours = towers.normalised(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    assert torch.equal(ours, torch.stack([theirs(Image.open(path)) for path in paths]))
+
+
+def test_no_exact_gelu_is_left_in_a_siglip_tower_and_none_changes_elsewhere(small_siglip):
+    def forms(*arguments: object) -> list[str]:
+        found = engine(*arguments, "--pretrained", small_siglip).encoder.visual.modules()
+        return [module.approximate for module in found if isinstance(module, torch.nn.GELU)]
+
+    assert forms("--model", "siglip-v2.5") == ["tanh"] * 3  # two blocks and the pool
+    assert forms("--model", SO400M) == ["none"] * 3
+
+
+def test_only_the_tanh_tower_has_the_new_mark(small_siglip):
+    found = {name: choose("--model", name, "--pretrained", "webli") for name in ("siglip-v2.5", SO400M)}
+    assert [made.about["model"] for made in found.values()] == [f"{SO400M}-tanh-gelu", SO400M]
+    assert [made.sidecar for made in found.values()] == [f"clip-{SO400M}-tanh-gelu-webli", f"clip-{SO400M}-webli"]
+    assert choose().about == {"model": "ViT-L-14-quickgelu", "weights": "openai", "decode": "exact"}
+    assert choose().sidecar == "clip-ViT-L-14-quickgelu-openai"
+
+
 REFUSED = {
+    ("--model", "siglip-v2.5", "--pretrained", "openai"): "no such weights for ViT-SO400M-14-SigLIP-384",
     ("--model", "ViT-L-14"): "use --model ViT-L-14-quickgelu",
     ("--model", "ViT-L-14", "--pretrained", "metaclip_400m"): "want --model ViT-L-14-quickgelu",
     ("--model", "ViT-L-14-quickgelux", "--pretrained", "any"): "did you mean ViT-L-14-quickgelu",

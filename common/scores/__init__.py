@@ -1,5 +1,6 @@
 """From vectors to scores, and what they say.
 
+    scorers    the heads that have a name: a row each
     heads      the linear layer that turns a vector into a score
     owed       which scores of a topic stand, which are owed, which are somebody else's     open this first
     standing   a topic's scores held against its folder, for those who only read them

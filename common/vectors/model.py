@@ -25,6 +25,10 @@ AESTHETICS, TECHNICAL = "aesthetics", "technical quality"  # what scores judge
 TINY_NOTE = "the embedded tiny model judges technical quality (sharpness, noise, exposure), not CLIP aesthetics"
 LOCAL = "local-dir:"
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
+# Towers that were trained with the tanh form of GELU, where open_clip builds the exact one: architecture and tag. They
+# run as trained under a name of ours, so that their vectors are never taken for open_clip's.
+TANH = {"siglip-v2.5": ("ViT-SO400M-14-SigLIP-384", "webli")}
+TANH_MARK = "-tanh-gelu"
 OPENAI = ("ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64")
 DRAFT = "draft"  # decode modes, part of what identifies a vector
 EXACT = "exact"
@@ -52,6 +56,22 @@ class Model:
         return "".join(char if char.isalnum() or char in "-._" else "-" for char in plain)
 
     @property
+    def asked(self) -> str:
+        """What --model calls it."""
+        return next((ours for ours, (source, _) in TANH.items() if self.name == source + TANH_MARK), self.name)
+
+    @property
+    def has_tanh_gelu(self) -> bool:
+        return self.asked in TANH
+
+    @property
+    def tag(self) -> str | None:
+        """The tag by which open_clip knows how pictures are prepared; None for files that it does not know."""
+        if self.file or self.source.startswith(LOCAL):
+            return TANH[self.asked][1] if self.has_tanh_gelu else None
+        return self.weights
+
+    @property
     def is_tiny(self) -> bool:
         return self.name == TINY
 
@@ -65,21 +85,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
-        help="an open_clip name, local-dir:FOLDER (open_clip_config.json and weights), or tiny: embedded, needs no "
-        "download, judges technical quality only (default: %(default)s)",
+        help=f"an open_clip name, {', '.join(TANH)}, local-dir:FOLDER (open_clip_config.json and weights), or tiny: "
+        f"embedded, needs no download, judges technical quality only (default: the --head's own, or {DEFAULT_MODEL})",
     )
     group.add_argument(
         "--pretrained",
         metavar="TAG|FILE",
-        help=f"open_clip tag or local weights file for a named model (default: {DEFAULT_WEIGHTS})",
+        help=f"open_clip tag or local weights file for a named model (default: {DEFAULT_WEIGHTS}, or the model's own)",
     )
     group.add_argument("--device", default="auto", help="cuda, mps, cpu (default: the first of them that there is)")
     group.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="arithmetic of the model (default: fp16 on cuda, fp32 elsewhere)",
+        help="arithmetic of the model (default: on cuda fp16, for SigLIP bf16; fp32 elsewhere)",
     )
     group.add_argument(
         "--batch-size",
@@ -109,10 +128,10 @@ def _batch_size(value: str) -> int | str:
 _batch_size.__name__ = positive.__name__
 
 
-def chosen(args: argparse.Namespace) -> Model:
-    """The model that the options name. Imports no torch. Raises UserError."""
+def chosen(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> Model:
+    """The model that the options name, or else `otherwise`. Imports no torch. Raises UserError."""
     decode = DRAFT if args.fast_decode else EXACT
-    name, pretrained = args.model, args.pretrained
+    name, pretrained = args.model or otherwise, args.pretrained
     if name == TINY or name.startswith(LOCAL):
         if pretrained:
             raise UserError(f"--pretrained {pretrained}: --model {name} has its weights in its folder; leave it out")
@@ -121,17 +140,18 @@ def chosen(args: argparse.Namespace) -> Model:
         return Model(shown, _digest(_model_files(folder)), decode, LOCAL + folder, None)
     if ":" in name:
         raise UserError(f"--model {name}: download it into a folder and pass --model local-dir:FOLDER")
-    weights = pretrained or DEFAULT_WEIGHTS
+    source, tag = TANH.get(name, (name, DEFAULT_WEIGHTS))
+    name, weights = source + TANH_MARK if name in TANH else name, pretrained or tag
     if os.path.isfile(weights) or os.sep in weights:
         if not os.path.isfile(weights):
             raise UserError(f"--pretrained {weights}: no such file")
-        return Model(name, _digest([weights]), decode, name, os.path.abspath(weights))
+        return Model(name, _digest([weights]), decode, source, os.path.abspath(weights))
     if weights == "openai" and name in OPENAI:
         raise UserError(
             f"--model {name}: the openai weights were trained with QuickGELU and score wrongly without it; "
             f"use --model {name}-quickgelu"
         )
-    return Model(name, weights, decode, name, None)
+    return Model(name, weights, decode, source, None)
 
 
 def _model_files(folder: str) -> list[str]:

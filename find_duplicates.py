@@ -9,10 +9,10 @@ Writes duplicates_<topic>.json beside each topic folder. Every image is a key, w
       "forest.jpg": []
     }
 
---method phash (default) finds re-encoded, resized, rotated by EXIF, brightened, grey, slightly cropped or marked
-copies: perceptual hashes propose, and a second look at small pictures confirms. --method clip compares CLIP vectors,
-and opens no image of a dataset that was scored. Both compare every pair. What was computed stays in each topic's
-.cache/ folder (safe to delete), so that a second run opens only what is new, and another --threshold opens nothing.
+It finds re-encoded, resized, rotated by EXIF, brightened, grey, slightly cropped or marked copies. --method says what
+proposes pairs: phash (default) compares perceptual hashes, clip the vectors of a dataset that was scored; both compare
+every pair. A close look at both pictures decides. What was computed and seen stays in each topic's .cache/ folder (safe
+to delete): a second run opens only what is new, and another --threshold only what nobody has looked at yet.
 
 It never deletes, moves or changes an image; files whose topic is gone are named, and stay. Before you merge, look.
 
@@ -51,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk = Talk(args)
     threshold = chosen_threshold(args)
+    if args.no_verify:
+        talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
     topics = checked(tree.topics(args.paths, talk.warn), talk)
     search = search_by_clip if args.method == "clip" else search_by_phash
     found = search(topics, threshold, args, talk)
@@ -71,11 +73,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
         f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
     )
-    search.add_argument(
-        "--no-verify",
-        action="store_true",
-        help="phash: no second look; hashes alone take many strangers for copies",
-    )
+    search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
     model.add_options(parser)
     return parser.parse_args(argv)
 
@@ -104,18 +102,20 @@ def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
 
 
 def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
-    from common.duplicates import hashing, matching  # Pillow, numpy
+    from common.duplicates import hashing, looking, matching, proposals, verdict  # Pillow, numpy
+    from common.duplicates.pool import Pool
 
-    verify = not args.no_verify
-    made_by = {"method": "phash", "threshold": distance, "verify": verify}
+    made_by = {"method": "phash", "threshold": distance, "rules": verdict.VERSION}
     found = {}
 
-    def finish(work: hashing.Work, matches: matching.Matches) -> None:
-        found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.prints, made_by, talk)
+    def finish(work: hashing.Work, seen: matching.Seen) -> None:
+        found[work.topic.path] = matching.finish(work.topic, work.stamps, seen, work.prints, made_by, False, talk)
 
-    with disk.Beside(finish) as finishing:
-        for work in hashing.hashed(topics, args.workers, args.max_pixels, talk):
-            finishing(work, matching.by_look(work.prints, work.stamps, int(distance), verify))
+    with Pool(args.workers) as pool, disk.Beside(finish) as finishing:
+        for work in hashing.hashed(topics, pool, args.max_pixels, talk):
+            near, equal = proposals.by_hash(work.prints, work.stamps, int(distance))
+            said = looking.looked_at(work.topic, work.stamps, near, False, pool, args.max_pixels, talk)
+            finishing(work, matching.sorted_out(work.stamps, said, equal))
     return [found[topic.path] for topic in topics]
 
 
@@ -123,21 +123,24 @@ def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.N
     chosen = model.chosen(args)
     if chosen.is_tiny:
         raise UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
-    from common.duplicates import matching
+    from common.duplicates import looking, matching, proposals, verdict
+    from common.duplicates.pool import Pool
     from common.vectors import embed, towers  # numpy, and torch where an image must be opened or topics are large
     from common.vectors.engine import Engine
 
-    made_by = {"method": "clip", "threshold": cosine, **chosen.about}
+    made_by = {"method": "clip", "threshold": cosine, "rules": verdict.VERSION, **chosen.about}
     found = {}
 
-    def finish(work: embed.Work, matches: matching.Matches) -> None:
-        found[work.topic.path] = matching.finish(work.topic, work.stamps, matches, work.vectors, made_by, talk)
+    def finish(work: embed.Work, seen: matching.Seen) -> None:
+        found[work.topic.path] = matching.finish(work.topic, work.stamps, seen, work.vectors, made_by, False, talk)
 
-    with disk.Beside(finish) as finishing:
+    with Pool(args.workers) as pool, disk.Beside(finish) as finishing:
         for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
             by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
             device = str(towers.device_named(args.device)) if by_torch else "cpu"
-            finishing(work, matching.by_meaning(work.vectors, work.stamps, cosine, device))
+            near = proposals.by_vectors(work.vectors, work.stamps, cosine, device)
+            said = looking.looked_at(work.topic, work.stamps, near, False, pool, args.max_pixels, talk)
+            finishing(work, matching.sorted_out(work.stamps, said))
     return [found[topic.path] for topic in topics]
 
 
@@ -170,9 +173,8 @@ def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, 
     yield f"   🔗 matches           {told['matches']:>12,}"
     yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
-    bits = "cosine similarity from" if args.method == "clip" else "hashes within"
-    second = "" if args.method == "clip" else " bits, no second look" if args.no_verify else " bits, then a second look"
-    yield f"   🧭 method            {args.method}, {bits} {threshold:g}{second}"
+    near = f"cosine similarity from {threshold:g}" if args.method == "clip" else f"hashes within {threshold:g} bits"
+    yield f"   🧭 method            {args.method}, {near}, then a close look"
     sets = largest(found)
     yield from ["", "👯 Largest sets"] if sets else []
     for topic, keeper, copies in sets:

@@ -231,7 +231,6 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
         ("ours", []),
         ("ours, 10 bits", ["--threshold", "10"]),
         ("ours, 18 bits", ["--threshold", "18"]),
-        ("ours, no second look", ["--no-verify", "--threshold", "10"]),
     ):
         command = [sys.executable, str(ROOT / "find_duplicates.py"), str(topic), "--json", "--quiet", *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -22,6 +22,7 @@ from PIL import Image
 import aesthetic_scorer
 import find_duplicates
 from common import cli
+from common.duplicates import verdict
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> No
     cached = json.loads((dataset / "Sea/Warm/beach/.cache/images.json").read_text())
     status = (dataset / "Sea/Warm/beach/a.jpg").stat()
     assert cached["images"]["a.jpg"] == [status.st_size, status.st_mtime_ns, 64, 48]
-    assert cached["duplicates"]["made_by"] == {"method": "phash", "threshold": 10, "verify": True}
+    assert cached["duplicates"]["made_by"] == {"method": "phash", "threshold": 10, "rules": verdict.VERSION}
     assert sorted(cached["duplicates"]["images"]) == sorted(BEACH)
 
 
@@ -103,12 +104,29 @@ def test_a_second_run_opens_no_image_and_touches_nothing(dataset: Path, run, mon
     assert everything(dataset) == before
 
 
-def test_another_threshold_opens_no_image(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(dataset)
-    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
-    assert run(dataset, "--threshold", 64, "--no-verify")[1]["matches"] == 10 + 3
+def test_another_threshold_opens_what_nobody_has_looked_at(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(dataset, "--threshold", 0)[1]["matches"] < 3
     assert run(dataset, "--threshold", 64)[1]["matches"] == 3
     assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH
+    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    for threshold in (64, 14, 0):
+        run(dataset, "--threshold", threshold)
+
+
+def test_an_option_that_is_gone_is_told_and_changes_nothing(dataset: Path, run) -> None:
+    status, told, said = run(dataset, "--no-verify")
+    assert (status, told["matches"]) == (0, 3) and "--no-verify is gone" in said
+
+
+def test_the_figures_of_pairs_stay_for_whoever_shows_them(dataset: Path, run) -> None:
+    run(dataset)
+    pairs = json.loads((dataset / "Sea/Warm/beach/.cache/pairs.json").read_text())
+    assert {(one, other): kind for one in pairs for other, (kind, _) in pairs[one].items()} == {
+        ("a.jpg", "a.png"): "copy",
+        ("a.jpg", "z large.webp"): "copy",
+        ("a.png", "z large.webp"): "copy",
+    }
+    assert all(0.8 < alike <= 1 for others in pairs.values() for _, alike in others.values())
 
 
 def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
@@ -290,7 +308,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
         "sys.exit(bool({'numpy', 'torch', 'PIL', 'faiss', 'scipy'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 0 and "--no-verify" in ended.stdout
+    assert ended.returncode == 0 and "--threshold" in ended.stdout
 
 
 def many(tmp_path: Path, topics: int = 6, images: int = 20) -> Path:

@@ -67,12 +67,13 @@ class Header:
 
 
 def open_image(
-    path: str, max_pixels: int = MAX_PIXELS, draft: int | None = None, mode: str = "RGB"
+    path: str, max_pixels: int = MAX_PIXELS, draft: int | None = None, mode: str = "RGB", on_white: bool = False
 ) -> tuple[Image.Image, tuple[int, int]]:
     """The whole image, upright, in 8-bit RGB (or grey, with mode "L"), and its full width and height.
 
     `draft` lets JPEG decode at a half, a quarter or an eighth of its size, whatever keeps both sides at `draft` pixels
-    or more: several times faster, slightly other pixels. Raises Unreadable.
+    or more: several times faster, slightly other pixels. `on_white` lays what is transparent on white, instead of
+    dropping the transparency. Raises Unreadable.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -80,6 +81,9 @@ def open_image(
             whole = _decoded(image, path, draft, mode)
             turn = _orientation(whole)
             upright = _eight_bit(whole) if whole.mode.startswith("I") or whole.mode == "F" else whole
+            if on_white and upright.has_transparency_data:
+                ground = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(ground, upright.convert("RGBA"))
             upright = upright.convert(mode)
     except Unreadable:
         raise

@@ -1,9 +1,16 @@
-"""Which images are copies of which, and who of them stays.
+"""Which images are copies or variants of which, and who of them stays.
 
-    matching       the matches within a topic: found, confirmed, written     open this first
-    hashing        from image files to fingerprints, in parallel processes
-    fingerprints   what an image looks like in 1.2 kB, and whether two are the same picture   (Pillow, numpy)
-    neighbours     exact search: all pairs of close hashes or vectors                         (numpy, faiss)
+    matching       the matches within a topic, sorted out and written                          open this first
+    hashing        from image files to fingerprints, in parallel
+    fingerprints   what an image looks like in 1.2 kB: proposes, and rules most strangers out  (Pillow, numpy)
+    neighbours     exact search: all pairs of close hashes or vectors                          (numpy, faiss)
+    proposals      which pairs are worth a close look
+    looking        looks at each of them, once
+    pictures       small pictures for that, read in parallel                                   (Pillow)
+    look           two pictures laid on each other and compared cell by cell                   (Pillow, numpy)
+    alignment      how one picture may lie upon another                                        (OpenCV)
+    verdict        from what is seen to copy, variant, doubtful or nothing
+    pool           parallel processes
     keepers        the one rule of who stays; needs the standard library alone
 
 Imports common/vectors/, common/dataset/ and the ground floor.

@@ -1,7 +1,8 @@
-"""What an image looks like in 1.2 kB, and whether two of them are the same picture.
+"""What an image looks like in 1.2 kB: enough to propose copies, and to rule most strangers out.
 
-A 64-bit perceptual hash finds candidates; a second look at small pictures confirms them, because the hash alone takes
-any small object on a plain ground for any other. Knows Pillow and numpy, nothing of topics or files of ours.
+A 64-bit perceptual hash alone takes any small object on a plain ground for any other; a thumbnail and a map of colours
+know better. What they leave is for the close look (common/duplicates/look.py). Knows Pillow and numpy, nothing of
+topics or files of ours.
 """
 
 from __future__ import annotations
@@ -28,18 +29,15 @@ LAYOUT = {
     "flat": ("bool", ()),  # too plain or too small to have a look of its own
     "extents": ("int32", (2,)),  # width and height, upright
 }
-ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT, "version": 1}
+ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT, "version": 2}
 
 FLAT = 2.0  # standard deviation of the thumbnail's grey levels
 TINY = 8  # pixels of the shorter side
 
-# The second look. Chosen on planted copies, see benchmarks/duplicates.py and docs/find_duplicates.md.
-ALIKE = 0.95  # correlation of the thumbnails
-PROMISING = 0.5  # correlation below which no crop was seen to be the reason
-ALIKE_DETAIL = 0.85  # correlation of what is left of them without their coarse shapes
-ZOOMS = (0.97, 0.94)  # a copy may be cropped by 1.5 or 3 % at each edge
+# What rules a copy out before any pixels are read again.
+ALIKE = 0.7  # correlation of the thumbnails
 COLOURED = 4.0  # root mean square of Cb and Cr around grey: below it a picture may be the grey copy of any other
-SAME_COLOURS = 0.7  # cosine of the two colour maps: a hue turned by 45 degrees
+SAME_COLOURS = 0.5  # cosine of the two colour maps: a hue turned by 60 degrees
 BLOCK = 2048  # pairs looked at in one go, 8 MB an array
 
 
@@ -52,7 +50,7 @@ def read(paths: Sequence[str], max_pixels: int) -> tuple[Rows, dict[int, str]]:
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
         try:
-            image, extent = images.open_image(path, max_pixels, draft=DRAFT)
+            image, extent = images.open_image(path, max_pixels, draft=DRAFT, on_white=True)
             thumbnail = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
             is_flat = min(extent) < TINY or thumbnail.std() < FLAT
             digests.append(_digest(path, max_pixels) if is_flat else 0)
@@ -91,80 +89,38 @@ def _hashes(thumbnails: Array) -> Array:
 
 
 def _digest(path: str, max_pixels: int) -> int:
-    """64 bits that stand for every pixel, alpha included: black drawings on nothing are all one black without it."""
-    image, _ = images.open_image(path, max_pixels, mode="RGBA")
+    """64 bits that stand for every pixel."""
+    image, _ = images.open_image(path, max_pixels, on_white=True)
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=8)
     digest.update(image.tobytes())
     return int.from_bytes(digest.digest(), "big")
 
 
-def confirmed(rows: Rows, first: Array, second: Array) -> Array:
-    """For each pair of rows of images that are not flat, whether they are the same picture. Bool array."""
+def likely(rows: Rows, first: Array, second: Array) -> Array:
+    """For each pair of rows of images that are not flat, whether a closer look may find a copy. Bool array.
+
+    Rules out in microseconds most of what hashes alone take for copies.
+    """
     found = [
-        _confirmed(rows, first[start : start + BLOCK], second[start : start + BLOCK])
+        _likely(rows, first[start : start + BLOCK], second[start : start + BLOCK])
         for start in range(0, len(first), BLOCK)
     ]
     return np.concatenate(found) if found else np.empty(0, bool)
 
 
-def _confirmed(rows: Rows, first: Array, second: Array) -> Array:
-    one, other = rows["thumbnails"][first], rows["thumbnails"][second]
-    same: Array = (one == other).all(axis=1)
+def _likely(rows: Rows, first: Array, second: Array) -> Array:
+    left, right = (rows["thumbnails"][each].astype(np.float32) for each in (first, second))
     colours = _colours_agree(rows["colours"][first], rows["colours"][second])
-    doubtful = np.flatnonzero(colours & ~same)
-    left, right = _pictures(one[doubtful]), _pictures(other[doubtful])
-    promising = _correlation(left, right) >= PROMISING
-    doubtful, left, right = doubtful[promising], left[promising], right[promising]
-    alike = _alike(left, right)
-    for zoom in ZOOMS:
-        unlike = np.flatnonzero(~alike)
-        a, b = left[unlike], right[unlike]
-        alike[unlike] = _alike(_zoomed(a, zoom), b) | _alike(a, _zoomed(b, zoom))
-    same[doubtful] = alike
-    return same & colours
-
-
-def _pictures(thumbnails: Array) -> Array:
-    pictures: Array = thumbnails.reshape(-1, SIDE, SIDE).astype(np.float32)
-    return pictures
-
-
-def _alike(left: Array, right: Array) -> Array:
-    """Whether pictures agree as a whole and in their details."""
-    close: Array = _correlation(left, right) >= ALIKE
-    near = np.flatnonzero(close)
-    close[near] = _correlation(_detail(left[near]), _detail(right[near])) >= ALIKE_DETAIL
-    return close
+    return (_correlation(left, right) >= ALIKE) & colours
 
 
 def _correlation(left: Array, right: Array) -> Array:
     """Pearson's, of each pair; 0 where a picture has no contrast."""
-    a, b = left.reshape(-1, SIDE * SIDE), right.reshape(-1, SIDE * SIDE)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+    a, b = (each - each.mean(axis=1, keepdims=True) for each in (left, right))
     together = np.einsum("ij,ij->i", a, b)
     apart = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
     correlation: Array = together / np.maximum(apart, 1e-6)
     return correlation
-
-
-def _zoomed(pictures: Array, share: float) -> Array:
-    """The middle `share` of each picture at full size, between pixels linearly."""
-    place = (np.arange(SIDE) - (SIDE - 1) / 2) * share + (SIDE - 1) / 2
-    return _weighed(pictures, np.maximum(0, 1 - abs(place[:, None] - np.arange(SIDE))))
-
-
-def _detail(pictures: Array) -> Array:
-    """Each picture less a copy that is blurred twice over its neighbours (1 2 1)."""
-    edged = np.pad(np.eye(SIDE), ((1, 1), (0, 0)), mode="edge")
-    blur = (edged[:-2] + 2 * edged[1:-1] + edged[2:]) / 4
-    return pictures - _weighed(pictures, blur @ blur)
-
-
-def _weighed(pictures: Array, weights: Array) -> Array:
-    """Rows and columns of each picture mixed by the weights (SIDE, SIDE)."""
-    mix = weights.astype(np.float32)
-    mixed: Array = mix @ pictures @ mix.T
-    return mixed
 
 
 def _colours_agree(left: Array, right: Array) -> Array:

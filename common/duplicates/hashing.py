@@ -7,28 +7,24 @@ done. Nothing here grows with the number of topics.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
 
-from common import signals
 from common.dataset import sidecar
 from common.dataset.sidecar import CHECKPOINT, Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import fingerprints
 from common.duplicates.fingerprints import Rows
-from common.errors import UserError, decoder_died
+from common.duplicates.pool import Pool
+from common.errors import UserError
 from common.output import Talk
 
 NAME = "phash"  # of the sidecar
 CHUNK = 16  # images a process takes at once
-AHEAD = 3  # chunks waiting per process: enough to hide one slow file
 
 
 @dataclass
@@ -42,7 +38,6 @@ class Work:
 
 
 Items = list[tuple[Work, str]]  # images in order; an empty name ends a topic
-Read = tuple[Rows, dict[int, str]]
 
 
 def load_prints(topic: Topic, talk: Talk) -> Sidecar:
@@ -50,14 +45,15 @@ def load_prints(topic: Topic, talk: Talk) -> Sidecar:
     return sidecar.load(topic, NAME, fingerprints.LAYOUT, fingerprints.ABOUT, talk.warn)
 
 
-def hashed(topics: Sequence[Topic], workers: int, max_pixels: int, talk: Talk) -> Iterator[Work]:
+def hashed(topics: Sequence[Topic], pool: Pool, max_pixels: int, talk: Talk) -> Iterator[Work]:
     """Each topic in turn, with its sidecar filled and saved. Unreadable images go to talk.bad and to `failed`.
 
-    With 0 or 1 workers images are decoded in this process. Whatever ends this early, what has landed is saved.
+    Whatever ends this early, what has landed is saved.
     """
     under_way: deque[Work] = deque()
     saved = time.monotonic()
-    with talk.progress(sum(topic.found for topic in topics)) as bar, _Decoders(workers, max_pixels) as decoders:
+    read = functools.partial(fingerprints.read, max_pixels=max_pixels)
+    with talk.progress(sum(topic.found for topic in topics)) as bar:
 
         def items() -> Iterator[tuple[Work, str]]:
             for topic in topics:
@@ -69,7 +65,8 @@ def hashed(topics: Sequence[Topic], workers: int, max_pixels: int, talk: Talk) -
                 yield work, ""
 
         try:
-            for chunk, (rows, unreadable) in decoders.read(_chunks(items())):
+            tasks = ((chunk, [work.topic.file(name) for work, name in chunk if name]) for chunk in _chunks(items()))
+            for chunk, (rows, unreadable) in pool.run(read, tasks):
                 _land(chunk, rows, unreadable, talk)
                 bar.update(len(rows["flat"]) + len(unreadable))
                 for work in [work for work, name in chunk if not name]:
@@ -110,57 +107,3 @@ def _land(chunk: Items, rows: Rows, unreadable: Mapping[int, str], talk: Talk) -
 def _save(under_way: Iterable[Work]) -> None:
     for work in under_way:
         work.prints.save(work.stamps)
-
-
-class _Decoders:
-    """The processes that read images. They start with the first image and end with the block, however it ends."""
-
-    def __init__(self, workers: int, max_pixels: int) -> None:
-        self._workers, self._max_pixels = workers, max_pixels
-        self._ended = multiprocessing.Event()
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> _Decoders:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._pool:
-            if kind:
-                self._ended.set()  # killing them amid an answer would leave its reader waiting for the rest
-            self._pool.shutdown(wait=not kind, cancel_futures=True)
-
-    def read(self, chunks: Iterable[Items]) -> Iterator[tuple[Items, Read]]:
-        """Each chunk with what fingerprints.read says of its images, in order. Raises UserError."""
-        waiting: deque[tuple[Items, Future[Read]]] = deque()
-        try:
-            for chunk in chunks:
-                waiting.append((chunk, self._submit([work.topic.file(name) for work, name in chunk if name])))
-                while len(waiting) > AHEAD * max(1, self._workers) or (waiting and waiting[0][1].done()):
-                    chunk, future = waiting.popleft()
-                    yield chunk, future.result()
-            for chunk, future in waiting:
-                yield chunk, future.result()
-        except BrokenProcessPool:
-            raise decoder_died() from None
-
-    def _submit(self, paths: list[str]) -> Future[Read]:
-        if not paths or self._workers < 2:
-            done: Future[Read] = Future()
-            done.set_result(fingerprints.read(paths, self._max_pixels))
-            return done
-        if not self._pool:
-            self._pool = ProcessPoolExecutor(self._workers, initializer=_begin, initargs=(self._ended,))
-        return self._pool.submit(_read, paths, self._max_pixels)
-
-
-_ended: Event | None = None  # in a decoding process: set when nobody wants its answers any more
-
-
-def _read(paths: list[str], max_pixels: int) -> Read:
-    return fingerprints.read([] if _ended and _ended.is_set() else paths, max_pixels)
-
-
-def _begin(ended: Event) -> None:
-    global _ended
-    _ended = ended
-    signals.become_worker()

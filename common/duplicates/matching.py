@@ -1,26 +1,32 @@
-"""The matches within one topic: found in its fingerprints or vectors, written with what made them.
+"""The matches within one topic, sorted out by image and written with what made them.
 
 Who stays among them is decided in common/duplicates/keepers.py, and only told here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from common import text
 from common.dataset import cache, records, sidecar
 from common.dataset.cache import Cache, Provenance
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import fingerprints, keepers, neighbours
-from common.duplicates.neighbours import Pairs
+from common.duplicates import keepers
+from common.duplicates.looking import Pair
+from common.duplicates.verdict import COPY, Verdict
 from common.output import Talk
 
 Matches = dict[str, set[str]]
+Read = TypeVar("Read")
+
+DOUBTS = 10  # doubtful pairs of an image that are told; the others are counted
+FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Found:
     images: int
     pairs: int
     left_out: Mapping[str, str]  # image to the one that stands for it
+    variants: Mapping[str, int]  # pairs of each kind
+    untold: int  # doubtful pairs beyond those that the file has room for
 
     @property
     def sets(self) -> dict[str, list[str]]:
@@ -41,68 +49,120 @@ class Found:
         return sets
 
 
-def by_look(prints: Sidecar, stamps: Mapping[str, Stamp], distance: int, verify: bool) -> Matches:
-    """Matches between images whose hashes differ in at most `distance` bits and, with `verify`, that look the same.
+@dataclass
+class Seen:
+    """What close looks found in a topic."""
 
-    Flat images match those with the same pixels, and no others.
+    copies: Matches  # every image is a key
+    variants: records.Kinds  # doubtful ones too; each pair once
+    figures: dict[str, dict[str, tuple[str, float]]]  # of each pair in the two: its kind, and how alike it is
+    untold: int
+
+
+def sorted_out(stamps: Mapping[str, Stamp], said: Mapping[Pair, Verdict], equal: Iterable[Pair] = ()) -> Seen:
+    """What close looks said of a topic's pairs, by image; `equal` are pairs of flat images with the same pixels.
+
+    Of doubtful pairs only the likeliest are kept, so that none of their images has more than DOUBTS.
     """
-    names = list(prints.fresh(stamps))
-    rows = prints.rows(names)
-    flat, lively = np.flatnonzero(rows["flat"]), np.flatnonzero(~rows["flat"])
-    matches: Matches = {name: set() for name in stamps}
-    _add(matches, names, ((flat[i], flat[j]) for i, j in neighbours.within(rows["hashes"][flat], 0)))
-    for i, j in neighbours.within(rows["hashes"][lively], distance):
-        first, second = lively[i], lively[j]
-        if verify:
-            same = fingerprints.confirmed(rows, first, second)
-            first, second = first[same], second[same]
-        _add(matches, names, [(first, second)])
-    return matches
-
-
-def by_meaning(vectors: Sidecar, stamps: Mapping[str, Stamp], cosine: float, device: str) -> Matches:
-    """Matches between images whose vectors have a cosine similarity of at least `cosine`."""
-    names = list(vectors.fresh(stamps))
-    matches: Matches = {name: set() for name in stamps}
-    _add(matches, names, neighbours.similar(vectors.rows(names)["vectors"], cosine, device))
-    return matches
-
-
-def _add(matches: Matches, names: Sequence[str], blocks: Iterable[Pairs]) -> None:
-    for first, second in blocks:
-        for i, j in zip(first.tolist(), second.tolist(), strict=True):
-            matches[names[i]].add(names[j])
-            matches[names[j]].add(names[i])
+    found = {**dict.fromkeys(equal, Verdict(COPY, 1.0)), **said}
+    seen = Seen({name: set() for name in stamps}, {}, {}, 0)
+    doubts = Counter[str]()
+    for pair, verdict in sorted(found.items(), key=lambda item: (-item[1].likeness, item[0])):
+        one, other = pair
+        if verdict.kind == records.DOUBTFUL:
+            if max(doubts[one], doubts[other]) >= DOUBTS:
+                seen.untold += 1
+                continue
+            doubts.update(pair)
+        if verdict.kind == COPY:
+            seen.copies[one].add(other)
+            seen.copies[other].add(one)
+        else:
+            seen.variants.setdefault(one, {})[other] = verdict.kind
+        seen.figures.setdefault(one, {})[other] = (verdict.kind, round(verdict.likeness, 3))
+    return seen
 
 
 def finish(
     topic: Topic,
     stamps: Mapping[str, Stamp],
-    matches: Matches,
+    seen: Seen,
     rows: Sidecar,
     made_by: Mapping[str, Any],
+    variants: bool,
     talk: Talk,
 ) -> Found:
-    """Write the topic's duplicates file, then what made it; `rows` know the sizes. Returns what there is to tell.
+    """Write what was found in a topic, then what made it; `rows` know the sizes. Returns what there is to tell.
 
     In this order, a kill between the two leaves matches whose images count as changed: never old matches that count
-    as new. Damaged files are set aside. Raises UserError.
+    as new. Without `variants` those of an earlier search stay, as far as they still hold. Damaged files are set aside.
+    Raises UserError.
     """
-    try:
-        before = records.read_matches(topic)
-    except records.Damaged as error:
-        records.set_aside(error.path, error.reason, talk.warn)
-        before = None
+    before, earlier = _undamaged(records.read_matches, topic, talk), _undamaged(records.read_variants, topic, talk)
     old = cache.load(topic, talk.warn)
     made = Provenance(dict(made_by), dict(stamps))
+    made_variants = made if variants else _still(old.variants, stamps)
     sizes = sidecar.extents(rows, stamps)
     known = {**old.extents, **sizes}
+    kept = (
+        records.symmetric(seen.variants, records.KINDS)
+        if variants
+        else _holding(earlier or {}, made_variants, seen.copies)
+    )
     if stamps or before is not None:
-        records.write_matches(topic, matches)
-        if old.duplicates != made or known != old.extents:
-            cache.update(topic, extents=sizes, duplicates=made)
-    left_out = keepers.redundant(topic, stamps, Cache(known), _scores(topic, talk), matches, talk.bad)
-    return Found(topic.label, len(stamps), sum(map(len, matches.values())) // 2, left_out)
+        if variants or earlier is not None:
+            records.write_variants(topic, kept)
+        records.write_matches(topic, seen.copies)
+        _write_figures(topic, seen, kept)
+        if (old.duplicates, old.variants, old.extents) != (made, made_variants, known):
+            cache.update(topic, extents=sizes, duplicates=made, variants=made_variants)
+    left_out = keepers.redundant(topic, stamps, Cache(known), _scores(topic, talk), seen.copies, talk.bad)
+    pairs = sum(map(len, seen.copies.values())) // 2
+    return Found(topic.label, len(stamps), pairs, left_out, _counted(kept), seen.untold)
+
+
+def _undamaged(read: Callable[[Topic], Read], topic: Topic, talk: Talk) -> Read | None:
+    try:
+        return read(topic)
+    except records.Damaged as error:
+        records.set_aside(error.path, error.reason, talk.warn)
+        return None
+
+
+def _still(made: Provenance | None, stamps: Mapping[str, Stamp]) -> Provenance | None:
+    """What made the variants, of the images that are still as they were."""
+    if made is None:
+        return None
+    return Provenance(made.made_by, {name: stamp for name, stamp in made.images.items() if stamps.get(name) == stamp})
+
+
+def _holding(earlier: records.Kinds, made: Provenance | None, copies: Matches) -> records.Kinds:
+    """The earlier variants whose images are unchanged, and that are no copies now."""
+    images = made.images if made else {}
+    kept: records.Kinds = {}
+    for one, others in earlier.items():
+        holding = {other: kind for other, kind in others.items() if other in images and other not in copies[one]}
+        if one in images and holding:
+            kept[one] = holding
+    return kept
+
+
+def _write_figures(topic: Topic, seen: Seen, variants: records.Kinds) -> None:
+    """Keep what was measured of each pair that is told, for whoever shows them: `.cache/pairs.json`."""
+    path = os.path.join(cache.make_folder(topic), FIGURES)
+    with contextlib.suppress(records.Damaged, AttributeError, TypeError):  # one that is lost is made again
+        earlier = records.read_json(path, {})
+        for one, others in variants.items():
+            for other, kind in others.items():
+                if earlier.get(one, {}).get(other, [None])[0] == kind:
+                    seen.figures.setdefault(one, {}).setdefault(other, earlier[one][other])
+    records.write_json(path, seen.figures)
+
+
+def _counted(variants: records.Kinds) -> dict[str, int]:
+    """Pairs of each kind, in the order of the kinds."""
+    counts = Counter(kind for others in variants.values() for kind in others.values())
+    return {kind: counts[kind] // 2 for kind in records.KINDS if counts[kind]}
 
 
 def _scores(topic: Topic, talk: Talk) -> dict[str, float]:

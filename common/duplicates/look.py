@@ -1,0 +1,295 @@
+"""The close look at two small pictures: one laid on the other as well as can be, then compared cell by cell.
+
+Says what can be seen, in figures; what they mean is decided in common/duplicates/verdict.py. Places are shares of a
+picture's width and height, so that an affine map (2, 3) from places in `other` to places in `one` holds at any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Map = Array  # (2, 3) in float64
+
+SIDE = 256  # pixels of the longer side on which pictures are compared, or what the smaller one has
+CELL = 8  # pixels; colours and plain texture are compared in these
+WINDOW = 2 * CELL  # crossed texture is compared in these: lines of text, bars and rules have none
+IDENTITY = np.hstack([np.eye(2), np.zeros((2, 1))])
+LUMA = (0.299, 0.587, 0.114)
+
+TEXTURED = 4.0  # standard deviation of a cell's luminance from which it has a texture
+CROSSED = 3.0  # the same of a window's crossed texture
+GRAIN = 1.5  # in a noisy picture a texture counts from this multiple of the 10th percentile of crossed ones on,
+GRAIN_MOST = 9.0  # and from this depth in any
+AGREES = 0.6  # correlation of a cell or window that shows the same
+DIFFERS = 0.5  # correlation below which it does not
+OFF = 28.0  # levels by which a cell's colour may miss where the map of colours takes it
+HOPELESS = 0.3  # share of agreeing cells below which moving them by a pixel was never seen to help
+TONES = 64  # grey levels are counted in so many bins, two neighbours together
+OUTLIER = 15.0  # levels of difference at which a pixel's weight in the registration is halved
+CORNER = (0.45, 0.2)  # shares of width and height in which a mark lies
+STEP = 0.05  # what one registration step may move or stretch at most
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was seen of two pictures, one of them laid on the other."""
+
+    cells: int  # in the overlap
+    textured: int  # cells with a texture in either picture
+    alike: float  # share of them that agree
+    windows: int  # with a crossed texture in either picture
+    crossed: float  # share of them that agree
+    bad: int  # cells that differ in texture or in colour
+    cluster: int  # most of them in a square of 3 x 3
+    cornered: bool  # whether all that differs lies in one corner
+    tone: float  # share of the commonest grey level, in the picture that has less of it
+    colours: float  # cosine of the two pictures' colours around grey; 1 where one of them has none
+    raw: float  # levels by which the colours of 95 % of the cells differ at most
+    toned: float  # the same of their luminance
+    shift: float  # share of width or height by which an edge of one picture misses that of the other at most
+    overlap: tuple[float, float]  # share of the area of each picture that the other covers
+    affine: Map
+
+
+def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE) -> Figures:
+    """What is seen with `one` laid on `other` by `affine`; both uint8 RGB (height, width, 3)."""
+    size = _grid(one, other, side)
+    left, right = _laid(one, size, affine), _laid(other, size, IDENTITY)
+    inside = _inside(size, affine)
+    kept = _means(inside, CELL) > 0.98
+    x, y = _luma(left), _luma(right)
+    crossed_x, crossed_y = _crossed(x), _crossed(y)
+    depths = _spread(crossed_x, WINDOW), _spread(crossed_y, WINDOW)
+    grain = GRAIN * max(np.percentile(depth, 10) for depth in depths)
+    windows = (_means(inside, WINDOW) > 0.98) & (np.maximum(*depths) >= np.clip(grain, CROSSED, GRAIN_MOST))
+    crossed = _correlations(crossed_x, crossed_y, WINDOW, windows)
+    spread = np.maximum(_spread(x, CELL), _spread(y, CELL))
+    textured = kept & (spread >= np.clip(grain, TEXTURED, GRAIN_MOST))
+    same = _correlations(x, y, CELL, textured)
+    a, b = _colours(left), _colours(right)
+    bad = (textured & (same < DIFFERS)) | (kept & (_missed(a, b, kept) > OFF))
+    raw, toned = np.abs(a - b).max(-1)[kept], np.abs(_luma(a) - _luma(b))[kept]
+    return Figures(
+        cells=int(kept.sum()),
+        textured=int(textured.sum()),
+        alike=_share(same[textured] >= AGREES),
+        windows=int(windows.sum()),
+        crossed=_share(crossed[windows] >= AGREES),
+        bad=int(bad.sum()),
+        cluster=_crowd(bad),
+        cornered=_cornered(bad | np.kron(windows & (crossed < DIFFERS), np.ones((2, 2), bool))),
+        tone=min(_commonest(x), _commonest(y)),
+        colours=_same_colours(a[kept], b[kept]),
+        raw=float(np.percentile(raw, 95)) if len(raw) else 255.0,
+        toned=float(np.percentile(toned, 95)) if len(toned) else 255.0,
+        shift=float(np.abs(_corners(affine) - [[0, 1, 0, 1], [0, 0, 1, 1]]).max()),
+        overlap=(_covered(_inverse(affine)), _covered(affine)),
+        affine=affine,
+    )
+
+
+def registered(one: Array, other: Array, affine: Map, side: int, steps: int) -> Map:
+    """`affine` bettered on squares of `side` pixels: Gauss-Newton on luminance (Lucas and Kanade 1981).
+
+    A gain and an offset are fitted along, and pixels that differ much count little.
+    """
+    size = (side, side)
+    fixed = _luma(_laid(other, size, IDENTITY)).ravel()
+    place = (np.arange(side) + 0.5) / side
+    across, down = (each.ravel().astype(np.float32) for each in np.meshgrid(place, place))
+    ones = np.ones_like(across)
+    picture = Image.fromarray(one)
+    best = affine
+    for _ in range(steps):
+        warped = _luma(_warped(picture, size, best))
+        slope_y, slope_x = (slope.ravel() * side for slope in np.gradient(warped))
+        columns = np.stack(
+            [slope_x * across, slope_x * down, slope_x, slope_y * across, slope_y * down, slope_y, warped.ravel(), ones]
+        )[:, _inside(size, best).ravel() > 0]
+        target = fixed[_inside(size, best).ravel() > 0]
+        if len(target) < side:
+            return best
+        weight = np.ones_like(target)
+        for _ in range(2):
+            weighed = columns * weight
+            normal = np.einsum("in,jn->ij", weighed, columns)
+            normal[range(6), range(6)] += 1 + 1e-3 * np.trace(normal[:6, :6]) / 6
+            found = np.linalg.solve(normal, np.einsum("in,n->i", weighed, target))
+            weight = 1 / (1 + ((np.einsum("i,in->n", found, columns) - target) / OUTLIER) ** 2)
+        step = np.clip((found[:6] / max(found[6], 0.2)).reshape(2, 3), -STEP, STEP)
+        best = _after(best, IDENTITY + step)
+    return best
+
+
+def _grid(one: Array, other: Array, side: int) -> tuple[int, int]:
+    """Width and height in whole windows: the shape of `other`, no larger than either picture."""
+    height, width = other.shape[:2]
+    scale = min(side, max(one.shape[:2]), max(height, width)) / max(height, width)
+    return max(1, round(width * scale / WINDOW)) * WINDOW, max(1, round(height * scale / WINDOW)) * WINDOW
+
+
+def _laid(picture: Array, size: tuple[int, int], affine: Map) -> Array:
+    """What `affine` shows of a picture on `size`, float32 RGB; shrunk first, so that no detail turns into noise."""
+    image = Image.fromarray(picture)
+    if affine is IDENTITY:
+        return np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
+    seen = np.linalg.norm(affine[:, :2], axis=1)
+    wanted = tuple(max(1, min(image.size[k], round(size[k] / max(seen[k], 1e-3)))) for k in (0, 1))
+    return _warped(image.resize(wanted, Image.Resampling.BILINEAR) if wanted != image.size else image, size, affine)
+
+
+def _warped(image: Image.Image, size: tuple[int, int], affine: Map) -> Array:
+    to_pixels = np.diag(image.size) @ affine @ np.diag([1 / size[0], 1 / size[1], 1])
+    flat = tuple(to_pixels.ravel().tolist())
+    return np.asarray(image.transform(size, Image.Transform.AFFINE, flat, Image.Resampling.BILINEAR), np.float32)
+
+
+def _inside(size: tuple[int, int], affine: Map) -> Array:
+    """1 where `affine` shows something of the picture, else 0; float32 (height, width)."""
+    across, down = ((np.arange(side) + 0.5) / side for side in size)
+    places = [row[0] * across + row[1] * down[:, None] + row[2] for row in affine]
+    inside: Array = np.logical_and.reduce([(place >= 0) & (place <= 1) for place in places]).astype(np.float32)
+    return inside
+
+
+def _after(affine: Map, step: Map) -> Map:
+    whole: Map = affine @ np.vstack([step, [0, 0, 1]])
+    return whole
+
+
+def _inverse(affine: Map) -> Map:
+    whole: Map = np.linalg.inv(np.vstack([affine, [0, 0, 1]]))[:2]
+    return whole
+
+
+def _corners(affine: Map) -> Array:
+    """Where the corners of the unit square go, (2, 4)."""
+    corners: Array = affine @ [[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]]
+    return corners
+
+
+def _covered(affine: Map) -> float:
+    """Share of the unit square that `affine` takes into the unit square."""
+    return float(_inside((32, 32), affine).mean())
+
+
+def _luma(picture: Array) -> Array:
+    luma: Array = picture[..., 0] * LUMA[0] + picture[..., 1] * LUMA[1] + picture[..., 2] * LUMA[2]
+    return luma
+
+
+def _means(values: Array, cell: int) -> Array:
+    """Of each square of `cell` pixels: (height, width) in float32 to (rows, columns)."""
+    return np.asarray(Image.fromarray(values).reduce(cell))
+
+
+def _spread(values: Array, cell: int) -> Array:
+    """The standard deviation of each square of `cell` pixels."""
+    mean = _means(values, cell)
+    spread: Array = np.sqrt(np.maximum(_means(values * values, cell) - mean * mean, 0))
+    return spread
+
+
+def _crossed(values: Array) -> Array:
+    """What is left in each window without the means of its rows and columns: nothing of lines, bars and rules."""
+    height, width = values.shape
+    windows = values.reshape(height // WINDOW, WINDOW, width // WINDOW, WINDOW)
+    rows, columns = windows.mean(3, keepdims=True), windows.mean(1, keepdims=True)
+    crossed: Array = windows - rows - columns + rows.mean(1, keepdims=True)
+    return crossed.reshape(height, width)
+
+
+def _correlations(one: Array, other: Array, cell: int, wanted: Array) -> Array:
+    """Of each cell, the best where `other` is moved by up to a pixel; that is only tried where it may help."""
+    means, spread = _means(one, cell), _spread(one, cell)
+
+    def still(moved: Array) -> Array:
+        products = _means(one * moved, cell) - means * _means(moved, cell)
+        correlation: Array = products / np.maximum(spread * _spread(moved, cell), 1)
+        return correlation
+
+    best = still(other)
+    if not HOPELESS <= _share(best[wanted] >= AGREES) < 1:
+        return best
+    padded = np.pad(other, 1, mode="edge")
+    height, width = one.shape
+    for down, across in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)):
+        moved = np.ascontiguousarray(padded[down : down + height, across : across + width])
+        best = np.maximum(best, still(moved))
+    return best
+
+
+def _colours(picture: Array) -> Array:
+    """The mean colour of each cell, (rows, columns, 3)."""
+    return np.stack([_means(np.ascontiguousarray(picture[..., channel]), CELL) for channel in range(3)], -1)
+
+
+def _missed(one: Array, other: Array, kept: Array) -> Array:
+    """Levels by which each cell's colour misses where the best map of colours takes it, or the same colour.
+
+    Maps lead from either picture to the other: what one of them has lost in its whitest white is no difference.
+    """
+    missed: Array = np.abs(one - other).max(-1)
+    if kept.sum() >= 20:
+        rests = (_unexplained(one[kept], other[kept]), _unexplained(other[kept], one[kept]))
+        missed[kept] = np.minimum(missed[kept], min(rests, key=np.mean))
+    return missed
+
+
+def _unexplained(one: Array, other: Array) -> Array:
+    """What the best map of colours from (n, 3) to (n, 3) leaves: linear in them, quadratic in luminance, clipped.
+
+    Outliers count little (least absolute values by reweighting).
+    """
+    columns = np.stack([*one.T / 255, (_luma(one) / 255) ** 2, np.ones(len(one))]).astype(np.float32)
+    weight: Array = np.ones(len(one), np.float32)
+    for _ in range(4):
+        weighed = columns * weight
+        normal = np.einsum("in,jn->ij", weighed, columns) + 1e-4 * len(one) * np.eye(5)
+        found = np.linalg.solve(normal, np.einsum("in,nk->ik", weighed, other))
+        rest: Array = np.abs(np.einsum("in,ik->nk", columns, found).clip(0, 255) - other).max(1)
+        weight = 1 / np.maximum(4, rest)
+    return rest
+
+
+def _same_colours(one: Array, other: Array) -> float:
+    """Cosine of the colours around grey; 1 where one picture has none to speak of."""
+    a, b = one - _luma(one)[:, None], other - _luma(other)[:, None]
+    lengths = float((a * a).sum()), float((b * b).sum())
+    if min(lengths) < GREY**2 * max(1, len(a)):
+        return 1.0
+    return float((a * b).sum() / np.sqrt(lengths[0] * lengths[1]))
+
+
+GREY = 6.0  # root of the squared distance from grey, in levels, below which a picture has no colours
+
+
+def _commonest(luminance: Array) -> float:
+    counts = np.bincount((luminance.ravel() * (TONES / 256)).astype(int), minlength=TONES + 1)
+    return float((counts[1:] + counts[:-1]).max() / luminance.size)
+
+
+def _crowd(bad: Array) -> int:
+    """Most bad cells in a square of 3 x 3."""
+    padded = np.pad(bad.astype(np.int32), 1)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return int((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]).max())
+
+
+def _cornered(differs: Array) -> bool:
+    """Whether all cells that differ lie in one of the four corners."""
+    rows, columns = (np.flatnonzero(differs.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return True
+    height, width = differs.shape
+    vertical = rows[-1] < CORNER[1] * height or rows[0] >= (1 - CORNER[1]) * height - 1
+    return bool(vertical and (columns[-1] < CORNER[0] * width or columns[0] >= (1 - CORNER[0]) * width - 1))
+
+
+def _share(found: Array) -> float:
+    return float(found.mean()) if found.size else 1.0

@@ -1,0 +1,57 @@
+"""Small pictures for the close look, and what else a search for variants needs of an image. Decoded by processes.
+
+A picture is kept as the bytes of a JPEG, a tenth of its pixels: a topic of 10,000 images holds 300 MB of them at most.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from common.dataset import images
+
+if TYPE_CHECKING:
+    from common.duplicates.alignment import Points
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SIDE = 320  # pixels of the longer side: what the close look sees
+QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the close look sees it."""
+
+    encoded: bytes
+    points: Points | None = None  # where variants are looked for
+
+    @property
+    def pixels(self) -> Array:
+        """uint8 of shape (height, width, 3), upright, the longer side SIDE pixels at most, transparency on white."""
+        return np.asarray(Image.open(io.BytesIO(self.encoded)))
+
+
+def read(paths: Sequence[str], max_pixels: int, points: bool = False) -> list[Picture | None]:
+    """The images in order, with their local features if `points`; None for one that cannot be read."""
+    return [_picture(path, max_pixels, points) for path in paths]
+
+
+def _picture(path: str, max_pixels: int, points: bool) -> Picture | None:
+    try:
+        image, _ = images.open_image(path, max_pixels, draft=SIDE, on_white=True)
+    except images.Unreadable:  # it has been read before, and told then
+        return None
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
+    if not points:
+        return Picture(encoded.getvalue())
+    from common.duplicates import alignment
+
+    return Picture(encoded.getvalue(), alignment.points(np.asarray(image)))

@@ -1,0 +1,121 @@
+"""What is a copy and what is not: pictures drawn here; figures on photos are in docs/variants.md."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from test_fingerprints import scene
+
+from common.duplicates import look, verdict
+
+
+def kind(one: Image.Image, other: Image.Image) -> str:
+    return verdict.verdict(*(np.asarray(each.convert("RGB")) for each in (one, other))).kind
+
+
+def marked(made: Image.Image) -> Image.Image:
+    marked = made.copy()
+    ImageDraw.Draw(marked).text((180, 210), "(c) someone", fill="white", font_size=16)
+    return marked
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "the same": lambda made: made,
+    "half": lambda made: made.resize((160, 120), Image.Resampling.LANCZOS),
+    "thrice": lambda made: made.resize((960, 720), Image.Resampling.BICUBIC),
+    "squeezed": lambda made: made.resize((240, 240), Image.Resampling.LANCZOS),
+    "grey": lambda made: ImageOps.grayscale(made).convert("RGB"),
+    "brighter": lambda made: ImageEnhance.Brightness(made).enhance(1.2),
+    "darker": lambda made: ImageEnhance.Brightness(made).enhance(0.7),
+    "less contrast": lambda made: ImageEnhance.Contrast(made).enhance(0.7),
+    "less colour": lambda made: ImageEnhance.Color(made).enhance(0.5),
+    "cropped 1 %": lambda made: made.crop((3, 2, 317, 238)),
+    "cropped 3 %": lambda made: made.crop((10, 7, 310, 233)),
+    "marked": marked,
+}
+
+
+@pytest.mark.parametrize("made", COPIES)
+def test_copies_are_copies_whichever_comes_first(made: str) -> None:
+    for seed in range(3):
+        original, copy = scene(seed), COPIES[made](scene(seed))
+        assert kind(original, copy) == kind(copy, original) == verdict.COPY
+
+
+def test_strangers_are_none() -> None:
+    assert {kind(scene(seed), scene(seed + 1)) for seed in range(10)} == {verdict.NOTHING}
+
+
+@pytest.mark.parametrize("share", [0.06, 0.1])
+def test_another_framing_is_no_copy(share: float) -> None:
+    width, height = 320, 240
+    box = (int(width * share), int(height * share), int(width * (1 - share)), int(height * (1 - share)))
+    assert kind(scene(4), scene(4).crop(box)) != verdict.COPY
+
+
+def turned_hue(made: Image.Image, share: float) -> Image.Image:
+    hue, saturation, value = made.convert("HSV").split()
+    turned = hue.point([int(level + share * 256) % 256 for level in range(256)])
+    return Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+
+
+def test_a_recoloured_picture_is_another_one_and_its_grey_copy_is_not() -> None:
+    shirt = Image.blend(scene(3), Image.new("RGB", (320, 240), (40, 90, 200)), 0.5)
+    assert kind(shirt, turned_hue(shirt, 0.4)) != verdict.COPY
+    assert kind(shirt, shirt.convert("L")) == verdict.COPY
+
+
+def icon(letter: str, shape: str = "square") -> Image.Image:
+    made = Image.new("RGB", (256, 256), "white")
+    draw = ImageDraw.Draw(made)
+    (draw.rectangle if shape == "square" else draw.ellipse)((28, 28, 228, 228), fill=(50, 120, 220))
+    draw.text((128, 128), letter, fill="white", font_size=60, anchor="mm")
+    return made
+
+
+def page(words: str) -> Image.Image:
+    made = Image.new("RGB", (620, 800), "white")
+    rng = np.random.default_rng(len(words) + ord(words[0]))
+    for line in range(30):
+        text = " ".join("".join(rng.permutation(list(words))[: rng.integers(2, 9)]) for _ in range(9))
+        ImageDraw.Draw(made).text((60, 60 + 22 * line), text, fill="black", font_size=15)
+    made.thumbnail((320, 320))
+    return made
+
+
+def sky(seed: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    column = np.linspace(0, 1, 240)[:, None, None] ** rng.uniform(0.5, 2)
+    values = np.array([90, 140, 210]) + column * np.array([110, 80, 30]) + rng.normal(0, 2, (240, 320, 3))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+LOOK_ALIKE = {
+    "icons with other letters": [icon(letter) for letter in string.ascii_uppercase[:6]],
+    "icons of other shapes": [icon("A"), icon("A", "disc")],
+    "pages of text": [page(words) for words in ("remarkable", "dictionary", "photograph")],
+    "skies": [sky(seed) for seed in range(4)],
+}
+
+
+@pytest.mark.parametrize("family", LOOK_ALIKE)
+def test_pictures_that_look_alike_are_not_copies_but_of_themselves(family: str) -> None:
+    pictures = LOOK_ALIKE[family]
+    kinds = {kind(one, other) for place, one in enumerate(pictures) for other in pictures[:place]}
+    assert verdict.COPY not in kinds
+    assert {kind(one, one) for one in pictures} == {verdict.COPY}
+
+
+def test_registration_finds_how_a_crop_lies() -> None:
+    whole = np.asarray(scene(7))
+    part = np.asarray(scene(7).crop((8, 6, 316, 236)))
+    found = look.registered(whole, part, look.IDENTITY, 64, 8)
+    assert np.abs(found - [[308 / 320, 0, 8 / 320], [0, 230 / 240, 6 / 240]]).max() < 0.004
+
+
+def test_nothing_to_see_is_no_reason_to_match() -> None:
+    assert kind(sky(1), sky(2)) == verdict.NOTHING

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from test_merge_clusters import write
+from conftest import ROOT, run_script
+from test_merge_clusters import files, write
 
 from common import disk
 from common.errors import UserError
@@ -98,3 +99,92 @@ def test_a_file_that_no_disk_holds_is_no_error() -> None:
         disk.force(file)
     assert os.read(reader, 1) == b"x"
     os.close(reader)
+
+
+# What a power cut tore is made good
+
+
+@pytest.fixture
+def merged(tmp_path: Path) -> tuple[list[Path], Path, dict[str, bytes]]:
+    """Two datasets, their merge, and what lies in it."""
+    for dataset in "AB":
+        for number in range(4):
+            write(tmp_path / dataset / "C/S/T" / f"{number}.jpg", f"picture {number or dataset} " * 50)
+            write(tmp_path / dataset / "C/S/T" / f"{number}.txt", f"caption {number}" if number else dataset)
+    sources, full = [tmp_path / "A", tmp_path / "B"], tmp_path / "full"
+    assert merge(sources, full).returncode == 0
+    return sources, full, files(full)
+
+
+def merge(sources: list[Path], full: Path, *options: object) -> subprocess.CompletedProcess:
+    return run_script("merge_clusters.py", *sources, "--output", full, *options)
+
+
+TORN = {
+    "empty": lambda content: b"",
+    "a beginning": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+    "zeros from some point on": lambda content: content[:7].ljust(len(content), b"\0"),
+    "zeros, and too short": lambda content: content[: len(content) // 3].ljust(len(content) * 2 // 3, b"\0"),
+}
+
+
+@pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
+def test_torn_copies_are_brought_again(merged, tear: Callable[[bytes], bytes]) -> None:
+    sources, full, whole = merged
+    for path in sorted(full.rglob("*.jpg")) + sorted(full.rglob("*.txt")):
+        path.write_bytes(tear(path.read_bytes()))
+    assert merge(sources, full).returncode == 0
+    assert files(full) == whole
+    assert merge(sources, full, "--json").stdout.count('"copied": 0') == 3
+
+
+EDITS = {
+    "made smaller": lambda content: content[2:],
+    "changed within": lambda content: content[:9] + b"!" + content[10:],
+    "longer": lambda content: content + b"\0",
+    "zeros in the middle": lambda content: content[:9] + bytes(9) + content[18:],
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_edited_copies_stay_and_are_named(merged, edit: Callable[[bytes], bytes]) -> None:
+    sources, full, _ = merged
+    path = full / "C/S/T/0.jpg"
+    path.write_bytes(edit(path.read_bytes()))
+    (full / "C/S/T/2.txt").write_text("")  # a caption emptied by hand, beside an image that is whole
+    edited = files(full / "C")
+    told = json.loads(merge(sources, full, "--json").stdout)
+    assert told["edited"] == [str(path)]
+    assert files(full / "C") == edited
+
+
+def test_a_torn_copy_whose_source_has_changed_since_stays(merged) -> None:
+    sources, full, _ = merged
+    path = full / "C/S/T/1.jpg"
+    path.write_bytes(b"")
+    for source in sources:
+        write(source / "C/S/T/1.jpg", "another picture", when=1_800_000_000_000_000_000)
+    assert merge(sources, full).returncode == 0
+    assert path.read_bytes() == b"" and (full / "C/S/T/1__A.jpg").read_bytes() == b"another picture"
+
+
+@pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
+def test_a_repair_replaces_the_file_and_never_writes_into_it(merged, mode: str) -> None:
+    sources, full, whole = merged
+    torn, elsewhere = full / "C/S/T/1.jpg", full.parent / "elsewhere"
+    torn.write_bytes(b"")
+    os.link(torn, elsewhere)
+    assert merge(sources, full, "--mode", mode).returncode == 0
+    assert files(full) == whole and elsewhere.read_bytes() == b""
+
+
+@pytest.mark.parametrize("cut", [0, -1, -40])
+def test_a_manifest_that_is_cut_is_damaged_and_said_so(merged, cut: int) -> None:
+    sources, full, _ = merged
+    path = full / "merge_manifest.jsonl"
+    path.write_bytes(path.read_bytes()[:cut])
+    before = files(full)
+    ran = merge(sources, full)
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1 and files(full) == before
+    assert f"{path}: damaged (" in ran.stderr and "restore it from a backup, or give --output another" in ran.stderr

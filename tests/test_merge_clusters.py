@@ -17,6 +17,7 @@ from common import cli
 from common.dataset import cache, records
 from common.dataset.cache import Provenance
 from common.dataset.tree import Topic
+from common.merging import manifest
 
 TIME = 1_700_000_000_123_456_789
 MODEL = {"model": "tiny", "head": "tiny", "precision": "fp32"}
@@ -615,7 +616,7 @@ def no_folder(tmp: Path) -> list[str]:
     [
         (damaged_scores, "aesthetic_data.json: damaged"),
         (damaged_duplicates, "duplicates_T.json: damaged"),
-        (damaged_manifest, "line 1 is not one of a merge"),
+        (damaged_manifest, "line 1 is not a whole one of a merge"),
         (foreign_target, "not empty, and no merge made it"),
         (target_is_a_file, "not a folder"),
         (target_in_source, "lie in one another"),
@@ -724,7 +725,8 @@ def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
     (open_tmp / "locked").mkdir(mode=0o555)
     assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "locked/full") == 2
     assert "locked: not writable" in (open_tmp / "said").read_text()
-    write(open_tmp / "full/merge_manifest.jsonl")
+    other = manifest.Line("/B/C/S/T/b.jpg", (1, 1), manifest.UNREADABLE, reason="permission denied")
+    write(open_tmp / "full/merge_manifest.jsonl", other.dumps())
     (open_tmp / "full" / AT).mkdir(parents=True, mode=0o555)
     (open_tmp / "full").chmod(0o777)
     assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "full") == 2

@@ -32,12 +32,16 @@ NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file to be put in place; `stamp` is what the source was when this was planned."""
+    """One file to be put in place; `stamp` is what the source was when this was planned.
+
+    `torn` is what a file was then that this one replaces; where it is None, there is none.
+    """
 
     source: str
     target: str
     stamp: Stamp
     mode: str
+    torn: Stamp | None = None
 
 
 @contextlib.contextmanager
@@ -127,11 +131,20 @@ def _copied(copy: Copy, aside: str) -> None:
             with contextlib.suppress(PermissionError):  # a file system that knows no permissions
                 shutil.copystat(copy.source, aside)  # times to the nanosecond, permissions, extended attributes
             disk.force(target)
-    _move(aside, copy.target)
+    _move(aside, copy)
 
 
-def _move(path: str, target: str) -> None:
-    """Rename, but never over a file that is there, which only a link can tell without a gap. Raises FileExistsError."""
+def _move(path: str, copy: Copy) -> None:
+    """Rename, but never over a file that is there, which only a link can tell without a gap. Raises FileExistsError.
+
+    A torn copy is replaced, never written into: it may be a link to its source.
+    """
+    target = copy.target
+    if copy.torn is not None:
+        status = os.stat(target)
+        if (status.st_size, status.st_mtime_ns) != copy.torn:
+            raise FileExistsError(errno.EEXIST, "exists", target)
+        return os.rename(path, target)
     try:
         os.link(path, target)
     except OSError as error:
@@ -157,12 +170,18 @@ def _transfer(source: IO[bytes], target: IO[bytes]) -> None:
 
 def _hardlinked(copy: Copy, aside: str) -> None:
     _check(os.stat(copy.source), copy)
-    os.link(os.path.realpath(copy.source), copy.target)  # of a symlink the file behind it
+    _link(os.link, os.path.realpath(copy.source), copy, aside)  # of a symlink the file behind it
 
 
 def _symlinked(copy: Copy, aside: str) -> None:
     _check(os.stat(copy.source), copy)
-    os.symlink(copy.source, copy.target)
+    _link(os.symlink, copy.source, copy, aside)
+
+
+def _link(make: Callable[[str, str], None], path: str, copy: Copy, aside: str) -> None:
+    make(path, copy.target if copy.torn is None else aside)
+    if copy.torn is not None:
+        _move(aside, copy)
 
 
 PLACED = {COPY: _copied, HARDLINK: _hardlinked, SYMLINK: _symlinked}

@@ -15,6 +15,7 @@ from typing import Any
 
 from common.dataset import records
 from common.dataset.tree import Stamp
+from common.errors import UserError
 from common.output import dumps
 
 NAME = "merge_manifest.jsonl"
@@ -70,20 +71,31 @@ def loads(line: bytes) -> Line:
 
 
 def read(target: str) -> dict[str, list[bytes]] | None:
-    """The lines by topic, as bytes because a million must fit in memory. None where there is none. Raises Damaged."""
+    """The lines by topic, as bytes because a million must fit in memory. None where there is none. Raises UserError."""
     path, number = os.path.join(target, NAME), 0
     lines: dict[str, list[bytes]] = {}
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):  # noqa: B007 - the error names it
+                if not line.endswith(b"\n"):
+                    raise ValueError
                 lines.setdefault(loads(line).folder, []).append(line)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise records.Damaged(path, error.strerror or str(error)) from None
     except (ValueError, TypeError, KeyError):
-        raise records.Damaged(path, f"line {number} is not one of a merge") from None
+        raise _damaged(path, f"line {number} is not a whole one of a merge") from None
+    if not lines:
+        raise _damaged(path, "it is empty")
     return lines
+
+
+def _damaged(path: str, reason: str) -> UserError:
+    return UserError(
+        f"{path}: damaged ({reason}), so nothing says where the files beside it came from; restore it from a backup, "
+        "or give --output another place"
+    )
 
 
 def merged(earlier: Mapping[str, Sequence[bytes]], planned: Mapping[str, Iterable[Line]]) -> Iterator[bytes]:

@@ -56,6 +56,28 @@ def is_same(one: str, other: str) -> bool:
     return False
 
 
+def is_torn(path: str, source: str) -> bool:
+    """Whether a file can be nothing but a copy of `source` that a power cut tore, and is not whole.
+
+    It is empty, or a beginning of the source, or from some point on all zeros, and so not what somebody wrote.
+    """
+    try:
+        with open(path, "rb") as torn, open(source, "rb") as whole:
+            same = True
+            while read := torn.read(CHUNK):
+                expected = whole.read(len(read))
+                if len(expected) < len(read):
+                    return False
+                if same and read != expected:
+                    read = read[next(i for i, byte in enumerate(read) if byte != expected[i]) :]
+                    same = False
+                if not same and read.strip(b"\0"):
+                    return False
+            return not same or bool(whole.read(1))
+    except OSError:
+        return False
+
+
 class Taken:
     """The names in one folder, those that are there and those that are planned."""
 

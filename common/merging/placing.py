@@ -173,9 +173,12 @@ class _Placing:
         elif line.place in self._target.present:
             self._count["already_there"] += 1
         else:
-            self._plan.copies.append(Copy(line.source, self._target.topic.file(line.place), line.stamp, self._mode))
+            self._plan.copies.append(self._copied(line.source, line.place, line.stamp, self._mode))
             self._count.update(copied=1, renamed=int(line.action == RENAMED))
             self._count["bytes_copied" if self._mode == COPY else "bytes_saved"] += line.stamp[0]
+
+    def _copied(self, source: str, name: str, stamp: Stamp, mode: str) -> Copy:
+        return Copy(source, self._target.topic.file(name), stamp, mode, self._target.torn.get(name))
 
     def _sidecars(self, party: _Party) -> dict[str, tuple[str, ...]]:
         """By each stem that a party takes, the names of the sidecars that come along; copies those not there yet."""
@@ -191,7 +194,7 @@ class _Placing:
                 self._taken.add_sidecar(stem, suffix, path)
                 if self._target.claim(stem + suffix):
                     stamp = _stamp(path)
-                    self._plan.copies.append(Copy(path, self._target.topic.file(stem + suffix), stamp, COPY))
+                    self._plan.copies.append(self._copied(path, stem + suffix, stamp, COPY))
                     self._count.update(sidecars=1, bytes_copied=stamp[0])
             came.setdefault(stem, ())
         return came

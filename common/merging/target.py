@@ -1,7 +1,7 @@
 """One topic of the target as a merge finds it: what lies there, and what earlier merges promised. Only reads.
 
 What an earlier merge put in the target stays where it is; the manifest also says what was promised but, because that
-merge was interrupted, not done.
+merge was interrupted, not done. So does a copy count that a power cut tore: it is brought again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import replace
 from common.dataset import captions, records
 from common.dataset.tree import Stamp, Topic
 from common.merging import naming
-from common.merging.manifest import SUPERSEDED, Line
+from common.merging.manifest import COPIED, RENAMED, SUPERSEDED, Line
 
 
 class Target:
     """The topic with its names, taken and promised; a plan adds those that it gives.
 
-    `edited` are the files, among those asked for so far, that are not what a merge put there.
+    `edited` are the files, among those asked for so far, that are not what a merge put there; `torn` are those that a
+    power cut left, with what they are now: they count as absent.
     """
 
     def __init__(self, topic: Topic, earlier: Sequence[Line]) -> None:
@@ -27,7 +28,11 @@ class Target:
         self.present = set(os.listdir(topic.path)) if os.path.isdir(topic.path) else set()
         self.taken = naming.Taken()
         self.edited: set[str] = set()
+        self.torn = {name: stamp for line in earlier for name, stamp in self._torn(line)}
+        self.present -= self.torn.keys()
         self._stamps = topic.stamps() if self.present else {}
+        for name in self.torn:
+            self._stamps.pop(name, None)
         self._claimed = {captions.fold(name) for name in self.present}  # there, or in a copy of this plan
         self._earlier = earlier
         self._promised = {line.source: line for line in earlier if line.action != SUPERSEDED}
@@ -36,17 +41,38 @@ class Target:
             self._take_promised(line)
         self._take_present()
 
+    def _torn(self, line: Line) -> Iterator[tuple[str, Stamp]]:
+        """Of the image and the sidecars that this line brought those that can be nothing but torn copies.
+
+        Of an image the source must still be the one that was merged. Of a sidecar no line says what that was: it is
+        torn where its image is, or where it has the time of its source, which no editing leaves.
+        """
+        if line.action not in (COPIED, RENAMED) or line.place not in self.present:
+            return
+        stamp = _stamp(self.topic.file(line.place))
+        torn = stamp != line.stamp == _stamp(line.source) and naming.is_torn(self.topic.file(line.place), line.source)
+        if torn:
+            yield line.place, stamp
+        for name, source in self._sidecars(line):
+            stamp, own = _stamp(self.topic.file(name)), _stamp(source)
+            if stamp[0] <= own[0] and (torn or stamp[1] == own[1]) and naming.is_torn(self.topic.file(name), source):
+                yield name, stamp
+
+    def _sidecars(self, line: Line) -> Iterator[tuple[str, str]]:
+        """The names of a line's sidecars, each with the path of its source."""
+        stem, own = captions.stem_of(line.place), captions.stem_of(line.source)
+        yield from ((name, own + name[len(stem) :]) for name in line.sidecars)
+
     def _take_promised(self, line: Line) -> None:
-        stem, own = captions.stem_of(line.place), captions.stem_of(os.path.basename(line.source))
+        stem = captions.stem_of(line.place)
         if line.target:
             there = line.place in self.present
             self.taken.add_image(line.place, self.topic.file(line.place) if there else line.source)
             if there:
                 self.taken.add_arrival(line.place, os.path.basename(line.source))
-        for name in line.sidecars:
-            suffix = name[len(stem) :]
-            path = os.path.join(os.path.dirname(line.source), own + suffix)
-            self.taken.add_sidecar(stem, suffix, self.topic.file(name) if name in self.present else path)
+        for name, path in self._sidecars(line):
+            there = name in self.present
+            self.taken.add_sidecar(stem, name[len(stem) :], self.topic.file(name) if there else path)
 
     def _take_present(self) -> None:
         groups, alone = captions.groups(self._stamps, others(self.present, self._stamps))
@@ -109,3 +135,12 @@ class Target:
 def others(names: Iterable[str], images: Collection[str]) -> list[str]:
     """The names, sorted, of what is no image and none of our own records."""
     return sorted(name for name in names if name not in images and not records.is_record(name))
+
+
+def _stamp(path: str) -> Stamp:
+    """A file's size and time; those of no file where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -36,7 +36,7 @@ from typing import Any
 
 from common import cli, text
 from common.dataset import cache, records, tree
-from common.duplicates import keepers
+from common.duplicates import decisions, keepers
 from common.errors import UserError
 from common.output import Talk, show
 
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk = Talk(args)
     topics = tree.topics(args.paths, talk.warn)
+    decisions.tell(topics, talk)
     data = report(topics, [counted(topic, talk) for topic in topics], args.top)
     if not data["searched"]:
         raise UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import cli, disk, text
 from common.dataset import records, tree
+from common.duplicates import decisions
 from common.errors import UserError
 from common.output import Talk, show
 from common.vectors import model
@@ -54,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.no_verify:
         talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
     topics = checked(tree.topics(args.paths, talk.warn), talk)
+    if args.decisions:
+        decisions.join(topics, args.decisions)
+    decisions.tell(topics, talk)
     search = search_by_clip if args.method == "clip" else search_by_phash
     found = search(topics, threshold, args, talk)
     images = sum(one.images for one in found)
@@ -72,6 +76,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="T",
         help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
         f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
+    )
+    search.add_argument(
+        "--decisions", metavar="FILE", help="first add what a person decided to the dataset's decisions.json"
     )
     search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
     model.add_options(parser)

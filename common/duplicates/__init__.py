@@ -11,6 +11,7 @@
     alignment      how one picture may lie upon another                                        (OpenCV)
     verdict        from what is seen to copy, variant, doubtful or nothing
     pool           parallel processes
+    decisions      what a person decided, above every rule; standard library alone
     keepers        the one rule of who stays; needs the standard library alone
 
 Imports common/vectors/, common/dataset/ and the ground floor.

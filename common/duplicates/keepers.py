@@ -13,6 +13,7 @@ from common import text
 from common.dataset import cache, records
 from common.dataset.cache import Cache, Provenance
 from common.dataset.tree import Stamp, Topic
+from common.duplicates import decisions
 
 COPIES, VARIANTS = "find_duplicates.py", "find_duplicates.py --variants"  # what searches for them
 
@@ -27,6 +28,7 @@ class Candidate:
     pixels: int
     size: int  # bytes
     score: float | None
+    keep: bool = False  # a person decided that it stays
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,17 @@ class Matches(Generic[Others]):
 
 
 def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[set[str]] | None:
-    """The topic's copies as far as they can be relied on; None where it was not searched. Raises Damaged."""
+    """The topic's copies as far as they can be relied on, and as a person decided; None where it was not searched.
+
+    Raises Damaged.
+    """
     found = records.read_matches(topic)
     if found is None:
         return None
     current, misfits = _held(found, cached.duplicates, stamps)
-    return Matches({name: found[name] & current for name in sorted(current)}, *misfits)
+    usable = {name: found[name] & current for name in sorted(current)}
+    decisions.within(topic).settle(usable, {})
+    return Matches(usable, *misfits)
 
 
 def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[dict[str, str]] | None:
@@ -74,6 +81,7 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
         name: {other: kind for other, kind in found[name].items() if other in current}
         for name in sorted(current & found.keys())
     }
+    decisions.within(topic).settle({}, usable)
     return Matches(usable, *misfits, search=VARIANTS)
 
 
@@ -109,13 +117,13 @@ def candidates(
 
     With `matched`, sizes are looked up of these alone: the others stay whatever their rank, and may count 0 pixels.
     """
-    listed = []
+    listed, keep = [], decisions.within(topic).keep
     for name, stamp in stamps.items():
         wanted = matched is None or name in matched
         width, height = (extent(topic, name, stamp, cached, bad) if wanted else None) or (0, 0)
         score = scores.get(name)
         usable = score is not None and score == score  # NaN is no score
-        listed.append(Candidate(name, width * height, stamp[0], score if usable else None))
+        listed.append(Candidate(name, width * height, stamp[0], score if usable else None, name in keep))
     return listed
 
 
@@ -150,14 +158,17 @@ def redundant(
 
 
 def ranked(images: Iterable[Candidate]) -> list[Candidate]:
-    """Best first: resolution x score where every image has a score above 0, else resolution; then bytes, then name."""
+    """Best first: resolution x score where every image has a score above 0, else resolution; then bytes, then name.
+
+    Those that a person decided to keep come before all others.
+    """
     listed = list(images)
     scored = scores_weigh(listed)
 
     def worth(image: Candidate) -> float:
         return image.pixels * image.score if scored and image.score is not None else image.pixels
 
-    return sorted(listed, key=lambda image: (-worth(image), -image.size, image.name))
+    return sorted(listed, key=lambda image: (not image.keep, -worth(image), -image.size, image.name))
 
 
 def scores_weigh(images: Iterable[Candidate]) -> bool:
@@ -169,15 +180,17 @@ def left_out(images: Iterable[Candidate], matches: Mapping[str, Collection[str]]
     """The images that do not stay, each with the kept image that stands for it.
 
     Walks from best to worst and keeps each image that matches none already kept. So whatever is left out has a kept
-    direct match (the best of them is named), and a chain of matches does not swallow strangers.
+    direct match (the best of them is named), and a chain of matches does not swallow strangers. What a person decided
+    to keep stays, whatever it matches.
     """
-    rank = {image.name: place for place, image in enumerate(ranked(images))}
+    walk = ranked(images)
+    rank = {image.name: place for place, image in enumerate(walk)}
     kept: set[str] = set()
     out = {}
-    for name in rank:
-        standing = [other for other in matches.get(name, ()) if other in kept]
-        if standing:
-            out[name] = min(standing, key=rank.__getitem__)
+    for image in walk:
+        standing = [other for other in matches.get(image.name, ()) if other in kept]
+        if standing and not image.keep:
+            out[image.name] = min(standing, key=rank.__getitem__)
         else:
-            kept.add(name)
+            kept.add(image.name)
     return out

@@ -17,7 +17,7 @@ from common.dataset import cache, records, sidecar
 from common.dataset.cache import Cache, Provenance
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import keepers
+from common.duplicates import decisions, keepers
 from common.duplicates.looking import Pair
 from common.duplicates.verdict import COPY, Verdict
 from common.output import Talk
@@ -109,6 +109,7 @@ def finish(
         if variants
         else _holding(earlier or {}, made_variants, seen.copies)
     )
+    decisions.within(topic).settle(seen.copies, kept)
     if stamps or before is not None:
         if variants or earlier is not None:
             records.write_variants(topic, kept)

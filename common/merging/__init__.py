@@ -8,6 +8,7 @@
     copying    brings planned files to their places, each whole or not at all
     manifest   merge_manifest.jsonl: for every image where it went, or why it was left out
     carried    scores and what made them travel along
+    deciding   a person's decisions travel along
 
 Imports common/duplicates/, common/scores/, common/dataset/ and the ground floor: the standard library, unless the
 size of an image must be read.

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from common.dataset import records, tree
 from common.dataset.captions import fold
 from common.dataset.tree import Stamp, Topic
+from common.duplicates import decisions
 from common.errors import UserError
-from common.merging import carried, copying, manifest, placing
+from common.merging import carried, copying, deciding, manifest, placing
 from common.merging.copying import COPY, HARDLINK, Copy
 from common.merging.leaving import Rules
 from common.merging.placing import Plan
@@ -95,6 +96,8 @@ def check_apart(folders: Sequence[str], target: str, option: str = "--output") -
 def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_scores: bool, talk: Talk) -> Merge:
     """Plan to merge the topics into `target`. Raises UserError, before anything is written, for what cannot be done."""
     seen, earlier = _manifest_stamp(target), _earlier(target)
+    decisions.tell(topics, talk)
+    decisions.read(target)  # a damaged file stops this here
     root = existing(target)
     records.check_writable(root)
     if mode == HARDLINK:
@@ -140,6 +143,8 @@ def apply(merge: Merge, talk: Talk) -> None:
             copying.put(copies, aside, lambda copy: bar.update(copy.stamp[0]))
         for plan in merge.plans:
             carried.write(plan.topic, carried.read(plan.topic, plan.sources, plan.lines), aside)
+        sources = [source for plan in merge.plans for source in plan.sources]
+        deciding.carry(merge.target, sources, (line for plan in merge.plans for line in plan.lines), aside)
 
 
 def _earlier(target: str) -> dict[str, list[bytes]]:

@@ -16,7 +16,7 @@ from common.dataset import cache, records
 from common.dataset.cache import Cache, Extent
 from common.dataset.records import COPY, DOUBTFUL, Kinds
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import keepers
+from common.duplicates import decisions, keepers
 from common.duplicates.keepers import Candidate
 from common.output import Talk
 from common.scores.standing import Standing, standing
@@ -84,6 +84,7 @@ class Split:
 
 def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
     """The choice of each topic; ties go by name. Raises Damaged."""
+    decisions.tell(topics, talk)
     made = [_opened(topic, rules, talk) for topic in topics]
     chosen: dict[str, str] = {}  # by path: the set that it is in
     for role in (TRAIN, VALID):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 import json
+import os
 import random
 import re
 import time
@@ -98,15 +99,16 @@ def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
         f"default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
         in source
     )
-    assert [(each[0], len(each[1]), len(each[2])) for each in data["sets"]] == [
+    assert [(each["section"], len(each["images"]), len(each["pairs"])) for each in data["sets"]] == [
         ("copies", 2, 1),  # the least alike first
         ("copies", 7, 6),
         ("variants", 2, 1),
         ("doubtful", 2, 1),
     ]
-    assert [image[1] for image in data["images"]] == [*HOSTILE, *(f"{letter}.jpg" for letter in "abcdef")]
-    assert all(image[-1].startswith("data:image/webp") for image in data["images"])
-    assert data["sets"][0][2] == [[7, 8, "copy", 0.91]] and data["sets"][2][2] == [[9, 10, "mirrored", None]]
+    names = [*HOSTILE, *(f"{letter}.jpg" for letter in "abcdef")]
+    assert [os.path.basename(image["path"]) for image in data["images"]] == names
+    assert all(image["thumbnail"].startswith("data:image/webp") for image in data["images"])
+    assert [each["pairs"] for each in data["sets"][::2]] == [[[7, 8, "copy", 0.91]], [[9, 10, "mirrored", None]]]
     assert written(dataset).read_text() == source
 
 
@@ -126,7 +128,7 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
     kept = len(data["sets"])
     assert 5 < kept < 40 and page.stat().st_size < review_page.LIMIT + 300
     assert f"{40 - kept} sets left out" in page.read_text()
-    assert [pairs[0][3] for _, _, pairs in data["sets"]] == sorted(a for x in copies.values() for a in x.values())[
+    assert [each["pairs"][0][3] for each in data["sets"]] == sorted(a for x in copies.values() for a in x.values())[
         :kept
     ]
     assert data["beyond"] == 40 - kept
@@ -235,6 +237,48 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
         time.sleep(0.05)
     assert count(browser) == "A merge would now leave out 5 images · 3 decisions"
     assert json.loads(saved(browser, tmp_path / "down2", press).read_text()) == told
+    assert browser.errors == []
+
+
+@pytest.fixture
+def far(dataset: Path) -> Path:
+    """Matches beyond the topics: a copy in a third, and one in a reference folder."""
+    for path in (dataset / "C/X/Y/q.jpg", dataset.parent / "Refs/deep/\udcff r.jpg"):
+        path.parent.mkdir(parents=True)
+        picture(2, (90, 60)).save(path)
+    searched(topic_of(dataset / "C/X/Y"), {})
+    found = {"C/<b>S/U/c.jpg": {"C/X/Y/q.jpg": "copy", str(dataset.parent / "Refs/deep/\udcff r.jpg"): "copy"}}
+    (dataset / "duplicates_across.json").write_bytes(dumps(found).encode())
+    (dataset / ".cache").mkdir()
+    figures = {"C/<b>S/U/c.jpg": {"C/X/Y/q.jpg": ["copy", 0.97]}}
+    (dataset / ".cache/pairs.json").write_text(json.dumps(figures))
+    return dataset
+
+
+def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
+    reference = str(tmp_path / "Refs/deep/\udcff r.jpg")
+    assert [each["section"] for each in embedded(written(far / "C/X"))["sets"]] == ["across"]  # q's pair alone
+    page = written(far)
+    across, references = embedded(page)["sets"][-2:]
+    assert (across["section"], [pair[2:] for pair in across["pairs"]]) == ("across", [["copy", 0.97]])
+    assert (references["section"], [pair[2:] for pair in references["pairs"]]) == ("references", [["copy", None]])
+    browser.open(page, 1200)
+    assert count(browser) == "A merge would now leave out 5 images · 0 decisions"  # c, for the reference; not q
+    browser.value("document.querySelector('[data-filter=across]').click()")
+    press("j j j Enter")
+    assert browser.value("document.querySelectorAll('.set:not([hidden])').length") == 1
+    assert browser.value(
+        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
+    )
+    browser.value("document.querySelector('[data-filter=across]').click()")
+    press("Escape j Enter d 1")  # to the references; a reference itself cannot be decided to stay
+    assert browser.value(
+        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
+    )
+    assert count(browser) == "A merge would now leave out 4 images · 2 decisions"
+    told = json.loads(saved(browser, tmp_path / "down", press).read_text())
+    assert told["different"] == [sorted(["C/<b>S/U/c.jpg", reference])]
+    assert told["keep"] == ["C/<b>S/U/c.jpg"]
     assert browser.errors == []
 
 

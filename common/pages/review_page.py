@@ -18,9 +18,9 @@ from markupsafe import Markup
 
 from common import text
 from common.cli import MAX_PIXELS
-from common.dataset import cache, records
+from common.dataset import cache, images, records
 from common.dataset.records import COPY, DOUBTFUL, Kinds
-from common.dataset.tree import Topic
+from common.dataset.tree import Stamp, Topic
 from common.duplicates import keepers
 from common.errors import UserError
 from common.output import Talk
@@ -30,7 +30,8 @@ LIMIT = 24_900_000  # bytes of a page
 THUMBNAIL = (240, 240)  # pixels at most
 PICTURED = 24  # images of a set with a thumbnail; the others open from disk
 NEAR = 0.95  # a pair that is less alike is near the threshold: copies agree in 0.9 or more of what a close look sees
-FIGURES = "pairs.json"  # in a topic's cache: {image: {image: [kind, how alike]}}
+ACROSS = "duplicates_across.json"  # in a dataset: {image: {image of another topic, or a reference: kind}}
+FIGURES = "pairs.json"  # in a cache folder: {image: {image: [kind, how alike]}}
 SECTIONS = {
     "copies": ("Copies", "A merge keeps the outlined images and leaves out the others."),
     "variants": ("Variants", "Made from one picture, but no stand-ins: a merge keeps them all, a split on one side."),
@@ -68,9 +69,10 @@ class Set:
 class Found:
     """All that there is to show."""
 
-    photos: dict[str, list[Any]] = field(default_factory=dict)  # by path, in the order of the keeper rule: see _data
+    page: str  # where the page will lie
+    datasets: list[str]
+    photos: dict[str, dict[str, Any]] = field(default_factory=dict)  # by path, in the order of the keeper rule
     pairs: dict[str, list[Pair]] = field(default_factory=lambda: {section: [] for section in SECTIONS})
-    folders: dict[str, bool] = field(default_factory=dict)  # of the images, and whether scores weigh there
     left_out: set[str] = field(default_factory=set)  # by a merge
 
     def sets(self) -> Iterator[Set]:
@@ -89,12 +91,11 @@ class Found:
 
 def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
     """Write the page on `topics` to `path`. Raises UserError, and Damaged where decisions cannot be read."""
-    found = Found()
-    for topic in topics:
-        _search(topic, found)
+    found = Found(path, list(dict.fromkeys(topic.dataset_path for topic in topics)))
+    for dataset in found.datasets:
+        _search([topic for topic in topics if topic.dataset_path == dataset], found)
     sets = sorted(found.sets(), key=lambda each: each.pairs[0].doubt)
     counts = {name: sum(each.section == name for each in sets) for name in SECTIONS}
-    urls = {topic.dataset_path: _url(topic.dataset_path, path) for topic in topics}
 
     def rendered(shown: Sequence[Set], thumbnails: Mapping[str, str]) -> bytes:
         context = {
@@ -105,7 +106,7 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
             "attention": [],
             "sections": [(name, *SECTIONS[name], counts[name]) for name in SECTIONS if counts[name]],
             "missing": len(sets) - len(shown),
-            "data": _data(urls, found, shown, thumbnails),
+            "data": _data(found, shown, thumbnails),
             "notes": [],
         }
         return page.rendered("review.html", context, {}, 0, script="review.js")
@@ -119,8 +120,30 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
         file.write(rendered(shown, made))
 
 
-def _search(topic: Topic, found: Found) -> None:
-    """Add a topic's pairs and the images in them. A damaged topic adds nothing: the script has told of it."""
+def _search(topics: Sequence[Topic], found: Found) -> None:
+    """Add all pairs that have an image in one of the topics, which are of one dataset, and the images in them."""
+    dataset = topics[0].dataset_path
+    across = records.read_kinds(os.path.join(dataset, ACROSS), (COPY, *records.KINDS)) or {}
+    for topic in topics:
+        _search_topic(topic, across, found)
+    figures = _figures(os.path.join(dataset, cache.FOLDER, FIGURES))
+    for one, others in across.items():
+        for other, kind in others.items():
+            pair = Pair(os.path.join(dataset, one), os.path.join(dataset, other), kind, figures.get((one, other)))
+            if one < other and not found.photos.keys().isdisjoint((pair.first, pair.second)):
+                references = [path for path in (one, other) if os.path.isabs(path)]
+                found.pairs["references" if references else "across"].append(pair)
+                found.photos |= {
+                    path: _outside(path, "" if path in references else dataset, found)
+                    for path in (pair.first, pair.second)
+                    if path not in found.photos
+                }
+                if references and kind == COPY:
+                    found.left_out |= {pair.first, pair.second} - set(references)
+
+
+def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
+    """Add a topic's pairs, and its images in them or in pairs across topics. A damaged topic adds nothing."""
     stamps, cached = topic.stamps(), cache.load(topic)
     try:
         copies, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
@@ -130,7 +153,9 @@ def _search(topic: Topic, found: Found) -> None:
     kinds: Kinds = {name: dict.fromkeys(others, COPY) for name, others in usable.items() if others}
     for name, others in (variants.usable if variants else {}).items():
         kinds.setdefault(name, {}).update(others)
-    figures = _figures(topic)
+    below = os.path.relpath(topic.path, topic.dataset_path)
+    kinds |= {name: {} for name in stamps if name not in kinds and os.path.join(below, name) in across}
+    figures = _figures(os.path.join(cache.folder(topic), FIGURES))
     for name, others in kinds.items():
         for other, kind in others.items():
             if name < other:
@@ -138,23 +163,58 @@ def _search(topic: Topic, found: Found) -> None:
                 pair = Pair(topic.file(name), topic.file(other), kind, figures.get((name, other)))
                 found.pairs[section].append(pair)
     listed = keepers.candidates(topic, stamps, cached, keepers.scores(topic, _told), _told, kinds)
+    scored = keepers.scores_weigh(listed)
     for image in keepers.ranked(listed):
         if image.name in kinds:
-            extent = keepers.extent(topic, image.name, stamps[image.name], cached, _told) or (0, 0)
-            size, time = stamps[image.name]
-            found.photos[topic.file(image.name)] = [topic.path, image.name, *extent, size, str(time), image.score]
-    found.folders[topic.path] = keepers.scores_weigh(listed)
+            path, stamp = topic.file(image.name), stamps[image.name]
+            extent = keepers.extent(topic, image.name, stamp, cached, _told) or (0, 0)
+            found.photos[path] = _photo(path, topic.dataset_path, found, extent, stamp, image.score, scored)
     found.left_out.update(map(topic.file, keepers.left_out(listed, usable)))
+
+
+def _outside(path: str, dataset: str, found: Found) -> dict[str, Any]:
+    """What is told of an image that lies in none of the topics."""
+    try:
+        status, header = os.stat(path), images.header(path)
+    except (OSError, images.Unreadable):
+        return _photo(path, dataset, found, (0, 0), (0, 0), None, False)
+    stamp = status.st_size, status.st_mtime_ns
+    return _photo(path, dataset, found, (header.width, header.height), stamp, None, False)
+
+
+def _photo(
+    path: str, dataset: str, found: Found, extent: cache.Extent, stamp: Stamp, score: float | None, scored: bool
+) -> dict[str, Any]:
+    """What the script needs to know of an image; `dataset` is empty for that of a reference folder."""
+    (width, height), (size, time) = extent, stamp
+    facts = [f"{width} × {height}", text.size(size), os.path.splitext(path)[1][1:].upper()]
+    below = os.path.relpath(path, os.path.dirname(os.path.abspath(found.page)))
+    is_below = below.partition(os.sep)[0] != os.pardir  # and so both can move together
+    return {
+        "dataset": found.datasets.index(dataset) if dataset else -1,
+        "path": os.path.relpath(path, dataset) if dataset else path,
+        "topic": os.path.dirname(path),
+        "place": text.shown(
+            os.path.relpath(os.path.dirname(path), os.path.dirname(dataset)) if dataset else os.path.dirname(path)
+        ),
+        "name": text.shown(os.path.basename(path)),
+        "url": quote(os.fsencode(below)) if is_below else f"file://{quote(os.fsencode(path))}",
+        "facts": " · ".join(facts if score is None else [*facts, f"score {score:.2f}"]),
+        "worth": width * height * (score if scored and score else 1),
+        "scored": scored,
+        "bytes": size,
+        "time": str(time),
+    }
 
 
 def _told(*_: str) -> None:
     """What to do about a damaged file: nothing, for the script has told of it."""
 
 
-def _figures(topic: Topic) -> dict[tuple[str, str], float]:
+def _figures(path: str) -> dict[tuple[str, str], float]:
     """How alike the images of each pair are, where that was kept, under both orders of their names."""
     try:
-        kept = records.read_json(os.path.join(cache.folder(topic), FIGURES), {})
+        kept = records.read_json(path, {})
         listed = [(a, b, float(alike)) for a, others in kept.items() for b, (_, alike) in others.items()]
     except (UserError, AttributeError, TypeError, ValueError):  # a page without figures is worth more than none
         return {}
@@ -165,36 +225,25 @@ def _pictured(sets: Iterable[Set]) -> list[str]:
     return list(dict.fromkeys(path for each in sets for path in each.images[:PICTURED]))
 
 
-def _data(urls: Mapping[str, str], found: Found, shown: Sequence[Set], thumbnails: Mapping[str, str]) -> Markup:
+def _data(found: Found, shown: Sequence[Set], thumbnails: Mapping[str, str]) -> Markup:
     """What the page's script works on, as JSON that may stand in HTML; images are named by their numbers."""
     held = {image for each in shown for image in each.images}
     place = {image: number for number, image in enumerate(image for image in found.photos if image in held)}
-    folder = {path: number for number, path in enumerate(found.folders)}
-    datasets = {dataset: number for number, dataset in enumerate(urls)}
-    above = {path: os.path.dirname(os.path.dirname(os.path.dirname(path))) for path in folder}
     data = {
         "datasets": [
-            {"name": os.path.basename(dataset), "path": dataset, "url": url, "decisions": _decided(dataset)}
-            for dataset, url in urls.items()
+            {"name": os.path.basename(dataset), "path": dataset, "decisions": _decided(dataset)}
+            for dataset in found.datasets
         ],
-        "topics": [
-            (datasets[above[path]], os.path.relpath(path, above[path]), scored)
-            for path, scored in found.folders.items()
-        ],
-        "images": [
-            (folder[photo[0]], *photo[1:], thumbnails.get(image, ""))  # name, width, height, bytes, time, score
-            for image, photo in found.photos.items()
-            if image in held
-        ],
+        "images": [{**found.photos[image], "thumbnail": thumbnails.get(image, "")} for image in place],
         "sets": [
-            (
-                each.section,
-                [place[image] for image in each.images],
-                [(*sorted((place[pair.first], place[pair.second])), pair.kind, pair.alike) for pair in each.pairs],
-            )
-            for section in SECTIONS
-            for each in shown
-            if each.section == section
+            {
+                "section": each.section,
+                "images": [place[image] for image in each.images],
+                "pairs": [
+                    (*sorted((place[pair.first], place[pair.second])), pair.kind, pair.alike) for pair in each.pairs
+                ],
+            }
+            for each in sorted(shown, key=lambda each: list(SECTIONS).index(each.section))
         ],
         "near": NEAR,
         "beyond": len(found.left_out - held),
@@ -206,10 +255,3 @@ def _decided(dataset: str) -> dict[str, Any]:
     """What was decided about a dataset before. Raises Damaged."""
     found: dict[str, Any] = records.read_json(os.path.join(dataset, "decisions.json"), {})
     return found
-
-
-def _url(folder: str, path: str) -> str:
-    """Where the page finds a folder: relative to itself where it lies below, so that both can move together."""
-    below = os.path.relpath(folder, os.path.dirname(os.path.abspath(path)))
-    is_below = below.partition(os.sep)[0] != os.pardir
-    return quote(os.fsencode(below)) if is_below else f"file://{quote(os.fsencode(folder))}"

@@ -2,11 +2,8 @@
 // Shows sets and pairs, takes decisions, and walks the keeper rule again after each, as the next merge will.
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
-const images = data.images.map(([topic, name, width, height, bytes, time, score, thumbnail], id) => {
-  const [dataset, folder, scored] = data.topics[topic];
-  return {id, topic, dataset, folder, scored, name, path: `${folder}/${name}`, width, height, bytes, time, score, thumbnail};
-});
-const sets = data.sets.map(([section, ids, pairs]) => ({section, images: ids.map(id => images[id]),
+const {images} = data;
+const sets = data.sets.map(({section, images: ids, pairs}) => ({section, images: ids.map(id => images[id]),
   pairs: pairs.map(([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike}))}));
 const pairs = sets.flatMap(set => set.pairs);
 
@@ -57,17 +54,10 @@ function walk() {
 
 // What people read
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-const shown = name => name.replace(/(?! )[\p{C}\p{Z}]/gu, c => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-const size = bytes => bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
-const place = ({dataset, folder}) => shown(data.datasets.length > 1 && dataset >= 0 ? `${data.datasets[dataset].name}/${folder}` : folder);
-const facts = ({width, height, bytes, name, score}) => `${width} × ${height} · ${size(bytes)} · ${name.split(".").pop().toUpperCase()}`
-  + (score === null ? "" : ` · score ${score.toFixed(2)}`);
-
 function reason(image, other) {
-  const worth = ({width, height, scored, score}) => width * height * (scored ? score : 1);
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
   if (!other) return "like none that stays";
-  if (worth(image) !== worth(other)) return image.scored ? "most pixels × score" : "most pixels";
+  if (image.worth !== other.worth) return image.scored ? "most pixels × score" : "most pixels";
   return image.bytes !== other.bytes ? "most bytes" : "first by name";
 }
 
@@ -84,8 +74,8 @@ function fill(set) {
     const fate = make("span", {className: "fate"}), kept = button("Keep", () => keep(image));
     const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: "", decoding: "async"}) : "no thumbnail";
     const shot = button(picture, () => look(set, set.pairs.find(({a, b}) => a === image || b === image)), "shot");
-    const caption = make("figcaption", {}, make("b", {}, shown(image.name)), make("span", {}, facts(image)), fate);
-    const node = make("figure", {title: `${place(image)}/${shown(image.name)}`}, shot, make("i", {}, i + 1), caption, kept);
+    const caption = make("figcaption", {}, make("b", {}, image.name), make("span", {}, image.facts), fate);
+    const node = make("figure", {title: `${image.place}/${image.name}`}, shot, make("i", {}, i + 1), caption, kept);
     return {image, node, fate, kept};
   });
   for (const pair of set.pairs) {
@@ -94,7 +84,7 @@ function fill(set) {
     pair.buttons = (pair.kind === "copy" ? ["different"] : ["different", "same"]).map(what => button(what, () => decide(pair, what), what));
     pair.node = make("div", {}, button(pair.label, () => look(set, pair), "open"), ...pair.buttons);
   }
-  set.node.append(make("p", {className: "quiet small"}, [...new Set(set.images.map(place))].join(" · ")),
+  set.node.append(make("p", {className: "quiet small"}, [...new Set(set.images.map(image => image.place))].join(" · ")),
     make("div", {className: "tiles"}, ...set.tiles.map(tile => tile.node)),
     make("div", {className: "pairs"}, ...set.pairs.map(pair => pair.node)));
   paint(set);
@@ -106,7 +96,7 @@ function paint(set) {
     const keeper = out.get(image), other = set.images.find(one => out.get(one) === image);
     const stays = !keeper && (other || isKept(image) || set.section === "copies");
     node.className = `tile ${keeper ? "out" : stays ? "keeper" : ""}`;
-    fate.textContent = keeper ? `left out: ${set.images.indexOf(keeper) + 1 || shown(keeper.name)} stays` : stays ? `stays: ${reason(image, other)}` : "";
+    fate.textContent = keeper ? `left out: ${set.images.indexOf(keeper) + 1 || keeper.name} stays` : stays ? `stays: ${reason(image, other)}` : "";
     kept.ariaPressed = isKept(image);
     kept.hidden = image.dataset < 0;
   }
@@ -172,12 +162,7 @@ async function load(file) {
   }
 }
 
-// Two images at full size, from disk. A byte of a name that is not UTF-8 came as a lone surrogate.
-function address({dataset, path}) {
-  const coded = [...path].map(c => /[\udc80-\udcff]/u.test(c) ? `%${(c.charCodeAt(0) - 0xdc00).toString(16)}` : encodeURIComponent(c));
-  return (dataset < 0 ? "file://" : `${data.datasets[dataset].url}/`) + coded.join("").replaceAll("%2F", "/");
-}
-
+// Two images at full size, from disk
 function look(set, pair) {
   go(set, set.pairs.indexOf(pair));
   if (!at("look").open) at("look").showModal();
@@ -190,8 +175,8 @@ function looking() {
   if (panes.pair === pair) return;
   panes.pair = pair;
   panes.replaceChildren(...[pair.a, pair.b].map(image => {
-    const caption = make("figcaption", {}, make("b", {}, shown(image.name)), ` ${facts(image)}`);
-    const picture = make("img", {alt: shown(image.name), src: address(image)});
+    const caption = make("figcaption", {}, make("b", {}, image.name), ` ${image.facts}`);
+    const picture = make("img", {alt: image.name, src: image.url});
     picture.addEventListener("error", () => {
       caption.append(" · not found from here: this is its thumbnail");
       picture.src = image.thumbnail;
@@ -257,7 +242,7 @@ const watch = new IntersectionObserver(seen => {
   for (const {isIntersecting, target} of seen) if (isIntersecting && !target.set.tiles) fill(target.set);
 }, {rootMargin: "1200px"});
 for (const set of sets) {
-  set.text = set.images.map(image => `${place(image)}/${shown(image.name)}`).join("\n").toLowerCase();
+  set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
   set.node = at(set.section).appendChild(make("article", {className: "set", set, onclick: () => here === set || go(set)}));
 }
 refresh();

@@ -22,6 +22,7 @@ from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 
 FOLDER = ".cache"
+FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
 MADE = ("scores", "duplicates", "variants")  # what has a provenance
 
 Parsed = TypeVar("Parsed")

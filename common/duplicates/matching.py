@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from common import text
 from common.dataset import cache, records, sidecar
 from common.dataset.cache import Cache, Provenance
 from common.dataset.sidecar import Sidecar
@@ -26,7 +25,6 @@ Matches = dict[str, set[str]]
 Read = TypeVar("Read")
 
 DOUBTS = 10  # doubtful pairs of an image that are told; the others are counted
-FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def finish(
         _write_figures(topic, seen, kept)
         if (old.duplicates, old.variants, old.extents) != (made, made_variants, known):
             cache.update(topic, extents=sizes, duplicates=made, variants=made_variants)
-    left_out = keepers.redundant(topic, stamps, Cache(known), _scores(topic, talk), seen.copies, talk.bad)
+    left_out = keepers.redundant(topic, stamps, Cache(known), keepers.scores(topic, talk.warn), seen.copies, talk.bad)
     pairs = sum(map(len, seen.copies.values())) // 2
     return Found(topic.label, len(stamps), pairs, left_out, _counted(kept), seen.untold)
 
@@ -150,7 +148,7 @@ def _holding(earlier: records.Kinds, made: Provenance | None, copies: Matches) -
 
 def _write_figures(topic: Topic, seen: Seen, variants: records.Kinds) -> None:
     """Keep what was measured of each pair that is told, for whoever shows them: `.cache/pairs.json`."""
-    path = os.path.join(cache.make_folder(topic), FIGURES)
+    path = os.path.join(cache.make_folder(topic), cache.FIGURES)
     with contextlib.suppress(records.Damaged, AttributeError, TypeError):  # one that is lost is made again
         earlier = records.read_json(path, {})
         for one, others in variants.items():
@@ -164,11 +162,3 @@ def _counted(variants: records.Kinds) -> dict[str, int]:
     """Pairs of each kind, in the order of the kinds."""
     counts = Counter(kind for others in variants.values() for kind in others.values())
     return {kind: counts[kind] // 2 for kind in records.KINDS if counts[kind]}
-
-
-def _scores(topic: Topic, talk: Talk) -> dict[str, float]:
-    try:
-        return records.read_scores(topic)
-    except records.Damaged as error:
-        talk.warn(f"{text.shown(error)}; until then images are weighed by resolution alone")
-        return {}

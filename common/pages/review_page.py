@@ -31,7 +31,6 @@ THUMBNAIL = (240, 240)  # pixels at most
 PICTURED = 24  # images of a set with a thumbnail; the others open from disk
 NEAR = 0.95  # a pair that is less alike is near the threshold: copies agree in 0.9 or more of what a close look sees
 ACROSS = "duplicates_across.json"  # in a dataset: {image: {image of another topic, or a reference: kind}}
-FIGURES = "pairs.json"  # in a cache folder: {image: {image: [kind, how alike]}}
 SECTIONS = {
     "copies": ("Copies", "A merge keeps the outlined images and leaves out the others."),
     "variants": ("Variants", "Made from one picture, but no stand-ins: a merge keeps them all, a split on one side."),
@@ -126,20 +125,17 @@ def _search(topics: Sequence[Topic], found: Found) -> None:
     across = records.read_kinds(os.path.join(dataset, ACROSS), (COPY, *records.KINDS)) or {}
     for topic in topics:
         _search_topic(topic, across, found)
-    figures = _figures(os.path.join(dataset, cache.FOLDER, FIGURES))
+    ours, figures = set(found.photos), _figures(os.path.join(dataset, cache.FOLDER))
     for one, others in across.items():
         for other, kind in others.items():
             pair = Pair(os.path.join(dataset, one), os.path.join(dataset, other), kind, figures.get((one, other)))
-            if one < other and not found.photos.keys().isdisjoint((pair.first, pair.second)):
-                references = [path for path in (one, other) if os.path.isabs(path)]
+            if one < other and ours & {pair.first, pair.second}:
+                references = {path for path in (one, other) if os.path.isabs(path)}
                 found.pairs["references" if references else "across"].append(pair)
-                found.photos |= {
-                    path: _outside(path, "" if path in references else dataset, found)
-                    for path in (pair.first, pair.second)
-                    if path not in found.photos
-                }
+                for path in {pair.first, pair.second} - found.photos.keys():
+                    found.photos[path] = _outside(path, "" if path in references else dataset, found)
                 if references and kind == COPY:
-                    found.left_out |= {pair.first, pair.second} - set(references)
+                    found.left_out |= {pair.first, pair.second} - references
 
 
 def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
@@ -155,7 +151,7 @@ def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
         kinds.setdefault(name, {}).update(others)
     below = os.path.relpath(topic.path, topic.dataset_path)
     kinds |= {name: {} for name in stamps if name not in kinds and os.path.join(below, name) in across}
-    figures = _figures(os.path.join(cache.folder(topic), FIGURES))
+    figures = _figures(cache.folder(topic))
     for name, others in kinds.items():
         for other, kind in others.items():
             if name < other:
@@ -211,10 +207,10 @@ def _told(*_: str) -> None:
     """What to do about a damaged file: nothing, for the script has told of it."""
 
 
-def _figures(path: str) -> dict[tuple[str, str], float]:
-    """How alike the images of each pair are, where that was kept, under both orders of their names."""
+def _figures(folder: str) -> dict[tuple[str, str], float]:
+    """How alike the images of each pair are, where a cache folder tells, under both orders of their names."""
     try:
-        kept = records.read_json(path, {})
+        kept = records.read_json(os.path.join(folder, cache.FIGURES), {})
         listed = [(a, b, float(alike)) for a, others in kept.items() for b, (_, alike) in others.items()]
     except (UserError, AttributeError, TypeError, ValueError):  # a page without figures is worth more than none
         return {}

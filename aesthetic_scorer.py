@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import cli, disk, text
-from common.dataset import cache, records, tree
+from common.dataset import cache, tree
 from common.output import Talk, show
 from common.scores import heads, owed, scorers
 from common.vectors import model
@@ -120,7 +120,7 @@ def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: 
         elif state.is_done:
             count.add(state, state.standing, state.made_by)
         else:
-            records.check_writable(topic.path)
+            cache.check_writable(topic)
             owing.append((topic, len(state.owed)))
     owed.refuse_foreign(foreign)
     return owing

@@ -33,7 +33,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from common import cli, disk, text
-from common.dataset import records, tree
+from common.dataset import cache, records, tree
 from common.duplicates import decisions
 from common.errors import UserError
 from common.output import Talk, show
@@ -98,14 +98,16 @@ def chosen_threshold(args: argparse.Namespace) -> float:
 
 
 def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
-    """The topics, once it is known that results can be written; names the files whose topic is gone."""
+    """The topics whose results can be written, which is known then; names the files whose topic is gone."""
     for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
         records.check_writable(subcluster)
         for path in records.strays(subcluster):
             talk.warn(f"{text.shown(path)}: its topic is gone; delete it if that is meant")
     for topic in topics:
-        records.check_writable(topic.path)
-    return topics
+        cache.check_writable(topic)
+        if not records.can_be_named(topic):
+            talk.warn(f"{text.shown(topic.path)}: not searched, too long a name for duplicates_NAME.json; shorten it")
+    return list(filter(records.can_be_named, topics))
 
 
 def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: Talk) -> list[Found]:

@@ -16,6 +16,18 @@ from typing import TextIO
 from common import text
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+REMEDIES = {
+    errno.EACCES: "see to its permissions and its folder's",
+    errno.EPERM: "see to its permissions and its folder's",
+    errno.EROFS: "its file system lets nobody write",
+    errno.ENOTDIR: "a file lies where a folder belongs: move that away",
+    errno.EEXIST: "a file, or a link that leads nowhere, lies where a folder belongs: move that away",
+    errno.EISDIR: "a folder lies where a file belongs: move that away",
+    errno.ELOOP: "a link leads to itself: delete that",
+    errno.ENAMETOOLONG: "shorten it",
+    errno.EIO: "see to its disk or network share",
+    errno.ESTALE: "see to its disk or network share",
+}
 DECODER_DIED = (
     "a decoding process died, most likely for want of memory; finished work is kept: lower --workers or --max-pixels "
     "(in a container, raise --shm-size), then run the same command again"
@@ -35,6 +47,11 @@ def disk_full(path: object, error: OSError) -> str:
         f"{text.shown(path)}: could not be written ({error.strerror}); finished work is kept: "
         "make room, then run the same command again"
     )
+
+
+def unusable(path: object, use: str, error: OSError) -> UserError:
+    """What to raise where a path cannot be `use`, "read" or "written" say: the reason, and what mends that."""
+    return UserError(f"{path}: cannot be {use} ({error.strerror}); {REMEDIES.get(error.errno or 0, 'see to it')}")
 
 
 def decoder_died() -> UserError:

@@ -112,7 +112,9 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
     os.chmod(cache.folder(topic), 0)
     code = (
         "import sys; from common.dataset import cache; from common.dataset.tree import Topic\n"
-        "print(cache.load(Topic(sys.argv[1], '', '', '', '', 0), print) == cache.Cache())"
+        "topic = Topic(sys.argv[1], '', '', '', '', 0)\n"
+        "print(cache.load(topic) == cache.Cache())\n"
+        "cache.load(topic, print)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, topic.path],
@@ -123,6 +125,8 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
     )
     os.chmod(cache.folder(topic), 0o755)
     assert ran.stdout == "True\n", ran.stderr
+    assert f"UserError: {cache.path(topic)}: cannot be read (Permission denied); see to its permissions" in ran.stderr
+    assert cache.load(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
 
 
 def test_what_is_known_already_is_not_written_again(topic):

@@ -293,7 +293,7 @@ for act in (
     assert ran.stdout.splitlines()[:3] == [
         f"{folder}: not writable; see to its permissions",
         f"{folder}: not writable; see to its permissions",
-        f"{folder}/x.json: cannot be written (Permission denied); see to its folder's permissions",
+        f"{folder}/x.json: cannot be written (Permission denied); see to its permissions and its folder's",
     ]
     assert ran.stdout.splitlines()[3].startswith(f"{folder}/x.json: damaged (torn) and cannot be set aside")
 

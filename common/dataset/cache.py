@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from common.dataset import records
 from common.dataset.tree import Stamp, Topic
-from common.errors import UserError
+from common.errors import UserError, unusable
 
 FOLDER = ".cache"
 FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
@@ -77,14 +77,22 @@ def make_folder(topic: Topic) -> str:
     try:
         os.makedirs(made, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{made}: cannot be made ({error.strerror}); see to the topic's permissions") from None
+        raise unusable(made, "made", error) from None
     return made
+
+
+def check_writable(topic: Topic) -> None:
+    """Raise UserError unless files can be made in the topic and in its cache folder."""
+    records.check_writable(topic.path)
+    if os.path.lexists(folder(topic)):
+        records.check_writable(make_folder(topic))
 
 
 def load(topic: Topic, warn: Callable[[str], None] | None = None) -> Cache:
     """The topic's cache. A damaged one reads as empty, and is set aside where there is a `warn` to say so.
 
-    So does one that may not be read, which stays where it is.
+    So does one that may not be read, which stays where it is; but with a `warn`, as one who is going to write there has
+    it, that raises UserError.
     """
     return _read(topic, _parsed, warn) or Cache()
 
@@ -96,10 +104,12 @@ def scores_provenance(topic: Topic) -> Provenance | None:
 
 def _read(topic: Topic, parse: Callable[[dict[str, Any]], Parsed], warn: Callable[[str], None] | None) -> Parsed | None:
     try:
-        return parse(records.read_json(path(topic), {}))
+        return parse(records.read_json(path(topic), {}, lambda: records.an_entry_each(topic)))
     except records.Damaged as error:
         reason = error.reason
     except UserError:
+        if warn:
+            raise
         return None
     except (TypeError, ValueError, KeyError, AttributeError):
         reason = "not a cache of this program"

@@ -7,15 +7,17 @@ made them is not in them but in the topic's cache (see common/dataset/cache.py),
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from common import disk, text
 from common.dataset.tree import Topic
-from common.errors import DISK_FULL, UserError, disk_full
+from common.errors import DISK_FULL, UserError, disk_full, unusable
 from common.output import dumps
 
 SCORES = "aesthetic_data.json"
@@ -23,6 +25,11 @@ COPY = "copy"  # one can stand for the other
 DOUBTFUL = "doubtful"  # shown to a person, never acted on
 VARIANTS = ("mirrored", "turned", "contained", "framed", "captioned", "overlaid", "cropped", "recoloured", "flattened")
 KINDS = (*VARIANTS, DOUBTFUL)  # of two that are claimed of one pair, the first counts
+
+LARGE = 64_000_000  # bytes up to which a file is read, whatever it is
+ENTRY = 1_000  # bytes of an image in a file that has one entry each
+PAIR = 32  # bytes of an entry beside the name: indentation, quotes, the kind of a match
+KINDS_OF_FILE = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 
 Kinds = dict[str, dict[str, str]]  # image to image to the kind of their match
 
@@ -47,6 +54,12 @@ def variants_path(topic: Topic) -> str:
     return os.path.join(os.path.dirname(topic.path), f"variants_{topic.name}.json")
 
 
+def can_be_named(topic: Topic) -> bool:
+    """Whether its file system can name the topic's duplicates file, which is longer than the topic's own name."""
+    folder, name = os.path.split(duplicates_path(topic))
+    return len(os.fsencode(name)) <= os.pathconf(folder, "PC_NAME_MAX")
+
+
 def is_record(name: str) -> bool:
     """Whether a file of this name is one of ours, and so no caption of an image."""
     return name == SCORES or (name.startswith(("duplicates_", "variants_")) and name.endswith(".json"))
@@ -58,7 +71,7 @@ def read_scores(topic: Topic) -> dict[str, float]:
     Raises Damaged.
     """
     path = scores_path(topic)
-    found = read_json(path, {})
+    found = read_json(path, {}, lambda: an_entry_each(topic))
     if not isinstance(found, dict):
         raise Damaged(path, "not a JSON object of scores")
     finite = math.isfinite  # a million scores go through here
@@ -83,7 +96,7 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
     Raises Damaged.
     """
     path = duplicates_path(topic)
-    found = read_json(path, None)
+    found = read_json(path, None, lambda: _a_pair_each(topic))
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(names, list) for names in found.values()):
@@ -119,7 +132,7 @@ def read_variants(topic: Topic) -> Kinds | None:
 
     Raises Damaged.
     """
-    return read_kinds(variants_path(topic), KINDS)
+    return read_kinds(variants_path(topic), KINDS, lambda: _a_pair_each(topic))
 
 
 def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> None:
@@ -127,9 +140,9 @@ def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> N
     write_json(variants_path(topic), symmetric(variants, KINDS))
 
 
-def read_kinds(path: str, kinds: Sequence[str]) -> Kinds | None:
+def read_kinds(path: str, kinds: Sequence[str], most: Callable[[], int] | None = None) -> Kinds | None:
     """A file of the shape {image: {image: kind}}, made symmetric; None where there is none. Raises Damaged."""
-    found = read_json(path, None)
+    found = read_json(path, None, most)
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(others, dict) for others in found.values()):
@@ -151,27 +164,52 @@ def symmetric(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> K
     return both
 
 
-def read_json(path: str, default: Any) -> Any:
+def read_json(path: str, default: Any, most: Callable[[], int] | None = None) -> Any:
     """The parsed content of `path`, or `default` where there is no such file.
 
-    Raises Damaged, or UserError where the file may be sound, but not be read.
+    `most` is asked only of a large file: how many bytes it can have. Raises Damaged, or UserError where the file may be
+    sound, but not be read.
     """
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if most and size > LARGE and size > most():
+                raise Damaged(path, f"{text.size(size)}, far more than the images of its topic explain")
             return json.loads(file.read())
     except FileNotFoundError:
         return default
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); see to its permissions") from None
+        if error.errno == errno.ENAMETOOLONG:  # so there can be no such file
+            return default
+        raise unusable(path, "read", error) from None
     except (ValueError, RecursionError) as error:
         raise Damaged(path, str(error)) from None
+
+
+def opened(path: str) -> IO[bytes]:
+    """A file of a tree, to be read: a regular one, for a pipe would be waited for. Raises Damaged and OSError."""
+    kind = stat.S_IFMT(os.stat(path).st_mode)
+    if kind != stat.S_IFREG:
+        raise Damaged(path, f"{KINDS_OF_FILE.get(kind, 'a device')}, not a file")
+    return open(path, "rb")
+
+
+def an_entry_each(topic: Topic) -> int:
+    """The bytes that a file with an entry for each image of the topic may have."""
+    return ENTRY * len(topic.images())
+
+
+def _a_pair_each(topic: Topic) -> int:
+    """The bytes that a file with an entry for each pair of images of the topic may have."""
+    names = topic.images()
+    return (len(names) + 1) * sum(len(json.dumps(name)) + PAIR for name in names)
 
 
 def write_json(path: str, value: object, aside: str | None = None) -> None:
     """Write `value` as `replacing` does; a file whose content would not change is not touched. Raises UserError."""
     content = dumps(value).encode()
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if file.read() == content:
+    with contextlib.suppress(OSError, Damaged), opened(path) as file:
+        if os.fstat(file.fileno()).st_size == len(content) and file.read() == content:
             return
     with replacing(path, aside) as file:
         file.write(content)
@@ -202,7 +240,7 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
         _forget(temporary)
         if error.errno in DISK_FULL:
             raise UserError(disk_full(path, error)) from None
-        raise UserError(f"{path}: cannot be written ({error.strerror}); see to its folder's permissions") from None
+        raise unusable(path, "written", error) from None
     except BaseException:
         _forget(temporary)
         raise

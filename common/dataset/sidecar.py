@@ -12,6 +12,7 @@ has the size and time that it had when the row was made. Needs numpy; the files 
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import zipfile
@@ -22,9 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from common import text
 from common.dataset import cache, records
 from common.dataset.tree import Stamp, Topic
 
+WIDEST = 2048  # numbers in a row of an array whose layout leaves that open; models have up to 1,280
+ROOM = 10  # times the rows that the images of a topic need: those of deleted ones stay until the next save
 CHECKPOINT = 45.0  # seconds between saves of a large topic: what a kill may cost at most
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,9 +118,16 @@ def load(topic: Topic, name: str, layout: Layout, about: Mapping[str, Any], warn
     if not os.path.exists(made.path):
         return made
     try:
-        with np.load(made.path, allow_pickle=False) as file:
-            _fill(made, {key: file[key] for key in file.files})
+        with records.opened(made.path) as opened:
+            _check_size(made, os.fstat(opened.fileno()).st_size)
+            with np.load(opened, allow_pickle=False) as file:
+                if any(entry.compress_type for entry in file.zip.infolist()):
+                    raise ValueError("packed, so of any size")  # ours is not
+                _fill(made, {key: file[key] for key in ("names", "stamps", "about", *layout) if key in file})
     except FileNotFoundError:  # a second run has just set it aside
+        return Sidecar(topic, name, layout, about)
+    except records.Damaged as error:
+        records.set_aside(made.path, error.reason, warn)
         return Sidecar(topic, name, layout, about)
     except UNREADABLE as error:
         reason = str(error) if isinstance(error, ValueError) else "not a cache of this program"
@@ -130,6 +141,14 @@ def extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> dict[str, tuple[Stamp
     names = list(rows.fresh(stamps))
     sizes = rows.rows(names)["extents"].tolist()
     return {name: (stamps[name], (width, height)) for name, (width, height) in zip(names, sizes, strict=True)}
+
+
+def _check_size(made: Sidecar, size: int) -> None:
+    """Raise ValueError where a file of `size` bytes is larger than its topic's images explain."""
+    if size > records.LARGE:
+        each = sum(np.dtype(kind).itemsize * math.prod(n or WIDEST for n in row) for kind, row in made._layout.values())
+        if size > ROOM * (each + records.ENTRY) * len(made._topic.images()):
+            raise ValueError(f"{text.size(size)}, far more than the images of its topic explain")
 
 
 def _fill(made: Sidecar, arrays: dict[str, Array]) -> None:

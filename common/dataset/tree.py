@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from common import text
-from common.errors import UserError
+from common.errors import UserError, unusable
 
 LEVELS = ("topic", "subcluster", "cluster", "dataset")  # what a folder is when its images lie 0, 1, 2, 3 levels below
 EXTENSIONS: tuple[str, ...] = (
@@ -164,7 +164,7 @@ def _check(path: str) -> None:
     except FileNotFoundError:
         raise UserError(f"{path or '(empty)'}: no such folder{_suggestion(path)}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be opened ({error.strerror}); check the path and its permissions") from None
+        raise unusable(path, "opened", error) from None
     if not stat.S_ISDIR(status.st_mode):
         raise UserError(f"{path}: not a folder; pass the folder that holds it")
 

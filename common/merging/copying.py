@@ -20,14 +20,14 @@ from typing import IO
 
 from common import disk
 from common.dataset.tree import Stamp
-from common.errors import DISK_FULL, UserError, disk_full
+from common.errors import DISK_FULL, UserError, disk_full, unusable
 
 MODES = COPY, HARDLINK, SYMLINK = "copy", "hardlink", "symlink"
 ASIDE = ".merge_unfinished"  # below the target: on its file system, so that a rename is all that is left to do
 CHUNK = 1 << 30  # bytes asked of the kernel at once; it may do less
-NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}  # across or on some file systems
-
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+# What the kernel says where a file system, or a pair of them, has no such thing; network and FUSE ones vary.
+NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def make_folder(folder: str) -> None:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise UserError(disk_full(folder, error)) from None
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); see to its parent's permissions") from None
+        raise unusable(folder, "made", error) from None
 
 
 def _hold(folder: int, target: str) -> None:

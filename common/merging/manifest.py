@@ -75,7 +75,7 @@ def read(target: str) -> dict[str, list[bytes]] | None:
     path, number = os.path.join(target, NAME), 0
     lines: dict[str, list[bytes]] = {}
     try:
-        with open(path, "rb") as file:
+        with records.opened(path) as file:
             for number, line in enumerate(file, 1):  # noqa: B007 - the error names it
                 if not line.endswith(b"\n"):
                     raise ValueError
@@ -110,7 +110,7 @@ def merged(earlier: Mapping[str, Sequence[bytes]], planned: Mapping[str, Iterabl
 def is_written(target: str, lines: Iterable[bytes]) -> bool:
     """Whether the manifest holds exactly these lines."""
     try:
-        with open(os.path.join(target, NAME), "rb") as file:
+        with records.opened(os.path.join(target, NAME)) as file:
             return all(there == line for there, line in itertools.zip_longest(file, lines))
     except FileNotFoundError:
         return False

@@ -73,13 +73,25 @@ def sources(paths: Sequence[str], target: str, talk: Talk) -> list[Topic]:
     """The topics to merge; every path must hold some, and none may lie in the target or hold it. Raises UserError."""
     check_apart(paths, target)
     topics = tree.topics(paths, talk.warn)
-    check_apart([topic.path for topic in topics], target)
+    check_apart(on_the_way(topics, paths), target)
     places = [os.path.join(place, "") for topic in topics for place in (topic.path, os.path.realpath(topic.path))]
     for path in paths:
         below = os.path.join(os.path.abspath(path), ""), os.path.join(os.path.realpath(path), "")
         if not any(place.startswith(below) for place in places):
             raise UserError(f"{path}: no images below it, so it is no dataset; leave it out")
     return topics
+
+
+def on_the_way(topics: Iterable[Topic], paths: Iterable[str]) -> list[str]:
+    """The topics' folders and those above them, up to the given paths: each may be a link to somewhere else."""
+    given = set(map(os.path.abspath, paths))
+    folders: dict[str, None] = {}
+    for topic in topics:
+        folder = topic.path
+        while folder not in folders:
+            folders[folder] = None
+            folder = folder if folder in given else os.path.dirname(folder)
+    return list(folders)
 
 
 def check_apart(folders: Sequence[str], target: str, option: str = "--output") -> None:

@@ -62,7 +62,7 @@ def planned(splits: Iterable[Split], paths: Sequence[str], folder: str, mode: st
     """Plan to export the splits into `folder`. Raises UserError, with nothing written, for what cannot be done."""
     target, listed = os.path.abspath(folder), list(splits)
     topics = [split.topic for split in listed]
-    merge.check_apart([*paths, *(topic.path for topic in topics)], target, "--export")
+    merge.check_apart([*paths, *merge.on_the_way(topics, paths)], target, "--export")
     if not is_utf8(target) or "::" in target or any(map(target.__contains__, "*?[")):
         raise UserError(f"{target}: loaders cannot open a folder of such a name; give --export another place")
     earlier, root = _manifest(target), merge.existing(target)

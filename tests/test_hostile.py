@@ -1,0 +1,222 @@
+"""What lies in a dataset and was not put there for us: pipes, bombs, folders in the place of files, names without end.
+
+Each row costs the one thing that it stands for, in one clear line, and never the memory or the time of the rest.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zoo
+from conftest import run_script
+
+from common.dataset import cache, records, sidecar
+from common.dataset.tree import Topic
+from common.merging import copying
+
+SCRIPTS = (
+    "aesthetic_scorer.py",
+    "aesthetic_stats.py",
+    "dataset_stats.py",
+    "duplicates_stats.py",
+    "find_duplicates.py",
+    "merge_clusters.py",
+    "split_data.py",
+)
+MEMORY = 8 << 30  # bytes of address space that a script may take here: far more than it needs, and it maps much
+
+
+def run(script: str, *args: object, **options):
+    more = {"aesthetic_scorer.py": ["--model", "tiny", "--workers", 0], "find_duplicates.py": ["--workers", 0]}
+    return run_script(script, *args, *more.get(script, []), **options)
+
+
+def bound_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def bind_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        folder = os.open(path.parent, os.O_RDONLY)
+        made.bind(f"/proc/self/fd/{folder}/{path.name}")  # a path of its own may be too long
+        os.close(folder)
+
+
+IRREGULAR = {"a named pipe": os.mkfifo, "a device": device, "a socket": bind_socket, "a folder": Path.mkdir}
+
+
+@pytest.mark.parametrize("kind", IRREGULAR)
+@pytest.mark.parametrize("name", ["T/aesthetic_data.json", "duplicates_T.json", "T/.cache/images.json"])
+def test_what_is_no_file_is_not_waited_for(make_topic, tmp_path, kind, name):
+    make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    path = tmp_path / "DS/C/S" / name
+    path.parent.mkdir(exist_ok=True)
+    IRREGULAR[kind](path)
+    with pytest.raises(records.Damaged, match=f"{kind}, not a file"):
+        records.read_json(str(path), {})
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_pipes_in_the_place_of_files_hang_no_script(script, make_topic, tmp_path):
+    topic = make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    (topic / ".cache").mkdir()
+    for path in (
+        topic / "aesthetic_data.json",
+        topic.parent / "duplicates_T.json",
+        topic.parent / "variants_T.json",
+        topic / ".cache/images.json",
+        topic / ".cache/phash.npz",
+        topic / "a.txt",
+    ):
+        os.mkfifo(path)
+    done = run(script, tmp_path / "DS", cwd=tmp_path)
+    assert done.returncode in (0, 2) and "Traceback" not in done.stderr
+    if script != "dataset_stats.py":
+        assert "a named pipe, not a file" in done.stderr
+
+
+def test_a_row_of_sixty_million_pixels_costs_that_image(make_topic, tmp_path):
+    topic = make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    row = np.zeros((1, 60_000_000 // 8), np.uint8)
+    (topic / "row.png").write_bytes(zoo.png(60_000_000, 1, 1, 0, row))
+    for script in ("find_duplicates.py", "aesthetic_scorer.py"):
+        done = run(script, tmp_path / "DS", "--json", preexec_fn=bound_memory)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+        assert json.loads(done.stdout)["images"] == 3
+    assert set(json.loads((topic.parent / "duplicates_T.json").read_text())) == {"a.jpg", "b.jpg", "row.png"}
+
+
+def topic_of(folder: Path) -> Topic:
+    return Topic(str(folder), "DS", "C", "S", "T", 0)
+
+
+def test_a_file_far_larger_than_its_images_explain_is_damaged_unread(make_topic):
+    topic = topic_of(make_topic("DS/C/S/T", "a.jpg"))
+    os.mkdir(cache.folder(topic))
+    for path, read in (
+        (records.scores_path(topic), lambda: records.read_scores(topic)),
+        (records.duplicates_path(topic), lambda: records.read_matches(topic)),
+        (records.variants_path(topic), lambda: records.read_variants(topic)),
+        (cache.path(topic), lambda: records.read_json(cache.path(topic), {}, lambda: records.an_entry_each(topic))),
+    ):
+        with open(path, "wb") as file:
+            file.truncate(210_000_000)  # a hole: it takes no room here
+        with pytest.raises(records.Damaged, match=r"210\.0 MB, far more than the images of its topic explain"):
+            read()
+
+
+@pytest.mark.soak
+def test_what_we_write_ourselves_is_never_too_large(tmp_path):
+    topic = topic_of(tmp_path / "T")
+    os.mkdir(topic.path)
+    names = {f"picture_{number:04}.jpg" for number in range(3000)}
+    for name in names:
+        Path(topic.file(name)).touch()
+    matches = {name: names - {name} for name in names}
+    records.write_matches(topic, matches)
+    assert os.path.getsize(records.duplicates_path(topic)) > records.LARGE
+    assert records.read_matches(topic) == matches
+
+
+@pytest.mark.parametrize("kind", ["packed", "hole"])
+def test_a_bomb_in_the_cache_is_set_aside_unread(make_topic, kind):
+    topic = topic_of(make_topic("DS/C/S/T", "a.jpg"))
+    path = Path(cache.sidecar_path(topic, "phash"))
+    path.parent.mkdir()
+    if kind == "packed":
+        np.savez_compressed(path, names=np.zeros(50_000_000, np.uint8))
+    else:
+        with open(path, "wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {"descr": "|u1", "fortran_order": False, "shape": (700_000_000 - 128,)}
+            )
+            file.truncate(700_000_000)
+    said: list[str] = []
+    sidecar.load(topic, "phash", {"hashes": ("uint64", ())}, {}, said.append)
+    assert len(said) == 1 and "set aside as phash.npz.corrupt" in said[0]
+    assert {"packed": "packed, so of any size", "hole": "700.0 MB, far more than"}[kind] in said[0]
+
+
+def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
+    make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    long = "x" * 245
+    make_topic(f"DS/C/S/{long}", "a.jpg")
+    found = run("find_duplicates.py", tmp_path / "DS")
+    assert found.returncode == 0 and (tmp_path / "DS/C/S/duplicates_T.json").exists()
+    assert found.stderr.count(f"{long}: not searched, too long a name for duplicates_NAME.json; shorten it") == 1
+    for script in ("duplicates_stats.py", "merge_clusters.py"):
+        done = run(script, tmp_path / "DS", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.write_text("x"), "a file, or a link that leads nowhere, lies where a folder belongs"),
+        (lambda path: path.symlink_to("nowhere"), "a file, or a link that leads nowhere, lies where a folder belongs"),
+        (lambda path: path.symlink_to(".cache"), "a link leads to itself"),
+    ],
+    ids=["file", "dangling", "loop"],
+)
+@pytest.mark.parametrize("script", ["aesthetic_scorer.py", "find_duplicates.py"])
+def test_a_cache_folder_that_is_none_is_called_what_it_is(make_topic, tmp_path, script, make: Callable, said: str):
+    make(make_topic("DS/C/S/T", "a.jpg") / ".cache")
+    done = run(script, tmp_path / "DS")
+    assert done.returncode == 2 and "permissions" not in done.stderr
+    assert "/.cache" in done.stderr and ("lies where a folder belongs" in done.stderr or said in done.stderr)
+
+
+@zoo.needs_permissions
+def test_a_cache_of_somebody_else_is_called_that(make_topic, tmp_path):
+    topic = make_topic("DS/C/S/T", "a.jpg")
+    assert run("aesthetic_scorer.py", tmp_path / "DS").returncode == 0
+    (topic / ".cache").chmod(0)
+    done = run("aesthetic_scorer.py", tmp_path / "DS", preexec_fn=zoo.drop_privileges)
+    (topic / ".cache").chmod(0o755)
+    assert done.returncode == 2 and "rescore" not in done.stderr
+    assert "/.cache/images.json: cannot be read (Permission denied); see to its permissions" in done.stderr
+
+
+def test_a_failing_disk_is_not_a_matter_of_permissions():
+    from common.errors import unusable
+
+    assert str(unusable("x.json", "read", OSError(errno.EIO, "Input/output error"))) == (
+        "x.json: cannot be read (Input/output error); see to its disk or network share"
+    )
+
+
+def test_a_target_that_a_source_reaches_through_a_link_is_refused(make_topic, tmp_path):
+    make_topic("real/C0/S/T", "a.jpg")
+    (tmp_path / "DS").mkdir()
+    (tmp_path / "DS/C0").symlink_to("../real/C0")
+    done = run("merge_clusters.py", tmp_path / "DS", "--output", tmp_path / "real/C0/out")
+    assert done.returncode == 2 and "lie in one another" in done.stderr
+    assert not (tmp_path / "real/C0/out").exists()
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP])
+def test_file_systems_without_kernel_copies_or_links_get_plain_copies(tmp_path, monkeypatch, error):
+    def refused(*_args, **_options):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "copy_file_range", refused)
+    monkeypatch.setattr(os, "link", refused)
+    source = tmp_path / "a.jpg"
+    source.write_bytes(b"x" * 100_000)
+    (tmp_path / "aside").mkdir()
+    status = source.stat()
+    copy = copying.Copy(str(source), str(tmp_path / "b.jpg"), (status.st_size, status.st_mtime_ns), copying.COPY)
+    copying.put([copy], str(tmp_path / "aside"), lambda _: None)
+    assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()

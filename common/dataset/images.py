@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,10 @@ STRIP = 64  # rows at a time, where a whole picture would take too much memory
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
 SIGNS_OF_A_CUT = ("truncated", "end of file", "cannot load this image")  # in what decoders say; the last has no pixels
+BYTES = 13  # of memory for each pixel that is allowed: what decoding takes at its worst, common kinds 4 to 8
+COSTS = {"WEBP": 18, "F": 18}  # by format or mode: what takes more
+UNLIMITED = 1 << 62
+LONGEST = 1_000_000  # pixels a side: enlarged or shrunk, a longer one takes memory of its own
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,23 +80,30 @@ def open_image(
     or more: several times faster, slightly other pixels. `on_white` lays what is transparent on white, instead of
     dropping the transparency. Raises Unreadable.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            extent = _checked(image, max_pixels)
-            whole = _decoded(image, path, draft, mode)
-            turn = _orientation(whole)
-            upright = _eight_bit(whole) if whole.mode.startswith("I") or whole.mode == "F" else whole
-            if on_white and upright.has_transparency_data:
-                ground = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(ground, upright.convert("RGBA"))
+    with at_work_on(path), Image.open(path, formats=FORMATS) as image:
+        extent = _checked(image, max_pixels)
+        whole = _decoded(image, path, draft, mode)
+        turn = _orientation(whole)
+        upright = _eight_bit(whole) if whole.mode.startswith("I") or whole.mode == "F" else whole
+        if on_white and upright.has_transparency_data:
+            clear = upright if upright.mode == "RGBA" else upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), clear)
+        if upright.mode != mode:
             upright = upright.convert(mode)
+        if turn in UPRIGHT:
+            upright = upright.transpose(UPRIGHT[turn])
+        return upright, extent[::-1] if turn >= 5 else extent
+
+
+@contextlib.contextmanager
+def at_work_on(path: str) -> Iterator[None]:
+    """Turn whatever an image makes fail here into Unreadable: plugins raise almost anything, and memory runs out."""
+    try:
+        yield
     except Unreadable:
         raise
-    except Exception as error:  # plugins raise almost anything on damaged files
+    except Exception as error:
         raise Unreadable(_reason(path, error)) from None
-    if turn in UPRIGHT:
-        upright = upright.transpose(UPRIGHT[turn])
-    return upright, extent[::-1] if turn >= 5 else extent
 
 
 def _decoded(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
@@ -146,19 +158,14 @@ def _digest(image: Image.Image) -> bytes:
 
 def header(path: str, max_pixels: int | None = None) -> Header:
     """Width, height and format from the file's header alone. Raises Unreadable."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = _checked(image, max_pixels or image.width * image.height)
-            if image.format == "PNG":
-                _find_exif(image)
-            turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
-            if turned:
-                width, height = height, width
-            return Header(width, height, str(image.format))
-    except Unreadable:
-        raise
-    except Exception as error:
-        raise Unreadable(_reason(path, error)) from None
+    with at_work_on(path), Image.open(path, formats=FORMATS) as image:
+        width, height = _checked(image, max_pixels or UNLIMITED)
+        if image.format == "PNG":
+            _find_exif(image)
+        turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
+        if turned:
+            width, height = height, width
+        return Header(width, height, str(image.format))
 
 
 def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:
@@ -170,6 +177,14 @@ def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:
             f"{image.width}x{image.height} is {pixels / 1e6:,.0f} megapixels, over the limit of "
             f"{max_pixels / 1e6:,.0f}; raise --max-pixels if it is meant to be that large"
         )
+    cost = max(COSTS.get(str(image.format), BYTES), COSTS.get(image.mode, BYTES))
+    if pixels * cost > max_pixels * BYTES:
+        raise Unreadable(
+            f"{image.width}x{image.height} would take {pixels * cost / 1e9:.1f} GB to decode, over the limit of "
+            f"{max_pixels * BYTES / 1e9:.1f}; raise --max-pixels, or save it as JPEG or PNG"
+        )
+    if max(image.size) > LONGEST:
+        raise Unreadable(f"{image.width}x{image.height}: a side over {LONGEST:,} pixels is no picture; crop it")
     return image.size
 
 

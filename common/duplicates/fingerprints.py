@@ -32,6 +32,7 @@ LAYOUT = {
 ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT, "version": 2}
 
 FLAT = 2.0  # standard deviation of the thumbnail's grey levels
+STRIP = 64  # rows at a time, where a whole picture would take too much memory
 TINY = 8  # pixels of the shorter side
 
 # What rules a copy out before any pixels are read again.
@@ -50,14 +51,17 @@ def read(paths: Sequence[str], max_pixels: int) -> tuple[Rows, dict[int, str]]:
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
         try:
-            image, extent = images.open_image(path, max_pixels, draft=DRAFT, on_white=True)
-            thumbnail = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-            is_flat = min(extent) < TINY or thumbnail.std() < FLAT
-            digests.append(_digest(path, max_pixels) if is_flat else 0)
+            with images.at_work_on(path):
+                image, extent = images.open_image(path, max_pixels, draft=DRAFT, on_white=True)
+                thumbnail = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+                small = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert("YCbCr")
+                del image  # a flat one is decoded again
+                is_flat = min(extent) < TINY or thumbnail.std() < FLAT
+                digest = _digest(path, max_pixels) if is_flat else 0
         except images.Unreadable as error:
             unreadable[position] = str(error)
             continue
-        small = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert("YCbCr")
+        digests.append(digest)
         thumbnails.append(thumbnail)
         colours.append(np.asarray(small)[:, :, 1:].ravel())
         flat.append(is_flat)
@@ -92,7 +96,8 @@ def _digest(path: str, max_pixels: int) -> int:
     """64 bits that stand for every pixel."""
     image, _ = images.open_image(path, max_pixels, on_white=True)
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=8)
-    digest.update(image.tobytes())
+    for top in range(0, image.height, STRIP):
+        digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
     return int.from_bytes(digest.digest(), "big")
 
 

@@ -112,11 +112,12 @@ class _Decoder:
         outcomes: list[Extent | str] = []
         for path in paths:
             try:
-                image, extent = images.open_image(path, self._max_pixels, self._draft)
+                with images.at_work_on(path):
+                    image, extent = images.open_image(path, self._max_pixels, self._draft)
+                    pixels.append(np.asarray(self._fit(_not_too_long(image))))
             except images.Unreadable as error:
                 outcomes.append(str(error))
                 continue
-            pixels.append(np.asarray(self._fit(_not_too_long(image))))
             outcomes.append(extent)
         return torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(0, dtype=torch.uint8), outcomes
 

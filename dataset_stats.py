@@ -33,9 +33,10 @@ from fractions import Fraction
 from typing import Any
 
 from common import cli, text
-from common.dataset import census, records, tree
+from common.dataset import census, checks, records, tree
 from common.output import Talk, show
 
+EXAMPLES = 2  # of each thing that a trainer trips over; the JSON has more
 OUTPUT = "datasets_image_statistics.json"
 PROPORTIONS = [Fraction(*sides) for sides in ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1))]
 GROUPS = {"small": "Small    < 0.5 MP", "medium": "Medium   0.5–2 MP", "large": "Large    > 2 MP"}
@@ -137,6 +138,7 @@ def attention(data: Mapping[str, Any]) -> Iterator[str]:
             (f"{text.plural(data['misnamed'], 'image')} not of the format in the name", misnamed, data["misnamed"]),
             (text.plural(len(empty), "empty topic"), empty, len(empty)),
             (f"{text.plural(len(few), 'topic')} too small for a 10 + 5 split", few, len(few)),
+            *checks.attention(data["for_trainers"], EXAMPLES),
         ]
     )
 

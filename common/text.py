@@ -164,8 +164,8 @@ def attention(found: Iterable[tuple[str, Sequence[tuple[str, str]], int]], most:
     for title, places, count in wanted:
         yield f"   {title}"
         yield from table([(shown(place), clipped(shown(why), 40)) for place, why in places[:most]], indent=6)
-        if count > most:
-            yield f"      … and {count - most:,} more"
+        if count > len(places[:most]):
+            yield f"      … and {count - len(places[:most]):,} more"
 
 
 def number(value: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -14,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zoo
 from conftest import ROOT, picture, run_script
-from PIL import Image
+from PIL import Image, ImageSequence
 from wcwidth import wcswidth
 
 import dataset_stats
 from common import cli
+from common.dataset import checks
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -93,6 +96,10 @@ def test_the_whole_json(make_topic, stats, tmp_path):
         "misnamed": 1,
         "misnamed_files": [{"path": "Set/Animals/Birds/Owls/c.png", "format": "JPEG"}],
         "unreadable": 1,
+        "for_trainers": {
+            **{kind: {"count": 0, "examples": []} for kind in checks.KINDS},
+            "caption_without_image": {"count": 1, "examples": [{"path": "Set/Animals/Birds/Owls/caption.txt"}]},
+        },
     }
     assert err.splitlines()[-1] == "19 images found = 18 counted + 1 unreadable"
 
@@ -209,6 +216,136 @@ def test_photos_against_an_independent_count(photos, stats, tmp_path):
         ]
     )
     assert data["bytes"] == sum(path.stat().st_size for path in (tmp_path / "Set").rglob("*.jpg"))
+
+
+def bits(path: Path) -> int:
+    """Bits a channel, from the bytes of a PNG's header or by the tags of a TIFF; 8 for what cannot have more."""
+    content = path.read_bytes()
+    if content.startswith(b"\x89PNG"):
+        return content[24]
+    with Image.open(path) as image:
+        return max(image.tag_v2.get(258, (1,))) if image.format == "TIFF" else 8
+
+
+def frames(path: Path) -> int:
+    """Frames that Pillow can go to, one after the other."""
+    with Image.open(path) as image:
+        return 1 if image.format == "MPO" else sum(1 for _ in ImageSequence.Iterator(image))
+
+
+def orientation(path: Path) -> int:
+    """The EXIF orientation as Pillow tells it of the whole image; a TIFF forgets it while it is loaded."""
+    with Image.open(path) as image:
+        value = image.tag_v2.get(0x0112, 1) if image.format == "TIFF" else 1
+        with contextlib.suppress(Exception):
+            image.load()
+            value = max(value, image.getexif().get(0x0112, 1))
+        return value
+
+
+def test_what_trainers_trip_over_in_images_against_a_look_at_each(stats, tmp_path):
+    """The judge decodes every picture; a trainer's list of suffixes is that of sd-scripts."""
+    folder = tmp_path / "Set/C/S/T"
+    names = zoo.readable(folder)
+    for name in ("shout.JPEG", "mixed.Jpg", "page.TIF"):
+        picture(5).save(folder / name)
+    names = sorted([*names, "shout.JPEG", "mixed.Jpg", "page.TIF"])
+    judged: dict[str, list[str]] = {kind: [] for kind in checks.KINDS}
+    taken = [end for suffix in ("png", "jpg", "jpeg", "webp", "bmp") for end in (f".{suffix}", f".{suffix.upper()}")]
+    for name in names:
+        path = folder / name
+        with Image.open(path) as image:
+            can_have_alpha = image.format not in ("JPEG", "MPO") and image.mode not in ("CMYK", "LAB", "F")
+            alpha = image.convert("RGBA").getchannel("A") if can_have_alpha else None
+            has_alpha = alpha is not None and (alpha.getextrema()[0] < 255 or "A" in image.getbands())
+            facts = {
+                "turned": 2 <= orientation(path) <= 8,
+                "cmyk": image.mode == "CMYK",
+                "deep": bits(path) > 8,
+                "transparent": has_alpha,
+                "animated": frames(path) > 1,
+                "skipped_suffix": not name.endswith(tuple(taken)),
+                "same_stem": [other.rpartition(".")[0] for other in names].count(name.rpartition(".")[0]) > 1,
+            }
+        for kind, is_so in facts.items():
+            judged[kind] += [f"Set/C/S/T/{name}"] * is_so
+    data, _, _ = stats(tmp_path / "Set")
+    found = {kind: [example["path"] for example in one["examples"]] for kind, one in data["for_trainers"].items()}
+    assert found == judged
+    assert {kind: one["count"] for kind, one in data["for_trainers"].items()} == {k: len(p) for k, p in judged.items()}
+    assert all(judged[kind] for kind in ("turned", "cmyk", "deep", "transparent", "animated", "skipped_suffix"))
+
+
+CAPTIONS = {
+    "plain.txt": b"an owl\n",
+    "form.jpg.txt": b"an owl",
+    "named.caption": b"an owl",
+    "nothing.txt": b"",
+    "spaces.txt": b" \n\t\r\n",
+    "latin.txt": "café".encode("latin-1"),
+    "mark.txt": b"\xef\xbb\xbfan owl",
+    "only_mark.txt": b"\xef\xbb\xbf",
+    "wide.txt": "an owl".encode("utf-16"),
+    "cut.txt": "夕".encode()[:2],
+    "long.txt": b"xx" + "夕".encode() * 30_000,  # the end of what is read cuts a letter in two
+    "late.txt": b"x" * 70_000 + b"\xff",  # beyond what is read
+}
+
+
+def test_what_trainers_trip_over_in_captions_against_a_look_at_each(make_topic, stats, tmp_path):
+    topic = make_topic("Set/C/S/T", *(f"{name.split('.')[0]}.jpg" for name in CAPTIONS), "bare.jpg", "bare_too.png")
+    for name, content in {**CAPTIONS, "stray.txt": b"x", "x.caption": b"x", ".hidden.txt": b"x"}.items():
+        (topic / name).write_bytes(content)
+    (topic / "locked.txt").symlink_to("/proc/self/mem")  # opens, and cannot be read
+    make_topic("Set/C/S/Uncaptioned", "a.jpg", "b.jpg")
+    make_topic("Set/C/S/T", "locked.jpg")
+
+    def judged(name: str) -> set[str]:
+        content = CAPTIONS[name][: 64 << 10]
+        kinds = {"caption_with_bom"} if content[:3] == b"\xef\xbb\xbf" or content[:2] == b"\xff\xfe" else set()
+        try:
+            said = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            if len(CAPTIONS[name]) > 64 << 10 and error.start > len(content) - 4:
+                return kinds
+            return kinds | {"caption_not_utf8"}
+        return kinds | (set() if said.strip() else {"empty_caption"})
+
+    expected = {
+        kind: sorted(f"Set/C/S/T/{name}" for name in CAPTIONS if kind in judged(name))
+        for kind in ("empty_caption", "caption_not_utf8", "caption_with_bom")
+    }
+    expected["without_caption"] = ["Set/C/S/T/bare.jpg", "Set/C/S/T/bare_too.png"]
+    expected["caption_without_image"] = ["Set/C/S/T/stray.txt", "Set/C/S/T/x.caption"]
+    expected["unreadable_caption"] = ["Set/C/S/T/locked.txt"]
+    data, out, _ = stats(tmp_path / "Set")
+    found = {kind: [example["path"] for example in data["for_trainers"][kind]["examples"]] for kind in expected}
+    assert found == expected
+    assert all(data["for_trainers"][kind]["count"] == len(paths) for kind, paths in expected.items())
+    assert "3 empty" not in out and "3 captions with nothing inside" in out
+
+
+def test_many_of_a_kind_are_counted_and_some_are_named(stats, tmp_path):
+    for number in range(120):
+        saved(tmp_path / "Set/C/S/T", f"{number:03}.gif", (3, 3))
+    data, out, _ = stats(tmp_path / "Set", "--html", tmp_path / "page.html")
+    kind = data["for_trainers"]["skipped_suffix"]
+    assert (kind["count"], len(kind["examples"])) == (120, checks.EXAMPLES)
+    assert kind["examples"][0] == {"path": "Set/C/S/T/000.gif", "why": ".gif"}
+    lines = out.splitlines()
+    place = lines.index("   120 images that trainers skip by suffix")
+    assert lines[place + 3] == "      … and 118 more"
+    assert "120 images that trainers skip by suffix" in (tmp_path / "page.html").read_text()
+
+
+def test_a_gif_that_breaks_behind_its_first_frame_still_counts(stats, tmp_path):
+    folder = tmp_path / "Set/C/S/T"
+    zoo.readable(folder)
+    content = (folder / "animated.gif").read_bytes()
+    for length in range(800, len(content), 97):
+        (folder / f"cut{length}.gif").write_bytes(content[:length])
+    data, _, _ = stats(tmp_path / "Set")
+    assert data["unreadable"] == 0
 
 
 def build_for_golden(tmp_path: Path) -> Path:

@@ -6,6 +6,7 @@
     sidecar   .cache/NAME.npz: arrays with a row for each image            (numpy)
     images    opens an image file, whatever it holds                       (Pillow)
     captions  which files of a topic belong together: images of one stem, their captions and other sidecars
+    checks    what a trainer will trip over
     census    counts, formats and sizes of the images of a dataset         (Pillow)
 
 Imports the ground floor of common/ alone, nothing of torch.

@@ -14,6 +14,7 @@ from typing import Any
 
 from common import stats
 from common.dataset import images, tree
+from common.dataset.checks import Checks
 from common.dataset.tree import Topic
 from common.output import Talk
 
@@ -71,6 +72,7 @@ class Census:
     misnamed: list[Noted] = field(default_factory=list)
     misnamed_count: int = 0
     unreadable: list[Noted] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def images(self) -> int:
@@ -87,7 +89,9 @@ def taken(topics: Sequence[Topic], max_pixels: int, talk: Talk) -> Census:
     with talk.progress(sum(topic.found for topic in topics)) as progress:
         for topic in topics:
             census.topics[topic] = Held()
-            for name in topic.images():
+            names = topic.images()
+            census.checks.look(topic, names)
+            for name in names:
                 _count(census, topic, name, max_pixels, talk)
                 progress.update()
     return census
@@ -114,6 +118,8 @@ def _count(census: Census, topic: Topic, name: str, max_pixels: int, talk: Talk)
     census.resolutions[extent] += 1
     census.examples.setdefault(extent, path)
     census.formats[content] += 1
+    for trait in header.traits:
+        census.checks.note(trait, topic, name)
     if kind not in FORMATS.get(content, ()):
         census.misnamed_count += 1
         _note(census.misnamed, topic, name, content)
@@ -163,6 +169,7 @@ def report(census: Census) -> dict[str, Any]:
         "unreadable_files": [
             {"path": f"{label[noted.topic]}/{noted.name}", "reason": noted.why} for noted in census.unreadable
         ],
+        "for_trainers": census.checks.report(label),
     }
 
 

@@ -46,6 +46,7 @@ BYTES = 13  # of memory for each pixel that is allowed: what decoding takes at i
 COSTS = {"WEBP": 18, "F": 18}  # by format or mode: what takes more
 UNLIMITED = 1 << 62
 LONGEST = 1_000_000  # pixels a side: enlarged or shrunk, a longer one takes memory of its own
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # the second picture in a JPEG is a preview
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,6 +70,9 @@ class Header:
     width: int
     height: int
     format: str
+    traits: tuple[
+        str, ...
+    ] = ()  # of "turned" (by EXIF, or mirrored), "cmyk", "deep" (over 8 bits), "transparent", "animated"
 
 
 def open_image(
@@ -162,10 +166,25 @@ def header(path: str, max_pixels: int | None = None) -> Header:
         width, height = _checked(image, max_pixels or UNLIMITED)
         if image.format == "PNG":
             _find_exif(image)
-        turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns a TIFF by itself
-        if turned:
+        turn = _orientation(image)
+        if turn >= 5 and image.format != "TIFF":  # Pillow turns a TIFF by itself
             width, height = height, width
-        return Header(width, height, str(image.format))
+        return Header(width, height, str(image.format), tuple(_traits(image, turn)))
+
+
+def _traits(image: ImageFile.ImageFile, turn: int) -> Iterator[str]:
+    """What Header.traits names, as far as a header tells."""
+    if turn > 1:
+        yield "turned"
+    if image.mode == "CMYK":
+        yield "cmyk"
+    if image.mode[0] in "IF" or any(";16" in str(tile) for tile in image.tile):
+        yield "deep"
+    if image.has_transparency_data:
+        yield "transparent"
+    with contextlib.suppress(Exception):  # damaged behind its first frame
+        if image.format in ANIMATED and getattr(image, "is_animated", False):
+            yield "animated"
 
 
 def _checked(image: Image.Image, max_pixels: int) -> tuple[int, int]:

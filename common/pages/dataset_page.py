@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common import stats, text
-from common.dataset import census, tree
+from common.dataset import census, checks, tree
 from common.dataset.census import Census, Extent
 from common.output import Talk
 from common.pages import page
@@ -73,6 +73,7 @@ def _attention(data: Mapping[str, Any], misnamed: Sequence[Mapping[str, str]]) -
         (f"{text.plural(data['misnamed'], 'image')} not of the format in the name", other, data["misnamed"], misnamed),
         (text.plural(len(empty), "empty topic"), empty, len(empty), []),
         (f"{text.plural(len(few), 'topic')} too small for a 10 + 5 split", few, len(few), []),
+        *((*entry, []) for entry in checks.attention(data["for_trainers"], checks.EXAMPLES)),
     ]
     return [
         {"title": title, "places": places, "count": count, "images": figures}

@@ -126,7 +126,7 @@ def _from_hub(model: Model, repository: str, names: Sequence[str]) -> str:
             return str(hf_hub_download(repository, name))
         except (OSError, ValueError, RuntimeError, HTTPError) as error:
             failure = error
-    raise UserError(f"{address}: download failed ({str(failure).splitlines()[0]}); try again, finished work is kept")
+    raise UserError(f"{address}: download failed ({str(failure).splitlines()[0]}); run again to begin it anew")
 
 
 def _offline(model: Model, address: str, place: str) -> str:
@@ -185,7 +185,7 @@ class Encoder:
         import torch
 
         self.device = device
-        half = "bf16" if model.has_tanh_gelu else "fp16"  # SigLIP's values outgrow fp16
+        half = "bf16" if model.has_tanh_gelu else "fp16"  # a SigLIP was not shown to fit fp16's range
         self.precision = precision if precision != "auto" else half if device.type == "cuda" else "fp32"
         try:
             whole = open_clip.create_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -21,6 +22,8 @@ from PIL import Image
 from test_project import HEAVY, run
 
 import duplicates_stats
+import find_duplicates
+import merge_clusters
 from common import cli
 from common.dataset import cache, records, tree
 from common.dataset.tree import Topic
@@ -186,7 +189,7 @@ def saved(browser: Browser, folder: Path, press: Callable[[str], None]) -> Path:
 @pytest.mark.parametrize("dark", [False, True])
 def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
     browser.open(written(dataset), width, dark)
-    assert count(browser) == "A merge would now leave out 4 images · 0 decisions"
+    assert count(browser) == "A merge would now leave out 4 images · 0 decisions to save"
     for _ in range(4):  # every set
         press("j Enter")
         assert browser.value("Promise.all([...document.images].map(i => i.decode())).then(() => true)")
@@ -207,12 +210,12 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     page = written(dataset)
     browser.open(page, 1200)
     press("j d j 2 j s j d")  # a and b differ; the chain's second stays; the variant is the same, the doubtful is not
-    assert count(browser) == "A merge would now leave out 5 images · 4 decisions"
+    assert count(browser) == "A merge would now leave out 5 images · 4 decisions to save"
     press("u u")
     browser.open(page, 1200)  # a draft has the rest
-    assert count(browser) == "A merge would now leave out 4 images · 2 decisions"
+    assert count(browser) == "A merge would now leave out 4 images · 2 decisions to save"
     press("j j j s")
-    assert count(browser) == "A merge would now leave out 5 images · 3 decisions"
+    assert count(browser) == "A merge would now leave out 5 images · 3 decisions to save"
     path = saved(browser, tmp_path / "down", press)
     told = json.loads(path.read_text())
     prefix = "C/<b>S"
@@ -227,15 +230,15 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
         name: stamp for name, stamp in stamps.items() if name[-5] in "abcd"
     }
     press("u u u")
-    assert count(browser).endswith("0 decisions")
+    assert count(browser).endswith("0 decisions to save")
     root = browser.call("DOM.getDocument")["root"]["nodeId"]
     node = browser.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
     for _ in range(100):
-        if count(browser).endswith("3 decisions"):
+        if count(browser).endswith("3 decisions to save"):
             break
         time.sleep(0.05)
-    assert count(browser) == "A merge would now leave out 5 images · 3 decisions"
+    assert count(browser) == "A merge would now leave out 5 images · 3 decisions to save"
     assert json.loads(saved(browser, tmp_path / "down2", press).read_text()) == told
     assert browser.errors == []
 
@@ -263,7 +266,7 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     assert (across["section"], [pair[2:] for pair in across["pairs"]]) == ("across", [["copy", 0.97]])
     assert (references["section"], [pair[2:] for pair in references["pairs"]]) == ("references", [["copy", None]])
     browser.open(page, 1200)
-    assert count(browser) == "A merge would now leave out 5 images · 0 decisions"  # c, for the reference; not q
+    assert count(browser) == "A merge would now leave out 5 images · 0 decisions to save"  # c, for the reference; not q
     browser.value("document.querySelector('[data-filter=across]').click()")
     press("j j j Enter")
     assert browser.value("document.querySelectorAll('.set:not([hidden])').length") == 1
@@ -275,7 +278,7 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     assert browser.value(
         "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
     )
-    assert count(browser) == "A merge would now leave out 4 images · 2 decisions"
+    assert count(browser) == "A merge would now leave out 4 images · 2 decisions to save"
     told = json.loads(saved(browser, tmp_path / "down", press).read_text())
     assert told["different"] == [sorted(["C/<b>S/U/c.jpg", reference])]
     assert told["keep"] == ["C/<b>S/U/c.jpg"]
@@ -299,22 +302,52 @@ def test_search_and_filters(browser, dataset):
 
 
 def test_the_rule_in_the_page_is_the_rule(browser, dataset):
-    """Random images and matches: what the page's script leaves out is what keepers.left_out does."""
+    """Random images, matches and decisions: what the page's script leaves out is what keepers.left_out does."""
     browser.open(written(dataset), 1200)
     rng, cases, expected = random.Random(5), [], []
     for _ in range(300):
         names = [f"{number}.jpg" for number in range(rng.randint(1, 12))]
-        images = [Candidate(n, rng.randint(1, 3), rng.randint(1, 3), rng.choice([None, 1.0, 2.0])) for n in names]
+        scores = rng.choice([[None, 1.0, 2.0], [1.0, 2.0]])
+        images = [Candidate(name, rng.randint(1, 3), rng.randint(1, 3), rng.choice(scores)) for name in names]
         matches: dict[str, set[str]] = {name: set() for name in names}
-        for one in names:
-            for other in names:
-                if one < other and rng.random() < 0.25:
-                    matches[one].add(other)
-                    matches[other].add(one)
+        for one, other in itertools.combinations(names, 2):
+            if rng.random() < 0.25:
+                matches[one].add(other)
+                matches[other].add(one)
+        keep = {name for name in names if rng.random() < 0.2}
         order = [image.name for image in keepers.ranked(images)]
-        cases.append([order, [[name, sorted(others)] for name, others in matches.items()]])
-        expected.append(keepers.left_out(images, matches))
-    script = (
-        "([order, m]) => Object.fromEntries(leftOut(order, new Map(m.map(([n, o]) => [n, new Set(o)])), new Set()))"
-    )
+        cases.append([order, [[name, sorted(others)] for name, others in matches.items()], sorted(keep)])
+        kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
+        expected.append(keepers.left_out(kept, matches))
+    script = """([order, matches, keep]) => Object.fromEntries(
+        leftOut(order, new Map(matches.map(([name, others]) => [name, new Set(others)])), new Set(keep)))"""
     assert browser.value(f"{json.dumps(cases)}.map({script})") == expected
+
+
+def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path):
+    """Search, page, decisions, search with them, merge: the chosen images are in the target."""
+    folder = tmp_path / "Set/C/S/T"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        for name, width in (("large", 320), ("small", 240)):
+            picture(number, (width, width * 3 // 4)).save(folder / f"{name}{number}.png")
+    assert cli.run(find_duplicates.main, [str(tmp_path / "Set"), "--quiet"]) == 0
+    page = written(tmp_path / "Set")
+    data = embedded(page)
+    _, second, third = ([data["images"][number]["name"] for number in each["images"]] for each in data["sets"])
+    browser.open(page, 1200)
+    assert count(browser) == "A merge would now leave out 3 images · 0 decisions to save"
+    press("j d j 2")  # the first pair is different; of the second pair the second stays
+    assert count(browser) == "A merge would now leave out 2 images · 2 decisions to save"
+    decided = saved(browser, tmp_path / "down", press)
+    assert cli.run(find_duplicates.main, [str(tmp_path / "Set"), "--decisions", str(decided), "--quiet"]) == 0
+    target = tmp_path / "target"
+    assert cli.run(merge_clusters.main, [str(tmp_path / "Set"), "--output", str(target), "--quiet"]) == 0
+    assert {path.name for path in folder.glob("*.png")} - {path.name for path in target.rglob("*.png")} == {
+        second[0],
+        third[1],
+    }
+    browser.open(written(tmp_path / "Set"), 1200)  # what the dataset holds is no draft any more
+    assert count(browser) == "A merge would now leave out 2 images · 0 decisions to save"
+    assert [image["kept"] for image in embedded(tmp_path / "review.html")["images"]].count(True) == 1
+    assert browser.errors == []

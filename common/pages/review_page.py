@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from common.cli import MAX_PIXELS
 from common.dataset import cache, images, records
 from common.dataset.records import COPY, DOUBTFUL, Kinds
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import keepers
+from common.duplicates import decisions, keepers
 from common.errors import UserError
 from common.output import Talk
 from common.pages import page
@@ -160,11 +160,13 @@ def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
                 found.pairs[section].append(pair)
     listed = keepers.candidates(topic, stamps, cached, keepers.scores(topic, _told), _told, kinds)
     scored = keepers.scores_weigh(listed)
-    for image in keepers.ranked(listed):
+    kept = {image.name for image in listed if image.keep}
+    for image in keepers.ranked(replace(image, keep=False) for image in listed):
         if image.name in kinds:
             path, stamp = topic.file(image.name), stamps[image.name]
             extent = keepers.extent(topic, image.name, stamp, cached, _told) or (0, 0)
-            found.photos[path] = _photo(path, topic.dataset_path, found, extent, stamp, image.score, scored)
+            photo = _photo(path, topic.dataset_path, found, extent, stamp, image.score, scored)
+            found.photos[path] = photo | {"kept": image.name in kept}
     found.left_out.update(map(topic.file, keepers.left_out(listed, usable)))
 
 
@@ -200,6 +202,7 @@ def _photo(
         "scored": scored,
         "bytes": size,
         "time": str(time),
+        "kept": not dataset,  # whatever is decided here
     }
 
 
@@ -227,7 +230,7 @@ def _data(found: Found, shown: Sequence[Set], thumbnails: Mapping[str, str]) -> 
     place = {image: number for number, image in enumerate(image for image in found.photos if image in held)}
     data = {
         "datasets": [
-            {"name": os.path.basename(dataset), "path": dataset, "decisions": _decided(dataset)}
+            {"name": os.path.basename(dataset), "path": dataset, "decisions": decisions.read(dataset).data()}
             for dataset in found.datasets
         ],
         "images": [{**found.photos[image], "thumbnail": thumbnails.get(image, "")} for image in place],
@@ -245,9 +248,3 @@ def _data(found: Found, shown: Sequence[Set], thumbnails: Mapping[str, str]) -> 
         "beyond": len(found.left_out - held),
     }
     return Markup(json.dumps(data, separators=(",", ":")).replace("<", r"\u003c"))
-
-
-def _decided(dataset: str) -> dict[str, Any]:
-    """What was decided about a dataset before. Raises Damaged."""
-    found: dict[str, Any] = records.read_json(os.path.join(dataset, "decisions.json"), {})
-    return found

@@ -7,26 +7,31 @@ const sets = data.sets.map(({section, images: ids, pairs}) => ({section, images:
   pairs: pairs.map(([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike}))}));
 const pairs = sets.flatMap(set => set.pairs);
 
-// Decisions: those that the datasets hold, then what was done here. An entry of the log is what one undo takes back:
-// steps [dataset, "keep" or "leave", path] and [dataset, "different", "same" or "undecided", path, path].
+// Decisions of this page, beyond those that the datasets hold. An entry of the log is what one undo takes back: steps
+// [dataset, "keep" or "leave", path] and [dataset, "different", "same" or "undecided", path, path].
 const DRAFT = "review " + data.datasets.map(dataset => dataset.path).join("\n");
 let log = [], decided, out, drafted = true, here = null, chosen = 0;
-try { log = JSON.parse(localStorage.getItem(DRAFT) ?? "[]"); } catch { drafted = false; }
-const key = (a, b) => JSON.stringify(a < b ? [a, b] : [b, a]);
 const owner = ({a, b}) => a.dataset < 0 ? b.dataset : a.dataset;  // a reference belongs to none
-const verdict = pair => decided[owner(pair)].pairs.get(key(pair.a.path, pair.b.path));
-const isKept = image => image.dataset < 0 || decided[image.dataset].keep.has(image.path);
-const steps = (dataset, {different = [], same = [], keep = []}) => [...different.map(pair => [dataset, "different", ...pair]),
-  ...same.map(pair => [dataset, "same", ...pair]), ...keep.map(path => [dataset, "keep", path])];
+const paths = ({a, b}) => [a.path, b.path].sort();
+const verdict = pair => decided[owner(pair)].pairs.get(JSON.stringify(paths(pair)));
+const isKept = image => image.kept || decided[image.dataset].keep.has(image.path);
+const steps = (dataset, {different = [], same = [], keep = []}) => [...different.map(pair => [dataset, "different", ...pair.sort()]),
+  ...same.map(pair => [dataset, "same", ...pair.sort()]), ...keep.map(path => [dataset, "keep", path])];
+
+function draft() {
+  const known = new Set(data.datasets.flatMap((dataset, i) => steps(i, dataset.decisions)).map(step => JSON.stringify(step)));
+  try { log = JSON.parse(localStorage.getItem(DRAFT) ?? "[]"); } catch { drafted = false; }
+  log = log.map(entry => entry.filter(step => !known.has(JSON.stringify(step)))).filter(entry => entry.length);
+}
 
 function replay() {
   decided = data.datasets.map(() => ({pairs: new Map(), keep: new Set()}));
-  for (const [dataset, what, a, b] of [...data.datasets.flatMap((one, i) => steps(i, one.decisions)), ...log.flat()]) {
+  for (const [dataset, what, ...about] of log.flat()) {
     const {pairs, keep} = decided[dataset];
-    if (what === "keep") keep.add(a);
-    else if (what === "leave") keep.delete(a);
-    else if (what === "undecided") pairs.delete(key(a, b));
-    else pairs.set(key(a, b), what);
+    if (what === "keep") keep.add(about[0]);
+    else if (what === "leave") keep.delete(about[0]);
+    else if (what === "undecided") pairs.delete(JSON.stringify(about));
+    else pairs.set(JSON.stringify(about), what);
   }
 }
 
@@ -98,7 +103,7 @@ function paint(set) {
     node.className = `tile ${keeper ? "out" : stays ? "keeper" : ""}`;
     fate.textContent = keeper ? `left out: ${set.images.indexOf(keeper) + 1 || keeper.name} stays` : stays ? `stays: ${reason(image, other)}` : "";
     kept.ariaPressed = isKept(image);
-    kept.hidden = image.dataset < 0;
+    kept.disabled = image.kept;
   }
   for (const pair of set.pairs) {
     pair.node.className = `match ${verdict(pair) ?? ""} ${set === here && pair === set.pairs[chosen] ? "here" : ""}`;
@@ -111,7 +116,7 @@ function refresh() {
   replay();
   out = walk();
   const total = decided.reduce((sum, {pairs, keep}) => sum + pairs.size + keep.size, 0);
-  at("count").textContent = `A merge would now leave out ${plural(out.size + data.beyond, "image")} · ${plural(total, "decision")}`
+  at("count").textContent = `A merge would now leave out ${plural(out.size + data.beyond, "image")} · ${plural(total, "decision")} to save`
     + (drafted ? "" : " · no draft can be kept here: save before you leave");
   at("undo").disabled = !log.length;
   at("save").disabled = !total;
@@ -128,8 +133,8 @@ function undo() {
   log.pop();
   refresh();
 }
-const keep = image => enter([[image.dataset, isKept(image) ? "leave" : "keep", image.path]]);
-const decide = (pair, what) => enter([[owner(pair), verdict(pair) === what ? "undecided" : what, pair.a.path, pair.b.path]]);
+const keep = image => image.kept || enter([[image.dataset, isKept(image) ? "leave" : "keep", image.path]]);
+const decide = (pair, what) => enter([[owner(pair), verdict(pair) === what ? "undecided" : what, ...paths(pair)]]);
 
 // One file a dataset, as find_duplicates.py --decisions takes it; `files` tells what was seen.
 function saved(dataset) {
@@ -215,7 +220,7 @@ const KEYS = {
 document.addEventListener("keydown", event => {
   if (event.target === at("find") || event.ctrlKey || event.metaKey || event.altKey) return;
   const image = here?.images[event.key - 1];
-  if (image && image.dataset >= 0) keep(image);
+  if (image) keep(image);
   else if (KEYS[event.key] && (event.key !== "Enter" || event.target === document.body)) {
     event.preventDefault();
     KEYS[event.key]();
@@ -245,6 +250,7 @@ for (const set of sets) {
   set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
   set.node = at(set.section).appendChild(make("article", {className: "set", set, onclick: () => here === set || go(set)}));
 }
+draft();
 refresh();
 for (const set of sets) watch.observe(set.node);
 at("find").addEventListener("input", filter);

@@ -100,16 +100,16 @@ def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
     yield f"   {text.plural(overall['images'], 'scored image')} · {' · '.join(counted)}"
     if judged != AESTHETICS:
         yield f"   scores mean {judged}, not aesthetics" if AESTHETICS not in judged else f"   scores mean {judged}"
-    yield from (f"   {text.clipped(line, text.WIDTH - 3)}" for line in ranking.makers(data))
+    yield from (f"   {text.clipped(line, text.columns() - 3)}" for line in ranking.makers(data))
     yield from ("", "📊 All images")
     lows = [(share, overall[low], overall[high]) for share, low, high in SHARES]
     said = " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
-    yield f"   {text.clipped(said, text.WIDTH - 3)}"
+    yield f"   {text.clipped(said, text.columns() - 3)}"
     digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
     shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
     yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
     said = ", ".join(leaves(data)) or "nearly all or none"
-    yield f"   {text.clipped(f'--min-score leaves {said}', text.WIDTH - 3)}"
+    yield f"   {text.clipped(f'--min-score leaves {said}', text.columns() - 3)}"
     yield from ("", "📁 Clusters, best first")
     yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
     yield from ("", "📂 Subclusters, best first")
@@ -169,7 +169,7 @@ def whole(data: Mapping[str, Any]) -> Iterator[str]:
     yield from table(apart(subclusters), subclusters, overall)
     for label, subcluster in sorted(subclusters.items()):
         said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
-        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
+        yield from ("", f"📂 {text.clipped(text.shown(label), text.columns() - 5 - len(said))}  {said}")
         ranked = {topic: data["topics"][topic] for topic in subcluster["ranking"]}
         yield from table(ranking.listed(subcluster, data["top"]), ranked, overall)
 
@@ -202,7 +202,7 @@ def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], over
             rows.append((text.padded(cut[names[label]], wide), *figures))
     if narrow:
         rows = [(name, median, strip, few) for name, _, median, _, strip, few in rows]
-    return text.table(rows, " r  " if narrow else " rrr  ", columns=min(text.WIDTH, text.terminal()))
+    return text.table(rows, " r  " if narrow else " rrr  ", room=text.columns())
 
 
 if __name__ == "__main__":

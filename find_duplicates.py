@@ -187,8 +187,8 @@ def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, 
     sets = largest(found)
     yield from ["", "👯 Largest sets"] if sets else []
     for topic, keeper, copies in sets:
-        yield f"   {text.clipped(text.shown(topic), text.WIDTH - 3)}"
-        yield f"      {text.clipped(f'{text.shown(keeper)} stands for {text.sampled(copies)}', text.WIDTH - 6)}"
+        yield f"   {text.clipped(text.shown(topic), text.columns() - 3)}"
+        yield f"      {text.clipped(f'{text.shown(keeper)} stands for {text.sampled(copies)}', text.columns() - 6)}"
 
 
 if __name__ == "__main__":

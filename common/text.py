@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wcwidth import wcswidth, wcwidth
 
+BARS = 66  # columns from which on there is room for bars
 WIDTH = 80  # every summary fits a plain terminal and a cron mail
 
 
@@ -35,6 +36,11 @@ def width(text: str) -> int:
 def terminal() -> int:
     """Columns of the terminal; WIDTH where there is none. COLUMNS in the environment overrides both."""
     return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def columns() -> int:
+    """What a line of a summary may take: WIDTH, or less on a narrower terminal."""
+    return min(WIDTH, terminal())
 
 
 def clipped(text: str, columns: int, ahead: int | None = None) -> str:
@@ -105,13 +111,13 @@ def bar(share: float, columns: int = 20) -> str:
     return "█" * filled + "░" * (columns - filled)
 
 
-def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, columns: int = WIDTH) -> list[str]:
+def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, room: int | None = None) -> list[str]:
     """Rows as aligned lines, the first row being the heading.
 
     `right` has a letter a column: "r" aligns it to the right. Where the lines would not fit, the first column is cut.
     """
     widths = [max(width(row[i]) for row in rows) for i in range(len(rows[0]))]
-    widths[0] = max(8, min(widths[0], columns - indent - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    widths[0] = max(8, min(widths[0], (room or columns()) - indent - sum(widths[1:]) - 2 * (len(widths) - 1)))
     align = right.ljust(len(widths))
     first = fitted((row[0] for row in rows), widths[0])
     lines = []
@@ -146,12 +152,14 @@ def bars(
     bar is full at the total, or at `full`.
     """
     names = list(counts) if ordered else sorted(counts, key=lambda name: (-counts[name], name))
-    cut = fitted((shown(name) or "(no name)" for name in names[:most]), 24)
+    narrow = columns() < BARS
+    wide = min(24, columns() - 22) if narrow else 24
+    cut = fitted((shown(name) or "(no name)" for name in names[:most]), wide)
     for name in names[:most]:
-        label = padded(cut[shown(name) or "(no name)"], 24)
-        shape = bar(counts[name] / (full or total or 1))
-        line = f"   {label}  {shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
-        yield f"{line}  {(notes or {}).get(name, '')}".rstrip()
+        label = padded(cut[shown(name) or "(no name)"], wide)
+        shape = "" if narrow else f"  {bar(counts[name] / (full or total or 1))}"
+        line = f"   {label}{shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
+        yield line if narrow else f"{line}  {(notes or {}).get(name, '')}".rstrip()
     if len(names) > most:
         rest = sum(counts[name] for name in names[most:])
         yield f"   … and {len(names) - most:,} more with {plural(rest, 'image')}"
@@ -163,7 +171,8 @@ def attention(found: Iterable[tuple[str, Sequence[tuple[str, str]], int]], most:
     yield "❗ Wants attention" if wanted else "✅ Nothing wants attention"
     for title, places, count in wanted:
         yield f"   {title}"
-        yield from table([(shown(place), clipped(shown(why), 40)) for place, why in places[:most]], indent=6)
+        rows = [(shown(place), clipped(shown(why), columns() // 2)) for place, why in places[:most]]
+        yield from table(rows, indent=6)
         if count > len(places[:most]):
             yield f"      … and {count - len(places[:most]):,} more"
 

@@ -44,10 +44,11 @@ def read(paths: Sequence[str], max_pixels: int, points: bool = False) -> list[Pi
 
 def _picture(path: str, max_pixels: int, points: bool) -> Picture | None:
     try:
-        image, _ = images.open_image(path, max_pixels, draft=SIDE, on_white=True)
+        with images.at_work_on(path):
+            image, _ = images.open_image(path, max_pixels, draft=SIDE, on_white=True)
+            image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     except images.Unreadable:  # it has been read before, and told then
         return None
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
     if not points:

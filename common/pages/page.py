@@ -122,10 +122,11 @@ def thumbnails(
 
 def _thumbnail(path: str, max_pixels: int, box: tuple[int, int]) -> str:
     try:
-        image, _ = images.open_image(path, max_pixels, draft=2 * max(box))
+        with images.at_work_on(path):
+            image, _ = images.open_image(path, max_pixels, draft=2 * max(box))
+            image.thumbnail(box)
     except images.Unreadable:
         return ""
-    image.thumbnail(box)
     file = io.BytesIO()
     image.save(file, "WEBP", quality=QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures merge_clusters.py against `cp -r`, its hard links, a plan for very many images, and split_data.py.
+"""Measures merge_clusters.py against `cp -r`, its hard links, a plan for very many images, and split_data.py --export.
 
 Makes its own data in a temporary folder (about 7 GB of disk for the defaults) and prints a table.
 
@@ -83,6 +83,11 @@ def splitting(root: Path, count: int) -> None:
     for folder, made in scores.items():
         (folder / "aesthetic_data.json").write_text(json.dumps(made))
     show(f"{count:,} scored images: split", timed(lambda: script("split_data.py", dataset, "--output-dir", root)), "")
+    export = ["--train", str(count), "--output-dir", str(root), "--export", str(root / "ready")]
+    for note in ("", "nothing to do"):
+        seconds = timed(lambda: script("split_data.py", dataset, *export))
+        show(f"{count:,} chosen images: export by hard link", seconds, note)
+    shutil.rmtree(root / "ready")
     shutil.rmtree(dataset)
 
 

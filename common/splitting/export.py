@@ -83,9 +83,10 @@ def planned(splits: Iterable[Split], paths: Sequence[str], folder: str, mode: st
         for place in there - edited
         if place in texts or (place in wanted and wanted[place] in earlier[place] and _is_as_put(wanted[place]))
     }
-    puts = [copy for place, copy in layout.files.items() if place not in edited | right]
+    kept = edited | right
+    puts = [copy for place, copy in layout.files.items() if place not in kept]
     merge.check_room(target, puts, shutil.disk_usage(root).free)
-    return Export(layout, earlier, wanted, sorted(edited), sorted(there - edited - right), puts)
+    return Export(layout, earlier, wanted, sorted(edited), sorted(there - kept), puts)
 
 
 def _manifest(target: str) -> Lines:

@@ -109,7 +109,7 @@ def _added(layout: Layout, names: Names, topic: Topic, role: str, chosen: Sequen
     """Lay out the images that one topic gives to a role; yields their lines of metadata.jsonl."""
     told, scores = captions.beside(topic, topic.images())[0], records.read_scores(topic)
     usable = [name for name in chosen if is_utf8("/".join((*topic.parts, name)))]
-    layout.left_out += [topic.file(name) for name in chosen if name not in usable]
+    layout.left_out += [topic.file(name) for name in chosen if not is_utf8("/".join((*topic.parts, name)))]
     folder = names.folder(role, *topic.parts[1:]) if usable else role
     places = {name: names.image(folder, name, topic.dataset) for name in sorted(usable)}
     for name in usable:

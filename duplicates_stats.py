@@ -11,6 +11,7 @@ was searched; of these only matches between unchanged images count.
       "median_images_per_cluster": 1250, "median_duplicates_per_cluster": 40,
       "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, "redundant_images": 25, ...}, ...},
       "variants": {"cropped": 12, "mirrored": 3},
+      "across": {"pairs": {"copy": 7}, "topics": [{"pairs": 5, "topics": [...]}, ...], "references": {}},
       "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...}, "strays": [...], ...
     }
 
@@ -31,12 +32,12 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from common import cli, text
-from common.dataset import cache, records, tree
-from common.duplicates import decisions, keepers
+from common.dataset import records, tree
+from common.duplicates import across, counting, decisions
+from common.duplicates.counting import Count
 from common.errors import UserError
 from common.output import Talk, show
 
@@ -48,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     talk = Talk(args)
     topics = tree.topics(args.paths, talk.warn)
     decisions.tell(topics, talk)
-    data = report(topics, [counted(topic, talk) for topic in topics], args.top)
+    data = report(topics, [counting.counted(topic, talk) for topic in topics], args.top)
+    data["across"] = counting.beyond(topics, across.read(topics, talk.warn), args.top)
     if not data["searched"]:
         raise UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
     if args.html:
@@ -70,47 +72,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     if args.html:
         records.check_output(args.html, "--html")
     return args
-
-
-@dataclass(frozen=True)
-class Count:
-    """What there is to tell of one topic."""
-
-    images: int
-    is_searched: bool = False
-    searched: int = 0  # images that the topic's file names
-    entries: int = 0  # images with a duplicate
-    redundant: int = 0  # images that a merge would leave out
-    variants: Counter[str] = field(default_factory=Counter)  # pairs by kind
-    outdated: str = ""  # how the file no longer fits the folder
-    damaged: str = ""  # why it cannot be read
-
-
-def counted(topic: tree.Topic, talk: Talk) -> Count:
-    """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
-    stamps, cached = topic.stamps(), cache.load(topic)
-    try:
-        found, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
-    except records.Damaged as error:
-        talk.warn(f"{text.shown(error)}")
-        return Count(len(stamps), damaged=f"{os.path.basename(error.path)}: {error.reason}")
-    if not found:
-        return Count(len(stamps))
-    redundant = keepers.redundant(topic, stamps, cached, keepers.scores(topic, talk.warn), found.usable, talk.bad)
-    return Count(
-        len(stamps),
-        is_searched=True,
-        searched=len(stamps) - len(found.unknown),
-        entries=sum(1 for others in found.usable.values() if others),
-        redundant=len(redundant),
-        variants=pairs(variants.usable if variants else {}),
-        outdated="; variants: ".join(each.misfit for each in (found, variants) if each and not each.fits),
-    )
-
-
-def pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
-    """How many pairs there are of each kind."""
-    return Counter(kind for name, others in variants.items() for other, kind in others.items() if name < other)
 
 
 def report(topics: Sequence[tree.Topic], counts: Sequence[Count], top: int) -> dict[str, Any]:
@@ -153,18 +114,31 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"   🔗 with at least one duplicate   {data['duplicate_entries']:>12,}  {share(data, 'duplicate_entries')}"
     yield f"   ✂️  redundant                     {data['redundant_images']:>12,}  {share(data, 'redundant_images')}"
     if data["variants"]:
-        kinds = ", ".join(f"{data['variants'][kind]:,} {kind}" for kind in records.KINDS if kind in data["variants"])
-        yield f"   🔀 pairs of variants             {sum(data['variants'].values()):>12,}  {kinds}"
+        yield f"   🔀 pairs of variants             {sum(data['variants'].values()):>12,}  {kinds(data['variants'])}"
     yield f"   📊 median images a cluster       {data['median_images_per_cluster']:>12,.2f}"
     yield f"   📊 median duplicates a cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
     yield from ("", "📁 Clusters, most redundant images first")
     clusters = data["clusters"]
     yield from table({label: clusters[label] for label in sorted(clusters, key=lambda one: worst(clusters, one))})
+    yield from beyond(data["across"])
     if data["worst_topics"]:
         yield from ("", "📂 Topics, most redundant images first")
         yield from table({each["topic"]: each for each in data["worst_topics"]})
     yield ""
     yield from text.attention(attention(data))
+
+
+def beyond(found: Mapping[str, Any]) -> Iterator[str]:
+    """The lines on matches with other topics and with references."""
+    if found["pairs"]:
+        yield from ("", f"🌐 Pairs across topics: {kinds(found['pairs'])}")
+        yield from (f"   {each['pairs']:>6,}  {text.shown(' and '.join(each['topics']))}" for each in found["topics"])
+    if found["references"]:
+        yield f"📌 Matches with reference folders: {kinds(found['references'])}"
+
+
+def kinds(pairs: Mapping[str, int]) -> str:
+    return ", ".join(f"{pairs[kind]:,} {kind}" for kind in across.KINDS if kind in pairs)
 
 
 def worst(clusters: Mapping[str, Any], label: str) -> tuple[int, int, str]:

@@ -3,10 +3,11 @@
 
 Clusters, subclusters and topics of the same name join. An image is left out where the duplicates_<topic>.json of its
 source shows that it matches one that stays (the best by resolution x score), or where another dataset has the same
-bytes at the same path. Other bytes at the same path are both kept, the later one as photo__DataSet_2.jpg. Variants are
-kept, unless --drop-variants names their kind. Captions and other sidecars (photo.txt, photo.caption, photo.json,
-photo.npz) go with their image, under its name; scores, what made them and image sizes are joined; other files are
-named, not copied.
+bytes at the same path; copies of reference images (duplicates_across.json) are left out too. Other bytes at the same
+path are both kept, the later one as photo__DataSet_2.jpg. Variants are kept, unless --drop-variants names their kind,
+and copies in other topics, unless --drop-across is given. Captions and other sidecars (photo.txt, photo.caption,
+photo.json, photo.npz) go with their image, under its name; scores, what made them, image sizes and decisions are
+joined; other files are named, not copied.
 
 It writes merge_manifest.jsonl into the target first, one line a source image, so that the result can be audited:
 
@@ -15,9 +16,10 @@ It writes merge_manifest.jsonl into the target first, one line a source image, s
     {"action": "duplicate", "kept": "Animals/Birds/Owls/owl.jpg", "mtime_ns": 1700000000000000000, "reason":
      "matches owl.jpg", "sidecars": [], "size": 9120, "source": "/data/.../owl_small.jpg", "target": null}
 
-(each on one line; actions: copied, renamed, duplicate, variant, identical, unreadable, and superseded where a source
-changed after it was merged). An interrupted merge goes on with the same command; a finished one does nothing; a dataset
-can be added later. It never changes a source, never overwrites or deletes a file, and refuses what it cannot do whole.
+(each on one line; actions: copied, renamed, duplicate, variant, reference, identical, unreadable, and superseded where
+a source changed after it was merged). An interrupted merge goes on with the same command; a finished one does nothing;
+a dataset can be added later. It never changes a source, never overwrites or deletes a file, and refuses what it cannot
+do whole.
 
 --mode hardlink needs no space: source and target share each image file, so that editing it in place (not replacing it)
 changes both, and deleting one leaves the other. symlink points at the sources, which must stay. Captions and JSON are
@@ -47,8 +49,8 @@ from common.merging.merge import Merge
 from common.output import Talk, show
 
 OUTPUT = "full_dataset"
-PARTS = ("copied", "already_there", "duplicates", "variants", "identical", "unreadable")  # of the images found
-TABLE = ("found", *(part for part in PARTS if part != "variants"))  # what fits a line
+PARTS = ("copied", "already_there", "duplicates", "variants", "references", "identical", "unreadable")
+TABLE = ("found", *(part for part in PARTS if part not in ("variants", "references")))  # what fits a line
 KINDS = ", ".join(records.VARIANTS)
 NAMED = 3  # files named in a line of the summary
 MORE = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk, target = Talk(args), os.path.abspath(args.output)
     topics = merge.sources(args.paths, target, talk)
-    rules = Rules(duplicates=not args.keep_duplicates, variants=args.drop_variants)
+    rules = Rules(duplicates=not args.keep_duplicates, variants=args.drop_variants, across=args.drop_across)
     plan = merge.plan(topics, target, args.mode, rules, args.mixed_scores, talk)
     if not args.dry_run:
         merge.apply(plan, talk)
@@ -82,6 +84,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--drop-variants", type=kinds, default=(), metavar="KIND,...", help=f"leave out variants: {KINDS}"
     )
+    parser.add_argument("--drop-across", action="store_true", help="leave out copies in other topics of a dataset too")
     parser.add_argument("--mixed-scores", action="store_true", help="merge scores that different models made")
     return parser.parse_args(argv)
 
@@ -139,6 +142,8 @@ def summary(plan: Merge, data: dict[str, Any]) -> Iterator[str]:
     yield from text.table(rows, right=" rrrrrr")
     if data["variants"]:
         yield f"🔀 {text.plural(data['variants'], 'variant')} left out, as --drop-variants asks"
+    if data["references"]:
+        yield f"📌 {text.plural(data['references'], 'image')} left out as copies of reference images"
     if data["renamed"]:
         yield f"🔁 {text.plural(data['renamed'], 'image')} renamed: another had the name (see the manifest)"
     if data["sidecars"]:

@@ -83,6 +83,7 @@ def test_the_whole_object(dataset: Path, run) -> None:
             {"topic": "DataSet/Animals/Birds/owl", **entry(1, 6, 6, 5, 3)},
             {"topic": "DataSet/Places/Near/a_b", **entry(1, 3, 3, 2, 1)},
         ],
+        "across": {"pairs": {}, "topics": [], "references": {}},
         "not_searched": ["DataSet/Places/Near/a"],
         "outdated": {},
         "damaged": {},

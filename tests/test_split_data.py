@@ -104,7 +104,18 @@ def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split
     result = split(tmp_path / "DS", "--min-score", 5.5, "--min-side", 20)
     assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("good.png", "edge.png")]
     assert result["counts"] == {
-        **dict.fromkeys(("valid", "not_chosen", "duplicates", "without_score", "unreadable", "related_to_chosen"), 0),
+        **dict.fromkeys(
+            (
+                "valid",
+                "not_chosen",
+                "duplicates",
+                "without_score",
+                "unreadable",
+                "match_a_reference",
+                "related_to_chosen",
+            ),
+            0,
+        ),
         "train": 2,
         "below_the_cut": 3,
     }

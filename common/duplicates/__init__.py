@@ -12,6 +12,8 @@
     verdict        from what is seen to copy, variant, doubtful or nothing
     pool           parallel processes
     decisions      what a person decided, above every rule; standard library alone
+    across         what a dataset's file says of matches between topics, and with references
+    counting       how many copies and variants there are
     keepers        the one rule of who stays; needs the standard library alone
 
 Imports common/vectors/, common/dataset/ and the ground floor.

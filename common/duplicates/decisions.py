@@ -58,7 +58,7 @@ class Decisions:
         """Without what was said to be the same of images, below `folder`, that are gone or have changed since."""
 
         def holds(path: str) -> bool:
-            stamp = _stamp(os.path.join(folder, path))
+            stamp = stamp_of(os.path.join(folder, path))
             return stamp is not None and self.files.get(path, stamp) == stamp
 
         return replace(self, same={pair for pair in self.same if all(map(holds, pair))})
@@ -92,7 +92,7 @@ def read(dataset: str) -> Decisions:
 
 
 def read_file(path: str) -> Decisions:
-    return _read(path, _stamp(path))
+    return _read(path, stamp_of(path))
 
 
 @functools.lru_cache(maxsize=8)  # topics of a dataset ask one after the other
@@ -123,7 +123,7 @@ def tell(topics: Iterable[Topic], talk: Talk) -> None:
     """Say which decisions are about images that are gone or have changed since. Raises Damaged."""
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         made = read(dataset)
-        now = {path: _stamp(os.path.join(dataset, path)) for path in made.paths}
+        now = {path: stamp_of(os.path.join(dataset, path)) for path in made.paths}
         gone = [path for path, stamp in now.items() if stamp is None]
         changed = [path for path, stamp in now.items() if stamp and made.files.get(path, stamp) != stamp]
         parts = ((gone, "gone"), (changed, "changed since, and so the same as no other until you decide again"))
@@ -169,7 +169,7 @@ def write(dataset: str, made: Decisions, aside: str | None = None) -> None:
     records.write_json(path_in(dataset), made.data(), aside)
 
 
-def _stamp(path: str) -> Stamp | None:
+def stamp_of(path: str) -> Stamp | None:
     try:
         status = os.stat(path)
     except OSError:

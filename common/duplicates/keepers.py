@@ -176,20 +176,24 @@ def scores_weigh(images: Iterable[Candidate]) -> bool:
     return all(image.score is not None and image.score > 0 for image in images)
 
 
-def left_out(images: Iterable[Candidate], matches: Mapping[str, Collection[str]]) -> dict[str, str]:
+def left_out(
+    images: Iterable[Candidate], matches: Mapping[str, Collection[str]], references: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The images that do not stay, each with the kept image that stands for it.
 
     Walks from best to worst and keeps each image that matches none already kept. So whatever is left out has a kept
     direct match (the best of them is named), and a chain of matches does not swallow strangers. What a person decided
-    to keep stays, whatever it matches.
+    to keep stays, whatever it matches. `references` has images that something outside stands for from the start.
     """
+    out: dict[str, str] = {}
     walk = ranked(images)
     rank = {image.name: place for place, image in enumerate(walk)}
     kept: set[str] = set()
-    out = {}
     for image in walk:
         standing = [other for other in matches.get(image.name, ()) if other in kept]
-        if standing and not image.keep:
+        if references and image.name in references and not image.keep:
+            out[image.name] = references[image.name]
+        elif standing and not image.keep:
             out[image.name] = min(standing, key=rank.__getitem__)
         else:
             kept.add(image.name)

@@ -23,6 +23,7 @@ NAME = "merge_manifest.jsonl"
 COPIED, RENAMED = "copied", "renamed"  # in the target, under the image's own name or another
 DUPLICATE, IDENTICAL = "duplicate", "identical"  # left out; `kept` stands for it
 VARIANT = "variant"  # left out because that was asked for; `kept` is the image that it is a variant of
+REFERENCE = "reference"  # left out as a copy of an image in a reference folder, which the reason names
 UNREADABLE = "unreadable"  # could not be read, so it is not in the target
 SUPERSEDED = "superseded"  # in the target, but its source has changed since; another line has what became of that
 

@@ -9,16 +9,16 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.dataset import records, tree
 from common.dataset.captions import fold
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import decisions
+from common.duplicates import across, decisions
 from common.errors import UserError
 from common.merging import carried, copying, deciding, manifest, placing
 from common.merging.copying import COPY, HARDLINK, Copy
-from common.merging.leaving import Rules
+from common.merging.leaving import Leaving, Rules
 from common.merging.placing import Plan
 from common.output import Talk
 from common.text import size
@@ -121,20 +121,39 @@ def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_sc
         meeting.setdefault(os.path.join(*topic.parts[1:]), []).append(topic)
     _check_case(meeting, root)
     plans: list[Plan] = []
+    leaving = Leaving(topics, rules, talk)
     makers: carried.Makers = {}
     with talk.progress(sum(topic.found for topic in topics)) as bar:
         for folder, sources in sorted(meeting.items()):
             there = Topic(os.path.join(target, folder), os.path.basename(target), *sources[0].parts[1:], found=0)
             lines = [manifest.loads(line) for line in earlier.get(folder, ())]
-            plans.append(placing.planned(there, sources, lines, mode, rules, talk))
+            plans.append(placing.planned(there, sources, lines, mode, leaving, talk))
             brought = carried.read(there, sources, plans[-1].lines)
             makers |= brought.makers if brought.is_more else {}
             bar.update(sum(topic.found for topic in sources))
     if not mixed_scores:
         carried.refuse_mixed(makers)
+    _find_elsewhere(plans)
     merge = Merge(target, plans, earlier, seen, shutil.disk_usage(root).free)
+    for dataset, count in merge.counts().items():
+        if count["references"] == count["found"] > 0:
+            raise UserError(
+                f"{dataset}: every image in it is a copy of a reference image ({across.NAME}), so nothing of it would "
+                "be merged; leave it out, or pass --keep-duplicates"
+            )
     check_room(target, [copy for plan in plans for copy in plan.copies], merge.free)
     return merge
+
+
+def _find_elsewhere(plans: Sequence[Plan]) -> None:
+    """Tell of each image left out for one in another topic where in the target that one is."""
+    wanted = {keeper for plan in plans for keeper in plan.elsewhere.values()}
+    lines = (line for plan in plans for line in plan.lines if line.source in wanted and line.action in manifest.STANDS)
+    places = {line.source: line.target or line.kept for line in lines}
+    for plan in plans:
+        for number, line in enumerate(plan.lines):
+            if line.source in plan.elsewhere and line.action == manifest.DUPLICATE:
+                plan.lines[number] = replace(line, kept=places[plan.elsewhere[line.source]])
 
 
 def apply(merge: Merge, talk: Talk) -> None:

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field, replace
 from common.dataset import captions
 from common.dataset.captions import Group
 from common.dataset.tree import Stamp, Topic
-from common.merging import leaving, naming
+from common.merging import naming
 from common.merging.copying import COPY, Copy
-from common.merging.leaving import Left, Rules
-from common.merging.manifest import COPIED, DUPLICATE, IDENTICAL, RENAMED, UNREADABLE, VARIANT, Line
+from common.merging.leaving import Leaving, Left, is_readable
+from common.merging.manifest import COPIED, DUPLICATE, IDENTICAL, REFERENCE, RENAMED, UNREADABLE, VARIANT, Line
 from common.merging.target import Target, others
 from common.output import Talk
 
-COUNTED = {DUPLICATE: "duplicates", VARIANT: "variants", UNREADABLE: "unreadable"}
+COUNTED = {DUPLICATE: "duplicates", VARIANT: "variants", REFERENCE: "references", UNREADABLE: "unreadable"}
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
@@ -37,14 +37,17 @@ class Plan:
     left: list[tuple[str, str]] = field(default_factory=list)  # other files, which are not copied, and why
     edited: set[str] = field(default_factory=set)  # files in the target that are not what a merge put there
     counts: dict[str, Counter[str]] = field(default_factory=dict)  # by the path of the dataset
+    elsewhere: dict[str, str] = field(
+        default_factory=dict
+    )  # an image left out to one in another topic that stands for it
 
 
-def planned(there: Topic, sources: list[Topic], earlier: list[Line], mode: str, rules: Rules, talk: Talk) -> Plan:
+def planned(there: Topic, sources: list[Topic], earlier: list[Line], mode: str, leaving: Leaving, talk: Talk) -> Plan:
     """The plan for the topic `there` of the target. Raises UserError."""
     plan, target = Plan(there, sources), Target(there, earlier)
     lines: dict[str, Line] = {}
     for source in sources:
-        chosen = _chosen(source, target, rules, talk)
+        chosen = _chosen(source, target, leaving)
         lines |= _Placing(plan, target, source, mode).placed(chosen)
         for name in chosen.unreadable:
             talk.bad(source.file(name), NO_PERMISSION)
@@ -67,15 +70,15 @@ class _Chosen:
         return {name: stamp for name, stamp in self.stamps.items() if name not in out}
 
 
-def _chosen(source: Topic, target: Target, rules: Rules, talk: Talk) -> _Chosen:
+def _chosen(source: Topic, target: Target, leaving: Leaving) -> _Chosen:
     """What an earlier merge brought is neither unreadable nor left out: it is there, and stays."""
     stamps = source.stamps()
 
     def is_there(name: str) -> bool:
         return target.has(source.file(name), stamps[name])
 
-    unreadable = [name for name in stamps if not (_is_readable(source.file(name)) or is_there(name))]
-    out = leaving.left_out(source, stamps, unreadable, rules, talk)
+    unreadable = [name for name in stamps if not (is_readable(source.file(name)) or is_there(name))]
+    out = leaving.left_out(source, stamps, unreadable)
     return _Chosen(stamps, unreadable, {name: left for name, left in out.items() if not is_there(name)})
 
 
@@ -109,7 +112,10 @@ class _Placing:
         for name in chosen.unreadable:
             self._leave(name, chosen.stamps[name], UNREADABLE, None, NO_PERMISSION)
         for name, left in chosen.left.items():
-            kept = self._target.below(self._lines[self._source.file(left.keeper)].place)
+            keeper = self._lines.get(left.keeper)
+            kept = self._target.below(keeper.place) if keeper else None
+            if not keeper and left.action != REFERENCE:
+                self._plan.elsewhere[self._source.file(name)] = left.keeper
             self._leave(name, chosen.stamps[name], left.action, kept, left.reason)
         return self._lines
 
@@ -137,7 +143,7 @@ class _Placing:
             path = self._source.file(group.stem + suffix)
             if not any(name in staying for name in group.images):
                 self._plan.left.append((path, "goes with an image that is left out"))
-            elif not os.path.isfile(path) or not _is_readable(path):
+            elif not os.path.isfile(path) or not is_readable(path):
                 self._plan.left.append((path, "cannot be read"))
             else:
                 party.sidecars[suffix] = path
@@ -221,10 +227,6 @@ def _files(source: Topic) -> list[str]:
         return [
             entry.name for entry in entries if not (entry.is_dir(follow_symlinks=False) or os.path.isdir(entry.path))
         ]
-
-
-def _is_readable(path: str) -> bool:
-    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _stamp(path: str) -> Stamp:

@@ -16,7 +16,8 @@ from common.dataset import cache, records
 from common.dataset.cache import Cache, Extent
 from common.dataset.records import COPY, DOUBTFUL, Kinds
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import decisions, keepers
+from common.duplicates import across, decisions, keepers
+from common.duplicates.across import Across
 from common.duplicates.keepers import Candidate
 from common.output import Talk
 from common.scores.standing import Standing, standing
@@ -85,7 +86,8 @@ class Split:
 def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
     """The choice of each topic; ties go by name. Raises Damaged."""
     decisions.tell(topics, talk)
-    made = [_opened(topic, rules, talk) for topic in topics]
+    beyond = across.read(topics, talk.warn)
+    made = [_opened(topic, rules, beyond, talk) for topic in topics]
     chosen: dict[str, str] = {}  # by path: the set that it is in
     for role in (TRAIN, VALID):
         for split in made:
@@ -105,8 +107,8 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
     return made
 
 
-def _opened(topic: Topic, rules: Rules, talk: Talk) -> Split:
-    """A topic with nothing chosen yet."""
+def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
+    """A topic with nothing chosen yet; `beyond` are the matches with other topics and with references."""
     stamps, cached, known = topic.stamps(), cache.load(topic), standing(topic)
     scored = {name: stamp for name, stamp in stamps.items() if name in known.usable}
     listed = keepers.candidates(topic, scored, cached, known.usable, talk.bad)
@@ -119,22 +121,31 @@ def _opened(topic: Topic, rules: Rules, talk: Talk) -> Split:
     if rules.min_side:
         above = [i for i in above if min(_extent(topic, i.name, stamps, cached, talk)) >= rules.min_side]
     out = keepers.left_out(above, copies) if rules.exclude_duplicates else {}
-    ranked = sorted((i for i in above if i.name not in out), key=lambda i: (-rules.worth(i), i.name))
-    reach = rules.train + rules.valid + sum(1 for image in ranked if image.name in kin)
-    reached = ranked[:reach]
+    known_elsewhere = {i.name for i in above if i.name not in out and beyond.reference(topic.file(i.name))}
+    may_be = [i for i in above if i.name not in out and i.name not in known_elsewhere]
+    ranked = sorted(may_be, key=lambda i: (-rules.worth(i), i.name))
+    all_kin = {i.name: _paths(topic, kin.get(i.name, {}), beyond.within(topic.file(i.name))) for i in ranked}
+    reached = ranked[: rules.train + rules.valid + sum(map(bool, all_kin.values()))]
     return Split(
         topic,
         reached,
-        kin={i.name: {topic.file(other): kind for other, kind in kin.get(i.name, {}).items()} for i in reached},
+        kin={image.name: all_kin[image.name] for image in reached},
         extents={i.name: _extent(topic, i.name, stamps, cached, talk) for i in reached},
         total=len(ranked),
         barred={
             "below_the_cut": len(readable) - len(above),
             "duplicates": len(out),
+            "match_a_reference": len(known_elsewhere),
             "without_score": len(stamps) - len(listed),
             "unreadable": len(listed) - len(readable),
         },
     )
+
+
+def _paths(topic: Topic, kin: Mapping[str, str], beyond: Mapping[str, str]) -> dict[str, str]:
+    """An image's kin in its topic and beyond it, by path."""
+    likely = {path: kind for path, kind in beyond.items() if kind != DOUBTFUL}
+    return {topic.file(name): kind for name, kind in kin.items()} | likely
 
 
 def _extent(topic: Topic, name: str, stamps: Mapping[str, Stamp], cached: Cache, talk: Talk) -> Extent:

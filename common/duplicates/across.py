@@ -1,0 +1,114 @@
+"""`duplicates_across.json` in a dataset: matches between its topics, and with images of reference folders.
+
+    {"C/S/T/a.jpg": {"C/S/U/b.jpg": "copy", "/data/test/x.jpg": "mirrored"}, "C/S/U/b.jpg": {"C/S/T/a.jpg": "copy"}}
+
+Paths lie below the dataset; those of reference images are absolute, and no keys. What made it, and the size and time of
+each image in it, lie in the dataset's own `.cache/`, as if the dataset were a topic. Needs the standard library alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common import text
+from common.dataset import cache, records
+from common.dataset.cache import Provenance
+from common.dataset.records import COPY, DOUBTFUL, Kinds
+from common.dataset.tree import Stamp, Topic
+from common.duplicates import decisions
+
+NAME = "duplicates_across.json"
+KINDS = (COPY, *records.KINDS)
+
+
+@dataclass(frozen=True)
+class Across:
+    """What the file says, by absolute path, as far as it can be relied on, and as a person decided."""
+
+    kinds: Kinds  # both ways, reference images among them
+    references: set[str]
+
+    def within(self, path: str) -> dict[str, str]:
+        """The matches of an image with images of its dataset."""
+        return {other: kind for other, kind in self.kinds.get(path, {}).items() if other not in self.references}
+
+    def reference(self, path: str, kinds: Iterable[str] = KINDS) -> str | None:
+        """A reference image that this one matches in one of these kinds, never in doubt."""
+        likely = (other for other, kind in self.kinds.get(path, {}).items() if kind in kinds and kind != DOUBTFUL)
+        return min((other for other in likely if other in self.references), default=None)
+
+
+def path_in(dataset: str) -> str:
+    return os.path.join(dataset, NAME)
+
+
+def place(dataset: str) -> Topic:
+    """The dataset as if it were a topic, whose images have paths for names: so that it has a `.cache/` of its own."""
+    return Topic(dataset, os.path.basename(dataset), "", "", "", found=0)
+
+
+def read(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
+    """What the files of the topics' datasets say together; names what is stale in them. Raises Damaged."""
+    found = Across({}, set())
+    for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
+        kinds = records.read_kinds(path_in(dataset), KINDS) or {}
+        made = cache.load(place(dataset)).duplicates
+        now = {path: decisions.stamp_of(os.path.join(dataset, path)) for path in kinds}
+        stale = sorted(p for p in kinds if now[p] is None or (made and made.images.get(p) != now[p]))
+        if stale:
+            named = f"{len(stale):,} changed since or gone ({text.sampled(stale)})"
+            warn(f"{text.shown(path_in(dataset))}: no longer fits (run find_duplicates.py --across again): {named}")
+        for path in stale:
+            for other in kinds.pop(path):
+                kinds.get(other, {}).pop(path, None)
+        _settle(dataset, kinds)
+        for path, others in kinds.items():
+            found.kinds[os.path.join(dataset, path)] = {os.path.join(dataset, p): kind for p, kind in others.items()}
+        found.references.update(filter(os.path.isabs, kinds))
+    return found
+
+
+def write(
+    dataset: str,
+    found: Kinds,
+    is_compared: Callable[[str, str], bool],
+    made_by: Mapping[str, Any],
+    stamps: Mapping[str, Stamp],
+    warn: Callable[[str], None],
+) -> Kinds:
+    """Put what was found into the dataset's file in place of all pairs that were compared; returns all that is in it.
+
+    `stamps` is what the search saw of each image in `found`; other pairs of an image that it saw changed go too. A
+    damaged file is set aside. Raises UserError.
+    """
+    try:
+        old = records.read_kinds(path_in(dataset), KINDS) or {}
+    except records.Damaged as error:
+        records.set_aside(error.path, error.reason, warn)
+        old = {}
+    made = cache.load(place(dataset), warn).duplicates
+    seen = dict(made.images) if made else {}
+    kept = {path for path in old if stamps.get(path, seen.get(path)) == seen.get(path)}
+    kinds = records.symmetric(found, KINDS)
+    for one in kept:
+        for other in kept & old[one].keys():
+            if not is_compared(one, other):
+                kinds.setdefault(one, {})[other] = old[one][other]
+    _settle(dataset, kinds)
+    kinds = {path: others for path, others in kinds.items() if others}
+    images = {p: stamps.get(p) or seen.get(p) or decisions.stamp_of(os.path.join(dataset, p)) or (0, 0) for p in kinds}
+    records.write_json(path_in(dataset), {path: kinds[path] for path in kinds if not os.path.isabs(path)})
+    cache.update(place(dataset), duplicates=Provenance(dict(made_by), images))
+    return kinds
+
+
+def _settle(dataset: str, kinds: Kinds) -> None:
+    """Put what a person decided into matches between topics and with references, both ways."""
+    copies: dict[str, set[str]] = {}
+    decisions.read(dataset).holding(dataset).settle(copies, kinds)
+    for one, others in copies.items():
+        beyond = {other for other in others if os.path.dirname(other) != os.path.dirname(one)}
+        kinds.setdefault(one, {}).update(dict.fromkeys(beyond, COPY))

@@ -1,0 +1,296 @@
+"""duplicates_across.json: what stands in it, who acts on it, and that stale entries act on nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import duplicates_stats
+import merge_clusters
+import split_data
+from common import cli
+from common.dataset import cache, records
+from common.dataset.tree import Stamp, Topic
+from common.duplicates import across
+
+MADE = {"method": "phash", "threshold": 14}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+    def call(script, *args: object) -> tuple[int, dict, str]:
+        capsys.readouterr()
+        status = cli.run(script.main, [*map(str, args), "--json"])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else {}, printed.err
+
+    return call
+
+
+def make(dataset: Path, **topics: str) -> Path:
+    """Topics C/S/NAME of scored images a.png, b.png and so on, searched and all different, the first the largest."""
+    for place, letters in topics.items():
+        folder = dataset / "C/S" / place
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, letter in enumerate(letters):
+            Image.new("L", (60 - number, 40), ord(letter)).save(folder / f"{letter}.png")
+        there = Topic(str(folder), dataset.name, "C", "S", place, len(letters))
+        stamps = there.stamps()
+        records.write_scores(there, dict.fromkeys(stamps, 5))
+        records.write_matches(there, {name: set() for name in stamps})
+        extents = {name: (stamp, Image.open(folder / name).size) for name, stamp in stamps.items()}
+        cache.update(there, extents, duplicates=cache.Provenance({}, stamps), scores=cache.Provenance({}, stamps))
+    return dataset
+
+
+def stamp(path: Path) -> Stamp:
+    return path.stat().st_size, path.stat().st_mtime_ns
+
+
+def put(dataset: Path, *pairs: str, compared: bool = True) -> None:
+    """Leave what a search across topics leaves: "T/a U/b mirrored" and so on, a copy where no kind is told."""
+    found: dict[str, dict[str, str]] = {}
+    for pair in pairs:
+        one, other, *kind = pair.split()
+        paths = [name if name.startswith("/") else f"C/S/{name}.png" for name in (one, other)]
+        found.setdefault(paths[0], {})[paths[1]] = kind[0] if kind else "copy"
+    named = {path for one, others in found.items() for path in (one, *others)}
+    stamps = {path: stamp(dataset / path) for path in named}
+    across.write(str(dataset), found, lambda one, other: compared, MADE, stamps, pytest.fail)
+
+
+def held(dataset: Path) -> dict[str, dict[str, str]]:
+    return json.loads((dataset / "duplicates_across.json").read_text())
+
+
+def test_the_file_and_what_made_it(tmp_path: Path) -> None:
+    make(tmp_path / "D", T="ab", U="c")
+    (tmp_path / "r.png").write_bytes(b"reference")
+    put(tmp_path / "D", "T/a U/c", f"T/b {tmp_path}/r.png mirrored")
+    assert held(tmp_path / "D") == {
+        "C/S/T/a.png": {"C/S/U/c.png": "copy"},
+        "C/S/T/b.png": {f"{tmp_path}/r.png": "mirrored"},
+        "C/S/U/c.png": {"C/S/T/a.png": "copy"},
+    }
+    paths = ("C/S/T/a.png", "C/S/T/b.png", "C/S/U/c.png", f"{tmp_path}/r.png")
+    assert json.loads((tmp_path / "D/.cache/images.json").read_text())["duplicates"] == {
+        "made_by": MADE,
+        "images": {path: list(stamp(tmp_path / "D" / path)) for path in paths},
+    }
+    said: list[str] = []
+    found = across.read([Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], said.append)
+    assert said == [] and found.references == {f"{tmp_path}/r.png"}
+    assert found.within(f"{tmp_path}/D/C/S/U/c.png") == {f"{tmp_path}/D/C/S/T/a.png": "copy"}
+    assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {}
+    assert found.reference(f"{tmp_path}/D/C/S/T/b.png") == f"{tmp_path}/r.png"
+    assert found.reference(f"{tmp_path}/D/C/S/T/b.png", ["copy"]) is None
+
+
+def test_what_was_not_compared_stays_and_what_changed_does_not_come_back(tmp_path: Path) -> None:
+    make(tmp_path / "D", T="ab", U="cd", V="ef")
+    put(tmp_path / "D", "T/a U/c", "T/b V/e", "U/d V/f")
+    put(tmp_path / "D", "T/a U/d", compared=False)
+    assert held(tmp_path / "D")["C/S/T/a.png"] == {"C/S/U/c.png": "copy", "C/S/U/d.png": "copy"}
+    os.utime(tmp_path / "D/C/S/U/d.png")
+    put(tmp_path / "D", "T/b U/d", compared=False)
+    assert held(tmp_path / "D") == {
+        "C/S/T/a.png": {"C/S/U/c.png": "copy"},
+        "C/S/T/b.png": {"C/S/U/d.png": "copy", "C/S/V/e.png": "copy"},
+        "C/S/U/c.png": {"C/S/T/a.png": "copy"},
+        "C/S/U/d.png": {"C/S/T/b.png": "copy"},
+        "C/S/V/e.png": {"C/S/T/b.png": "copy"},
+    }
+    put(tmp_path / "D", "T/a V/f")
+    assert held(tmp_path / "D") == {"C/S/T/a.png": {"C/S/V/f.png": "copy"}, "C/S/V/f.png": {"C/S/T/a.png": "copy"}}
+
+
+def test_decisions_hold_across_topics(tmp_path: Path) -> None:
+    make(tmp_path / "D", T="ab", U="cd")
+    decided = {
+        "different": [["C/S/T/a.png", "C/S/U/c.png"]],
+        "same": [["C/S/T/b.png", "C/S/U/d.png"], ["C/S/T/a.png", "C/S/T/b.png"]],
+    }
+    (tmp_path / "D/decisions.json").write_text(json.dumps(decided))
+    put(tmp_path / "D", "T/a U/c", "T/b U/d mirrored")
+    assert held(tmp_path / "D") == {"C/S/T/b.png": {"C/S/U/d.png": "copy"}, "C/S/U/d.png": {"C/S/T/b.png": "copy"}}
+    found = across.read([Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], pytest.fail)
+    assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {f"{tmp_path}/D/C/S/U/d.png": "copy"}
+
+
+def test_stale_entries_are_named_and_act_on_nothing(tmp_path: Path, run) -> None:
+    make(tmp_path / "D", T="abc", U="def")
+    (tmp_path / "r.png").write_bytes(b"reference")
+    put(tmp_path / "D", "T/a U/d", "T/b U/e", f"T/c {tmp_path}/r.png")
+    os.utime(tmp_path / "D/C/S/U/d.png")
+    (tmp_path / "D/C/S/U/e.png").unlink()
+    (tmp_path / "r.png").write_bytes(b"another")
+    status, told, said = run(merge_clusters, tmp_path / "D", "--drop-across", "--output", tmp_path / "full")
+    assert (status, told["copied"], told["duplicates"], told["references"]) == (0, 5, 0, 0)
+    assert (
+        f"{tmp_path}/D/duplicates_across.json: no longer fits (run find_duplicates.py --across again): "
+        f"3 changed since or gone ({tmp_path}/r.png, C/S/U/d.png, C/S/U/e.png)"
+    ) in said
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"a": {"b": "twin"}}', '{"a": ["b"]}'])
+def test_a_damaged_file_stops_whatever_acts_on_it(tmp_path: Path, run, content: str) -> None:
+    make(tmp_path / "D", T="a")
+    (tmp_path / "D/duplicates_across.json").write_text(content)
+    for script, options in (
+        (split_data, ["--output-dir", tmp_path]),
+        (merge_clusters, ["--output", tmp_path / "full"]),
+    ):
+        status, _, said = run(script, tmp_path / "D", *options)
+        assert status == 2 and "duplicates_across.json: damaged" in said
+    assert not (tmp_path / "full").exists() and not (tmp_path / "train_set.json").exists()
+
+
+def test_the_statistics_tell_pairs_topics_and_references(tmp_path: Path, run) -> None:
+    make(tmp_path / "D", T="abc", U="def", V="gh")
+    (tmp_path / "r.png").write_bytes(b"reference")
+    put(tmp_path / "D", "T/a U/d", "T/b U/e mirrored", "T/c U/f doubtful", "V/g T/a", f"V/h {tmp_path}/r.png")
+    assert run(duplicates_stats, tmp_path / "D")[1]["across"] == {
+        "pairs": {"copy": 2, "mirrored": 1, "doubtful": 1},
+        "topics": [{"topics": ["D/C/S/T", "D/C/S/U"], "pairs": 2}, {"topics": ["D/C/S/T", "D/C/S/V"], "pairs": 1}],
+        "references": {"copy": 1},
+    }
+    assert run(duplicates_stats, tmp_path / "D/C/S/V", "--top", 1)[1]["across"] == {
+        "pairs": {"copy": 1},
+        "topics": [{"topics": [f"{tmp_path}/D/C/S/T", "D/C/S/V"], "pairs": 1}],
+        "references": {"copy": 1},
+    }
+    duplicates_stats.main([str(tmp_path / "D")])
+
+
+def chosen(folder: Path) -> dict[str, list[str]]:
+    sets = {name: json.loads((folder / f"{name}_set.json").read_text()) for name in ("train", "valid")}
+    return {name: [f"{Path(path).parent.name}/{Path(path).stem}" for path in paths] for name, paths in sets.items()}
+
+
+def test_a_split_knows_all_topics_and_references(tmp_path: Path, run) -> None:
+    make(tmp_path / "D", T="abcdef", U="ghijkl")
+    (tmp_path / "r.png").write_bytes(b"reference")
+    put(tmp_path / "D", "T/a U/i", "T/d U/g mirrored", "T/b U/h", "T/c U/j doubtful", f"T/e {tmp_path}/r.png cropped")
+    options = ("--train", 2, "--valid", 2, "--output-dir", tmp_path)
+    told = run(split_data, tmp_path / "D", *options)[1]
+    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/g", "U/h"], "valid": ["T/c", "T/d", "U/i", "U/j"]}
+    assert told["leaks"] == [
+        {"topic": "D/C/S/T", "valid": "d.png", "train": "../U/g.png", "kind": "mirrored"},
+        {"topic": "D/C/S/U", "valid": "i.png", "train": "../T/a.png", "kind": "copy"},
+    ]
+    assert told["counts"]["match_a_reference"] == 1
+    told = run(split_data, tmp_path / "D", *options, "--exclude-duplicates")[1]
+    assert told["leaks"] == [] and told["counts"]["related_to_chosen"] == 3
+    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/g", "U/j"], "valid": ["T/c", "T/f", "U/k", "U/l"]}
+
+
+places = st.sampled_from(
+    [f"{place}/{letter}" for place, letters in (("T", "abcd"), ("U", "efgh"), ("V", "ijkl")) for letter in letters]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pairs=st.dictionaries(
+        st.tuples(places, places).filter(lambda pair: pair[0][0] < pair[1][0]),
+        st.sampled_from(across.KINDS),
+        max_size=10,
+    ),
+    barred=st.sets(places, max_size=2),
+)
+def test_no_leak_and_no_picture_twice(tmp_path_factory, pairs, barred) -> None:
+    """Against a look at every pair of chosen images; without the option every leak is reported."""
+    root = tmp_path_factory.mktemp("split")
+    make(root / "D", T="abcd", U="efgh", V="ijkl")
+    (root / "r.png").write_bytes(b"reference")
+    put(
+        root / "D",
+        *(f"{one} {other} {kind}" for (one, other), kind in pairs.items()),
+        *(f"{one} {root}/r.png" for one in barred),
+    )
+    both = pairs | {pair[::-1]: kind for pair, kind in pairs.items()}
+    for options in ([], ["--exclude-duplicates"]):
+        args = [
+            str(root / "D"),
+            "--train",
+            "1",
+            "--valid",
+            "2",
+            "--quiet",
+            "--json",
+            "--output-dir",
+            str(root),
+            *options,
+        ]
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert cli.run(split_data.main, args) == 0
+        sets = chosen(root)
+        assert not {*sets["train"], *sets["valid"]} & barred
+        leaks = {(v, t) for v in sets["valid"] for t in sets["train"] if both.get((v, t), "doubtful") != "doubtful"}
+        told = json.loads(printed.getvalue())["leaks"]
+        assert len(told) == len(leaks)
+        assert {(f"{e['topic'][-1]}/{e['valid'][0]}", e["train"][3:6]) for e in told} == leaks
+        if options:
+            assert not leaks
+            assert "copy" not in {both.get(pair) for pair in itertools.combinations(sets["train"] + sets["valid"], 2)}
+
+
+def test_a_merge_keeps_copies_in_other_topics_unless_told(tmp_path: Path, run) -> None:
+    make(tmp_path / "D", T="abc", U="def")
+    put(tmp_path / "D", "T/b U/d", "T/a U/e", "U/f T/c mirrored")
+    assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all")[1]["copied"] == 6
+    told = run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")[1]
+    assert (told["copied"], told["duplicates"]) == (4, 2)
+    lines = [json.loads(line) for line in (tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()]
+    assert {
+        line["source"][-7:-4]: (line["kept"], line["reason"]) for line in lines if line["action"] == "duplicate"
+    } == {
+        "T/b": ("C/S/U/d.png", "matches C/S/U/d.png"),  # d is larger than b
+        "U/e": ("C/S/T/a.png", "matches C/S/T/a.png"),
+    }
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*"))
+    assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")[1]["already_there"] == 4
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*")) == before
+
+
+def test_a_chain_through_topics_leaves_a_kept_match_for_each(tmp_path: Path, run) -> None:
+    """In its topic b goes for a; with --drop-across a goes for c, and so b, which c does not stand for, stays."""
+    make(tmp_path / "D", S="c", T="xab")
+    there = Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 3)
+    records.write_matches(there, {"a.png": {"b.png"}, "x.png": set()})
+    put(tmp_path / "D", "T/a S/c")
+    run(merge_clusters, tmp_path / "D", "--output", tmp_path / "plain")
+    run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")
+    names = {to: sorted(path.stem for path in (tmp_path / to).rglob("*.png")) for to in ("plain", "full")}
+    assert names == {"plain": ["a", "c", "x"], "full": ["b", "c", "x"]}
+
+
+def test_copies_of_references_are_left_out_and_never_all_of_a_dataset(tmp_path: Path, run) -> None:
+    make(tmp_path / "D", T="abcd")
+    make(tmp_path / "E", T="e")
+    (tmp_path / "r.png").write_bytes(b"reference")
+    (tmp_path / "D/decisions.json").write_text('{"keep": ["C/S/T/d.png"]}')
+    put(tmp_path / "D", f"T/a {tmp_path}/r.png", f"T/b {tmp_path}/r.png mirrored", f"T/d {tmp_path}/r.png")
+    told = run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full")[1]
+    assert (told["copied"], told["references"]) == (3, 1)
+    line = json.loads((tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()[0])
+    assert (line["action"], line["kept"], line["reason"]) == (
+        "reference",
+        None,
+        f"matches the reference {tmp_path}/r.png",
+    )
+    assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all", "--keep-duplicates")[1]["copied"] == 4
+    put(tmp_path / "E", f"T/e {tmp_path}/r.png")
+    status, _, said = run(merge_clusters, tmp_path / "D", tmp_path / "E", "--output", tmp_path / "both")
+    assert status == 2 and f"{tmp_path}/E: every image in it is a copy of a reference image" in said
+    assert not (tmp_path / "both").exists()

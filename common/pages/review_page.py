@@ -110,11 +110,14 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
         }
         return page.rendered("review.html", context, {}, 0, script="review.js")
 
-    count = len(sets)
-    while len(framed := rendered(sets[:count], {})) > LIMIT // 2:  # the other half at least is for thumbnails
-        count //= 2
-    made = page.thumbnails(_pictured(sets[:count]), LIMIT - len(framed), MAX_PIXELS, talk, THUMBNAIL)
-    shown = list(itertools.takewhile(lambda each: made.keys() >= set(_pictured([each])), sets[:count]))
+    fitting, room = [], LIMIT - len(rendered([], {}))
+    for each in sets:
+        size = 40 * len(each.pairs) + sum(len(json.dumps(found.photos[image])) for image in each.images)
+        if size < room - LIMIT // 2:  # half of the page at least is for thumbnails
+            fitting.append(each)
+            room -= size
+    made = page.thumbnails(_pictured(fitting), room, MAX_PIXELS, talk, THUMBNAIL)
+    shown = list(itertools.takewhile(lambda each: made.keys() >= set(_pictured([each])), fitting))
     with records.replacing(path) as file:
         file.write(rendered(shown, made))
 

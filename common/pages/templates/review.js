@@ -73,25 +73,30 @@ function make(tag, properties, ...children) {
 }
 const button = (label, onclick, className = "") => make("button", {onclick, className}, label);
 
+const MOST = 60;  // pairs of a set that are listed: all may match all
+const label = (set, {a, b, kind, alike}) => [a, b].map(image => set.images.indexOf(image) + 1).join(" – ")
+  + ` · ${kind}` + (alike === null ? "" : ` · ${alike.toFixed(2)}`);
+
 // A set's part of the page is made when it comes near the screen.
 function fill(set) {
+  const places = [...new Set(set.images.map(image => image.place))];
   set.tiles = set.images.map((image, i) => {
     const fate = make("span", {className: "fate"}), kept = button("Keep", () => keep(image));
     const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: "", decoding: "async"}) : "no thumbnail";
     const shot = button(picture, () => look(set, set.pairs.find(({a, b}) => a === image || b === image)), "shot");
-    const caption = make("figcaption", {}, make("b", {}, image.name), make("span", {}, image.facts), fate);
+    const caption = make("figcaption", {}, make("b", {}, image.name), make("span", {}, image.facts), places.length > 1 ? image.place : "", fate);
     const node = make("figure", {title: `${image.place}/${image.name}`}, shot, make("i", {}, i + 1), caption, kept);
     return {image, node, fate, kept};
   });
-  for (const pair of set.pairs) {
-    const numbers = [pair.a, pair.b].map(image => set.images.indexOf(image) + 1).join(" – ");
-    pair.label = `${numbers} · ${pair.kind}${pair.alike === null ? "" : ` · ${pair.alike.toFixed(2)}`}`;
+  const listed = set.pairs.slice(0, MOST);
+  for (const pair of listed) {
     pair.buttons = (pair.kind === "copy" ? ["different"] : ["different", "same"]).map(what => button(what, () => decide(pair, what), what));
-    pair.node = make("div", {}, button(pair.label, () => look(set, pair), "open"), ...pair.buttons);
+    pair.node = make("div", {}, button(label(set, pair), () => look(set, pair), "open"), ...pair.buttons);
   }
-  set.node.append(make("p", {className: "quiet small"}, [...new Set(set.images.map(image => image.place))].join(" · ")),
+  const rest = set.pairs.length - listed.length;
+  set.node.append(make("p", {className: "quiet small"}, places.join(" · ")),
     make("div", {className: "tiles"}, ...set.tiles.map(tile => tile.node)),
-    make("div", {className: "pairs"}, ...set.pairs.map(pair => pair.node)));
+    make("div", {className: "pairs"}, ...listed.map(pair => pair.node), rest ? `and ${plural(rest, "pair")} more` : ""));
   paint(set);
 }
 
@@ -105,7 +110,7 @@ function paint(set) {
     kept.ariaPressed = isKept(image);
     kept.disabled = image.kept;
   }
-  for (const pair of set.pairs) {
+  for (const pair of set.pairs.slice(0, MOST)) {
     pair.node.className = `match ${verdict(pair) ?? ""} ${set === here && pair === set.pairs[chosen] ? "here" : ""}`;
     for (const one of pair.buttons) one.ariaPressed = one.className === verdict(pair);
   }
@@ -176,7 +181,7 @@ function look(set, pair) {
 
 function looking() {
   const pair = here.pairs[chosen], panes = at("panes");
-  at("which").textContent = pair.label + (verdict(pair) ? ` · you say ${verdict(pair)}` : "");
+  at("which").textContent = label(here, pair) + (verdict(pair) ? ` · you say ${verdict(pair)}` : "");
   if (panes.pair === pair) return;
   panes.pair = pair;
   panes.replaceChildren(...[pair.a, pair.b].map(image => {
@@ -215,10 +220,10 @@ const KEYS = {
   d: () => here && decide(here.pairs[chosen], "different"), s: () => here && decide(here.pairs[chosen], "same"),
   u: undo, w: save, "/": () => at("find").focus(), "?": () => at("legend").showModal(),
   Enter: () => here && look(here, here.pairs[chosen]), f: flicker, b: () => at("panes").classList.remove("over"),
-  z: () => at("panes").classList.toggle("whole"), Escape: () => at("look").close(),
+  z: () => at("panes").classList.toggle("whole"), Escape: () => { at("find").blur(); at("look").close(); at("legend").close(); },
 };
 document.addEventListener("keydown", event => {
-  if (event.target === at("find") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target === at("find") && event.key !== "Escape" || event.ctrlKey || event.metaKey || event.altKey) return;
   const image = here?.images[event.key - 1];
   if (image) keep(image);
   else if (KEYS[event.key] && (event.key !== "Enter" || event.target === document.body)) {

@@ -36,7 +36,9 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return sorted((SHARED / "photos" / "imagenet").iterdir())
     folder = tmp_path_factory.mktemp("photos")
     for number in range(80):
-        made = picture(number, ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[number % 4])
+        size = ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[number % 4]
+        grain = Image.effect_noise(size, 90).convert("RGB")  # what a careless way of making it smaller would catch
+        made = Image.blend(picture(number, size), grain, 0.4)
         (made.convert("L") if number % 7 == 0 else made).save(folder / f"{number:02}.JPEG", quality=75 + number % 20)
     return sorted(folder.iterdir())
 

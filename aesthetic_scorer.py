@@ -143,13 +143,14 @@ def score(
 
     def finish(work: embed.Work) -> None:
         state = states.pop(work.topic.path)
-        found, made_by = owed.finish(state, work.vectors, work.failed, rules)
+        state, found, made_by = owed.finish(state, work.vectors, work.failed, rules, talk)
         with counting:
             count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
 
     def works() -> Iterator[embed.Work]:
         for topic, _ in owing:
             state = states[topic.path] = owed.survey(topic, rules, talk)
+            owed.refuse_foreign([state])
             work = embed.owed(topic, state.stamps, state.owed, rules.model, talk)
             if work.names:
                 yield work

@@ -220,6 +220,7 @@ def test_pillow_only_where_a_size_is_not_known(dataset: Path) -> None:
 def test_an_image_with_no_known_size_that_cannot_be_read(dataset: Path, tmp_path: Path, run) -> None:
     folder = dataset / "Places/Near/a_b"
     (folder / "a.png").write_bytes(b"no picture")
+    os.utime(folder / "a.png", ns=(1, 1))
     (folder / ".cache/images.json").unlink()
     status, told, said = run(dataset, "--strict", "--bad-files", tmp_path / "bad.jsonl")
     assert status == 1 and said.count("❌") == 1

@@ -65,7 +65,7 @@ def test_contents_are_forced_before_names_appear_and_names_before_anything_is_sa
         make_topic(f"DataSet/C/S/{topic}", "a.jpg", "b.jpg", "c.png")
         write(tmp_path / f"DataSet/C/S/{topic}/a.txt", "caption")
     dataset, full = tmp_path / "DataSet", tmp_path / "full"
-    assert watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 4)
+    assert watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 6)
     assert watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0) == (0, [], True, 4)
     # images and captions; the manifest; two files each for scores and what made them
     assert watched("merge_clusters.py", dataset, "--output", full) == (0, [], True, 6 + 2 + 1 + 4)

@@ -371,7 +371,8 @@ def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path
     there = topic(tmp_path / "full" / AT)
     assert records.read_scores(there) == {"photo.jpg": 5.5, "photo__B.jpg": 6.5, "same.jpg": 7.5}
     known = cache.load(there)
-    assert known.scores == Provenance({**MODEL, "precision": "bf16+fp32"}, there.stamps())
+    digest = records.digest(records.scores_path(there))
+    assert known.scores == Provenance({**MODEL, "precision": "bf16+fp32"}, there.stamps(), digest)
     assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.stamps().items())
 
 

@@ -4,26 +4,33 @@ Needs the standard library alone, so that scripts which never look at pixels sta
 beside it (common/dataset/sidecar.py). The folder is safe to delete: only time is lost.
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
-     "scores": {"made_by": {"model": ..., "head": ...}, "images": {"a.jpg": [size, mtime_ns]}},
+     "scores": {"made_by": {"model": ..., "head": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": "9f86d0..."},
      "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {"a.jpg": [size, mtime_ns]}},
      "variants": {...}}
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from common.dataset import records
+from common.dataset import locks, records
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError, unusable
 
 FOLDER = ".cache"
 FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
-MADE = ("scores", "duplicates", "variants")  # what has a provenance
+MADE = {  # what has a provenance, and where it lies
+    "scores": records.scores_path,
+    "duplicates": records.duplicates_path,
+    "variants": records.variants_path,
+}
+TRIES = 9  # looks at what another run is changing
 
 Parsed = TypeVar("Parsed")
 
@@ -32,10 +39,22 @@ Extent = tuple[int, int]  # width and height in pixels, upright (after EXIF orie
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a file, and the size and time that each image had then."""
+    """What made a file, and the size and time that each image had then.
+
+    It holds for the bytes of that `digest` alone, and for any where it has none (as earlier versions left it). `before`
+    is what held until now: a kill may leave the file that it was made for.
+    """
 
     made_by: Mapping[str, Any]
     images: Mapping[str, Stamp]
+    digest: str = ""
+    before: Provenance | None = None
+
+    def of(self, digest: str) -> Provenance | None:
+        """This one or the one before, whichever was made for a file with that digest."""
+        if self.digest in ("", digest):
+            return self
+        return self.before.of(digest) if self.before else None
 
 
 @dataclass(frozen=True)
@@ -97,9 +116,9 @@ def load(topic: Topic, warn: Callable[[str], None] | None = None) -> Cache:
     return _read(topic, _parsed, warn) or Cache()
 
 
-def scores_provenance(topic: Topic) -> Provenance | None:
-    """What made the topic's scores; quicker than `load` where nothing else is wanted."""
-    return _read(topic, lambda data: _provenance(data.get("scores")), None)
+def load_scores(topic: Topic) -> Cache:
+    """The cache with what made the topic's scores alone; quicker than `load`."""
+    return _read(topic, lambda data: Cache(scores=_provenance(data.get("scores"))), None) or Cache()
 
 
 def _read(topic: Topic, parse: Callable[[dict[str, Any]], Parsed], warn: Callable[[str], None] | None) -> Parsed | None:
@@ -129,28 +148,97 @@ def _parsed(data: dict[str, Any]) -> Cache:
 def _provenance(data: dict[str, Any] | None) -> Provenance | None:
     if data is None:
         return None
-    return Provenance(dict(data["made_by"]), {name: (a, b) for name, (a, b) in data["images"].items()})
+    images = {name: (a, b) for name, (a, b) in data["images"].items()}
+    return Provenance(dict(data["made_by"]), images, str(data.get("digest", "")), _provenance(data.get("before")))
+
+
+def locked(topic: Topic) -> contextlib.AbstractContextManager[None]:
+    """Hold the topic's records while they are read, changed and written: for moments."""
+    return locks.locked(os.path.join(folder(topic), "lock"))
 
 
 def update(
     topic: Topic,
     extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
-    scores: Provenance | None = None,
-    duplicates: Provenance | None = None,
-    variants: Provenance | None = None,
+    aside: str | None = None,
+    **made: Provenance | None,
+) -> None:
+    """Add extents and replace what is known of the files in MADE, as given; the rest stays.
+
+    Extents of images that are gone are dropped. `aside` is where the file grows (see records.replacing).
+    """
+    with locked(topic):
+        old = load(topic)
+        present = set(topic.images())
+        merged = {name: known for name, known in {**old.extents, **(extents or {})}.items() if name in present}
+        data: dict[str, Any] = {"images": {name: [*stamp, *extent] for name, (stamp, extent) in merged.items()}}
+        data |= {key: _plain(known) for key in MADE if (known := made.get(key) or getattr(old, key))}
+        for _ in range(TRIES):
+            make_folder(topic)
+            with contextlib.suppress(records.FolderGone):
+                return records.write_json(path(topic), data, aside)
+        raise UserError(f"{folder(topic)}: is deleted again and again; let it be while this runs")
+
+
+def _plain(made: Provenance) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "made_by": dict(made.made_by),
+        "images": {name: list(stamp) for name, stamp in made.images.items()},
+    }
+    plain |= {"digest": made.digest} if made.digest else {}
+    return plain | ({"before": _plain(made.before)} if made.before else {})
+
+
+def scored(topic: Topic, warn: Callable[[str], None] | None = None) -> tuple[dict[str, float], Cache]:
+    """The topic's scores, and its cache, with a record of scores only where it was made for exactly these.
+
+    Raises Damaged.
+    """
+    return believed(topic, "scores", lambda: records.read_scores(topic), lambda: load(topic, warn))
+
+
+def believed(topic: Topic, key: str, read: Callable[[], Parsed], known: Callable[[], Cache]) -> tuple[Parsed, Cache]:
+    """What `read` reads of the file, and the cache with the record that was made for exactly these bytes, if any.
+
+    Needs no lock: where a run that just wrote both came between the two, both are read again.
+    """
+    file = MADE[key](topic)
+    for _ in range(TRIES):
+        seen, digest, found, cached = _signature(file), records.digest(file), read(), known()
+        made = getattr(cached, key)
+        fitting = made.of(digest) if made else None
+        if (fitting or not made) and seen == _signature(file):
+            break
+    return found, replace(cached, **{key: fitting})  # type: ignore[arg-type]
+
+
+def _signature(file: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def write_scores(
+    topic: Topic,
+    scores: Mapping[str, float],
+    made: Provenance | None,
+    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
     aside: str | None = None,
 ) -> None:
-    """Add extents and replace provenance, as given; the rest stays. Extents of images that are gone are dropped.
+    """Write the topic's scores and what made them, so that at any moment the record that is believed is theirs.
 
-    `aside` is where the file grows (see records.replacing).
+    The new record is made for the bytes to come, and keeps the one before until they are there. Raises UserError.
     """
-    old = load(topic)
-    present = set(topic.images())
-    merged = {name: known for name, known in {**old.extents, **(extents or {})}.items() if name in present}
-    data: dict[str, Any] = {"images": {name: [*stamp, *extent] for name, (stamp, extent) in merged.items()}}
-    news = (scores or old.scores, duplicates or old.duplicates, variants or old.variants)
-    for key, made in zip(MADE, news, strict=True):
-        if made:
-            data[key] = {"made_by": dict(made.made_by), "images": {n: list(s) for n, s in made.images.items()}}
-    make_folder(topic)
-    records.write_json(path(topic), data, aside)
+    with locked(topic):
+        file, content = records.scores_path(topic), records.scores_content(scores)
+        now = records.digest(file)
+        old = load(topic).scores
+        before = old.of(now) if old and now else None
+        new = made and replace(made, digest=hashlib.sha256(content).hexdigest())
+        kept = before and new and new.digest != now and replace(before, digest=now, before=None)
+        update(topic, extents, aside, scores=new and replace(new, before=kept or None))
+        records.write(file, content, aside)
+        if kept:
+            update(topic, aside=aside, scores=new)

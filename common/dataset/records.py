@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -32,6 +33,10 @@ PAIR = 32  # bytes of an entry beside the name: indentation, quotes, the kind of
 KINDS_OF_FILE = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 
 Kinds = dict[str, dict[str, str]]  # image to image to the kind of their match
+
+
+class FolderGone(UserError):
+    """The folder of a file was deleted while it was written."""
 
 
 class Damaged(UserError):
@@ -86,8 +91,12 @@ def _score(value: object) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def write_scores(topic: Topic, scores: Mapping[str, float], aside: str | None = None) -> None:
-    write_json(scores_path(topic), {name: round(float(score), 4) for name, score in scores.items()}, aside)
+def scores_content(scores: Mapping[str, float]) -> bytes:
+    return dumps({name: round(float(score), 4) for name, score in scores.items()}).encode()
+
+
+def write_scores(topic: Topic, scores: Mapping[str, float]) -> None:
+    write(scores_path(topic), scores_content(scores))
 
 
 def read_matches(topic: Topic) -> dict[str, set[str]] | None:
@@ -205,9 +214,21 @@ def _a_pair_each(topic: Topic) -> int:
     return (len(names) + 1) * sum(len(json.dumps(name)) + PAIR for name in names)
 
 
+def digest(path: str) -> str:
+    """Of a file's bytes; empty where there is none that can be read."""
+    try:
+        with opened(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except (OSError, Damaged):
+        return ""
+
+
 def write_json(path: str, value: object, aside: str | None = None) -> None:
-    """Write `value` as `replacing` does; a file whose content would not change is not touched. Raises UserError."""
-    content = dumps(value).encode()
+    write(path, dumps(value).encode(), aside)
+
+
+def write(path: str, content: bytes, aside: str | None = None) -> None:
+    """Write `content` as `replacing` does; a file whose content would not change is not touched. Raises UserError."""
     with contextlib.suppress(OSError, Damaged), opened(path) as file:
         if os.fstat(file.fileno()).st_size == len(content) and file.read() == content:
             return
@@ -240,6 +261,8 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
         _forget(temporary)
         if error.errno in DISK_FULL:
             raise UserError(disk_full(path, error)) from None
+        if isinstance(error, FileNotFoundError):
+            raise FolderGone(f"{path}: cannot be written, its folder is gone; make it, then run this again") from None
         raise unusable(path, "written", error) from None
     except BaseException:
         _forget(temporary)

@@ -11,6 +11,7 @@ has the size and time that it had when the row was made. Needs numpy; the files 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -97,7 +98,7 @@ class Sidecar:
         self._blocks = {key: [array] for key, array in kept.items()}
         times = np.array(self._stamps, dtype=np.int64).reshape(-1, 2)
         cache.make_folder(self._topic)
-        with records.replacing(self.path, forced=False) as file:
+        with contextlib.suppress(records.FolderGone), records.replacing(self.path, forced=False) as file:
             np.savez(file, **{"names": _packed(names), "about": _packed(self.about), "stamps": times, **kept})  # type: ignore[arg-type]
         self._on_disk = len(names)
 

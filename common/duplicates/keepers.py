@@ -5,6 +5,7 @@ Works on names and numbers; knows no pixels. Loads Pillow only for images whose 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -64,7 +65,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
     found = records.read_matches(topic)
     if found is None:
         return None
-    current, misfits = _held(found, cached.duplicates, stamps)
+    current, misfits = _held(found, cached.duplicates, records.duplicates_path(topic), stamps)
     usable = {name: found[name] & current for name in sorted(current)}
     decisions.within(topic).settle(usable, {})
     return Matches(usable, *misfits)
@@ -76,7 +77,7 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
     if found is None:
         return None
     seen = cached.variants.images if cached.variants else stamps
-    current, misfits = _held(seen.keys() | found.keys(), cached.variants, stamps)
+    current, misfits = _held(seen.keys() | found.keys(), cached.variants, records.variants_path(topic), stamps)
     usable = {
         name: {other: kind for other, kind in found[name].items() if other in current}
         for name in sorted(current & found.keys())
@@ -86,12 +87,18 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
 
 
 def _held(
-    known: Collection[str], made: Provenance | None, stamps: Mapping[str, Stamp]
+    known: Collection[str], made: Provenance | None, file: str, stamps: Mapping[str, Stamp]
 ) -> tuple[set[str], tuple[list[str], list[str], list[str]]]:
-    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone."""
-    seen = made.images if made else {}
-    changed = {name for name in known if name in stamps and seen.get(name, stamps[name]) != stamps[name]}
-    current = {name for name in known if name in stamps} - changed
+    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone.
+
+    A record of the search says what it saw, and one that lacks an image does not know it. Where there is none, an image
+    that is not younger than the search's file is taken to be what it saw.
+    """
+    known = made.images.keys() & known if made else known
+    time = os.stat(file).st_mtime_ns
+    there = {name: stamps[name] for name in known if name in stamps}
+    changed = {name for name, stamp in there.items() if (made.images[name] != stamp if made else stamp[1] > time)}
+    current = there.keys() - changed
     unknown = [name for name in stamps if name not in known]
     return current, (unknown, sorted(changed), sorted(name for name in known if name not in stamps))
 

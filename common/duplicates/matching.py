@@ -96,6 +96,19 @@ def finish(
     as new. Without `variants` those of an earlier search stay, as far as they still hold. Damaged files are set aside.
     Raises UserError.
     """
+    with cache.locked(topic):
+        return _finished(topic, stamps, seen, rows, made_by, variants, talk)
+
+
+def _finished(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    seen: Seen,
+    rows: Sidecar,
+    made_by: Mapping[str, Any],
+    variants: bool,
+    talk: Talk,
+) -> Found:
     before, earlier = _undamaged(records.read_matches, topic, talk), _undamaged(records.read_variants, topic, talk)
     old = cache.load(topic, talk.warn)
     made = Provenance(dict(made_by), dict(stamps))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.dataset import cache, records
+from common.dataset import cache
 from common.dataset.cache import Cache, Extent, Provenance
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
@@ -29,7 +29,11 @@ class Carried:
     is_more: bool
     makers: Makers
     scored: Mapping[str, Stamp]  # what each image was when it was scored
-    extents: Mapping[str, tuple[Stamp, Extent]]
+    extents: Mapping[str, tuple[Stamp, Extent]]  # that the target does not know yet
+
+    @property
+    def is_news(self) -> bool:
+        return self.is_more or bool(self.extents)
 
 
 def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carried:
@@ -41,17 +45,18 @@ def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carr
             stamps[line.place] = line.stamp
         if line.action in manifest.STANDS:
             standing_in.setdefault(os.path.dirname(line.source), []).append(line)
-    scores, known = records.read_scores(target), cache.load(target)
+    scores, known = cache.scored(target)
+    there = known
     scored = dict(known.scores.images) if known.scores else {}
     makers: Makers = dict([_maker(target, known, {})]) if scores else {}
     extents: dict[str, tuple[Stamp, Extent]] = {}
     held = len(scores)
     for source in sources:
-        own, known, before = records.read_scores(source), cache.load(source), len(scores)
+        (own, known), before = cache.scored(source), len(scores)
         for line in standing_in[source.path]:
             name, stamp = os.path.basename(line.source), stamps.get(line.place)
             extent, score = known.extent(name, line.stamp), own.get(name)
-            if extent and stamp:
+            if extent and stamp and there.extent(line.place, stamp) != extent:
                 extents.setdefault(line.place, (stamp, extent))
             if score is None or score != score or line.place in scores:
                 continue
@@ -85,12 +90,12 @@ def refuse_mixed(makers: Makers) -> None:
 
 
 def write(target: Topic, carried: Carried, aside: str) -> None:
-    """Write the topic's cache, then its scores: a kill between the two leaves scores owed, never of unknown origin."""
-    made = _provenance(carried) if carried.is_more else None
-    if made or carried.extents:
-        cache.update(target, extents=carried.extents, scores=made, aside=aside)
+    """Write the topic's scores, what made them, and sizes. To be read and written under one lock."""
     if carried.is_more:
-        records.write_scores(target, {name: score for name, score in carried.scores.items() if score == score}, aside)
+        scores = {name: score for name, score in carried.scores.items() if score == score}
+        cache.write_scores(target, scores, _provenance(carried), carried.extents, aside)
+    elif carried.extents:
+        cache.update(target, carried.extents, aside)
 
 
 def _provenance(carried: Carried) -> Provenance | None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from common.dataset import records, tree
+from common.dataset import cache, records, tree
 from common.dataset.captions import fold
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import across, decisions
@@ -173,7 +173,9 @@ def apply(merge: Merge, talk: Talk) -> None:
         with talk.progress(total, unit="B", unit_scale=True) as bar:
             copying.put(copies, aside, lambda copy: bar.update(copy.stamp[0]))
         for plan in merge.plans:
-            carried.write(plan.topic, carried.read(plan.topic, plan.sources, plan.lines), aside)
+            if carried.read(plan.topic, plan.sources, plan.lines).is_news:
+                with cache.locked(plan.topic):
+                    carried.write(plan.topic, carried.read(plan.topic, plan.sources, plan.lines), aside)
         sources = [source for plan in merge.plans for source in plan.sources]
         deciding.carry(merge.target, sources, (line for plan in merge.plans for line in plan.lines), aside)
 

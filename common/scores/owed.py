@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from common import text
@@ -57,25 +57,27 @@ class State:
     foreign: list[str]  # scored by something else
     ours: Mapping[str, Stamp]  # of the standing ones those that this model and head made
     made_by: Mapping[str, str]  # of what is there now; empty where that is unknown
-    is_stale: bool  # the file names images that are gone
+    is_stale: bool  # the file names images that are gone, or its record lacks some that are ours
+    digest: str  # of the file
 
     @property
     def is_done(self) -> bool:
         return not self.owed and not self.is_stale
 
 
-def survey(topic: Topic, rules: Rules, talk: Talk) -> State:
+def survey(topic: Topic, rules: Rules, talk: Talk, stamps: Mapping[str, Stamp] | None = None) -> State:
     """Sort out a topic's scores by name, size, time and provenance. Damaged files are set aside."""
-    stamps = topic.stamps()
-    written = _written(topic, talk)
-    recorded = cache.load(topic, talk.warn).scores
+    stamps = topic.stamps() if stamps is None else stamps
+    digest = records.digest(records.scores_path(topic))  # before it is read: what comes after that is news
+    written, recorded = _written(topic, talk)
     made_by = recorded.made_by if recorded else {}
     same = all(made_by.get(key) == rules.made_by[key] for key in IDENTITY)
     known = recorded.images if recorded and same else {}
     ours = {name: stamps[name] for name in written if known.get(name, 0) == stamps.get(name)}
     doubtful = [name for name in written if name in stamps and name not in known]
-    if doubtful and not rules.rescore:
-        ours.update({name: stamps[name] for name in _proven(topic, stamps, doubtful, written, rules, talk)})
+    given = _given(topic, stamps, ours if rules.rescore else doubtful, rules, talk)
+    proven = {name: stamps[name] for name, score in given.items() if score == written[name]}
+    ours = {name: stamp for name, stamp in ours.items() if name not in given} | proven
     trusted = [name for name in doubtful if name not in ours and not rules.rescore]
     staying = {*ours, *trusted}
     standing = {name: score for name, score in written.items() if name in staying}
@@ -87,39 +89,32 @@ def survey(topic: Topic, rules: Rules, talk: Talk) -> State:
         foreign=[] if rules.only_missing else trusted,
         ours=ours,
         made_by=made_by,
-        is_stale=any(name not in stamps for name in written),
+        is_stale=any(name not in stamps for name in written) or bool(proven.keys() - known.keys()),
+        digest=digest,
     )
 
 
-def _written(topic: Topic, talk: Talk) -> dict[str, float]:
-    """The usable scores in the topic's file; a damaged file is set aside, NaN or text counts as no score."""
+def _written(topic: Topic, talk: Talk) -> tuple[dict[str, float], Provenance | None]:
+    """The usable scores in the topic's file, and what made them; a damaged file is set aside, NaN is no score."""
     try:
-        found = records.read_scores(topic)
+        found, known = cache.scored(topic, talk.warn)
     except records.Damaged as error:
         records.set_aside(error.path, error.reason, talk.warn)
+        return {}, cache.load(topic, talk.warn).scores
+    return {name: score for name, score in found.items() if score == score}, known.scores
+
+
+def _given(
+    topic: Topic, stamps: Mapping[str, Stamp], names: Collection[str], rules: Rules, talk: Talk
+) -> dict[str, float]:
+    """The scores that this head gives for the stored vectors of these images, as far as there are any."""
+    if not names or not os.path.exists(cache.sidecar_path(topic, rules.model.sidecar)):
         return {}
-    return {name: score for name, score in found.items() if score == score}
-
-
-def _proven(
-    topic: Topic,
-    stamps: Mapping[str, Stamp],
-    doubtful: Collection[str],
-    written: Mapping[str, float],
-    rules: Rules,
-    talk: Talk,
-) -> list[str]:
-    """Of the doubtful scores those that this head gives for the stored vector."""
-    if not os.path.exists(cache.sidecar_path(topic, rules.model.sidecar)):
-        return []
     from common.vectors import embed  # numpy, only where there is doubt
 
     vectors = embed.load_vectors(topic, rules.model, talk)
-    names = list(vectors.fresh({name: stamps[name] for name in doubtful}))
-    if not names:
-        return []
-    scores = rules.head(vectors.rows(names)["vectors"])
-    return [name for name, score in zip(names, scores, strict=True) if score == written[name]]
+    known = list(vectors.fresh({name: stamps[name] for name in names}))
+    return dict(zip(known, rules.head(vectors.rows(known)["vectors"]), strict=True)) if known else {}
 
 
 def refuse_foreign(states: Iterable[State]) -> None:
@@ -139,20 +134,29 @@ def refuse_foreign(states: Iterable[State]) -> None:
 
 
 def finish(
-    state: State, vectors: Sidecar, failed: Iterable[str], rules: Rules
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Score what was owed from its vectors, write the topic's file and what made it; returns both."""
+    state: State, vectors: Sidecar, failed: Collection[str], rules: Rules, talk: Talk
+) -> tuple[State, dict[str, float], dict[str, str]]:
+    """Score what is owed from its vectors, write the topic's file and what made it; returns both.
+
+    Where another run has written scores meanwhile, they are sorted out anew: the state that counts comes first. Raises
+    UserError where they are somebody else's.
+    """
     from common.dataset import sidecar
 
-    unscored = set(failed)
-    names = [name for name in state.owed if name not in unscored]
-    rows = vectors.rows(names)
-    new = dict(zip(names, rules.head(rows["vectors"]), strict=True)) if names else {}
-    scores = {**state.standing, **new}
-    if scores or os.path.exists(records.scores_path(state.topic)):
-        records.write_scores(state.topic, scores)
-    precisions = set(rows["precision"].tolist()) | (cache.precisions(state.made_by) if state.ours else set())
-    made_by = {**rules.made_by, "precision": "+".join(sorted(precisions))}
-    made = Provenance(made_by, {**state.ours, **{name: state.stamps[name] for name in names}})
-    cache.update(state.topic, extents=sidecar.extents(vectors, state.stamps), scores=made)
-    return scores, made_by
+    with cache.locked(state.topic):
+        if records.digest(records.scores_path(state.topic)) != state.digest:
+            state = survey(state.topic, rules, talk, state.stamps)
+            refuse_foreign([state])
+            kept = {name: score for name, score in state.standing.items() if name not in failed}
+            state = replace(state, standing=kept)
+        have = vectors.fresh(state.stamps)
+        names = [name for name in state.owed if name in have and name not in failed]
+        rows = vectors.rows(names)
+        new = dict(zip(names, rules.head(rows["vectors"]), strict=True)) if names else {}
+        scores = {**state.standing, **new}
+        precisions = set(rows["precision"].tolist()) | (cache.precisions(state.made_by) if state.ours else set())
+        made_by = {**rules.made_by, "precision": "+".join(sorted(precisions))}
+        made = Provenance(made_by, {**state.ours, **{name: state.stamps[name] for name in names}})
+        if scores or os.path.exists(records.scores_path(state.topic)):
+            cache.write_scores(state.topic, scores, made, sidecar.extents(vectors, state.stamps))
+    return state, scores, made_by

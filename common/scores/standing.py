@@ -33,9 +33,10 @@ class Standing:
 
 def standing(topic: Topic) -> Standing:
     """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
-    found, there = records.read_scores(topic), topic.names()
+    there = topic.names()
+    found, known = cache.believed(topic, "scores", lambda: records.read_scores(topic), lambda: cache.load_scores(topic))
     usable = {name: score for name, score in found.items() if name in there and score == score}  # NaN is none
-    made = cache.scores_provenance(topic) if found else None
+    made = known.scores if found else None
     unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)
     makers = Counter({UNRECORDED: unrecorded})
     if made:

@@ -109,7 +109,7 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
 
 def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
     """A topic with nothing chosen yet; `beyond` are the matches with other topics and with references."""
-    stamps, cached, known = topic.stamps(), cache.load(topic), standing(topic)
+    stamps, (_, cached), known = topic.stamps(), cache.scored(topic), standing(topic)
     scored = {name: stamp for name, stamp in stamps.items() if name in known.usable}
     listed = keepers.candidates(topic, scored, cached, known.usable, talk.bad)
     readable = [image for image in listed if image.pixels]

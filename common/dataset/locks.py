@@ -1,0 +1,62 @@
+"""Keeps two runs apart where they meet: a lock that is held for moments, on which what they write depends.
+
+The kernel lets go of it when its holder dies. It is of the kind that works over NFS too, and that decoding processes do
+not inherit. A file system that knows no locks is used without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+PAUSE = 0.005  # seconds between two looks; the kernel's own waiting takes two threads of two runs for a deadlock
+HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
+
+_holders: dict[str, int] = {}  # by path: the thread of this process that holds it, or waits for it
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[None]:
+    """Hold the file at `path` while the block runs; its folder is made if need be. A thread may hold it again."""
+    thread = threading.get_ident()
+    if _holders.get(path) == thread:
+        yield
+        return
+    while _holders.setdefault(path, thread) != thread:
+        time.sleep(PAUSE)
+    try:
+        while (file := _held(path)) is None:
+            time.sleep(PAUSE)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # its folder was deleted meanwhile
+                os.unlink(path)
+            os.close(file)
+    finally:
+        del _holders[path]
+
+
+def _held(path: str) -> int | None:
+    """The open file, locked; None while another process holds it, or deletes it just now."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in HELD_BY_ANOTHER:
+            return file
+    os.close(file)
+    return None

@@ -1,0 +1,256 @@
+"""Two runs at once on one tree: what they write is what one after the other would have written, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, picture
+from towers import save_head
+
+from common.dataset import cache, locks, records
+from common.dataset.cache import Provenance
+from common.dataset.tree import Topic
+
+TINY = ["--model", "tiny", "--workers", "0", "--quiet"]
+
+
+def topic_of(folder: Path) -> Topic:
+    return Topic(str(folder), *folder.parts[-4:], found=0)
+
+
+def dataset_of(root: Path, topics: int, images: int) -> Path:
+    for number in range(topics):
+        folder = root / "DataSet/C/S" / f"T{number}"
+        folder.mkdir(parents=True)
+        for image in range(images):
+            picture(number * images + image % (images - 1)).save(folder / f"{image:03}.png")
+    return root / "DataSet"
+
+
+def begin(script: str, *args: object, **options) -> subprocess.Popen:
+    command = [sys.executable, str(ROOT / script), *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+
+
+def ended(*runs: subprocess.Popen) -> None:
+    for run in runs:
+        _, said = run.communicate(timeout=300)
+        assert run.returncode == 0, said
+
+
+# The lock
+
+
+COUNT = """
+import sys, time
+from common.dataset import cache
+from common.dataset.tree import Topic
+topic = Topic(sys.argv[1], "D", "C", "S", "T", 0)
+stamps = topic.stamps()
+for name in sys.argv[2:]:
+    with cache.locked(topic):
+        known = cache.load(topic)
+        time.sleep(0.003)  # between what is read and what is written
+        cache.update(topic, {**known.extents, name: (stamps[name], (1, 1))})
+"""
+
+
+def test_no_update_is_lost_between_reading_and_writing(make_topic) -> None:
+    names = [f"{number}.png" for number in range(40)]
+    folder = make_topic("D/C/S/T", *names)
+    runs = [
+        subprocess.Popen([sys.executable, "-c", COUNT, str(folder), *names[number::4]], cwd=ROOT) for number in range(4)
+    ]
+    assert [run.wait(60) for run in runs] == [0, 0, 0, 0]
+    assert sorted(cache.load(topic_of(folder)).extents) == sorted(names)
+    assert os.listdir(folder / ".cache") == ["images.json"]
+
+
+def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path: Path) -> None:
+    path = str(tmp_path / ".cache/lock")
+    code = "import sys, time; from common.dataset import locks\n"
+    code += "with locks.locked(sys.argv[1]): print(flush=True); time.sleep(99)"
+    run = subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT, stdout=subprocess.PIPE)
+    assert run.stdout and run.stdout.readline()
+    assert locks._held(path) is None
+    run.kill()
+    run.wait()
+    with locks.locked(path), locks.locked(path):
+        pass
+    assert not os.path.exists(path)
+
+
+def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:
+    folder = make_topic("D/C/S/T", "a.png")
+    topic = topic_of(folder)
+    code = "import shutil, sys, time\nwhile True: shutil.rmtree(sys.argv[1], ignore_errors=True); time.sleep(0.1)"
+    run = subprocess.Popen([sys.executable, "-c", code, str(folder / ".cache")])
+    try:
+        for number in range(100):
+            cache.write_scores(topic, {"a.png": number}, Provenance({}, topic.stamps()))
+    finally:
+        run.kill()
+        run.wait()
+    assert records.read_scores(topic) == {"a.png": 99}
+
+
+# Scores, and what made them
+
+
+KILLED = """
+import os, sys
+from common.dataset import cache, records
+from common.dataset.cache import Provenance
+from common.dataset.tree import Topic
+topic = Topic(sys.argv[1], "D", "C", "S", "T", 0)
+left, replace = [int(sys.argv[2])], os.replace
+def dying(source, target):
+    if not left[0]:
+        os._exit(9)
+    left[0] -= 1
+    replace(source, target)
+os.replace = dying
+cache.write_scores(topic, {"a.png": 2.0}, Provenance({"head": "new"}, topic.stamps()))
+"""
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("writes", range(4))
+def test_killed_between_any_two_writes_scores_and_what_made_them_agree(make_topic, writes: int, earlier: bool) -> None:
+    folder = make_topic("D/C/S/T", "a.png")
+    topic = topic_of(folder)
+    if earlier:
+        cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "old"}, topic.stamps()))
+    subprocess.run([sys.executable, "-c", KILLED, str(folder), str(writes)], cwd=ROOT)
+    scores, known = cache.scored(topic)
+    found = (scores.get("a.png"), known.scores and known.scores.made_by["head"])
+    assert found in ([(1.0, "old"), (2.0, "new")] if earlier else [(None, None), (2.0, "new")])
+
+
+def test_a_record_is_believed_for_its_file_alone_and_one_without_a_mark_for_any(make_topic) -> None:
+    folder = make_topic("D/C/S/T", "a.png")
+    topic = topic_of(folder)
+    cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "ours"}, topic.stamps()))
+    (folder / "aesthetic_data.json").write_text('{"a.png": 9.0}')
+    assert cache.scored(topic)[1].scores is None
+    cache.update(topic, scores=Provenance({"head": "of an earlier version"}, topic.stamps()))
+    assert cache.scored(topic)[1].scores.made_by == {"head": "of an earlier version"}
+
+
+def score(dataset: Path, *options: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "aesthetic_scorer.py"), str(dataset), *TINY, "--json", *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_rescore_repairs_a_wrong_record_and_a_wrong_score(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, 1, 3)
+    assert score(dataset).returncode == 0
+    file = dataset / "C/S/T0/aesthetic_data.json"
+    right = file.read_bytes()
+    topic = topic_of(dataset / "C/S/T0")
+    made = cache.load(topic).scores
+    file.write_bytes(right.replace(b": ", b": 1"))
+    assert score(dataset).returncode == 2
+    cache.update(topic, scores=Provenance(made.made_by, made.images))  # as an earlier version may have left it
+    assert json.loads(score(dataset).stdout)["scored"] == 0
+    assert json.loads(score(dataset, "--rescore").stdout)["scored"] == 3
+    assert file.read_bytes() == right
+
+
+# Whole runs
+
+
+DIM = 192  # of the tiny model
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> tuple[Path, list[list[object]], dict[str, dict[str, bytes]], dict[str, bytes]]:
+    """A dataset, two scorings with other heads, what each makes of it alone, and what a search does."""
+    dataset = dataset_of(tmp_path, 3, 5)
+    scorings = [[*TINY, "--rescore"], [*TINY, "--rescore", "--head", save_head(tmp_path / "other.pth", DIM)]]
+    alone = {}
+    for scoring in scorings:
+        ended(begin("aesthetic_scorer.py", dataset, *scoring))
+        paths = sorted(dataset.rglob("aesthetic_data.json"))
+        _, known = cache.scored(topic_of(paths[0].parent))
+        assert known.scores
+        alone[known.scores.made_by["head"]] = {path.parent.name: path.read_bytes() for path in paths}
+    ended(begin("find_duplicates.py", dataset, "--quiet"))
+    found = {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")}
+    assert len(alone) == 2 and len(found) == 3
+    return dataset, scorings, alone, found
+
+
+def check(world) -> None:
+    """Each topic has the scores of one of the heads, and a record that says which; and all that the search found."""
+    dataset, _, alone, found = world
+    for path in sorted(dataset.rglob("aesthetic_data.json")):
+        topic = topic_of(path.parent)
+        _, known = cache.scored(topic)
+        assert known.scores and known.duplicates
+        assert path.read_bytes() == alone[known.scores.made_by["head"]][topic.name]
+        assert known.scores.images == known.duplicates.images == topic.stamps()
+        assert len(known.extents) == 5 and not os.path.exists(topic.file(".cache/lock"))
+    assert {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")} == found
+
+
+def overlap(world, times: int, seed: int = 0) -> None:
+    dataset, (one, other), *_ = world
+    rng = random.Random(seed)
+    search = ["--quiet", "--workers", "0", "--threshold"]
+    for time_ in range(times):
+        shutil.rmtree(dataset / "C/S/T1/.cache")
+        pairs = [
+            (("aesthetic_scorer.py", one), ("aesthetic_scorer.py", other)),
+            (("aesthetic_scorer.py", one), ("aesthetic_scorer.py", one)),
+            (("aesthetic_scorer.py", other), ("find_duplicates.py", [*search, 14])),
+            (("find_duplicates.py", [*search, 14]), ("find_duplicates.py", [*search, 13])),
+        ]
+        for pair in pairs:
+            runs = []
+            for script, options in pair:
+                runs.append(begin(script, dataset, *options))
+                time.sleep(rng.random() / 5)
+            ended(*runs)
+        ended(begin("aesthetic_scorer.py", dataset, *(one, other)[time_ % 2]))
+        ended(begin("find_duplicates.py", dataset, *search, 14))
+        check(world)
+
+
+def test_runs_that_overlap_leave_what_one_after_the_other_would(world) -> None:
+    overlap(world, 1)
+
+
+@pytest.mark.soak
+def test_fifty_pairs_of_each_kind(world) -> None:
+    overlap(world, 50)
+
+
+def kill_one(world, times: int) -> None:
+    dataset, (one, other), *_ = world
+    rng = random.Random(times)
+    for _ in range(times):
+        killed, finishing = begin("aesthetic_scorer.py", dataset, *one), begin("aesthetic_scorer.py", dataset, *other)
+        time.sleep(rng.uniform(0.5, 4))
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        ended(finishing)
+        check(world)
+
+
+def test_one_of_two_is_killed_and_the_other_finishes(world) -> None:
+    kill_one(world, 1)
+
+
+@pytest.mark.soak
+def test_one_of_two_is_killed_at_thirty_moments(world) -> None:
+    kill_one(world, 30)

@@ -21,7 +21,9 @@ from common.cli import MAX_PIXELS
 from common.dataset import cache, images, records
 from common.dataset.records import COPY, DOUBTFUL, Kinds
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import decisions, keepers
+from common.duplicates import across, decisions, keepers
+from common.duplicates.across import Across
+from common.duplicates.keepers import Candidate
 from common.errors import UserError
 from common.output import Talk
 from common.pages import page
@@ -30,7 +32,6 @@ LIMIT = 24_900_000  # bytes of a page
 THUMBNAIL = (240, 240)  # pixels at most
 PICTURED = 24  # images of a set with a thumbnail; the others open from disk
 NEAR = 0.95  # a pair that is less alike is near the threshold: copies agree in 0.9 or more of what a close look sees
-ACROSS = "duplicates_across.json"  # in a dataset: {image: {image of another topic, or a reference: kind}}
 SECTIONS = {
     "copies": ("Copies", "A merge keeps the outlined images and leaves out the others."),
     "variants": ("Variants", "Made from one picture, but no stand-ins: a merge keeps them all, a split on one side."),
@@ -91,8 +92,10 @@ class Found:
 def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
     """Write the page on `topics` to `path`. Raises UserError, and Damaged where decisions cannot be read."""
     found = Found(path, list(dict.fromkeys(topic.dataset_path for topic in topics)))
-    for dataset in found.datasets:
-        _search([topic for topic in topics if topic.dataset_path == dataset], found)
+    beyond = across.read(topics, _told)
+    for topic in topics:
+        _search(topic, beyond, found)
+    _search_beyond(beyond, found)
     sets = sorted(found.sets(), key=lambda each: each.pairs[0].doubt)
     counts = {name: sum(each.section == name for each in sets) for name in SECTIONS}
 
@@ -122,27 +125,8 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
         file.write(rendered(shown, made))
 
 
-def _search(topics: Sequence[Topic], found: Found) -> None:
-    """Add all pairs that have an image in one of the topics, which are of one dataset, and the images in them."""
-    dataset = topics[0].dataset_path
-    across = records.read_kinds(os.path.join(dataset, ACROSS), (COPY, *records.KINDS)) or {}
-    for topic in topics:
-        _search_topic(topic, across, found)
-    ours, figures = set(found.photos), _figures(os.path.join(dataset, cache.FOLDER))
-    for one, others in across.items():
-        for other, kind in others.items():
-            pair = Pair(os.path.join(dataset, one), os.path.join(dataset, other), kind, figures.get((one, other)))
-            if one < other and ours & {pair.first, pair.second}:
-                references = {path for path in (one, other) if os.path.isabs(path)}
-                found.pairs["references" if references else "across"].append(pair)
-                for path in {pair.first, pair.second} - found.photos.keys():
-                    found.photos[path] = _outside(path, "" if path in references else dataset, found)
-                if references and kind == COPY:
-                    found.left_out |= {pair.first, pair.second} - references
-
-
-def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
-    """Add a topic's pairs, and its images in them or in pairs across topics. A damaged topic adds nothing."""
+def _search(topic: Topic, beyond: Across, found: Found) -> None:
+    """Add a topic's pairs, and its images in them or in pairs beyond it. A damaged topic adds nothing."""
     stamps, cached = topic.stamps(), cache.load(topic)
     try:
         copies, variants = keepers.matches(topic, stamps, cached), keepers.variants(topic, stamps, cached)
@@ -152,52 +136,72 @@ def _search_topic(topic: Topic, across: Kinds, found: Found) -> None:
     kinds: Kinds = {name: dict.fromkeys(others, COPY) for name, others in usable.items() if others}
     for name, others in (variants.usable if variants else {}).items():
         kinds.setdefault(name, {}).update(others)
-    below = os.path.relpath(topic.path, topic.dataset_path)
-    kinds |= {name: {} for name in stamps if name not in kinds and os.path.join(below, name) in across}
-    figures = _figures(cache.folder(topic))
+    figures = _figures(topic)
     for name, others in kinds.items():
         for other, kind in others.items():
             if name < other:
                 section = {COPY: "copies", DOUBTFUL: "doubtful"}.get(kind, "variants")
-                pair = Pair(topic.file(name), topic.file(other), kind, figures.get((name, other)))
-                found.pairs[section].append(pair)
-    listed = keepers.candidates(topic, stamps, cached, keepers.scores(topic, _told), _told, kinds)
-    scored = keepers.scores_weigh(listed)
-    kept = {image.name for image in listed if image.keep}
-    for image in keepers.ranked(replace(image, keep=False) for image in listed):
-        if image.name in kinds:
-            path, stamp = topic.file(image.name), stamps[image.name]
+                one, two = topic.file(name), topic.file(other)
+                found.pairs[section].append(Pair(one, two, kind, figures.get((one, two))))
+    shown = {name for name in stamps if name in kinds or topic.file(name) in beyond.kinds}
+    listed = keepers.candidates(topic, stamps, cached, keepers.scores(topic, _told), _told, shown)
+    of, scored = {image.name: image for image in listed}, keepers.scores_weigh(listed)
+    for image in keepers.ranked(replace(image, keep=False) for image in listed):  # the script puts those to keep first
+        if image.name in shown:
+            stamp = stamps[image.name]
             extent = keepers.extent(topic, image.name, stamp, cached, _told) or (0, 0)
-            photo = _photo(path, topic.dataset_path, found, extent, stamp, image.score, scored)
-            found.photos[path] = photo | {"kept": image.name in kept}
+            path = topic.file(image.name)
+            found.photos[path] = _photo(path, found, extent, stamp, of[image.name], scored)
     found.left_out.update(map(topic.file, keepers.left_out(listed, usable)))
 
 
-def _outside(path: str, dataset: str, found: Found) -> dict[str, Any]:
+def _search_beyond(beyond: Across, found: Found) -> None:
+    """Add the pairs of the images so far with those in other topics and in reference folders."""
+    figures = {pair: alike for dataset in found.datasets for pair, alike in _figures(across.place(dataset)).items()}
+    ours = set(found.photos)
+    for one, others in beyond.kinds.items():
+        for other, kind in others.items():
+            both = {one, other}
+            if one < other and both & ours:
+                references = both & beyond.references
+                found.pairs["references" if references else "across"].append(
+                    Pair(one, other, kind, figures.get((one, other)))
+                )
+                for path in both - found.photos.keys():
+                    found.photos[path] = _outside(path, found)
+                if references and kind == COPY:
+                    found.left_out |= {path for path in both - references if not found.photos[path]["kept"]}
+
+
+def _outside(path: str, found: Found) -> dict[str, Any]:
     """What is told of an image that lies in none of the topics."""
     try:
         status, header = os.stat(path), images.header(path)
     except (OSError, images.Unreadable):
-        return _photo(path, dataset, found, (0, 0), (0, 0), None, False)
-    stamp = status.st_size, status.st_mtime_ns
-    return _photo(path, dataset, found, (header.width, header.height), stamp, None, False)
+        return _photo(path, found, (0, 0), (0, 0))
+    return _photo(path, found, (header.width, header.height), (status.st_size, status.st_mtime_ns))
 
 
 def _photo(
-    path: str, dataset: str, found: Found, extent: cache.Extent, stamp: Stamp, score: float | None, scored: bool
+    path: str,
+    found: Found,
+    extent: cache.Extent,
+    stamp: Stamp,
+    image: Candidate | None = None,
+    scored: bool = False,
 ) -> dict[str, Any]:
-    """What the script needs to know of an image; `dataset` is empty for that of a reference folder."""
+    """What the script needs to know of an image; `scored` says that scores weigh in its topic."""
     (width, height), (size, time) = extent, stamp
+    dataset = next((each for each in found.datasets if path.startswith(os.path.join(each, ""))), "")  # of a reference
+    folder, score = os.path.dirname(path), image.score if image else None
     facts = [f"{width} × {height}", text.size(size), os.path.splitext(path)[1][1:].upper()]
     below = os.path.relpath(path, os.path.dirname(os.path.abspath(found.page)))
     is_below = below.partition(os.sep)[0] != os.pardir  # and so both can move together
     return {
         "dataset": found.datasets.index(dataset) if dataset else -1,
         "path": os.path.relpath(path, dataset) if dataset else path,
-        "topic": os.path.dirname(path),
-        "place": text.shown(
-            os.path.relpath(os.path.dirname(path), os.path.dirname(dataset)) if dataset else os.path.dirname(path)
-        ),
+        "topic": folder,
+        "place": text.shown(os.path.relpath(folder, os.path.dirname(dataset)) if dataset else folder),
         "name": text.shown(os.path.basename(path)),
         "url": quote(os.fsencode(below)) if is_below else f"file://{quote(os.fsencode(path))}",
         "facts": " · ".join(facts if score is None else [*facts, f"score {score:.2f}"]),
@@ -205,7 +209,7 @@ def _photo(
         "scored": scored,
         "bytes": size,
         "time": str(time),
-        "kept": not dataset,  # whatever is decided here
+        "kept": image.keep if image else not dataset,  # whatever is decided on the page
     }
 
 
@@ -213,11 +217,15 @@ def _told(*_: str) -> None:
     """What to do about a damaged file: nothing, for the script has told of it."""
 
 
-def _figures(folder: str) -> dict[tuple[str, str], float]:
-    """How alike the images of each pair are, where a cache folder tells, under both orders of their names."""
+def _figures(topic: Topic) -> dict[tuple[str, str], float]:
+    """How alike the images of each pair are, where its cache tells, under both orders of their paths."""
     try:
-        kept = records.read_json(os.path.join(folder, cache.FIGURES), {})
-        listed = [(a, b, float(alike)) for a, others in kept.items() for b, (_, alike) in others.items()]
+        kept = records.read_json(os.path.join(cache.folder(topic), cache.FIGURES), {})
+        listed = [
+            (topic.file(a), topic.file(b), float(alike))
+            for a, others in kept.items()
+            for b, (_, alike) in others.items()
+        ]
     except (UserError, AttributeError, TypeError, ValueError):  # a page without figures is worth more than none
         return {}
     return {pair: alike for a, b, alike in listed for pair in ((a, b), (b, a))}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures merge_clusters.py against `cp -r`, its hard links, a plan for very many images, and split_data.py --export.
+"""Measures merge_clusters.py against `cp -r` followed by `sync`, its hard links, a plan for very many images, and split_data.py --export.
 
 Makes its own data in a temporary folder (about 7 GB of disk for the defaults) and prints a table.
 
@@ -26,13 +26,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOPICS = 20
 SIZE = 100_000  # bytes a file
+CP = 'cp -r "$0" "$1" && sync -f "$1"'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=20_000, help="files to merge and to split (default: %(default)s)")
     parser.add_argument("--planned", type=int, default=1_000_000, help="images to plan for (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="copies of each kind; the median counts")
+    parser.add_argument("--rounds", type=int, default=5, help="copies of each kind; the median counts")
     parser.add_argument("--folder", help="where the data is made (default: the usual temporary folder)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
@@ -48,9 +49,11 @@ def copying(root: Path, count: int, rounds: int) -> None:
     for number in range(count):
         path = place(dataset, number, count)
         path.write_bytes(number.to_bytes(8, "big") + content[8:])
-    target, seconds = root / "full", {"cp -r": [], "merge": [], "hardlink": []}
+    target, seconds = root / "full", {"cp -r, sync": [], "merge": [], "hardlink": []}
     ways: dict[str, Callable[[], object]] = {
-        "cp -r": lambda: subprocess.run(["cp", "-r", dataset, target], check=True),
+        "cp -r, sync": lambda: subprocess.run(
+            ["sh", "-c", 'cp -r "$0" "$1" && sync -f "$1"', dataset, target], check=True
+        ),
         "merge": lambda: script("merge_clusters.py", dataset, "--output", target),
         "hardlink": lambda: script("merge_clusters.py", dataset, "--output", target, "--mode", "hardlink"),
     }
@@ -63,7 +66,7 @@ def copying(root: Path, count: int, rounds: int) -> None:
             shutil.rmtree(target)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     for name in ways:
-        note = f"{median[name] / median['cp -r']:.2f} times cp -r" if name == "merge" else ""
+        note = f"{median[name] / median['cp -r, sync']:.2f} times cp -r and sync" if name == "merge" else ""
         show(f"{count:,} files of 100 kB: {name}", median[name], note)
     shutil.rmtree(dataset)
 

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Measures merge_clusters.py against `cp -r` followed by `sync`, its hard links, a plan for very many images, and split_data.py --export.
+"""Measures merge_clusters.py, its hard links, a plan for very many images, and split_data.py --export.
+
+Merging is held against `cp -r` followed by `sync`.
 
 Makes its own data in a temporary folder (about 7 GB of disk for the defaults) and prints a table.
 
@@ -51,9 +53,7 @@ def copying(root: Path, count: int, rounds: int) -> None:
         path.write_bytes(number.to_bytes(8, "big") + content[8:])
     target, seconds = root / "full", {"cp -r, sync": [], "merge": [], "hardlink": []}
     ways: dict[str, Callable[[], object]] = {
-        "cp -r, sync": lambda: subprocess.run(
-            ["sh", "-c", 'cp -r "$0" "$1" && sync -f "$1"', dataset, target], check=True
-        ),
+        "cp -r, sync": lambda: subprocess.run(["sh", "-c", CP, dataset, target], check=True),
         "merge": lambda: script("merge_clusters.py", dataset, "--output", target),
         "hardlink": lambda: script("merge_clusters.py", dataset, "--output", target, "--mode", "hardlink"),
     }

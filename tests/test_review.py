@@ -340,6 +340,7 @@ def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path
     assert cli.run(find_duplicates.main, [str(tmp_path / "Set"), "--quiet"]) == 0
     page = written(tmp_path / "Set")
     data = embedded(page)
+    assert all(0.9 <= pair[3] <= 1 for each in data["sets"] for pair in each["pairs"])  # what the search measured
     _, second, third = ([data["images"][number]["name"] for number in each["images"]] for each in data["sets"])
     browser.open(page, 1200)
     assert count(browser) == "A merge would now leave out 3 images · 0 decisions to save"

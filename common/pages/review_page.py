@@ -30,6 +30,7 @@ from common.pages import page
 
 LIMIT = 24_900_000  # bytes of a page
 THUMBNAIL = (240, 240)  # pixels at most
+PICTURE = 4_000  # bytes of a thumbnail, rather less than they have
 PICTURED = 24  # images of a set with a thumbnail; the others open from disk
 NEAR = 0.95  # a pair that is less alike is near the threshold: copies agree in 0.9 or more of what a close look sees
 SECTIONS = {
@@ -114,12 +115,14 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
         return page.rendered("review.html", context, {}, 0, script="review.js")
 
     fitting, room = [], LIMIT - len(rendered([], {}))
+    words = pictures = 0
     for each in sets:
         size = 40 * len(each.pairs) + sum(len(json.dumps(found.photos[image])) for image in each.images)
-        if size < room - LIMIT // 2:  # half of the page at least is for thumbnails
+        more = len(_pictured([each]))
+        if words + size + (pictures + more) * PICTURE < room:
             fitting.append(each)
-            room -= size
-    made = page.thumbnails(_pictured(fitting), room, MAX_PIXELS, talk, THUMBNAIL)
+            words, pictures = words + size, pictures + more
+    made = page.thumbnails(_pictured(fitting), room - words, MAX_PIXELS, talk, THUMBNAIL)
     shown = list(itertools.takewhile(lambda each: made.keys() >= set(_pictured([each])), fitting))
     with records.replacing(path) as file:
         file.write(rendered(shown, made))
@@ -200,7 +203,6 @@ def _photo(
     return {
         "dataset": found.datasets.index(dataset) if dataset else -1,
         "path": os.path.relpath(path, dataset) if dataset else path,
-        "topic": folder,
         "place": text.shown(os.path.relpath(folder, os.path.dirname(dataset)) if dataset else folder),
         "name": text.shown(os.path.basename(path)),
         "url": quote(os.fsencode(below)) if is_below else f"file://{quote(os.fsencode(path))}",

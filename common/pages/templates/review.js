@@ -6,6 +6,7 @@ const {images} = data;
 const sets = data.sets.map(({section, images: ids, pairs}) => ({section, images: ids.map(id => images[id]),
   pairs: pairs.map(([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike}))}));
 const pairs = sets.flatMap(set => set.pairs);
+const topic = ({dataset, path}) => dataset + path.slice(0, path.lastIndexOf("/"));
 
 // Decisions of this page, beyond those that the datasets hold. An entry of the log is what one undo takes back: steps
 // [dataset, "keep" or "leave", path] and [dataset, "different", "same" or "undecided", path, path].
@@ -49,7 +50,7 @@ function leftOut(order, matches, kept) {
 
 function walk() {
   const matches = new Map();
-  for (const pair of pairs.filter(({a, b}) => a.topic === b.topic || a.dataset < 0 || b.dataset < 0)) {
+  for (const pair of pairs.filter(({a, b}) => topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0)) {
     if ((verdict(pair) ?? pair.kind) === "same" || (verdict(pair) ?? pair.kind) === "copy") {
       for (const [one, other] of [[pair.a, pair.b], [pair.b, pair.a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
     }

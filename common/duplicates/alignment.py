@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -104,8 +105,26 @@ def _mirrored(looks: Array) -> Array:
     return np.ascontiguousarray(cells[..., (-np.arange(8)) % 8]).reshape(-1, 128)
 
 
+def thumbnail(picture: Array) -> Array:
+    """A picture's luminance, float32 (TURNED_SIDE, TURNED_SIDE), without its mean and of unit length."""
+    small = Image.fromarray(picture).convert("L").resize((TURNED_SIDE, TURNED_SIDE), Image.Resampling.BOX)
+    values = np.asarray(small, np.float32) - np.asarray(small, np.float32).mean()
+    unit: Array = values / (np.linalg.norm(values) + 1e-3)
+    return unit
+
+
+def by_turns(one: Array, other: Array) -> list[Array]:
+    """The turns by which the thumbnail of `one` looks like that of `other`, best first; two at most."""
+    alike = {}
+    for quarter, mirrored in TURNS:
+        turned = one[:, ::-1] if mirrored else one
+        alike[quarter, mirrored] = float((np.rot90(turned, quarter) * other).sum())
+    best = sorted(alike, key=lambda way: -alike[way])[:2]
+    return [turn(*way) for way in best if alike[way] >= TURNED]
+
+
 def turn(quarter: int, mirrored: bool) -> Array:
-    """The map of the unit square that turns it by quarters and mirrors it."""
+    """The map from the unit square, mirrored and then turned left by quarters, back to how it was."""
     cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
-    spin = np.array([[cos, -sin], [sin, cos]], float) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
-    return np.hstack([spin, 0.5 - spin @ [[0.5], [0.5]]])
+    back = np.diag([-1.0 if mirrored else 1.0, 1.0]) @ np.array([[cos, -sin], [sin, cos]], float)
+    return np.hstack([back, 0.5 - back @ [[0.5], [0.5]]])

@@ -31,6 +31,8 @@ OFF = 28.0  # levels by which a cell's colour may miss where the map of colours 
 HOPELESS = 0.3  # share of agreeing cells below which moving them by a pixel was never seen to help
 TONES = 64  # grey levels are counted in so many bins, two neighbours together
 OUTLIER = 15.0  # levels of difference at which a pixel's weight in the registration is halved
+RIM = 0.06  # share of a picture's side that is looked at around it
+FEW = 6  # windows of a quarter that say something of it
 CORNER = (0.45, 0.2)  # shares of width and height in which a mark lies
 STEP = 0.05  # what one registration step may move or stretch at most
 
@@ -46,6 +48,7 @@ class Figures:
     crossed: float  # share of them that agree
     bad: int  # cells that differ in texture or in colour
     cluster: int  # most of them in a square of 3 x 3
+    blot: float  # share of windows that differ, in the quarter of the overlap where most do
     cornered: bool  # whether all that differs lies in one corner
     tone: float  # share of the commonest grey level, in the picture that has less of it
     colours: float  # cosine of the two pictures' colours around grey; 1 where one of them has none
@@ -56,12 +59,26 @@ class Figures:
     affine: Map
 
 
-def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE) -> Figures:
-    """What is seen with `one` laid on `other` by `affine`; both uint8 RGB (height, width, 3)."""
-    size = _grid(one, other, side)
+@dataclass(frozen=True)
+class Surroundings:
+    """What lies around the place that one picture has in another."""
+
+    sides: int  # on which there is something
+    seam: float  # how much more neighbours differ across the edge than within it
+    textured: float  # share of what lies around that has a texture
+
+
+def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE, rim: int = 0) -> Figures:
+    """What is seen with `one` laid on `other` by `affine`; both uint8 RGB (height, width, 3).
+
+    So many cells along the edges as `rim` says are not looked at: a frame begins within them.
+    """
+    size = _grid(one, other, affine, side)
     left, right = _laid(one, size, affine), _laid(other, size, IDENTITY)
     inside = _inside(size, affine)
     kept = _means(inside, CELL) > 0.98
+    if rim:
+        kept[:rim] = kept[-rim:] = kept[:, :rim] = kept[:, -rim:] = False
     x, y = _luma(left), _luma(right)
     crossed_x, crossed_y = _crossed(x), _crossed(y)
     depths = _spread(crossed_x, WINDOW), _spread(crossed_y, WINDOW)
@@ -82,13 +99,14 @@ def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE) 
         crossed=_share(crossed[windows] >= AGREES),
         bad=int(bad.sum()),
         cluster=_crowd(bad),
+        blot=_densest(windows & (crossed < DIFFERS), windows),
         cornered=_cornered(bad | np.kron(windows & (crossed < DIFFERS), np.ones((2, 2), bool))),
         tone=min(_commonest(x), _commonest(y)),
         colours=_same_colours(a[kept], b[kept]),
         raw=float(np.percentile(raw, 95)) if len(raw) else 255.0,
         toned=float(np.percentile(toned, 95)) if len(toned) else 255.0,
         shift=float(np.abs(_corners(affine) - [[0, 1, 0, 1], [0, 0, 1, 1]]).max()),
-        overlap=(_covered(_inverse(affine)), _covered(affine)),
+        overlap=(covered(inverse(affine)), covered(affine)),
         affine=affine,
     )
 
@@ -126,10 +144,32 @@ def registered(one: Array, other: Array, affine: Map, side: int, steps: int) -> 
     return best
 
 
-def _grid(one: Array, other: Array, side: int) -> tuple[int, int]:
-    """Width and height in whole windows: the shape of `other`, no larger than either picture."""
+def surroundings(one: Array, affine: Map) -> Surroundings:
+    """What lies in `one` around the place of the other picture, which `affine` gives."""
+    beyond = _after(affine, np.array([[1 + 2 * RIM, 0, -RIM], [0, 1 + 2 * RIM, -RIM]]))
+    size = (192, 192)
+    luminance, inside = _luma(_laid(one, size, beyond)), _inside(size, beyond) > 0
+    edge, step = round(192 * RIM / (1 + 2 * RIM)), 3
+    ratios, present = [], 0
+    for turned in range(4):
+        picture, there = np.rot90(luminance, turned), np.rot90(inside, turned)
+        along = there[edge - step, edge:-edge]
+        if along.mean() < 0.5:
+            continue
+        out, rim, deeper = (picture[edge + place, edge:-edge][along] for place in (-step, step, 3 * step))
+        ratios.append((np.abs(out - rim).mean() + 1) / (np.abs(rim - deeper).mean() + 2))
+        present += 1
+    around = _inside((one.shape[1], one.shape[0]), inverse(affine)) == 0
+    spread = _spread(_luma(one[: one.shape[0] // CELL * CELL, : one.shape[1] // CELL * CELL].astype(np.float32)), CELL)
+    cells = _means(around[: one.shape[0] // CELL * CELL, : one.shape[1] // CELL * CELL].astype(np.float32), CELL) > 0.98
+    return Surroundings(present, float(np.median(ratios)) if ratios else 0.0, _share(spread[cells] >= TEXTURED))
+
+
+def _grid(one: Array, other: Array, affine: Map, side: int) -> tuple[int, int]:
+    """Width and height in whole windows: the shape of `other`, with no more pixels than either picture shows."""
     height, width = other.shape[:2]
-    scale = min(side, max(one.shape[:2]), max(height, width)) / max(height, width)
+    shown = np.linalg.norm(affine[:, :2] * np.array([[one.shape[1]], [one.shape[0]]]), axis=0).max()
+    scale = min(side, shown, max(height, width)) / max(height, width)
     return max(1, round(width * scale / WINDOW)) * WINDOW, max(1, round(height * scale / WINDOW)) * WINDOW
 
 
@@ -162,7 +202,7 @@ def _after(affine: Map, step: Map) -> Map:
     return whole
 
 
-def _inverse(affine: Map) -> Map:
+def inverse(affine: Map) -> Map:
     whole: Map = np.linalg.inv(np.vstack([affine, [0, 0, 1]]))[:2]
     return whole
 
@@ -173,7 +213,7 @@ def _corners(affine: Map) -> Array:
     return corners
 
 
-def _covered(affine: Map) -> float:
+def covered(affine: Map) -> float:
     """Share of the unit square that `affine` takes into the unit square."""
     return float(_inside((32, 32), affine).mean())
 
@@ -279,6 +319,13 @@ def _crowd(bad: Array) -> int:
     padded = np.pad(bad.astype(np.int32), 1)
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return int((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]).max())
+
+
+def _densest(differs: Array, windows: Array) -> float:
+    """The largest share of windows that differ among those of a rectangle of half the height and half the width."""
+    half = (max(1, windows.shape[0] // 2), max(1, windows.shape[1] // 2))
+    counts = [np.lib.stride_tricks.sliding_window_view(each, half).sum((2, 3)) for each in (differs, windows)]
+    return float((counts[0] / np.maximum(counts[1], FEW)).max())
 
 
 def _cornered(differs: Array) -> bool:

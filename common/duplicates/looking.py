@@ -1,6 +1,6 @@
 """Looks closely at every proposed pair of a topic, once: what was said stays in `.cache/looked*.npz`.
 
-Only images of pairs that nobody has looked at yet are opened, once each, by processes.
+Only images of pairs that nobody has looked at yet are opened, once each, by parallel processes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,27 +29,50 @@ PAIRS = 64  # that a process looks at at once
 Pair = tuple[str, str]  # names, the lesser first
 
 
+@dataclass(frozen=True)
+class Opener:
+    """What opens images and looks at pairs."""
+
+    pool: Pool
+    max_pixels: int
+    talk: Talk
+
+    def opened(self, topic: Topic, names: Sequence[str], points: bool) -> dict[str, Picture]:
+        """Those of the images that can be read, small; with what alignment needs if `points`."""
+        read = functools.partial(pictures.read, max_pixels=self.max_pixels, points=points)
+        chunks = [list(names[start : start + IMAGES]) for start in range(0, len(names), IMAGES)]
+        tasks = ((chunk, [topic.file(name) for name in chunk]) for chunk in chunks)
+        found: dict[str, Picture] = {}
+        for chunk, answers in self.pool.run(read, tasks):
+            found.update((name, one) for name, one in zip(chunk, answers, strict=True) if one)
+        return found
+
+
 def looked_at(
     topic: Topic,
     stamps: Mapping[str, Stamp],
     proposed: Iterable[Pair],
     variants: bool,
-    pool: Pool,
-    max_pixels: int,
-    talk: Talk,
+    opener: Opener,
+    opened: Mapping[str, Picture] | None = None,
 ) -> dict[Pair, Verdict]:
-    """What the close look says of each proposed pair; nothing of pairs that are neither alike nor doubtful."""
+    """What the close look says of each proposed pair; nothing of pairs that are neither alike nor doubtful.
+
+    Images in `opened` are not opened again.
+    """
     pairs = {f"{one}/{other}": (one, other) for one, other in sorted(set(proposed))}  # a name holds no slash
     wanted = {key: _together(stamps[one], stamps[other]) for key, (one, other) in pairs.items()}
     name = "looked-variants" if variants else "looked"
-    memory = sidecar.load(topic, name, LAYOUT, {"rules": verdict.VERSION, "kinds": KINDS}, talk.warn)
+    memory = sidecar.load(topic, name, LAYOUT, {"rules": verdict.VERSION, "kinds": KINDS}, opener.talk.warn)
     known = memory.fresh(wanted)
-    new = [pair for key, pair in pairs.items() if key not in known]
+    new = {key: pair for key, pair in pairs.items() if key not in known}
     if new:
-        _look(topic, new, wanted, memory, variants, pool, max_pixels, talk)
+        names = sorted({name for pair in new.values() for name in pair} - set(opened or ()))
+        _look(new, wanted, {**(opened or {}), **opener.opened(topic, names, variants)}, memory, variants, opener)
     memory.save(wanted)
-    rows = memory.rows(list(memory.fresh(wanted)))
-    said = zip(memory.fresh(wanted), rows["kinds"].tolist(), rows["likeness"].tolist(), strict=True)
+    told = list(memory.fresh(wanted))
+    rows = memory.rows(told)
+    said = zip(told, rows["kinds"].tolist(), rows["likeness"].tolist(), strict=True)
     return {pairs[key]: Verdict(KINDS[kind], likeness) for key, kind, likeness in said if kind}
 
 
@@ -58,37 +82,34 @@ def _together(one: Stamp, other: Stamp) -> Stamp:
 
 
 def _look(
-    topic: Topic,
-    pairs: Sequence[Pair],
+    pairs: Mapping[str, Pair],
     wanted: Mapping[str, Stamp],
+    opened: Mapping[str, Picture],
     memory: Sidecar,
     variants: bool,
-    pool: Pool,
-    max_pixels: int,
-    talk: Talk,
+    opener: Opener,
 ) -> None:
-    """Open the images of `pairs`, look at each pair, and put what is seen into the memory."""
-    opened = _opened(topic, sorted({name for pair in pairs for name in pair}), variants, pool, max_pixels)
+    """Look at each pair whose images are open, and put what is seen into the memory. Equal pictures are one."""
+    groups: dict[tuple[bytes, bytes], list[str]] = {}
+    for key, (one, other) in pairs.items():
+        if one in opened and other in opened:
+            groups.setdefault((opened[one].encoded, opened[other].encoded), []).append(key)
 
-    def tasks() -> Iterator[tuple[list[Pair], list[tuple[Picture, Picture]]]]:
-        readable = iter([(one, other) for one, other in pairs if one in opened and other in opened])
-        while chunk := list(itertools.islice(readable, PAIRS)):
-            yield chunk, [(opened[one], opened[other]) for one, other in chunk]
+    def put(keys: Sequence[str], said: Verdict) -> None:
+        numbers, likeness = np.full(len(keys), KINDS.index(said.kind)), np.full(len(keys), said.likeness)
+        memory.add(keys, [wanted[key] for key in keys], kinds=numbers, likeness=likeness)
 
+    def tasks() -> Iterator[tuple[list[list[str]], list[tuple[Picture, Picture]]]]:
+        unlike = (keys for (one, other), keys in groups.items() if one != other)
+        while chunk := list(itertools.islice(unlike, PAIRS)):
+            yield chunk, [(opened[one], opened[other]) for one, other in (pairs[keys[0]] for keys in chunk)]
+
+    for (first, second), keys in groups.items():
+        if first == second:
+            put(keys, verdict.EQUAL)
     judge = functools.partial(verdict.verdicts, variants=variants)
-    with talk.progress(len(pairs)) as bar:
-        for chunk, said in pool.run(judge, tasks()):
-            keys = [f"{one}/{other}" for one, other in chunk]
-            numbers = np.array([KINDS.index(one.kind) for one in said], np.uint8)
-            likeness = np.array([one.likeness for one in said], np.float32)
-            memory.add(keys, [wanted[key] for key in keys], kinds=numbers, likeness=likeness)
-            bar.update(len(chunk))
-
-
-def _opened(topic: Topic, names: Sequence[str], points: bool, pool: Pool, max_pixels: int) -> dict[str, Picture]:
-    read = functools.partial(pictures.read, max_pixels=max_pixels, points=points)
-    chunks = [list(names[start : start + IMAGES]) for start in range(0, len(names), IMAGES)]
-    found: dict[str, Picture] = {}
-    for chunk, answers in pool.run(read, ((chunk, [topic.file(name) for name in chunk]) for chunk in chunks)):
-        found.update((name, one) for name, one in zip(chunk, answers, strict=True) if one)
-    return found
+    with opener.talk.progress(len(pairs), unit="pair") as bar:
+        for chunk, said in opener.pool.run(judge, tasks()):
+            for keys, answer in zip(chunk, said, strict=True):
+                put(keys, answer)
+                bar.update(len(keys))

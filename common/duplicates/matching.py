@@ -18,7 +18,7 @@ from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import decisions, keepers
 from common.duplicates.looking import Pair
-from common.duplicates.verdict import COPY, Verdict
+from common.duplicates.verdict import COPY, EQUAL, Verdict
 from common.output import Talk
 
 Matches = dict[str, set[str]]
@@ -62,7 +62,7 @@ def sorted_out(stamps: Mapping[str, Stamp], said: Mapping[Pair, Verdict], equal:
 
     Of doubtful pairs only the likeliest are kept, so that none of their images has more than DOUBTS.
     """
-    found = {**dict.fromkeys(equal, Verdict(COPY, 1.0)), **said}
+    found = {**dict.fromkeys(equal, EQUAL), **said}
     seen = Seen({name: set() for name in stamps}, {}, {}, 0)
     doubts = Counter[str]()
     for pair, verdict in sorted(found.items(), key=lambda item: (-item[1].likeness, item[0])):
@@ -153,7 +153,9 @@ def _holding(earlier: records.Kinds, made: Provenance | None, copies: Matches) -
     images = made.images if made else {}
     kept: records.Kinds = {}
     for one, others in earlier.items():
-        holding = {other: kind for other, kind in others.items() if other in images and other not in copies[one]}
+        holding = {
+            other: kind for other, kind in others.items() if other in images and other not in copies.get(one, ())
+        }
         if one in images and holding:
             kept[one] = holding
     return kept

@@ -30,11 +30,17 @@ class Picture:
 
     encoded: bytes
     points: Points | None = None  # where variants are looked for
+    thumbnail: Array | None = None  # the same; see alignment.thumbnail
 
     @property
     def pixels(self) -> Array:
         """uint8 of shape (height, width, 3), upright, the longer side SIDE pixels at most, transparency on white."""
         return np.asarray(Image.open(io.BytesIO(self.encoded)))
+
+    def square(self, side: int) -> Array:
+        """The pixels squeezed into a square."""
+        squeezed = Image.open(io.BytesIO(self.encoded)).resize((side, side), Image.Resampling.BICUBIC)
+        return np.asarray(squeezed)
 
 
 def read(paths: Sequence[str], max_pixels: int, points: bool = False) -> list[Picture | None]:
@@ -49,10 +55,15 @@ def _picture(path: str, max_pixels: int, points: bool) -> Picture | None:
             image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     except images.Unreadable:  # it has been read before, and told then
         return None
-    encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=QUALITY, subsampling=0)
+    return encoded(np.asarray(image), points)
+
+
+def encoded(pixels: Array, points: bool = False) -> Picture:
+    """A picture from its pixels, uint8 RGB (height, width, 3)."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0)
     if not points:
-        return Picture(encoded.getvalue())
+        return Picture(file.getvalue())
     from common.duplicates import alignment
 
-    return Picture(encoded.getvalue(), alignment.points(np.asarray(image)))
+    return Picture(file.getvalue(), alignment.points(pixels), alignment.thumbnail(pixels))

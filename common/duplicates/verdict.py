@@ -5,13 +5,14 @@ Thresholds were chosen on one half of the photos and kinds of pictures, and repo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from common.dataset import records
 from common.duplicates import look
-from common.duplicates.look import Array, Figures
+from common.duplicates.look import Array, Figures, Surroundings
 from common.duplicates.pictures import Picture
 
 VERSION = 1  # of the rules: what was said by others is looked at again
@@ -25,6 +26,18 @@ PROMISING = 0.5  # share of agreeing windows from which a look from further away
 PLAIN = 0.6  # share of one tone from which fine texture is all there is to go by
 FEW = 12  # windows below which there is too little to see in a picture for any tolerance
 MANY = 60  # windows from which on a mark in a corner of a drawn picture is one
+COARSE = 0.5  # correlation of thumbnails below which no copy was seen
+INSIDE = 0.85  # share of the lesser picture that lies within the larger one
+CLEAN, ROUGH = 0.95, 0.7  # shares of agreeing windows and cells, everywhere in the overlap
+PART, SPOKEN = 0.3, 20  # share and number of agreeing windows under a text across a photo
+ANOTHER = 0.9  # share of differing windows in a quarter: another picture in the same frame
+OPEN = 0.5  # share of one tone up to which a text across a drawn picture is told from another drawing
+DOUBT = 0.6  # shares of agreeing windows and cells of drawn pictures that are worth a person's look
+TURNED = 0.15  # sine of an angle, about
+SEAM = 1.9  # how much more the pixels differ across an edge than beside it, where something was put around
+EMPTY, WHOLE = 0.1, 0.7  # share of texture in a frame; of the larger picture that the lesser one fills below a caption
+FRAMED = 0.95  # share of the larger picture below which there is something around
+MARK = 6  # cells of 3 x 3 that a mark spoils
 SAME_COLOURS, RECOLOURED = 0.85, 24.0  # cosine and levels: hue by 15 degrees is 0.97, by 40 degrees 0.79
 ASTRAY = 0.2  # how far a registration may go before it is no copy's
 MARKED = 0.88  # share of agreeing cells and windows where there is a small mark
@@ -41,14 +54,68 @@ class Verdict:
     likeness: float
 
 
+EQUAL = Verdict(COPY, 1.0)  # of images with the same pixels
+
+
 def verdicts(pairs: Sequence[tuple[Picture, Picture]], variants: bool) -> list[Verdict]:
     """The answers to pairs, in order; without `variants` only whether they are copies."""
-    return [verdict(one.pixels, other.pixels) for one, other in pairs]
+    return [verdict(one, other, variants) for one, other in pairs]
 
 
-def verdict(one: Array, other: Array) -> Verdict:
-    seen = seen_as_copy(one, other)
-    return Verdict(COPY if is_copy(seen) else NOTHING, min(seen.alike, seen.crossed))
+def verdict(one: Picture, other: Picture, variants: bool = False) -> Verdict:
+    """What two pictures are to each other; both must have what alignment needs where `variants` are asked for."""
+    if not variants or _look_alike(one, other):
+        seen = seen_as_copy(one.pixels, other.pixels)
+        if is_copy(seen):
+            return Verdict(COPY, _likeness(seen))
+    placed = seen_as_variant(one, other) if variants else None
+    if placed is None:
+        return Verdict(NOTHING, 0.0)
+    return Verdict(kind(placed), _likeness(placed.seen))
+
+
+def _look_alike(one: Picture, other: Picture) -> bool:
+    assert one.thumbnail is not None and other.thumbnail is not None
+    return bool((one.thumbnail * other.thumbnail).sum() >= COARSE)
+
+
+def _likeness(seen: Figures) -> float:
+    return min(seen.alike, seen.crossed)
+
+
+def kind(placed: Placed) -> str:
+    """The first kind that fits a pair that is no copy: one of records.KINDS, or NOTHING."""
+    seen, around = placed.seen, placed.around
+    agreeing = seen.windows * seen.crossed
+    if max(seen.overlap) < INSIDE or agreeing < FEW:
+        return NOTHING
+    clean = seen.crossed >= CLEAN and seen.alike >= ROUGH
+    doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT else NOTHING
+    if is_drawn(seen) and not (_is_drawn_alike(seen) or (not clean and seen.tone < OPEN)):
+        return doubt
+    if not clean and (seen.crossed < PART or agreeing < SPOKEN or seen.blot > ANOTHER):
+        return doubt
+    if np.linalg.det(seen.affine[:, :2]) < 0:
+        return "mirrored"
+    if seen.affine[0, 0] < 0 or max(abs(seen.affine[0, 1]), abs(seen.affine[1, 0])) > TURNED:
+        return "turned"
+    if around.sides and around.seam >= SEAM and min(seen.overlap) < FRAMED:
+        if around.textured < EMPTY:
+            return "framed"
+        return "contained" if min(seen.overlap) < WHOLE else "captioned"
+    if not clean or seen.cluster > MARK:
+        return "overlaid"
+    if min(seen.overlap) < FRAMED or seen.shift > SHIFT:
+        return "cropped"
+    return "recoloured" if seen.raw >= RECOLOURED else records.DOUBTFUL
+
+
+def _is_drawn_alike(seen: Figures) -> bool:
+    """Whether drawn pictures are the same wherever both show anything; one frame around two texts does not do."""
+    coloured = seen.windows >= MANY or not (is_recoloured(seen) or seen.toned > TONED)
+    if seen.shift > SHIFT:
+        return coloured and seen.crossed >= MARKED and seen.alike >= ROUGH
+    return coloured and seen.crossed == 1 and seen.alike >= CLEAN and seen.cluster <= 2
 
 
 def seen_as_copy(one: Array, other: Array) -> Figures:
@@ -64,7 +131,8 @@ def seen_as_copy(one: Array, other: Array) -> Figures:
     affine = look.registered(one, other, affine, 64, 3)
     moved = look.figures(one, other, affine)
     best = max(seen, moved, key=lambda each: min(each.alike, each.crossed) - each.bad / max(1, each.cells))
-    if is_copy(best) or best.tone >= PLAIN or best.windows < FEW or best.crossed < PROMISING:
+    telling = not is_drawn(best) or (best.tone < PLAIN and best.windows >= MANY)
+    if is_copy(best) or not telling or best.crossed < PROMISING:
         return best
     far = look.figures(one, other, best.affine, look.SIDE // 2)
     return far if is_copy(far) else best
@@ -95,3 +163,39 @@ def is_drawn(seen: Figures) -> bool:
 
 def is_recoloured(seen: Figures) -> bool:
     return seen.colours < SAME_COLOURS and seen.raw >= RECOLOURED
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Two pictures, the lesser laid on its place in the larger; and what lies around it there."""
+
+    seen: Figures
+    around: Surroundings
+
+
+def seen_as_variant(one: Picture, other: Picture) -> Placed | None:
+    """The best look of all maps that features or a turn propose; None where nothing does."""
+    best: Placed | None = None
+    first, second = one.pixels, other.pixels
+    for affine in _maps(one, other, first, second):
+        larger, lesser = first, second
+        if look.covered(affine) < look.covered(look.inverse(affine)):
+            affine, larger, lesser = look.inverse(affine), second, first
+        affine = look.registered(larger, lesser, affine, 64, 4)
+        seen = look.figures(larger, lesser, affine, rim=1)
+        if best is None or _weight(seen) > _weight(best.seen):
+            best = Placed(seen, look.surroundings(larger, affine))
+    return best
+
+
+def _maps(one: Picture, other: Picture, first: Array, second: Array) -> Iterator[look.Map]:
+    from common.duplicates import alignment  # OpenCV
+
+    assert one.points and other.points and one.thumbnail is not None and other.thumbnail is not None
+    yield from alignment.by_points(one.points, other.points, first.shape[1::-1], second.shape[1::-1])
+    yield from alignment.by_turns(one.thumbnail, other.thumbnail)
+
+
+def _weight(seen: Figures) -> float:
+    """How much speaks for a look: what agrees, less what does not."""
+    return max(seen.overlap) * (seen.windows * seen.crossed + seen.textured * seen.alike / 4) - seen.bad

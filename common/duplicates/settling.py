@@ -1,0 +1,63 @@
+"""Settles a topic: looks at the pairs that were proposed, for variants too where they are asked for, and writes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from common import disk
+from common.dataset.sidecar import Sidecar
+from common.dataset.tree import Stamp, Topic
+from common.duplicates import looking, matching, verdict
+from common.duplicates.looking import Opener, Pair
+from common.duplicates.matching import Found, Seen
+from common.duplicates.pool import Pool
+from common.output import Talk
+
+if TYPE_CHECKING:
+    from common.vectors.likeness import Lazy
+
+
+class Settler:
+    """Takes one topic after the other; `found` has what there is to tell of each, by path, when the block has ended."""
+
+    def __init__(self, args: argparse.Namespace, talk: Talk, method: Mapping[str, Any], pool: Pool) -> None:
+        """Raises UserError where variants are asked for and what proposes them is not installed."""
+        self.found: dict[str, Found] = {}
+        self._made_by = {**method, "rules": verdict.VERSION}
+        self._talk, self._opener = talk, Opener(pool, args.max_pixels, talk)
+        self._network: Lazy | None = None
+        if args.variants:
+            from common.vectors import likeness
+
+            self._network = likeness.Lazy(args.device)
+        self._writing = disk.Beside(self._write)
+
+    def __enter__(self) -> Settler:
+        self._writing.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writing.__exit__(kind, error, trace)
+
+    def __call__(
+        self, topic: Topic, stamps: Mapping[str, Stamp], rows: Sidecar, near: Sequence[Pair], equal: Sequence[Pair]
+    ) -> None:
+        """Look at the pairs in `near`; those in `equal` need no look. `rows` know the images' sizes."""
+        said = looking.looked_at(topic, stamps, near, False, self._opener)
+        if self._network:
+            from common.duplicates import variants
+
+            names = list(rows.fresh(stamps))
+            pixels = dict(zip(names, rows.rows(names)["extents"].prod(axis=1).tolist(), strict=True))
+            copies = {**said, **dict.fromkeys(equal, verdict.EQUAL)}
+            said |= variants.found(topic, stamps, pixels, near, copies, self._network, self._opener)
+        self._writing(topic, stamps, matching.sorted_out(stamps, said, equal), rows)
+
+    def _write(self, topic: Topic, stamps: Mapping[str, Stamp], seen: Seen, rows: Sidecar) -> None:
+        variants = self._network is not None
+        self.found[topic.path] = matching.finish(topic, stamps, seen, rows, self._made_by, variants, self._talk)

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,12 +183,16 @@ def saved(browser: Browser, folder: Path, press: Callable[[str], None]) -> Path:
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     before = set(folder.iterdir())
     press("w")
+    return until(lambda: next((p for p in set(folder.glob("*.json")) - before if p.stat().st_size), None))
+
+
+def until(found: Callable[[], Any]) -> Any:
+    """What `found` gives, as soon as it is anything."""
     for _ in range(600):
-        new = [path for path in set(folder.iterdir()) - before if path.suffix == ".json"]
-        if new and new[0].stat().st_size:
-            return new[0]
+        if result := found():
+            return result
         time.sleep(0.05)
-    raise AssertionError("nothing was downloaded")
+    raise AssertionError("waited in vain")
 
 
 @pytest.mark.parametrize("width", [390, 1200])
@@ -240,10 +245,7 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     root = browser.call("DOM.getDocument")["root"]["nodeId"]
     node = browser.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
-    for _ in range(100):
-        if count(browser).endswith("3 decisions to save"):
-            break
-        time.sleep(0.05)
+    until(lambda: count(browser).endswith("3 decisions to save"))
     assert count(browser) == "A merge would now leave out 5 images · 3 decisions to save"
     assert json.loads(saved(browser, tmp_path / "down2", press).read_text()) == told
     assert browser.errors == []
@@ -289,6 +291,33 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     assert told["different"] == [sorted(["C/<b>S/U/c.jpg", reference])]
     assert told["keep"] == ["C/<b>S/U/c.jpg"]
     assert browser.errors == []
+
+
+def test_one_file_a_dataset(browser, press, dataset, tmp_path):
+    other = tmp_path / "Other"
+    shutil.copytree(dataset, other)  # the same paths in both
+    target = tmp_path / "both.html"
+    assert cli.run(duplicates_stats.main, [str(dataset), str(other), "--html", str(target), "--quiet"]) == 0
+    browser.open(target, 1200)
+    browser.value("sets.filter(set => set.images[0].dataset === 1).slice(0, 1).forEach(set => go(set))")
+    press("1")
+    assert saved(browser, tmp_path / "one", press).name == "decisions_Other.json"
+    browser.value("go(sets.find(set => set.images[0].dataset === 0))")
+    press("d")
+    first = saved(browser, tmp_path / "two", press)
+    until(lambda: len(list(first.parent.glob("*.json"))) == 2)
+    told = {path.name: json.loads(path.read_text()) for path in first.parent.iterdir()}
+    assert {name: (len(each["different"]), len(each["keep"])) for name, each in told.items()} == {
+        "decisions_Set.json": (1, 0),
+        "decisions_Other.json": (0, 1),
+    }
+    press("u u")
+    node = browser.call(
+        "DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#files"
+    )
+    browser.call("DOM.setFileInputFiles", files=[str(first.parent / name) for name in told], **node)
+    until(lambda: count(browser).endswith("2 decisions to save"))
+    assert browser.value("decided.map(({pairs, keep}) => [pairs.size, keep.size])") == [[1, 0], [0, 1]]
 
 
 def test_search_and_filters(browser, dataset):

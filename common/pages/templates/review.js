@@ -50,16 +50,17 @@ function leftOut(order, matches, kept) {
 
 function walk() {
   const matches = new Map();
-  for (const pair of pairs.filter(({a, b}) => topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0)) {
-    if ((verdict(pair) ?? pair.kind) === "same" || (verdict(pair) ?? pair.kind) === "copy") {
-      for (const [one, other] of [[pair.a, pair.b], [pair.b, pair.a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
-    }
+  for (const pair of pairs) {
+    const {a, b} = pair, counts = topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0;
+    if (!counts || !["copy", "same"].includes(verdict(pair) ?? pair.kind)) continue;
+    for (const [one, other] of [[a, b], [b, a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
   }
   return leftOut(images.filter(image => matches.has(image)), matches, new Set(images.filter(isKept)));
 }
 
 // What people read
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
 function reason(image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
   if (!other) return "like none that stays";
@@ -260,7 +261,7 @@ draft();
 refresh();
 for (const set of sets) watch.observe(set.node);
 at("find").addEventListener("input", filter);
-at("files").addEventListener("change", event => [...event.target.files].forEach(load));
+at("files").addEventListener("change", ({target}) => { [...target.files].forEach(load); target.value = ""; });
 for (const one of document.querySelectorAll("[data-key]")) one.addEventListener("click", () => KEYS[one.dataset.key]());
 for (const one of document.querySelectorAll("[data-filter]")) {
   one.addEventListener("click", () => { one.ariaPressed = one.ariaPressed !== "true"; filter(); });

@@ -143,6 +143,14 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
     assert data["beyond"] == 40 - kept + 89
 
 
+@pytest.mark.parametrize(
+    "content", ["", "[]", "[1]", '{"a.jpg": 1}', '{"a.jpg": {"b.jpg": ["copy"]}}', '{"a.jpg": {"b.jpg": [0, NaN]}}']
+)
+def test_without_figures_a_page_shows_none(dataset, content):
+    (dataset / "C/<b>S/U/.cache/pairs.json").write_text(content)
+    assert embedded(written(dataset))["sets"][1]["pairs"] == [[7, 8, "copy", None]]
+
+
 def test_only_a_page_needs_more_than_the_standard_library(dataset):
     status, loaded, _ = run("duplicates_stats.py", dataset)
     assert status == 0 and not loaded & {"jinja2", "PIL", *HEAVY}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -98,16 +99,15 @@ def write(path: str, topics: Sequence[Topic], talk: Talk) -> None:
         _search(topic, beyond, found)
     _search_beyond(beyond, found)
     sets = sorted(found.sets(), key=lambda each: each.pairs[0].doubt)
-    counts = {name: sum(each.section == name for each in sets) for name in SECTIONS}
+    counted = Counter(each.section for each in sets)
+    counts = {name: counted[name] for name in SECTIONS if counted[name]}
 
     def rendered(shown: Sequence[Set], thumbnails: Mapping[str, str]) -> bytes:
         context = {
             "title": f"Duplicates in {text.sampled(dict.fromkeys(topic.dataset or topic.name for topic in topics))}",
-            "cards": [
-                (text.number(count), f"sets: {SECTIONS[name][0].lower()}") for name, count in counts.items() if count
-            ],
+            "cards": [(text.number(count), f"sets: {SECTIONS[name][0].lower()}") for name, count in counts.items()],
             "attention": [],
-            "sections": [(name, *SECTIONS[name], counts[name]) for name in SECTIONS if counts[name]],
+            "sections": [(name, *SECTIONS[name], count) for name, count in counts.items()],
             "missing": len(sets) - len(shown),
             "data": _data(found, shown, thumbnails),
             "notes": [],
@@ -167,9 +167,8 @@ def _search_beyond(beyond: Across, found: Found) -> None:
             both = {one, other}
             if one < other and both & ours:
                 references = both & beyond.references
-                found.pairs["references" if references else "across"].append(
-                    Pair(one, other, kind, figures.get((one, other)))
-                )
+                section = "references" if references else "across"
+                found.pairs[section].append(Pair(one, other, kind, figures.get((one, other))))
                 for path in both - found.photos.keys():
                     found.photos[path] = _outside(path, found)
                 if references and kind == COPY:
@@ -186,12 +185,7 @@ def _outside(path: str, found: Found) -> dict[str, Any]:
 
 
 def _photo(
-    path: str,
-    found: Found,
-    extent: cache.Extent,
-    stamp: Stamp,
-    image: Candidate | None = None,
-    scored: bool = False,
+    path: str, found: Found, extent: cache.Extent, stamp: Stamp, image: Candidate | None = None, scored: bool = False
 ) -> dict[str, Any]:
     """What the script needs to know of an image; `scored` says that scores weigh in its topic."""
     (width, height), (size, time) = extent, stamp
@@ -223,14 +217,10 @@ def _figures(topic: Topic) -> dict[tuple[str, str], float]:
     """How alike the images of each pair are, where its cache tells, under both orders of their paths."""
     try:
         kept = records.read_json(os.path.join(cache.folder(topic), cache.FIGURES), {})
-        listed = [
-            (topic.file(a), topic.file(b), float(alike))
-            for a, others in kept.items()
-            for b, (_, alike) in others.items()
-        ]
-    except (UserError, AttributeError, TypeError, ValueError):  # a page without figures is worth more than none
+        alike = {(a, b): each[1] for a in kept for b, each in kept[a].items() if 0 <= each[1] <= 1}
+    except (UserError, AttributeError, LookupError, TypeError, ValueError):  # a page needs no figures
         return {}
-    return {pair: alike for a, b, alike in listed for pair in ((a, b), (b, a))}
+    return {(topic.file(x), topic.file(y)): alike[a, b] for a, b in alike for x, y in ((a, b), (b, a))}
 
 
 def _pictured(sets: Iterable[Set]) -> list[str]:

@@ -27,6 +27,7 @@ examples:
   find_duplicates.py DataSet                                 then: duplicates_stats.py DataSet
   find_duplicates.py DataSet --threshold 8                   fewer, closer matches
   find_duplicates.py DataSet --variants                      mirrored, cropped, captioned ones too
+  find_duplicates.py --explain a.jpg b.jpg                   what is measured of a pair, and why that is the answer
   find_duplicates.py DataSet --method clip                   after aesthetic_scorer.py DataSet
   find_duplicates.py DataSet_* --json --quiet > found.json   from cron
 """
@@ -63,6 +64,8 @@ SHOWN = 5  # of the largest sets
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     talk = Talk(args)
+    if args.explain:
+        return explain(args, talk)
     threshold = chosen_threshold(args)
     if args.no_verify:
         talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
@@ -97,9 +100,26 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="also look for pictures made from the same one: mirrored, turned, cropped, framed, captioned, ...",
     )
+    search.add_argument(
+        "--explain",
+        action="store_true",
+        help="of two image files: what a close look measures, and what follows from it",
+    )
     search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
     model.add_options(parser)
     return parser.parse_args(argv)
+
+
+def explain(args: argparse.Namespace, talk: Talk) -> int:
+    """Print what a close look says of two files. Raises UserError."""
+    if len(args.paths) != 2:
+        raise UserError("--explain: wants two image files, and nothing else")
+    from common.duplicates import explaining
+
+    one, other = args.paths
+    told = explaining.explained(one, other, args.max_pixels)
+    show(args, explaining.lines(told), explaining.result(told))
+    return talk.status
 
 
 def chosen_threshold(args: argparse.Namespace) -> float:

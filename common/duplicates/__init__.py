@@ -12,6 +12,7 @@
     look           two pictures laid on each other and compared cell by cell                   (Pillow, numpy)
     alignment      how one picture may lie upon another                                        (OpenCV)
     verdict        from what is seen to copy, variant, doubtful or nothing
+    explaining     what is measured of two files, for people
     pool           parallel processes
     decisions      what a person decided, above every rule; standard library alone
     across         what a dataset's file says of matches between topics, and with references

@@ -68,7 +68,11 @@ def looked_at(
     new = {key: pair for key, pair in pairs.items() if key not in known}
     if new:
         names = sorted({name for pair in new.values() for name in pair} - set(opened or ()))
-        _look(new, wanted, {**(opened or {}), **opener.opened(topic, names, variants)}, memory, variants, opener)
+        seen = {**(opened or {}), **opener.opened(topic, names, variants)}
+        try:
+            _look(new, wanted, seen, memory, variants, opener)
+        finally:  # what has been seen when a run is stopped is not looked at again
+            memory.save(wanted)
     memory.save(wanted)
     told = list(memory.fresh(wanted))
     rows = memory.rows(told)

@@ -71,11 +71,12 @@ COPIES = (
     ("DataSet_2/Space/Deep sky/Galaxies/galaxy 12.jpg", "recompressed", "galaxy 12 forwarded.jpg"),
     ("DataSet_1/Space/Launches/Falcon/IMG_0002.jpg", "turned", "IMG_0002_turned.jpg"),
     ("DataSet_2/Surfaces/Ground/Gravel/gravel_09.png", "recompressed", "gravel_09.jpg"),
-    ("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "watermarked", "astronaut-1 preview.jpg"),
     ("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "resized", "astronaut-1 thumbnail.webp"),
     ("DataSet_2/Animals/Cats/チェルシー/猫 3.webp", "turned", "猫 3 コピー.jpg"),
-    ("DataSet_2/Things/Table/Coffee/cup of coffee 4.jpeg", "watermarked", "coffee stock.jpg"),
+    ("DataSet_2/Things/Table/Coffee/cup of coffee 4.jpeg", "marked", "coffee stock.jpg"),
 )
+# The same for what is made from a picture, but cannot stand for it.
+VARIANTS = (("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "overlaid", "astronaut-1 preview.jpg"),)
 # Original, kind, and the other dataset's copy in the same topic: no search of a single dataset can find these.
 COPIES_ACROSS = (
     ("DataSet_1/Space/Deep sky/Galaxies/galaxy 03.jpg", "recompressed", "DataSet_2", "a galaxy from the web.jpg"),
@@ -121,7 +122,7 @@ class Sample:
         self.paths: set[str] = set()
         self.groups = Counter(small=0, medium=0, large=0)
         self.distinct: Counter[str] = Counter()  # pictures a topic has, copies and broken files not counted
-        kinds = ("copies", "copies_across", "identical", "renamed", "captions", "degraded")
+        kinds = ("copies", "variants", "copies_across", "identical", "renamed", "captions", "degraded")
         self.known: dict[str, Any] = {kind: {} for kind in kinds} | {"truncated": [], "lookalikes": []}
 
     def add(self, path: str, picture: Image.Image, caption: str = "") -> str:
@@ -139,7 +140,7 @@ class Sample:
         return path
 
     def add_copy(self, original: str, kind: str, path: str, truth: str) -> None:
-        picture = pictures.COPIES[kind](opened(self.folder / original))
+        picture = pictures.MADE[kind](opened(self.folder / original))
         exif = Image.Exif()
         exif[ORIENTATION] = QUARTER_TURN if kind == "turned" else 1
         self._write(path, encoded(picture, path, quality=40, exif=exif), picture.size)
@@ -198,6 +199,10 @@ def add_oddities(sample: Sample, photos: Path) -> None:
 def add_copies(sample: Sample) -> None:
     for original, kind, name in COPIES:
         sample.add_copy(original, kind, f"{original.rpartition('/')[0]}/{name}", "copies")
+    for original, kind, name in VARIANTS:
+        folder = original.rpartition("/")[0]
+        sample.add_copy(original, kind, f"{folder}/{name}", "variants")
+        sample.distinct[parted(original)[1]] += 1
     for original, kind, dataset, name in COPIES_ACROSS:
         sample.add_copy(original, kind, f"{dataset}/{parted(original)[1]}/{name}", "copies_across")
     for path in IN_BOTH:

@@ -37,11 +37,21 @@ def turned(picture: Image.Image) -> Image.Image:
     return scaled(picture, 0.75).transpose(Image.Transpose.ROTATE_90)
 
 
-def watermarked(picture: Image.Image) -> Image.Image:
+def marked(picture: Image.Image) -> Image.Image:
+    """Smaller, with the mark of an agency in its corner."""
+    return _lettered(picture, "© stock", (0.97, 0.97), "rs", 1 / 18)
+
+
+def stamped(picture: Image.Image) -> Image.Image:
+    """Smaller, with a word across its middle: no stand-in for the picture."""
+    return _lettered(picture, "SAMPLE", (0.5, 0.5), "mm", 1 / 6)
+
+
+def _lettered(picture: Image.Image, word: str, place: tuple[float, float], anchor: str, height: float) -> Image.Image:
     small = scaled(picture, 0.75)
     draw = ImageDraw.Draw(small, "RGBA")
-    font = ImageFont.load_default(small.height / 6)
-    draw.text((small.width / 2, small.height / 2), "SAMPLE", (255, 255, 255, 110), font, anchor="mm")
+    font = ImageFont.load_default(small.height * height)
+    draw.text((small.width * place[0], small.height * place[1]), word, (255, 255, 255, 110), font, anchor=anchor)
     return small
 
 
@@ -51,11 +61,12 @@ def noisy(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-COPIES: dict[str, Change] = {
+MADE: dict[str, Change] = {
     "resized": lambda picture: scaled(picture, 0.5),
     "recompressed": lambda picture: scaled(picture, 0.8),  # and saved at low quality, as messengers do
     "turned": turned,
-    "watermarked": watermarked,
+    "marked": marked,
+    "overlaid": stamped,
 }
 BAD_SHOTS: dict[str, Change] = {
     "out of focus": lambda picture: picture.filter(ImageFilter.GaussianBlur(min(picture.size) / 60)),

@@ -21,11 +21,14 @@ With --variants it also writes variants_<topic>.json: pictures made from the sam
 Kinds are mirrored, turned, contained (in a screenshot or collage), framed, captioned, overlaid, cropped, recoloured and
 doubtful: too alike to ignore, too different to decide. Without it an earlier file keeps what still holds.
 
+--across compares the topics of a dataset with one another too, --against looks for copies of the images in reference
+folders; both write duplicates_across.json into the dataset's folder.
+
 It never deletes, moves or changes an image; files whose topic is gone are named, and stay. Before you merge, look.
 
 examples:
   find_duplicates.py DataSet                                 then: duplicates_stats.py DataSet
-  find_duplicates.py DataSet --threshold 8                   fewer, closer matches
+  find_duplicates.py DataSet --across --against Benchmark    copies in other topics, and of a test set
   find_duplicates.py DataSet --variants                      mirrored, cropped, captioned ones too
   find_duplicates.py --explain a.jpg b.jpg                   what is measured of a pair, and why that is the answer
   find_duplicates.py DataSet --method clip                   after aesthetic_scorer.py DataSet
@@ -37,7 +40,6 @@ from __future__ import annotations
 import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
-import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,19 +47,16 @@ from typing import TYPE_CHECKING, Any
 
 from common import cli, text
 from common.dataset import cache, records, tree
-from common.duplicates import decisions
+from common.duplicates import decisions, references
 from common.errors import UserError
 from common.output import Talk, show
 from common.vectors import model
 
 if TYPE_CHECKING:
     from common.duplicates.matching import Found
-    from common.duplicates.pool import Pool
-    from common.duplicates.settling import Settler
 
 DISTANCE = 14  # bits; the second look decides. Recall and precision on planted copies: docs/find_duplicates.md
 COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
-MANY = 20_000  # vectors from which on a GPU pays, even with the seconds that torch takes to load
 SHOWN = 5  # of the largest sets
 
 
@@ -70,14 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.no_verify:
         talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
     topics = checked(tree.topics(args.paths, talk.warn), talk)
-    if args.decisions:
-        decisions.join(topics, args.decisions)
-    decisions.tell(topics, talk)
-    search = search_by_clip if args.method == "clip" else search_by_phash
-    found = search(topics, threshold, args, talk)
-    images = sum(one.images for one in found)
-    talk.tally(images, searched=images - talk.unreadable, unreadable=talk.unreadable)
-    show(args, summary(found, threshold, args, talk), result(found, threshold, args, talk))
+    references.check(args.against, args.paths, topics if args.across or args.against else [])
+    decisions.tell(topics, talk, args.decisions)
+    told = searched(topics, threshold, args, talk)
+    talk.tally(told["images"], searched=told["images"] - told["unreadable"], unreadable=told["unreadable"])
+    show(args, summary(told, args.variants), told)
     return talk.status
 
 
@@ -92,9 +88,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
         f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
     )
+    search.add_argument("--across", action="store_true", help="compare the topics of a dataset with one another too")
     search.add_argument(
-        "--decisions", metavar="FILE", help="first add what a person decided to the dataset's decisions.json"
+        "--against", nargs="+", default=[], metavar="FOLDER", help="find copies of the images in these folders too"
     )
+    search.add_argument("--decisions", metavar="FILE", help="first add what a person decided to decisions.json")
     search.add_argument(
         "--variants",
         action="store_true",
@@ -147,44 +145,17 @@ def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
     return list(filter(records.can_be_named, topics))
 
 
-def search_by_phash(topics: Sequence[tree.Topic], distance: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
-    from common.duplicates import hashing, proposals  # Pillow, numpy
+def searched(topics: Sequence[tree.Topic], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
+    """Search each topic, and beyond it where that is asked for; the object that --json prints."""
+    from common.duplicates import crossing, methods, settling  # Pillow, numpy
 
-    with searching(args, talk, {"method": "phash", "threshold": distance}) as (settle, pool):
-        for work in hashing.hashed(topics, pool, args.max_pixels, talk):
-            near, equal = proposals.by_hash(work.prints, work.stamps, int(distance))
-            settle(work.topic, work.stamps, work.prints, near, equal)
-    return [settle.found[topic.path] for topic in topics]
-
-
-def search_by_clip(topics: Sequence[tree.Topic], cosine: float, args: argparse.Namespace, talk: Talk) -> list[Found]:
-    chosen = model.chosen(args)
-    if chosen.is_tiny:
-        raise UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
-    from common.duplicates import proposals
-    from common.vectors import embed, towers  # numpy, and torch where an image must be opened or topics are large
-    from common.vectors.engine import Engine
-
-    with searching(args, talk, {"method": "clip", "threshold": cosine, **chosen.about}) as (settle, _):
-        for work in embed.embedded(topics, chosen, lambda: Engine(chosen, args, talk), talk):
-            by_torch = len(work.stamps) >= MANY or args.device not in ("auto", "cpu")
-            device = str(towers.device_named(args.device)) if by_torch else "cpu"
-            near = proposals.by_vectors(work.vectors, work.stamps, cosine, device)
-            settle(work.topic, work.stamps, work.vectors, near, [])
-    return [settle.found[topic.path] for topic in topics]
+    method = methods.chosen(threshold, args, talk)
+    told = result(settling.within(topics, method, args, talk), threshold, args.method, talk)
+    return told | ({"across": crossing.search(topics, method, args, talk)} if args.across or args.against else {})
 
 
-@contextlib.contextmanager
-def searching(args: argparse.Namespace, talk: Talk, method: dict[str, Any]) -> Iterator[tuple[Settler, Pool]]:
-    """What looks at a topic's proposed pairs and writes what it sees, and the processes for it."""
-    from common.duplicates import pool, settling
-
-    with pool.Pool(args.workers) as processes, settling.Settler(args, talk, method, processes) as settle:
-        yield settle, processes
-
-
-def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
-    """The object that --json prints."""
+def result(found: Sequence[Found], threshold: float, method: str, talk: Talk) -> dict[str, Any]:
+    """What is told of topics."""
     return {
         "images": sum(one.images for one in found),
         "topics": len(found),
@@ -193,9 +164,9 @@ def result(found: Sequence[Found], threshold: float, args: argparse.Namespace, t
         "variants": dict(sum((Counter(one.variants) for one in found), Counter())),
         "doubtful_untold": sum(one.untold for one in found),
         "unreadable": talk.unreadable,
-        "method": args.method,
+        "method": method,
         "threshold": threshold,
-        "largest": [{"topic": topic, "keeper": keeper, "copies": copies} for topic, keeper, copies in largest(found)],
+        "largest": largest(found),
     }
 
 
@@ -203,33 +174,35 @@ def kinds(variants: dict[str, int]) -> list[str]:
     return [f"{count:,} {kind}" for kind, count in sorted(variants.items(), key=lambda entry: -entry[1])]
 
 
-def largest(found: Sequence[Found]) -> list[tuple[str, str, list[str]]]:
+def largest(found: Sequence[Found]) -> list[dict[str, Any]]:
     """The largest sets of all topics: the topic, the image that stays, and those that a merge would leave out."""
-    sets = [(one.label, keeper, copies) for one in found for keeper, copies in one.sets.items()]
-    return sorted(sets, key=lambda entry: (-len(entry[2]), entry[0], entry[1]))[:SHOWN]
+    sets = [(-len(copies), one.label, keeper, copies) for one in found for keeper, copies in one.sets.items()]
+    return [{"topic": topic, "keeper": keeper, "copies": copies} for _, topic, keeper, copies in sorted(sets)[:SHOWN]]
 
 
-def summary(found: Sequence[Found], threshold: float, args: argparse.Namespace, talk: Talk) -> Iterator[str]:
+def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
     """The lines for people."""
-    told = result(found, threshold, args, talk)
     yield "🔎 Duplicates"
     yield f"   📁 topics            {told['topics']:>12,}"
     yield f"   🖼  images            {told['images']:>12,}"
     yield f"   🔗 matches           {told['matches']:>12,}"
     yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
-    if args.variants:
-        doubtful = told["variants"].pop(records.DOUBTFUL, 0)
-        yield f"   🪞 variants          {sum(told['variants'].values()):>12,}  {text.sampled(kinds(told['variants']))}"
+    if variants:
+        doubtful = told["variants"].get(records.DOUBTFUL, 0)
+        likely = {kind: count for kind, count in told["variants"].items() if kind != records.DOUBTFUL}
+        yield f"   🪞 variants          {sum(likely.values()):>12,}  {text.sampled(kinds(likely))}"
         untold = f"; {told['doubtful_untold']:,} less likely ones are not told" if told["doubtful_untold"] else ""
         yield f"   🤔 doubtful          {doubtful:>12,}  for you to look at{untold}"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
-    near = f"cosine similarity from {threshold:g}" if args.method == "clip" else f"hashes within {threshold:g} bits"
-    yield f"   🧭 method            {args.method}, {near}, then a close look"
-    sets = largest(found)
-    yield from ["", "👯 Largest sets"] if sets else []
-    for topic, keeper, copies in sets:
-        yield f"   {text.clipped(text.shown(topic), text.columns() - 3)}"
-        yield f"      {text.clipped(f'{text.shown(keeper)} stands for {text.sampled(copies)}', text.columns() - 6)}"
+    if beyond := told.get("across"):
+        yield f"   🌐 across topics     {beyond['pairs']:>12,}  pairs; with references {beyond['references']:,}"
+    near = "cosine similarity from {:g}" if told["method"] == "clip" else "hashes within {:g} bits"
+    yield f"   🧭 method            {told['method']}, {near.format(told['threshold'])}, then a close look"
+    yield from ["", "👯 Largest sets"] if told["largest"] else []
+    for one in told["largest"]:
+        stands = f"{text.shown(one['keeper'])} stands for {text.sampled(one['copies'])}"
+        yield f"   {text.clipped(text.shown(one['topic']), text.columns() - 3)}"
+        yield f"      {text.clipped(stands, text.columns() - 6)}"
 
 
 if __name__ == "__main__":

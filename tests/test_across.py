@@ -66,7 +66,7 @@ def put(dataset: Path, *pairs: str, compared: bool = True) -> None:
         found.setdefault(paths[0], {})[paths[1]] = kind[0] if kind else "copy"
     named = {path for one, others in found.items() for path in (one, *others)}
     stamps = {path: stamp(dataset / path) for path in named}
-    across.write(str(dataset), found, lambda one, other: compared, MADE, stamps, pytest.fail)
+    across.write(str(dataset), found, lambda one, other, kind: compared, MADE, stamps, pytest.fail)
 
 
 def held(dataset: Path) -> dict[str, dict[str, str]]:

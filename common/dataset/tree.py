@@ -137,6 +137,11 @@ def topics(paths: Sequence[str], warn: Callable[[str], None]) -> list[Topic]:
     return found
 
 
+def folders(root: str, warn: Callable[[str], None]) -> list[str]:
+    """Every folder at any depth from `root` down that directly holds images, sorted."""
+    return sorted(folder.path for folder in _walk(root, {}, warn) if folder.images)
+
+
 def grouped(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]]:
     """The topics by the topic, subcluster, cluster or dataset they make up, in their order.
 

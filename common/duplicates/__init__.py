@@ -5,6 +5,7 @@
     hashing        from image files to fingerprints, in parallel
     fingerprints   what an image looks like in 1.2 kB: proposes, and rules most strangers out  (Pillow, numpy)
     neighbours     exact search: all pairs of close hashes or vectors                          (numpy, faiss)
+    methods        which pairs hashes or vectors propose
     proposals      which pairs are worth a close look
     looking        looks at each of them, once
     pictures       small pictures for that, read in parallel                                   (Pillow)
@@ -16,6 +17,8 @@
     pool           parallel processes
     decisions      what a person decided, above every rule; standard library alone
     across         what a dataset's file says of matches between topics, and with references
+    crossing       the search across topics and against reference folders                      (numpy)
+    references     folders of images that must not be in a dataset
     counting       how many copies and variants there are
     keepers        the one rule of who stays; needs the standard library alone
 

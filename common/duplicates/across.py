@@ -45,9 +45,16 @@ def path_in(dataset: str) -> str:
     return os.path.join(dataset, NAME)
 
 
-def place(dataset: str) -> Topic:
-    """The dataset as if it were a topic, whose images have paths for names: so that it has a `.cache/` of its own."""
-    return Topic(dataset, os.path.basename(dataset), "", "", "", found=0)
+class Whole(Topic):
+    """A dataset as if it were a topic, with paths for names: so that it has a `.cache/` and all that knows topics."""
+
+    def images(self) -> list[str]:
+        """The images in the file, those of references too."""
+        return list(records.read_kinds(path_in(self.path), KINDS) or ())
+
+
+def whole(dataset: str) -> Whole:
+    return Whole(dataset, os.path.basename(dataset), "", "", "", found=0)
 
 
 def read(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
@@ -55,7 +62,7 @@ def read(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
     found = Across({}, set())
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         kinds = records.read_kinds(path_in(dataset), KINDS) or {}
-        made = cache.load(place(dataset)).duplicates
+        made = cache.load(whole(dataset)).duplicates
         now = {path: decisions.stamp_of(os.path.join(dataset, path)) for path in kinds}
         stale = sorted(p for p in kinds if now[p] is None or (made and made.images.get(p) != now[p]))
         if stale:
@@ -74,35 +81,38 @@ def read(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
 def write(
     dataset: str,
     found: Kinds,
-    is_compared: Callable[[str, str], bool],
+    is_compared: Callable[[str, str, str], bool],
     made_by: Mapping[str, Any],
     stamps: Mapping[str, Stamp],
     warn: Callable[[str], None],
 ) -> Kinds:
-    """Put what was found into the dataset's file in place of all pairs that were compared; returns all that is in it.
+    """Put what was found into the dataset's file in place of all pairs (and kinds) compared; returns all that is in it.
 
     `stamps` is what the search saw of each image in `found`; other pairs of an image that it saw changed go too. A
     damaged file is set aside. Raises UserError.
     """
-    try:
-        old = records.read_kinds(path_in(dataset), KINDS) or {}
-    except records.Damaged as error:
-        records.set_aside(error.path, error.reason, warn)
-        old = {}
-    made = cache.load(place(dataset), warn).duplicates
-    seen = dict(made.images) if made else {}
-    kept = {path for path in old if stamps.get(path, seen.get(path)) == seen.get(path)}
-    kinds = records.symmetric(found, KINDS)
-    for one in kept:
-        for other in kept & old[one].keys():
-            if not is_compared(one, other):
-                kinds.setdefault(one, {})[other] = old[one][other]
-    _settle(dataset, kinds)
-    kinds = {path: others for path, others in kinds.items() if others}
-    images = {p: stamps.get(p) or seen.get(p) or decisions.stamp_of(os.path.join(dataset, p)) or (0, 0) for p in kinds}
-    records.write_json(path_in(dataset), {path: kinds[path] for path in kinds if not os.path.isabs(path)})
-    cache.update(place(dataset), duplicates=Provenance(dict(made_by), images))
-    return kinds
+    with cache.locked(whole(dataset)):
+        try:
+            old = records.read_kinds(path_in(dataset), KINDS) or {}
+        except records.Damaged as error:
+            records.set_aside(error.path, error.reason, warn)
+            old = {}
+        made = cache.load(whole(dataset), warn).duplicates
+        seen = dict(made.images) if made else {}
+        kept = {path for path in old if stamps.get(path, seen.get(path)) == seen.get(path)}
+        kinds = records.symmetric(found, KINDS)
+        for one in kept:
+            for other in kept & old[one].keys():
+                if not is_compared(one, other, old[one][other]):
+                    kinds.setdefault(one, {}).setdefault(other, old[one][other])
+        _settle(dataset, kinds)
+        kinds = {path: others for path, others in kinds.items() if others}
+        images = {
+            p: stamps.get(p) or seen.get(p) or decisions.stamp_of(os.path.join(dataset, p)) or (0, 0) for p in kinds
+        }
+        records.write_json(path_in(dataset), {path: kinds[path] for path in kinds if not os.path.isabs(path)})
+        cache.update(whole(dataset), duplicates=Provenance(dict(made_by), images))
+        return kinds
 
 
 def _settle(dataset: str, kinds: Kinds) -> None:

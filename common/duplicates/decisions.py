@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,8 +119,13 @@ def _paths(value: object) -> list[str]:
     return value
 
 
-def tell(topics: Iterable[Topic], talk: Talk) -> None:
-    """Say which decisions are about images that are gone or have changed since. Raises Damaged."""
+def tell(topics: Sequence[Topic], talk: Talk, added: str | None = None) -> None:
+    """Say which decisions are about images that are gone or have changed since; before that, join the file `added`.
+
+    Raises UserError.
+    """
+    if added:
+        join(topics, added)
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         made = read(dataset)
         now = {path: stamp_of(os.path.join(dataset, path)) for path in made.paths}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from common import disk
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import looking, matching, verdict
+from common.duplicates import looking, matching, methods, proposals, verdict
 from common.duplicates.looking import Opener, Pair
 from common.duplicates.matching import Found, Seen
 from common.duplicates.pool import Pool
@@ -18,6 +18,18 @@ from common.output import Talk
 
 if TYPE_CHECKING:
     from common.vectors.likeness import Lazy
+
+
+def within(
+    topics: Sequence[Topic], method: methods.ByHash | methods.ByVectors, args: argparse.Namespace, talk: Talk
+) -> list[Found]:
+    """Search every topic, and write what is found; what there is to tell of each. Raises UserError."""
+    with Pool(args.workers) as pool, Settler(args, talk, method.about, pool) as settle:
+        for topic, stamps, rows in method.read(topics, pool):
+            names = list(rows.fresh(stamps))
+            near, equal = (proposals.named(names, pairs) for pairs in method.proposed(rows.rows(names)))
+            settle(topic, stamps, rows, near, equal)
+    return [settle.found[topic.path] for topic in topics]
 
 
 class Settler:

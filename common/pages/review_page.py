@@ -160,7 +160,7 @@ def _search(topic: Topic, beyond: Across, found: Found) -> None:
 
 def _search_beyond(beyond: Across, found: Found) -> None:
     """Add the pairs of the images so far with those in other topics and in reference folders."""
-    figures = {pair: alike for dataset in found.datasets for pair, alike in _figures(across.place(dataset)).items()}
+    figures = {pair: alike for dataset in found.datasets for pair, alike in _figures(across.whole(dataset)).items()}
     ours = set(found.photos)
     for one, others in beyond.kinds.items():
         for other, kind in others.items():

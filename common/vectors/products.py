@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from common.vectors import towers
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+
+MANY = 20_000  # vectors from which on a GPU pays, even with the seconds that torch takes to load
+
+
+def device_for(count: int, name: str) -> str:
+    """Where so many vectors are compared with each other: on the CPU, by numpy, unless the named device pays."""
+    return str(towers.device_named(name)) if count >= MANY or name not in ("auto", "cpu") else "cpu"
 
 
 def on_device(vectors: Array, device: str) -> torch.Tensor:

@@ -1,0 +1,222 @@
+"""find_duplicates.py --across and --against: the pairs of one topic, and nothing written where it must not be."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import picture
+from PIL import Image
+
+import find_duplicates
+from common import cli
+
+
+@pytest.fixture
+def find(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+    def call(*args: object) -> tuple[int, dict, str]:
+        capsys.readouterr()
+        status = cli.run(find_duplicates.main, [*map(str, args), "--json", "--workers", "0"])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else {}, printed.err
+
+    return call
+
+
+def make(dataset: Path, **seeds: int) -> Path:
+    """Images by place, `T_a=1` for C/S/T/a.png; those of one seed are copies, each smaller than the one before."""
+    for number, (place, seed) in enumerate(seeds.items()):
+        path = dataset / "C/S" / f"{place.replace('_', '/')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed, (320 - 10 * number, 240 - 7 * number)).save(path)
+    return dataset
+
+
+def across(dataset: Path) -> dict[str, dict[str, str]]:
+    """The file, with C/S/T/a.png as T/a."""
+
+    def short(path: str) -> str:
+        return path.removeprefix("C/S/").removesuffix(".png")
+
+    read = json.loads((dataset / "duplicates_across.json").read_text())
+    return {short(one): {short(other): kind for other, kind in others.items()} for one, others in read.items()}
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1, T_b=1, T_c=2, U_d=1, U_e=3, V_f=3, V_g=4)
+    find(tmp_path / "D")
+    before = {path: path.read_bytes() for path in (tmp_path / "D/C/S").glob("*.json")}
+    assert not (tmp_path / "D/duplicates_across.json").exists()
+    status, told, said = find(tmp_path / "D", "--across")
+    assert status == 0 and told["across"] == {"pairs": 3, "references": 0}
+    assert said == "7 images found = 7 searched\n"
+    assert across(tmp_path / "D") == {
+        "T/a": {"U/d": "copy"},
+        "T/b": {"U/d": "copy"},
+        "U/d": {"T/a": "copy", "T/b": "copy"},
+        "U/e": {"V/f": "copy"},
+        "V/f": {"U/e": "copy"},
+    }
+    assert {path: path.read_bytes() for path in (tmp_path / "D/C/S").glob("*.json")} == before
+    figures = json.loads((tmp_path / "D/.cache/pairs.json").read_text())
+    assert {one: list(others) for one, others in figures.items()} == {
+        "C/S/T/a.png": ["C/S/U/d.png"],
+        "C/S/T/b.png": ["C/S/U/d.png"],
+        "C/S/U/e.png": ["C/S/V/f.png"],
+    }
+    there = state(tmp_path)
+    find(tmp_path / "D", "--across")
+    find(tmp_path / "D")
+    assert state(tmp_path) == there
+
+
+def test_a_second_run_opens_no_image(tmp_path: Path, find, monkeypatch) -> None:
+    make(tmp_path / "D", T_a=1, U_b=1)
+    find(tmp_path / "D", "--across")
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("an image was opened"))
+    assert find(tmp_path / "D", "--across")[1]["across"] == {"pairs": 1, "references": 0}
+
+
+def test_a_part_of_a_dataset_replaces_what_it_compared(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1, U_b=1, V_c=2, W_d=2)
+    make(tmp_path / "E", T_a=1, U_b=1)
+    find(tmp_path / "D", tmp_path / "E", "--across")
+    both = {"T/a": {"U/b": "copy"}, "U/b": {"T/a": "copy"}}
+    assert across(tmp_path / "D") == both | {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
+    assert across(tmp_path / "E") == both
+    picture(9).save(tmp_path / "D/C/S/U/b.png")
+    picture(9).save(tmp_path / "D/C/S/V/c.png")
+    status, _, said = find(tmp_path / "D/C/S/T", tmp_path / "D/C/S/U", "--across")
+    assert status == 0 and "duplicates_across.json: 2 topics were compared; what it says of others stays" in said
+    assert across(tmp_path / "D") == {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
+    find(tmp_path / "D", "--across")
+    assert across(tmp_path / "D") == {"U/b": {"V/c": "copy"}, "V/c": {"U/b": "copy"}}
+
+
+def test_flat_pictures_match_across_topics_only_when_they_are_equal(tmp_path: Path, find) -> None:
+    for place, colour in (("T/a", "red"), ("U/b", "red"), ("U/c", "blue"), ("V/d", "blue")):
+        path = tmp_path / f"D/C/S/{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), colour).save(path)
+    find(tmp_path / "D", "--across")
+    pairs = {("T/a", "U/b"), ("U/c", "V/d")}
+    assert {(one, other) for one, others in across(tmp_path / "D").items() for other in others if one < other} == pairs
+
+
+def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1, U_b=1, T_c=2, U_d=3)
+    find(tmp_path / "D", "--across")
+    path = tmp_path / "D/duplicates_across.json"
+    kinds = {"C/S/T/a.png": {"C/S/U/b.png": "mirrored"}, "C/S/T/c.png": {"C/S/U/d.png": "turned"}}
+    path.write_text(json.dumps(kinds))
+    record = json.loads((tmp_path / "D/.cache/images.json").read_text())
+    for name in ("C/S/T/c.png", "C/S/U/d.png"):
+        status = os.stat(tmp_path / "D" / name)
+        record["duplicates"]["images"][name] = [status.st_size, status.st_mtime_ns]
+    (tmp_path / "D/.cache/images.json").write_text(json.dumps(record))
+    find(tmp_path / "D", "--across")
+    assert across(tmp_path / "D") == {
+        "T/a": {"U/b": "copy"},
+        "U/b": {"T/a": "copy"},
+        "T/c": {"U/d": "turned"},
+        "U/d": {"T/c": "turned"},
+    }
+
+
+def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path, find) -> None:
+    make(tmp_path / "New", T_a=1, T_b=2, U_c=1, U_d=3)
+    make(tmp_path / "Benchmark", X_r=1)
+    (tmp_path / "Loose/deep/er/than/usual").mkdir(parents=True)
+    picture(2).save(tmp_path / "Loose/deep/er/than/usual/s.png")
+    picture(3).save(tmp_path / "Loose/t.png")
+    folders = {path: state(tmp_path / path) for path in ("Benchmark", "Loose")}
+    status, told, said = find(tmp_path / "New", "--against", tmp_path / "Benchmark", tmp_path / "Loose")
+    assert status == 0 and told["across"] == {"pairs": 0, "references": 4}
+    assert said == "4 images found = 4 searched\n"
+    first, deep, loose = (
+        f"{tmp_path}/Benchmark/C/S/X/r",
+        f"{tmp_path}/Loose/deep/er/than/usual/s",
+        f"{tmp_path}/Loose/t",
+    )
+    assert across(tmp_path / "New") == {
+        "T/a": {first: "copy"},
+        "T/b": {deep: "copy"},
+        "U/c": {first: "copy"},
+        "U/d": {loose: "copy"},
+    }
+    assert {path: state(tmp_path / path) for path in folders} == folders
+    find(tmp_path / "New", "--across")
+    assert across(tmp_path / "New")["T/a"] == {first: "copy", "U/c": "copy"}
+    (tmp_path / "Loose/t.png").unlink()
+    find(tmp_path / "New", "--against", tmp_path / "Loose")
+    assert across(tmp_path / "New") == {
+        "T/a": {first: "copy", "U/c": "copy"},
+        "T/b": {deep: "copy"},
+        "U/c": {first: "copy", "T/a": "copy"},
+    }
+
+
+def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1, T_b=2)
+    (tmp_path / "R").mkdir()
+    os.link(tmp_path / "D/C/S/T/a.png", tmp_path / "R/hard.png")
+    os.symlink(tmp_path / "D/C/S/T/b.png", tmp_path / "R/soft.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "D/C/S/T/flat.png")
+    os.link(tmp_path / "D/C/S/T/flat.png", tmp_path / "R/flat.png")
+    assert find(tmp_path / "D", "--against", tmp_path / "R")[1]["across"]["references"] == 0
+
+
+@pytest.mark.parametrize("place", ["D", "D/C/S", "D/C/S/T", ".", "link", "D/C/S/T/../../S", "nowhere"])
+def test_a_reference_folder_apart_from_what_is_searched(tmp_path: Path, find, place: str) -> None:
+    make(tmp_path / "D", T_a=1)
+    os.symlink(tmp_path / "D/C", tmp_path / "link")
+    before = state(tmp_path)
+    status, _, said = find(tmp_path / "D/C/S", "--against", tmp_path / place)
+    assert status == 2 and said.count("\n") == 1
+    assert ("lie in one another" if place != "nowhere" else "no such folder") in said
+    assert state(tmp_path) == before
+
+
+def test_a_reference_folder_without_images_is_refused(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1)
+    (tmp_path / "empty").mkdir()
+    status, _, said = find(tmp_path / "D", "--against", tmp_path / "empty")
+    assert status == 2 and "no images below it" in said
+
+
+def scattered(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
+    """The same images in one topic, and at random over twelve topics in three clusters."""
+    rng = random.Random(5)
+    one, many = tmp_path / "One/C/S/T", tmp_path / "Many"
+    one.mkdir(parents=True)
+    for number, seed in enumerate(seeds):
+        image = picture(seed, (300 - number, 220 - number)).resize((300 - 3 * number, 220 - 2 * number))
+        image.save(one / f"{number:03}.png")
+        topic = many / f"C{rng.randrange(3)}/S{rng.randrange(2)}/T{rng.randrange(2)}"
+        topic.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(one / f"{number:03}.png", topic)
+    return tmp_path / "One", many
+
+
+def pairs(found: dict[str, list[str] | dict[str, str]]) -> set[tuple[str, str]]:
+    names = {(os.path.basename(one), os.path.basename(other)) for one, others in found.items() for other in others}
+    return {(one, other) for one, other in names if one < other}
+
+
+def test_scattered_over_topics_the_pairs_are_those_of_one_topic(tmp_path: Path, find) -> None:
+    one, many = scattered(tmp_path, [seed for seed in range(9) for _ in range(4)])
+    find(one)
+    find(many, "--across")
+    within = {pair for path in many.glob("*/*/duplicates_*.json") for pair in pairs(json.loads(path.read_text()))}
+    beyond = pairs(json.loads((many / "duplicates_across.json").read_text()))
+    whole = pairs(json.loads((one / "C/S/duplicates_T.json").read_text()))
+    assert within | beyond == whole and not within & beyond and len(whole) > 40 and within and beyond

@@ -44,7 +44,6 @@ MIN_IMAGES = 5
 LISTED = 6  # best and worst subclusters of --all; the JSON has them all
 SHARES = (("half", "q1", "q3"), ("90 %", "p5", "p95"), ("all", "min", "max"))
 NAME, STRIP = 22, 18  # columns of a name, so that all tables line up, and of the picture of a spread
-NARROW = 12, 10  # the same on a terminal of less than 80 columns
 LEAST = 6  # columns that a name keeps on a line that it shares: five fit beside their medians
 
 
@@ -100,16 +99,16 @@ def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
     yield f"   {text.plural(overall['images'], 'scored image')} · {' · '.join(counted)}"
     if judged != AESTHETICS:
         yield f"   scores mean {judged}, not aesthetics" if AESTHETICS not in judged else f"   scores mean {judged}"
-    yield from (f"   {text.clipped(line, text.columns() - 3)}" for line in ranking.makers(data))
+    yield from (f"   {text.clipped(line, text.WIDTH - 3)}" for line in ranking.makers(data))
     yield from ("", "📊 All images")
     lows = [(share, overall[low], overall[high]) for share, low, high in SHARES]
     said = " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
-    yield f"   {text.clipped(said, text.columns() - 3)}"
+    yield f"   {text.clipped(said, text.WIDTH - 3)}"
     digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
     shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
     yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
     said = ", ".join(leaves(data)) or "nearly all or none"
-    yield f"   {text.clipped(f'--min-score leaves {said}', text.columns() - 3)}"
+    yield f"   {text.clipped(f'--min-score leaves {said}', text.WIDTH - 3)}"
     yield from ("", "📁 Clusters, best first")
     yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
     yield from ("", "📂 Subclusters, best first")
@@ -131,9 +130,9 @@ def leaves(data: Mapping[str, Any]) -> list[str]:
 def brief(data: Mapping[str, Any]) -> Iterator[str]:
     """A line for each subcluster, then one for its best topics and one for its worst."""
     best = ranking.best_first(data["subclusters"])
-    heading, *lines = table({"": best}, data["subclusters"], data["overall"])
-    yield heading
-    for label, line in zip(best, lines, strict=True):
+    lines = table({"": best}, data["subclusters"], data["overall"])
+    yield from lines[: -len(best)]  # the heading, where there is room for a table
+    for label, line in zip(best, lines[-len(best) :], strict=True):
         yield line
         yield from ends(data, data["subclusters"][label]["ranking"])
 
@@ -143,7 +142,7 @@ def ends(data: Mapping[str, Any], ordered: Sequence[str]) -> Iterator[str]:
     best = ordered[: min(data["top"], (len(ordered) + 1) // 2)]
     worst = ranking.worst_first(data["topics"], ordered[len(best) :])[: data["top"]]
     names = text.named([*best, *worst])
-    room = text.terminal() - 11
+    room = max(text.terminal(), text.WIDTH) - 11
 
     def lines(columns: int) -> list[list[str]]:
         cut = text.fitted(names.values(), columns)
@@ -155,7 +154,7 @@ def ends(data: Mapping[str, Any], ordered: Sequence[str]) -> Iterator[str]:
     longest = max(LEAST, min(room, max(map(text.width, names.values()))))
     columns = LEAST + bisect_right(range(LEAST + 1, longest + 1), False, key=too_wide)
     for title, items in zip(("best", "worst"), lines(columns), strict=True):
-        for number, line in enumerate(text.flowed(items, room)):
+        for number, line in enumerate(text.flowed(items, text.terminal() - 11)):
             yield f"    {'' if number else title:6}{line}"
 
 
@@ -169,7 +168,7 @@ def whole(data: Mapping[str, Any]) -> Iterator[str]:
     yield from table(apart(subclusters), subclusters, overall)
     for label, subcluster in sorted(subclusters.items()):
         said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
-        yield from ("", f"📂 {text.clipped(text.shown(label), text.columns() - 5 - len(said))}  {said}")
+        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
         ranked = {topic: data["topics"][topic] for topic in subcluster["ranking"]}
         yield from table(ranking.listed(subcluster, data["top"]), ranked, overall)
 
@@ -186,23 +185,19 @@ def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
 def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]) -> list[str]:
     """A line a folder: images, median, quartiles, their place; its name is unlike that of all others in `ranked`."""
     names, low, high = text.named(ranked), overall["min"], overall["max"]
-    narrow = text.terminal() < text.WIDTH
-    wide, across = NARROW if narrow else (NAME, STRIP)
-    cut = text.fitted((names[label] for labels in sections.values() for label in labels), wide)
-    axis = f"{low:.2f}{high:{across - len(f'{low:.2f}')}.2f}"
+    cut = text.fitted((names[label] for labels in sections.values() for label in labels), NAME)
+    axis = f"{low:.2f}{high:{STRIP - len(f'{low:.2f}')}.2f}"
     rows: list[tuple[str, ...]] = []
     for title, labels in sections.items():
         rows.append((title, "", "", "", "", "") if rows else (title, "images", "median", "quartiles", axis, ""))
         for label in labels:
             found = ranked[label]
-            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, across)
+            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, STRIP)
             quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
             few = "few" if found["few"] else ""
             figures = text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few
-            rows.append((text.padded(cut[names[label]], wide), *figures))
-    if narrow:
-        rows = [(name, median, strip, few) for name, _, median, _, strip, few in rows]
-    return text.table(rows, " r  " if narrow else " rrr  ", room=text.columns())
+            rows.append((text.padded(cut[names[label]], NAME), *figures))
+    return text.table(rows, " rrr  ")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def summary(data: Mapping[str, Any], output: str) -> Iterator[str]:
     """The lines that people read."""
     total, readable = data["total_files"], data["total_files"] - data["unreadable"]
-    yield f"📊 {text.clipped(text.sampled(data['datasets']), text.columns() - 3)}"
+    yield f"📊 {text.clipped(text.sampled(data['datasets']), text.WIDTH - 3)}"
     yield f"   {text.plural(total, 'image')}, {text.size(data['bytes'])}"
     yield "   " + " · ".join(text.plural(len(data[f"{level}s"]), level) for level in reversed(tree.LEVELS))
     yield from ("", "🧾 File types")

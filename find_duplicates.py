@@ -201,8 +201,8 @@ def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
     yield from ["", "👯 Largest sets"] if told["largest"] else []
     for one in told["largest"]:
         stands = f"{text.shown(one['keeper'])} stands for {text.sampled(one['copies'])}"
-        yield f"   {text.clipped(text.shown(one['topic']), text.columns() - 3)}"
-        yield f"      {text.clipped(stands, text.columns() - 6)}"
+        yield f"   {text.clipped(text.shown(one['topic']), text.WIDTH - 3)}"
+        yield f"      {text.clipped(stands, text.WIDTH - 6)}"
 
 
 if __name__ == "__main__":

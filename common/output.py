@@ -101,9 +101,13 @@ def dumps(value: object, indent: int | None = 2) -> str:
 
 
 def show(args: argparse.Namespace, summary: Iterable[str], data: dict[str, Any]) -> None:
-    """Print the result, once it is on the disk for good: one JSON object with --json, else the summary's lines."""
+    """Print the result, once it is on the disk for good: one JSON object with --json, else the summary's lines.
+
+    Those fold on a narrow terminal.
+    """
     disk.settle()
-    sys.stdout.write(_encodable(dumps(data)) if args.json else "".join(f"{line}\n" for line in summary))
+    lines = () if args.json else (part for line in summary for part in text.folded(line))
+    sys.stdout.write(_encodable(dumps(data)) if args.json else "".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 

@@ -5,14 +5,18 @@ Knows nothing of datasets. Widths are terminal columns (emoji and Japanese take 
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wcwidth import wcswidth, wcwidth
 
-BARS = 66  # columns from which on there is room for bars
-WIDTH = 80  # every summary fits a plain terminal and a cron mail
+WIDTH = 80  # every summary fits a plain terminal and a cron mail; below it lines are folded, and pictures give way
+HANG = 3  # columns by which the rest of a folded line is set in
+FOLDS = ("  ", " · ", ", ", " ", "/")  # where a line is folded, the best first; marks stay at the end of the line
+GAP = re.compile(r"(?<=\S) {3,}")  # between the columns of a line
+MARK = 5  # columns at the start of a line that hold its emoji, which does not stand alone
 
 
 def shown(name: object) -> str:
@@ -41,6 +45,36 @@ def terminal() -> int:
 def columns() -> int:
     """What a line of a summary may take: WIDTH, or less on a narrower terminal."""
     return min(WIDTH, terminal())
+
+
+def folded(line: str) -> Iterator[str]:
+    """The line; on a terminal that is narrower than it and than WIDTH, in several. Nothing of it is lost but spaces."""
+    room, line = columns(), line.rstrip()
+    indent, over = _indent(line), width(line) - room
+    if room < WIDTH and over > 0:
+        line = GAP.sub(lambda gap: " " * max(2, len(gap[0]) - over), line, count=1)
+    while room < WIDTH and width(line) > room:
+        end = _fold(line, room)
+        yield line[:end].rstrip()
+        line = " " * min(indent + HANG, room // 2) + line[end:].lstrip(" ")
+    yield line
+
+
+def _fold(line: str, room: int) -> int:
+    """Where to fold a line that is wider than `room`: how many characters come before, one at least."""
+    start, end = _indent(line), room
+    while width(line[:end]) > room or wcwidth(line[end]) == 0:  # a mark stays with its letter
+        end -= 1
+    for mark in FOLDS:
+        kept = len(mark.rstrip())
+        place = line.rfind(mark, start + MARK, end - kept + len(mark))
+        if place > 0:
+            return place + kept
+    return max(end, start + 1)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def clipped(text: str, columns: int, ahead: int | None = None) -> str:
@@ -111,13 +145,18 @@ def bar(share: float, columns: int = 20) -> str:
     return "█" * filled + "░" * (columns - filled)
 
 
-def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, room: int | None = None) -> list[str]:
-    """Rows as aligned lines, the first row being the heading.
+def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, headed: bool = True) -> list[str]:
+    """Rows as aligned lines, the first row being the heading if they are `headed`.
 
-    `right` has a letter a column: "r" aligns it to the right. Where the lines would not fit, the first column is cut.
+    `right` has a letter a column: "r" aligns it to the right. Where the lines would not fit, the first column is cut;
+    on a terminal of less than WIDTH columns each row says its figures instead, to be folded.
     """
     widths = [max(width(row[i]) for row in rows) for i in range(len(rows[0]))]
-    widths[0] = max(8, min(widths[0], (room or columns()) - indent - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    room = columns() - indent - sum(widths[1:]) - 2 * (len(widths) - 1)
+    if columns() < WIDTH and widths[0] > room:
+        heading, *entries = rows if headed else ([""] * len(widths), *rows)
+        return [" " * indent + line for line in _told(heading, entries)]
+    widths[0] = max(8, min(widths[0], room))
     align = right.ljust(len(widths))
     first = fitted((row[0] for row in rows), widths[0])
     lines = []
@@ -125,6 +164,16 @@ def table(rows: Sequence[Sequence[str]], right: str = "", indent: int = 3, room:
         cells = [padded(cell, wide, side == "r") for cell, wide, side in zip(row, widths, align, strict=True)]
         lines.append(" " * indent + "  ".join(cells).rstrip())
     return lines
+
+
+def _told(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line a row: its name, and its figures with their titles. Cells that are pictures (bars, strips) stay out."""
+    if titles[0]:
+        yield titles[0]
+    for name, *cells in rows:
+        told = ((title, cell) for title, cell in zip(titles[1:], cells, strict=True) if any(map(str.isalnum, cell)))
+        said = [f"{title} {cell}".strip() for title, cell in told]
+        yield f"{name.rstrip()}  {' · '.join(said)}".rstrip()
 
 
 def strip(q1: float, median: float, q3: float, low: float, high: float, columns: int = 20) -> str:
@@ -152,14 +201,16 @@ def bars(
     bar is full at the total, or at `full`.
     """
     names = list(counts) if ordered else sorted(counts, key=lambda name: (-counts[name], name))
-    narrow = columns() < BARS
-    wide = min(24, columns() - 22) if narrow else 24
-    cut = fitted((shown(name) or "(no name)" for name in names[:most]), wide)
+    cut = fitted((shown(name) or "(no name)" for name in names[:most]), 24)
+    rows = []
     for name in names[:most]:
-        label = padded(cut[shown(name) or "(no name)"], wide)
-        shape = "" if narrow else f"  {bar(counts[name] / (full or total or 1))}"
-        line = f"   {label}{shape}  {counts[name]:>9,}  {share(counts[name], total):>6}"
-        yield line if narrow else f"{line}  {(notes or {}).get(name, '')}".rstrip()
+        figures = f"{counts[name]:,}", share(counts[name], total), (notes or {}).get(name, "")
+        rows.append((cut[shown(name) or "(no name)"], bar(counts[name] / (full or total or 1)), *figures))
+    if columns() < WIDTH:
+        yield from table([(label, *figures) for label, _, *figures in rows], " rr ", headed=False) if rows else ()
+    else:
+        for label, shape, count, part, note in rows:
+            yield f"   {padded(label, 24)}  {shape}  {count:>9}  {part:>6}  {note}".rstrip()
     if len(names) > most:
         rest = sum(counts[name] for name in names[most:])
         yield f"   … and {len(names) - most:,} more with {plural(rest, 'image')}"
@@ -171,8 +222,8 @@ def attention(found: Iterable[tuple[str, Sequence[tuple[str, str]], int]], most:
     yield "❗ Wants attention" if wanted else "✅ Nothing wants attention"
     for title, places, count in wanted:
         yield f"   {title}"
-        rows = [(shown(place), clipped(shown(why), columns() // 2)) for place, why in places[:most]]
-        yield from table(rows, indent=6)
+        rows = [(shown(place), clipped(shown(why), WIDTH // 2)) for place, why in places[:most]]
+        yield from table(rows, indent=6, headed=False) if rows else ()
         if count > len(places[:most]):
             yield f"      … and {count - len(places[:most]):,} more"
 

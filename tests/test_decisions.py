@@ -155,6 +155,22 @@ def test_a_saved_file_joins_what_the_dataset_has(tmp_path: Path, run) -> None:
     assert json.loads((tmp_path / "D/decisions.json").read_text()) == joined
 
 
+def test_what_was_saved_may_come_through_a_pipe(tmp_path: Path, run) -> None:
+    make(tmp_path / "D" / AT, a=1, b=1)
+    reader, writer = os.pipe()
+    os.write(writer, json.dumps({"keep": at("b")}).encode())
+    os.close(writer)
+    status, _, talk = run(find_duplicates, tmp_path / "D", "--decisions", f"/dev/fd/{reader}")
+    os.close(reader)
+    assert (status, json.loads((tmp_path / "D/decisions.json").read_text())["keep"]) == (0, at("b")), talk
+
+
+def test_a_folder_is_not_what_was_saved(tmp_path: Path, run) -> None:
+    make(tmp_path / "D" / AT, a=1, b=1)
+    status, _, talk = run(find_duplicates, tmp_path / "D", "--decisions", tmp_path)
+    assert status == 2 and f"{tmp_path}: " in talk and "folder" in talk and "Traceback" not in talk
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

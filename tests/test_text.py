@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
 from common import text
 
@@ -68,6 +68,56 @@ def test_flowed_breaks_no_item():
     assert text.flowed(["Owls 5.1", "Great owls 4.2"], 23) == ["Owls 5.1,", "Great owls 4.2"]
     assert text.flowed(["Owls 5.1", "Great owls 4.2"], 5) == ["Owls 5.1,", "Great owls 4.2"]
     assert text.flowed([], 5) == []
+
+
+@pytest.mark.parametrize("columns", [12, 40, 80])
+@given(st.lists(st.sampled_from([*" ab/·,フ🦉", "e\u0301", "✂\ufe0f"]), max_size=120).map("".join))
+def test_folded_fits_and_loses_nothing(columns, line):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(columns))
+        lines = list(text.folded(line))
+    if columns == 80:
+        assert lines == [line.rstrip()]
+    else:
+        assert max(map(text.width, lines)) <= columns
+        assert "".join(lines).replace(" ", "") == line.replace(" ", "")
+        assert not any(wcwidth(part.lstrip()[0]) == 0 for part in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("line", "folds"),
+    [
+        ("   🔗 matches           12", ["   🔗 matches     12"]),
+        ("   🔗 many more matches  12  50 %", ["   🔗 many more", "      matches  12", "      50 %"]),
+        ("   half 2 to 6 · all 1 to 8", ["   half 2 to 6 ·", "      all 1 to 8"]),
+        ("📄 /data/full/of/manifests.jsonl", ["📄 /data/full/of/", "   manifests.jsonl"]),
+        ("x" * 45, ["x" * 20, "   " + "x" * 17, "   " + "x" * 8]),
+    ],
+)
+def test_folded_between_columns_figures_words_and_folders(monkeypatch, line, folds):
+    monkeypatch.setenv("COLUMNS", "20")
+    assert list(text.folded(line)) == folds
+
+
+def test_a_table_that_does_not_fit_a_narrow_terminal_says_its_figures(monkeypatch):
+    rows = [
+        ("topic", "images", "spread", ""),
+        ("Great horned owls", "1,234", "··╋··", "few"),
+        ("Ara", "7", "╋····", ""),
+    ]
+    monkeypatch.setenv("COLUMNS", "38")
+    assert text.table(rows, " r") == ["   topic", "   Great horned owls  images 1,234 · few", "   Ara  images 7"]
+    monkeypatch.setenv("COLUMNS", "60")
+    assert text.table(rows, " r")[2] == "   Ara                     7  ╋····"
+
+
+def test_bars_on_a_narrow_terminal_are_figures(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert list(text.bars({"jpg": 90, "png": 10}, 100, {"png": "2.0 MB"})) == [
+        "   jpg       90  90.0 %",
+        "   png       10  10.0 %  2.0 MB",
+    ]
+    assert list(text.bars({}, 0)) == []
 
 
 def test_clipped_keeps_both_ends():

@@ -173,14 +173,14 @@ def symmetric(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> K
     return both
 
 
-def read_json(path: str, default: Any, most: Callable[[], int] | None = None) -> Any:
+def read_json(path: str, default: Any, most: Callable[[], int] | None = None, is_given: bool = False) -> Any:
     """The parsed content of `path`, or `default` where there is no such file.
 
-    `most` is asked only of a large file: how many bytes it can have. Raises Damaged, or UserError where the file may be
-    sound, but not be read.
+    `most` is asked only of a large file: how many bytes it can have. What `is_given` by an option may be a pipe. Raises
+    Damaged, or UserError where the file may be sound, but not be read.
     """
     try:
-        with opened(path) as file:
+        with open(path, "rb") if is_given else opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             if most and size > LARGE and size > most():
                 raise Damaged(path, f"{text.size(size)}, far more than the images of its topic explain")

@@ -88,16 +88,16 @@ def path_in(dataset: str) -> str:
 
 def read(dataset: str) -> Decisions:
     """What was decided in a dataset, nothing where there is no file. Raises Damaged."""
-    return read_file(path_in(dataset))
-
-
-def read_file(path: str) -> Decisions:
+    path = path_in(dataset)
     return _read(path, stamp_of(path))
 
 
 @functools.lru_cache(maxsize=8)  # topics of a dataset ask one after the other
 def _read(path: str, _: Stamp | None) -> Decisions:
-    found = records.read_json(path, {})
+    return _parsed(path, records.read_json(path, {}))
+
+
+def _parsed(path: str, found: Any) -> Decisions:
     try:
         if unknown := found.keys() - {"different", "same", "keep", "files"}:
             raise Damaged(path, f"{text.shown(min(unknown))}: not different, same, keep or files")
@@ -144,16 +144,16 @@ def within(topic: Topic) -> Decisions:
 
 
 def join(topics: Sequence[Topic], path: str) -> None:
-    """Add the decisions in the file at `path` to those of the dataset; where both speak of a pair, the file counts.
+    """Add the decisions in the file or pipe `path` to those of the dataset; where both speak of a pair, these count.
 
     Raises UserError, before anything is written, where it names an image that does not exist.
     """
     datasets = list(dict.fromkeys(topic.dataset_path for topic in topics))
     if len(datasets) > 1:
         raise UserError(f"--decisions {path}: is about one dataset, and {len(datasets)} are given; run it for each")
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise UserError(f"{path}: no such file; give --decisions what the review page saved")
-    (dataset,), new = datasets, read_file(path)
+    (dataset,), new = datasets, _parsed(path, records.read_json(path, {}, is_given=True))
     for name in new.paths:
         if not (is_image_name(os.path.basename(name)) and os.path.isfile(os.path.join(dataset, name))):
             raise UserError(f"{path}: {name}: no such image in {dataset}; correct the path, or delete the line")

@@ -144,6 +144,20 @@ def registered(one: Array, other: Array, affine: Map, side: int, steps: int) -> 
     return best
 
 
+def agreement(one: Array, other: Array, affine: Map, side: int) -> float:
+    """Correlation of the luminance of squares of `side` pixels, where `affine` shows something of `one`."""
+    size = (side, side)
+    seen = _inside(size, affine) > 0
+    x, y = _luma(_laid(one, size, affine))[seen], _luma(_laid(other, size, IDENTITY))[seen]
+    x, y = x - x.mean(), y - y.mean()
+    return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-6))
+
+
+def zoom(share: float) -> Map:
+    """The map that shows the middle `share` of a picture."""
+    return np.array([[share, 0, (1 - share) / 2], [0, share, (1 - share) / 2]])
+
+
 def surroundings(one: Array, affine: Map) -> Surroundings:
     """What lies in `one` around the place of the other picture, which `affine` gives."""
     beyond = _after(affine, np.array([[1 + 2 * RIM, 0, -RIM], [0, 1 + 2 * RIM, -RIM]]))

@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Array, Figures, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 1  # of the rules: what was said by others is looked at again
+VERSION = 2  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -25,7 +25,7 @@ LEAST, SAME = 4, 4.0  # windows below which a picture has to have the same colou
 PROMISING = 0.5  # share of agreeing windows from which a look from further away was seen to help
 PLAIN = 0.6  # share of one tone from which fine texture is all there is to go by
 FEW = 12  # windows below which there is too little to see in a picture for any tolerance
-MANY = 60  # windows from which on a mark in a corner of a drawn picture is one
+MANY = 60  # windows from which on there is much to see in a drawn picture
 COARSE = 0.5  # correlation of thumbnails below which no copy was seen
 INSIDE = 0.85  # share of the lesser picture that lies within the larger one
 CLEAN, ROUGH = 0.95, 0.7  # shares of agreeing windows and cells, everywhere in the overlap
@@ -39,6 +39,8 @@ EMPTY, WHOLE = 0.1, 0.7  # share of texture in a frame; of the larger picture th
 FRAMED = 0.95  # share of the larger picture below which there is something around
 MARK = 6  # cells of 3 x 3 that a mark spoils
 SAME_COLOURS, RECOLOURED = 0.85, 24.0  # cosine and levels: hue by 15 degrees is 0.97, by 40 degrees 0.79
+SOME, CORNERED = 24, 0.85  # windows of a drawn picture, and share of them that agree, where a mark lies in a corner
+ZOOMS = (0.94, 1 / 0.94)  # either picture may be cropped by 3 % at each edge
 ASTRAY = 0.2  # how far a registration may go before it is no copy's
 MARKED = 0.88  # share of agreeing cells and windows where there is a small mark
 BAD = 0.04  # share of cells that may differ in texture or colour in a photo,
@@ -125,10 +127,13 @@ def seen_as_copy(one: Array, other: Array) -> Figures:
     seen = look.figures(one, other)
     if is_copy(seen):
         return seen
-    affine = look.registered(one, other, look.IDENTITY, 32, 4)
-    if np.abs(affine - look.IDENTITY).max() > ASTRAY:
+    starts = [look.IDENTITY, *(look.zoom(share) for share in ZOOMS)]
+    near = [look.registered(one, other, start, 32, 3) for start in starts]
+    near = [affine for affine in near if np.abs(affine - look.IDENTITY).max() <= ASTRAY]
+    if not near:
         return seen
-    affine = look.registered(one, other, affine, 64, 3)
+    affine = max(near, key=lambda affine: look.agreement(one, other, affine, 32))
+    affine = look.registered(one, other, affine, 64, 4)
     moved = look.figures(one, other, affine)
     best = max(seen, moved, key=lambda each: min(each.alike, each.crossed) - each.bad / max(1, each.cells))
     telling = not is_drawn(best) or (best.tone < PLAIN and best.windows >= MANY)
@@ -146,8 +151,8 @@ def is_copy(seen: Figures) -> bool:
         faded = seen.bad <= FADED * seen.cells and min(seen.crossed, seen.alike) >= SURE
         marked = seen.bad <= BAD * seen.cells or (seen.cornered and seen.windows >= MANY)
         return min(seen.crossed, seen.alike) >= MARKED and (marked or faded)
-    if seen.windows >= MANY and seen.cornered:
-        return min(seen.crossed, seen.alike) >= MARKED
+    if seen.windows >= SOME and seen.cornered:
+        return min(seen.crossed, seen.alike) >= CORNERED
     if seen.tone < PLAIN and seen.windows >= MANY and seen.cluster <= 3:
         return seen.crossed >= SURE and seen.alike >= SURE
     if seen.windows < LEAST:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_fingerprints import scene
 
-from common.duplicates import look, pictures, verdict
+from common.duplicates import look, pictures, variants, verdict
 
 
 def kind(one: Image.Image, other: Image.Image) -> str:
@@ -170,3 +170,28 @@ def test_registration_finds_how_a_crop_lies() -> None:
 
 def test_nothing_to_see_is_no_reason_to_match() -> None:
     assert kind(sky(1), sky(2)) == verdict.NOTHING
+
+
+def test_families_are_whole_and_doubts_join_none() -> None:
+    """What two variants have in common is found though neither is among the nearest of the other."""
+    said = {
+        ("a", "b"): verdict.Verdict("mirrored", 1),
+        ("b", "c"): verdict.Verdict("cropped", 1),
+        ("c", "d"): verdict.Verdict("doubtful", 1),
+    }
+    assert variants.related(said) == [("a", "b"), ("a", "c"), ("b", "c")]
+    many = {("0", str(number)): verdict.Verdict("framed", 1) for number in range(1, variants.FAMILY + 1)}
+    assert variants.related(many) == []
+
+
+def test_what_is_said_of_a_stand_in_is_said_of_its_copies() -> None:
+    copies = {("a", "b"): verdict.EQUAL}
+    standing = variants.stand_ins({"a": 100, "b": 200, "c": 50, "d": 50}, copies)
+    assert standing == {"a": "b", "b": "b", "c": "c", "d": "d"}
+    said = {("b", "c"): verdict.Verdict("mirrored", 0.9), ("b", "d"): verdict.Verdict("doubtful", 0.7)}
+    whole = variants.carried(said, standing, copies)
+    assert {pair: one.kind for pair, one in whole.items()} == {
+        ("a", "c"): "mirrored",
+        ("b", "c"): "mirrored",
+        ("b", "d"): "doubtful",
+    }

@@ -6,6 +6,7 @@ by a small network's vectors are proposed (common/vectors/likeness.py), and what
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ from common.vectors import likeness
 
 LAYOUT = {"vectors": ("float16", (likeness.DIM,))}
 BATCH = 64
+FAMILY = 64  # variants of one picture of which all pairs are looked at
 
 
 def found(
@@ -43,7 +45,24 @@ def found(
     proposed = proposals.by_likeness(names, vectors.rows(names)["vectors"].astype(np.float32))
     stays = set(names)
     proposed += [pair for pair in near if stays.issuperset(pair) and pair not in copies]
-    return carried(looking.looked_at(topic, stamps, proposed, True, opener, opened), standing, copies)
+    said = looking.looked_at(topic, stamps, proposed, True, opener, opened)
+    if kin := related(said):
+        said = looking.looked_at(topic, stamps, [*proposed, *kin], True, opener, opened)
+    return carried(said, standing, copies)
+
+
+def related(said: Mapping[Pair, Verdict]) -> list[Pair]:
+    """All pairs of images that variants lead from one to the other of, but of families larger than FAMILY.
+
+    A picture with many variants is not among the nearest of each of them.
+    """
+    family: dict[str, set[str]] = {}
+    for (one, other), verdict in sorted(said.items()):
+        if verdict.kind != records.DOUBTFUL:
+            joined = family.get(one, {one}) | family.get(other, {other})
+            family.update(dict.fromkeys(joined, joined))
+    families = {id(members): members for members in family.values() if len(members) <= FAMILY}
+    return [pair for members in families.values() for pair in itertools.combinations(sorted(members), 2)]
 
 
 def stand_ins(pixels: Mapping[str, int], copies: Mapping[Pair, Verdict]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Array, Figures, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 2  # of the rules: what was said by others is looked at again
+VERSION = 3  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -29,7 +29,8 @@ MANY = 60  # windows from which on there is much to see in a drawn picture
 COARSE = 0.5  # correlation of thumbnails below which no copy was seen
 INSIDE = 0.85  # share of the lesser picture that lies within the larger one
 CLEAN, ROUGH = 0.95, 0.7  # shares of agreeing windows and cells, everywhere in the overlap
-PART, SPOKEN = 0.3, 20  # share and number of agreeing windows under a text across a photo
+PART, PART_DRAWN = 0.3, 0.5  # share of agreeing windows under a text across a photo, and across a drawn picture
+SPOKEN = 20  # agreeing windows there
 ANOTHER = 0.9  # share of differing windows in a quarter: another picture in the same frame
 OPEN = 0.5  # share of one tone up to which a text across a drawn picture is told from another drawing
 DOUBT = 0.6  # shares of agreeing windows and cells of drawn pictures that are worth a person's look
@@ -95,7 +96,8 @@ def kind(placed: Placed) -> str:
     doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT else NOTHING
     if is_drawn(seen) and not (_is_drawn_alike(seen) or (not clean and seen.tone < OPEN)):
         return doubt
-    if not clean and (seen.crossed < PART or agreeing < SPOKEN or seen.blot > ANOTHER):
+    part = PART_DRAWN if is_drawn(seen) else PART
+    if not clean and (seen.crossed < part or agreeing < SPOKEN or seen.blot > ANOTHER):
         return doubt
     if np.linalg.det(seen.affine[:, :2]) < 0:
         return "mirrored"

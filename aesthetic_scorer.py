@@ -130,14 +130,14 @@ def score(
     owing: Sequence[tuple[tree.Topic, int]], rules: owed.Rules, args: argparse.Namespace, count: Count, talk: Talk
 ) -> None:
     """Embed what has no vector yet, then write each topic's scores as its last image is done."""
-    from common.vectors import embed  # numpy, and torch where an image must be opened
+    from common.vectors import embed, fleet  # numpy, and torch where an image must be opened
     from common.vectors.engine import Engine
 
     states: dict[str, owed.State] = {}
     counting = threading.Lock()
 
     def engine() -> Engine:
-        made = Engine(rules.model, args, talk)
+        made = fleet.engine(machines, rules.model, args, talk)
         rules.head.check(made.tower.dim)
         return made
 
@@ -157,7 +157,7 @@ def score(
             else:
                 finishing(work)
 
-    with disk.Beside(finish) as finishing:
+    with fleet.chosen(args, talk) as machines, disk.Beside(finish) as finishing:
         for work in embed.embed(works(), engine, talk, sum(images for _, images in owing), keep=not args.no_cache):
             finishing(work)
 

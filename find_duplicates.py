@@ -148,10 +148,15 @@ def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
 def searched(topics: Sequence[tree.Topic], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
     """Search each topic, and beyond it where that is asked for; the object that --json prints."""
     from common.duplicates import crossing, methods, settling  # Pillow, numpy
+    from common.duplicates.pool import Pool
+    from common.vectors import fleet
 
     method = methods.chosen(threshold, args, talk)
-    told = result(settling.within(topics, method, args, talk), threshold, args.method, talk)
-    return told | ({"across": crossing.search(topics, method, args, talk)} if args.across or args.against else {})
+    with fleet.chosen(args, talk) as machines, Pool(args.workers, machines) as pool:
+        told = result(settling.within(topics, method, args, pool, talk), threshold, args.method, talk)
+        if args.across or args.against:
+            told["across"] = crossing.search(topics, method, args, pool, talk)
+    return told
 
 
 def result(found: Sequence[Found], threshold: float, method: str, talk: Talk) -> dict[str, Any]:

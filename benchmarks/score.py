@@ -132,13 +132,14 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path, fast
 
 
 def model_alone(made: Engine, pixels: torch.Tensor, count: int) -> float:
-    batch = pixels[: made.batch]
+    batch = pixels[: made.batch].cpu()
     if made.device.type == "cuda":
         batch = batch.pin_memory()
-    [pending.result() for pending in made.encode(batch)]
+    parts = [(batch, 0, len(batch))]
+    [pending.result() for pending in made.encode(parts)]
     started, done, flying = time.perf_counter(), 0, []
     while done < count:
-        flying.append(made.encode(batch))
+        flying.append(made.encode(parts))
         if len(flying) > 1:
             [pending.result() for pending in flying.pop(0)]
         done += len(batch)
@@ -198,7 +199,7 @@ def effects(folder: Path, paths: list[str]) -> None:
     for name, options in cases.items():
         made = engine(["--model", f"local-dir:{folder}", *options], paths)
         pixels = torch.cat([part for part, _ in made.decoded([paths])])
-        parts = [made.encode(part)[0].result() for part in pixels.split(made.batch)]
+        parts = [made.encode([(part, 0, len(part))])[0].result() for part in pixels.split(made.batch)]
         vectors[name] = np.concatenate(parts).astype(float)
     exact = vectors.pop("fp32")
     weight = np.random.default_rng(0).normal(size=exact.shape[1])

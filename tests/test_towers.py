@@ -31,7 +31,7 @@ def engine(*arguments: object) -> Engine:
 def vectors(made: Engine, paths: list[str]) -> np.ndarray:
     """All paths' vectors through the engine's decoder and encoder, in batches of the engine's size."""
     pixels = torch.cat([part for part, _ in made.decoded([[path] for path in paths])])
-    parts = [made.encode(part) for part in pixels.split(made.batch)]
+    parts = [made.encode([(part, 0, len(part))]) for part in pixels.split(made.batch)]
     return np.concatenate([pending.result() for batch in parts for pending in batch])
 
 

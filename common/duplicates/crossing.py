@@ -32,7 +32,7 @@ Method = ByHash | ByVectors
 REFERENCE = -1  # instead of the number of a topic
 
 
-def search(topics: Sequence[Topic], method: Method, args: argparse.Namespace, talk: Talk) -> dict[str, int]:
+def search(topics: Sequence[Topic], method: Method, args: argparse.Namespace, pool: Pool, talk: Talk) -> dict[str, int]:
     """Compare the topics of each dataset (args.across), and each of them with the folders in args.against.
 
     Writes each dataset's file, and returns how many pairs of images, and of images with references, all of them tell.
@@ -42,7 +42,7 @@ def search(topics: Sequence[Topic], method: Method, args: argparse.Namespace, ta
         datasets.setdefault(topic.dataset_path, []).append(topic)
     given = tuple(os.path.join(os.path.realpath(path), "") for path in args.paths)
     told = {"pairs": 0, "references": 0}
-    with tempfile.TemporaryDirectory() as folder, Pool(args.workers) as pool:
+    with tempfile.TemporaryDirectory() as folder:
         known = references.found(args.against, folder, talk.warn)
         read = method.read([known], pool) if args.against else ()
         outside = [(REFERENCE, "", stamps, rows) for _, stamps, rows in read]

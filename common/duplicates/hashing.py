@@ -68,6 +68,7 @@ def hashed(topics: Sequence[Topic], pool: Pool, max_pixels: int, talk: Talk) -> 
             tasks = ((chunk, [work.topic.file(name) for work, name in chunk if name]) for chunk in _chunks(items()))
             for chunk, (rows, unreadable) in pool.run(read, tasks):
                 _land(chunk, rows, unreadable, talk)
+                bar.set_postfix_str(pool.where, refresh=False)
                 bar.update(len(rows["flat"]) + len(unreadable))
                 for work in [work for work, name in chunk if not name]:
                     work.prints.save(work.stamps)

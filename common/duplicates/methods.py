@@ -20,8 +20,7 @@ from common.duplicates.neighbours import Array, Pairs
 from common.duplicates.pool import Pool
 from common.errors import UserError
 from common.output import Talk
-from common.vectors import embed, model, products  # torch only where an image must be opened, or where it pays
-from common.vectors.engine import Engine
+from common.vectors import embed, fleet, model, products  # torch only where an image must be opened, or where it pays
 
 MANY = 200_000  # vectors from which on it is told how long their comparison takes
 SAMPLE = 4096  # of them are compared to tell
@@ -73,9 +72,8 @@ class ByVectors:
 
     def read(self, topics: Sequence[Topic], pool: Pool) -> Iterator[Work]:
         """Every topic with rows of all readable images; of those without one the files are opened."""
-        for work in embed.embedded(
-            topics, self._model, lambda: Engine(self._model, self._args, self._talk), self._talk
-        ):
+        machines, chosen, talk = pool.fleet, self._model, self._talk
+        for work in embed.embedded(topics, chosen, lambda: fleet.engine(machines, chosen, self._args, talk), talk):
             yield work.topic, work.stamps, work.vectors
 
     def load(self, topic: Topic) -> Sidecar:

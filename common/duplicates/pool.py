@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from common import signals
 from common.errors import decoder_died
+
+if TYPE_CHECKING:
+    from common.vectors.fleet import Fleet
 
 AHEAD = 3  # tasks waiting per process: enough to hide one slow file
 
@@ -23,11 +26,12 @@ Answer = TypeVar("Answer")
 class Pool:
     """Starts its processes with the first task and ends them with the block, however it ends.
 
-    With 0 or 1 workers everything is done in this process.
+    With 0 or 1 workers everything is done in this process; with a fleet on its machines.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, fleet: Fleet | None = None) -> None:
+        self.fleet = fleet
+        self._own = workers
         self._ended = multiprocessing.Event()
         self._executor: ProcessPoolExecutor | None = None
 
@@ -39,6 +43,15 @@ class Pool:
             if kind:
                 self._ended.set()  # killing them amid an answer would leave its reader waiting for the rest
             self._executor.shutdown(wait=not kind, cancel_futures=True)
+
+    @property
+    def where(self) -> str:
+        """To be shown with the progress: the machines, if there are more."""
+        return str(self.fleet.state) if self.fleet else ""
+
+    @property
+    def _workers(self) -> int:
+        return self.fleet.state.processors if self.fleet else self._own
 
     def run(
         self, function: Callable[[list[Item]], Answer], tasks: Iterable[tuple[Key, list[Item]]]
@@ -57,6 +70,8 @@ class Pool:
             raise decoder_died() from None
 
     def _submit(self, function: Callable[[list[Item]], Answer], items: list[Item]) -> Future[Answer]:
+        if items and self.fleet:
+            return self.fleet.submit(function, items)
         if not items or self._workers < 2:
             done: Future[Answer] = Future()
             done.set_result(function(items))

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 def within(
-    topics: Sequence[Topic], method: methods.ByHash | methods.ByVectors, args: argparse.Namespace, talk: Talk
+    topics: Sequence[Topic],
+    method: methods.ByHash | methods.ByVectors,
+    args: argparse.Namespace,
+    pool: Pool,
+    talk: Talk,
 ) -> list[Found]:
     """Search every topic, and write what is found; what there is to tell of each. Raises UserError."""
-    with Pool(args.workers) as pool, Settler(args, talk, method.about, pool) as settle:
+    with Settler(args, talk, method.about, pool) as settle:
         for topic, stamps, rows in method.read(topics, pool):
             names = list(rows.fresh(stamps))
             near, equal = (proposals.named(names, pairs) for pairs in method.proposed(rows.rows(names)))

@@ -4,6 +4,7 @@
     towers     image towers through open_clip: their weights, and pixels to vectors
     engine     a model at work: parallel decoding, batches, a device's memory
     embed      many topics through an engine, resumable to the image
+    fleet      an engine, and any function, at work on many GPUs and machines, by Ray
     likeness   what a picture shows, by a small network of its own: proposes variants
     tensors    reads a file of plain tensors
     products   cosine similarities on a device

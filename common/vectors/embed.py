@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.dataset import sidecar
 from common.dataset.cache import Extent
@@ -20,12 +20,8 @@ from common.dataset.sidecar import CHECKPOINT, Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
 from common.output import Talk
-from common.vectors import towers
-from common.vectors.engine import CHUNK, Engine
+from common.vectors.engine import Coming, Engine, Part
 from common.vectors.model import Model
-
-if TYPE_CHECKING:
-    import torch
 
 LAYOUT = {"vectors": ("float32", (None,)), "extents": ("int32", (2,)), "precision": ("<U4", ())}
 
@@ -98,6 +94,7 @@ def embed(
                 run.take(pixels, outcomes)
                 while run.waiting >= engine.batch:
                     run.launch()
+                bar.set_postfix_str(engine.where, refresh=False)
                 bar.update(len(outcomes))
                 yield from run.finished()
             while run.waiting:
@@ -117,8 +114,8 @@ class _Run:
         self._engine, self._talk, self._keep = engine, talk, keep
         self._ordered: deque[tuple[Work, str]] = deque()  # sent to the decoder, in order
         self._ready: deque[tuple[Work, str, Extent]] = deque()  # decoded, in the order of self._pixels
-        self._pixels: list[torch.Tensor] = []
-        self._flying: deque[tuple[list[tuple[Work, str, Extent]], list[towers.Pending]]] = deque()
+        self._pixels: deque[Part] = deque()
+        self._flying: deque[tuple[list[tuple[Work, str, Extent]], Sequence[Coming]]] = deque()
         self._open: deque[Work] = deque()  # in order; the first one is the next to finish
         self._saved = time.monotonic()
 
@@ -134,13 +131,13 @@ class _Run:
             for name in work.names:
                 self._ordered.append((work, name))
                 chunk.append(work.topic.file(name))
-                if len(chunk) == CHUNK:
+                if len(chunk) == self._engine.chunk:
                     yield chunk
                     chunk = []
         if chunk:
             yield chunk
 
-    def take(self, pixels: torch.Tensor, outcomes: Sequence[Extent | str]) -> None:
+    def take(self, pixels: Any, outcomes: Sequence[Extent | str]) -> None:
         """Receive a decoded chunk."""
         for outcome in outcomes:
             work, name = self._ordered.popleft()
@@ -148,26 +145,30 @@ class _Run:
                 self._fail(work, name, outcome)
             else:
                 self._ready.append((work, name, outcome))
-        if len(pixels):
-            self._pixels.append(pixels.to(self._engine.device, non_blocking=True))  # pinned, so it copies by itself
+        if readable := sum(not isinstance(outcome, str) for outcome in outcomes):
+            self._pixels.append((pixels, 0, readable))
 
     def launch(self) -> None:
-        """Send one batch to the device and collect the one before it, so that the device never waits for us."""
-        import torch
-
-        pixels = torch.cat(self._pixels) if len(self._pixels) > 1 else self._pixels[0]
-        count = min(self._engine.batch, len(pixels))
-        self._pixels = [pixels[count:]] if len(pixels) > count else []
-        batch = [self._ready.popleft() for _ in range(count)]
-        self._flying.append((batch, self._engine.encode(pixels[:count])))
-        self.land(1)
+        """Send one batch to the engine, and collect earlier ones until it has no more than it works on at once."""
+        parts: list[Part] = []
+        wanted = min(self._engine.batch, len(self._ready))
+        batch = [self._ready.popleft() for _ in range(wanted)]
+        while wanted:
+            pixels, start, stop = self._pixels.popleft()
+            cut = min(stop, start + wanted)
+            parts.append((pixels, start, cut))
+            wanted -= cut - start
+            if cut < stop:
+                self._pixels.appendleft((pixels, cut, stop))
+        self._flying.append((batch, self._engine.encode(parts)))
+        self.land(self._engine.depth)
 
     def land(self, flying: int) -> None:
-        """Collect batches from the device until only `flying` are left on it."""
+        """Collect batches from the engine until only `flying` are left with it."""
         while len(self._flying) > flying:
             self._land(*self._flying.popleft())
 
-    def _land(self, batch: Sequence[tuple[Work, str, Extent]], pending: Sequence[towers.Pending]) -> None:
+    def _land(self, batch: Sequence[tuple[Work, str, Extent]], pending: Sequence[Coming]) -> None:
         import numpy as np
 
         vectors = np.concatenate([part.result() for part in pending])
@@ -185,7 +186,7 @@ class _Run:
         work = items[0][0]
         kept = [(name, extent) for (_, name, extent), fine in zip(items, good, strict=True) if fine]
         names = [name for name, _ in kept]
-        precision = [self._engine.encoder.precision] * len(kept)
+        precision = [self._engine.precision] * len(kept)
         sizes = [extent for _, extent in kept]
         stamps = [work.stamps[name] for name in names]
         work.vectors.add(names, stamps, vectors=vectors, extents=sizes, precision=precision)  # type: ignore[arg-type]

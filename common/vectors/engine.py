@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from common import signals
 from common.dataset import images
@@ -26,8 +26,22 @@ AHEAD = 2  # chunks waiting per worker: enough to hide one slow file
 STRETCH = 64  # a picture this many times longer than wide is cut to that before it is enlarged to the input's height
 
 
+Part = tuple[Any, int, int]  # pixels as `decoded` gave them, and the rows of them that are meant: from, and up to
+
+
+class Coming(Protocol):
+    """Vectors on their way."""
+
+    def result(self) -> Any:
+        """Float32 array of shape (n, dim), rows of unit length; a row with NaN is an image the model failed on."""
+
+
 class Engine:
     """A model ready to be loaded: its shape and weights file are known, its weights wait for the first image."""
+
+    chunk = CHUNK
+    depth = 1  # batches under way beside the one that is being made up, so that the device never waits for us
+    where = ""  # to be shown with the progress: the machines, if there are more
 
     def __init__(self, model: Model, args: argparse.Namespace, talk: Talk) -> None:
         """Find the device and the weights, downloading them if need be. Raises UserError."""
@@ -49,16 +63,21 @@ class Engine:
             self._talk.say(f"🧠 {self.model.name} ({self.model.weights}) in {self._encoder.precision} on {self.device}")
         return self._encoder
 
-    def decoded(self, chunks: Iterable[list[str]]) -> Iterator[tuple[torch.Tensor, list[Extent | str]]]:
+    @property
+    def precision(self) -> str:
+        """The arithmetic of the vectors that have come."""
+        return self.encoder.precision
+
+    def decoded(self, chunks: Iterable[list[str]]) -> Iterator[tuple[Any, list[Extent | str]]]:
         """For each chunk of paths the pixels of the readable images, and for each path its extent or a reason.
 
-        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them; order is kept.
+        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them, on the device; to
+        whoever takes them they are something to cut into parts for `encode`. Order is kept.
         """
         from torch.utils.data import DataLoader
 
-        draft = 2 * self.tower.size if self.model.decode == DRAFT else None
         loader: Any = DataLoader(
-            _Decoder(self.tower.fit, draft, self._max_pixels),  # type: ignore[arg-type]
+            self._decoder,  # type: ignore[arg-type]
             batch_sampler=chunks,
             num_workers=self._workers,
             collate_fn=_as_is,
@@ -69,14 +88,25 @@ class Engine:
         try:
             decoded = iter(loader)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise anywhere at all when a process has died
-            yield from decoded
+            for pixels, outcomes in decoded:
+                yield pixels.to(self.device, non_blocking=True), outcomes  # pinned, so it copies by itself
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
             raise decoder_died() from None
 
-    def encode(self, pixels: torch.Tensor) -> list[towers.Pending]:
-        """Start the forward pass, in halves and with smaller batches from then on where memory runs out."""
+    @property
+    def _decoder(self) -> _Decoder:
+        return _Decoder(self.tower.fit, 2 * self.tower.size if self.model.decode == DRAFT else None, self._max_pixels)
+
+    def encode(self, parts: Sequence[Part]) -> Sequence[Coming]:
+        """Start the forward pass of a batch, in halves and with smaller ones from then on where memory runs out."""
+        import torch
+
+        cut = [pixels[start:stop] for pixels, start, stop in parts]
+        return self._encode(torch.cat(cut) if len(cut) > 1 else cut[0])
+
+    def _encode(self, pixels: torch.Tensor) -> list[towers.Pending]:
         try:
             return [self.encoder.start(pixels)]
         except RuntimeError as error:
@@ -91,7 +121,7 @@ class Engine:
             import torch
 
             torch.cuda.empty_cache()
-        return self.encode(pixels[:half]) + self.encode(pixels[half:])
+        return self._encode(pixels[:half]) + self._encode(pixels[half:])
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -120,6 +120,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="let JPEG decode at reduced size: faster on large photos, slightly other vectors, kept apart",
     )
 
+    spread = parser.add_argument_group("more GPUs and machines")
+    spread.add_argument(
+        "--ray",
+        action="store_true",
+        help="spread the work with Ray: over the machines at RAY_ADDRESS, if that is set, or of this one",
+    )
+    spread.add_argument(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="spread it over the machines of the Ray that runs there, or auto: the one that runs on this machine",
+    )
+
 
 def _batch_size(value: str) -> int | str:
     return value if value == "auto" else positive(value)

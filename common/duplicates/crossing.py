@@ -7,9 +7,10 @@ topic. Memory grows with images and matches.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ from common.duplicates.verdict import Verdict
 from common.output import Talk
 
 Method = ByHash | ByVectors
+Source = tuple[int, str, Mapping[str, Stamp], Sidecar]  # its number, its path below the dataset, its images, their rows
 
 REFERENCE = -1  # instead of the number of a topic
 
@@ -49,11 +51,22 @@ def search(topics: Sequence[Topic], method: Method, args: argparse.Namespace, po
         for dataset, several in datasets.items():
             places = [os.path.relpath(topic.path, dataset) for topic in several]
             inside = ((n, places[n], topic.stamps(), method.load(topic)) for n, topic in enumerate(several))
-            said, stamps = _said(dataset, [*inside, *outside], method, pool, args, talk)
+            capacity = sum(topic.found for topic in [*several, known])
+            images = beside(itertools.chain(inside, outside), method.keys, capacity)
+            pairs = [
+                [pair for pair in some if not _is_one_file(dataset, pair)]
+                for some in proposed(images, method, args.across)
+            ]
+            stamps = images.stamps_of({path for some in pairs for pair in some for path in pair})
+            del images
+            opener = Opener(pool, args.max_pixels, talk)
+            said = looking.looked_at(across.whole(dataset), stamps, pairs[0], False, opener)
+            said |= dict.fromkeys(pairs[1], verdict.EQUAL)
             compared = _Compared(set(places), args.across, [os.path.join(os.path.abspath(r), "") for r in args.against])
             kinds: Kinds = {}
             for (one, other), found in said.items():
-                kinds.setdefault(one, {})[other] = found.kind
+                if found.kind == COPY:
+                    kinds.setdefault(one, {})[other] = found.kind
             kinds = across.write(
                 dataset, kinds, compared, {**method.about, "rules": verdict.VERSION}, stamps, talk.warn
             )
@@ -87,42 +100,50 @@ class _Compared:
         )
 
 
-def _said(
-    dataset: str,
-    sources: Sequence[tuple[int, str, Mapping[str, Stamp], Sidecar]],
-    method: Method,
-    pool: Pool,
-    args: argparse.Namespace,
-    talk: Talk,
-) -> tuple[dict[Pair, Verdict], dict[str, Stamp]]:
-    """What the close look says of proposed pairs, by path; and the stamps of the images in them.
+@dataclass(frozen=True)
+class Beside:
+    """The images of several topics side by side: row i belongs to names[i]."""
 
-    A source has its number, its path below the dataset, its images and their rows.
-    """
-    fresh = [list(rows.fresh(stamps)) for _, _, stamps, rows in sources]
-    names = [os.path.join(place, name) for (_, place, *_), own in zip(sources, fresh, strict=True) for name in own]
-    groups = np.repeat([number for number, *_ in sources], list(map(len, fresh)))
-    blocks = [rows.rows(own) for (*_, rows), own in zip(sources, fresh, strict=True)]
-    rows = {key: np.concatenate([block.pop(key) for block in blocks]) for key in method.keys}
+    names: list[str]  # paths below the dataset, or absolute ones of references
+    groups: Array  # (n,) the number of the topic, or REFERENCE
+    stamps: Array  # (n, 2)
+    rows: dict[str, Array]
+
+    def stamps_of(self, paths: Set[str]) -> dict[str, Stamp]:
+        numbers = (number for number, name in enumerate(self.names) if name in paths)
+        return {self.names[n]: (int(self.stamps[n, 0]), int(self.stamps[n, 1])) for n in numbers}
+
+
+def beside(sources: Iterable[Source], keys: Sequence[str], capacity: int) -> Beside:
+    """The images of the sources, each of which is let go before the next is asked for; about `capacity` in all."""
+    names: list[str] = []
+    wanted: dict[str, Array] = {}
+    for number, place, stamps, rows in sources:
+        own = list(rows.fresh(stamps))
+        found = rows.rows(own)
+        found = {key: found[key] for key in keys}
+        found["groups"] = np.full(len(own), number, np.int32)
+        found["stamps"] = np.array([stamps[name] for name in own], np.int64).reshape(-1, 2)
+        for key, array in found.items():
+            room = wanted.setdefault(key, np.empty((capacity, *array.shape[1:]), array.dtype))
+            if len(room) < len(names) + len(array):
+                wanted[key] = room = np.concatenate([room, np.empty_like(room, shape=(len(array), *room.shape[1:]))])
+            room[len(names) : len(names) + len(array)] = array
+        names += [os.path.join(place, name) for name in own]
+    arrays = {key: array[: len(names)] for key, array in wanted.items()}
+    return Beside(names, arrays.pop("groups"), arrays.pop("stamps"), arrays)
+
+
+def proposed(images: Beside, method: Method, across: bool) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to be looked at closely, and pairs that need no look: between topics if `across`, and with references."""
 
     def apart(first: Array, second: Array) -> Array:
-        one, other = groups[first], groups[second]
-        wanted: Array = one != other if args.across else (one == REFERENCE) != (other == REFERENCE)
+        one, other = images.groups[first], images.groups[second]
+        wanted: Array = one != other if across else (one == REFERENCE) != (other == REFERENCE)
         return wanted
 
-    near, equal = (proposals.named(names, found) for found in method.proposed(rows, apart))
-    wanted = {path for pair in [*near, *equal] for path in pair}
-    every = (
-        (os.path.join(place, name), stamps[name])
-        for (_, place, stamps, _), own in zip(sources, fresh, strict=True)
-        for name in own
-    )
-    stamps = {path: stamp for path, stamp in every if path in wanted}
-    here = across.whole(dataset)
-    near = [pair for pair in near if not _is_one_file(dataset, pair)]
-    said = looking.looked_at(here, stamps, near, False, Opener(pool, args.max_pixels, talk))
-    same = dict.fromkeys((pair for pair in equal if not _is_one_file(dataset, pair)), Verdict(COPY, 1.0))
-    return {pair: found for pair, found in (said | same).items() if found.kind == COPY}, stamps
+    near, equal = method.proposed(images.rows, apart)
+    return proposals.named(images.names, near), proposals.named(images.names, equal)
 
 
 def _is_one_file(dataset: str, pair: Pair) -> bool:

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import cli, text
 from common.dataset import cache, records, tree
-from common.duplicates import decisions, references
+from common.duplicates import decisions, options, references
 from common.errors import UserError
 from common.output import Talk, show
 from common.vectors import model
@@ -55,8 +55,6 @@ from common.vectors import model
 if TYPE_CHECKING:
     from common.duplicates.matching import Found
 
-DISTANCE = 14  # bits; the second look decides. Recall and precision on planted copies: docs/find_duplicates.md
-COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
 SHOWN = 5  # of the largest sets
 
 
@@ -65,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     talk = Talk(args)
     if args.explain:
         return explain(args, talk)
-    threshold = chosen_threshold(args)
+    threshold = options.threshold(args)
     if args.no_verify:
         talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
     topics = checked(tree.topics(args.paths, talk.warn), talk)
@@ -79,31 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.parser(__doc__)
-    search = parser.add_argument_group("search")
-    search.add_argument("--method", choices=("phash", "clip"), default="phash", help="default: %(default)s")
-    search.add_argument(
-        "--threshold",
-        type=float,
-        metavar="T",
-        help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
-        f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
-    )
-    search.add_argument("--across", action="store_true", help="compare the topics of a dataset with one another too")
-    search.add_argument(
-        "--against", nargs="+", default=[], metavar="FOLDER", help="find copies of the images in these folders too"
-    )
-    search.add_argument("--decisions", metavar="FILE", help="first add what a person decided to decisions.json")
-    search.add_argument(
-        "--variants",
-        action="store_true",
-        help="also look for pictures made from the same one: mirrored, turned, cropped, framed, captioned, ...",
-    )
-    search.add_argument(
-        "--explain",
-        action="store_true",
-        help="of two image files: what a close look measures, and what follows from it",
-    )
-    search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
+    options.add(parser)
     model.add_options(parser)
     return parser.parse_args(argv)
 
@@ -118,18 +92,6 @@ def explain(args: argparse.Namespace, talk: Talk) -> int:
     told = explaining.explained(one, other, args.max_pixels)
     show(args, explaining.lines(told), explaining.result(told))
     return talk.status
-
-
-def chosen_threshold(args: argparse.Namespace) -> float:
-    """The threshold, checked for the method. Raises UserError."""
-    given, clip = args.threshold, args.method == "clip"
-    if given is None:
-        return COSINE if clip else DISTANCE
-    if clip and not 0 < given <= 1:
-        raise UserError(f"--threshold {given:g}: a cosine similarity is above 0 and at most 1")
-    if not clip and given not in set(range(65)):
-        raise UserError(f"--threshold {given:g}: a Hamming distance is a whole number from 0 to 64")
-    return float(given) if clip else int(given)
 
 
 def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from common.duplicates import fingerprints, hashing  # noqa: E402
 
 COPIES = 50  # one image in so many is a copy of another
 FLIPPED = 4  # bits in which its hash differs
+LOOKS = 5003  # different thumbnails
 RUN = """
 import argparse, json, resource, sys, time
 sys.path.insert(0, sys.argv[1])
@@ -58,9 +60,8 @@ def main() -> None:
         command = [sys.executable, "-c", RUN, str(ROOT), str(Path(scratch, "DataSet"))]
         read, seconds, busy, memory, pairs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         print(f"{args.images:,} images in {args.topics:,} topics: {seconds:.1f} s ({busy:.1f} s of CPU)")
-        print(
-            f"    {read:.1f} s of them to read sidecars, {memory / 1e6:.2f} GB at its peak, {pairs:,} pairs proposed of {args.images // COPIES:,} planted"
-        )
+        print(f"    {read:.1f} s of them to read sidecars; {memory / 1e6:.2f} GB at its peak")
+        print(f"    {pairs:,} pairs proposed; {args.images // COPIES:,} planted, some of them within a topic")
     if importlib.util.find_spec("imagededup"):
         took = peer(hashes[: args.peer])
         whole = took * (args.images / args.peer) ** 2
@@ -82,30 +83,29 @@ def make(dataset: Path, images: int, topics: int) -> np.ndarray:
     """A dataset of empty files with fingerprints, and the hashes; copies are scattered over the topics."""
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**64, images, np.uint64)
-    seeds = np.arange(images)
+    looks = np.arange(images) % LOOKS
     for copy in rng.choice(images, images // COPIES, replace=False).tolist():
         other = int(rng.integers(images))
         bits = rng.choice(64, FLIPPED, replace=False).astype(np.uint64)
         hashes[copy] = hashes[other] ^ np.bitwise_or.reduce(np.uint64(1) << bits)
-        seeds[copy] = seeds[other]
+        looks[copy] = looks[other]
+    pictures = rng.integers(0, 256, (LOOKS, 1024 + 128), np.uint8)
     each = images // topics
     for number in range(topics):
         folder = dataset / f"C{number % 10}/S{number % 100}/T{number}"
         folder.mkdir(parents=True)
-        own = slice(number * each, (number + 1) * each)
         for image in range(each):
-            (folder / f"{image:06}.jpg").touch()
+            os.close(os.open(folder / f"{image:06}.jpg", os.O_CREAT))
         topic = Topic(str(folder), "", "", "", "", each)
         stamps = topic.stamps()
         prints = sidecar.load(topic, hashing.NAME, fingerprints.LAYOUT, fingerprints.ABOUT, print)
-        looks = [np.random.default_rng(int(seed)).integers(0, 256, 1024 + 128, np.uint8) for seed in seeds[own]]
-        rows = np.stack(looks)
+        own = slice(number * each, (number + 1) * each)
         prints.add(
             list(stamps),
             list(stamps.values()),
             hashes=hashes[own],
-            thumbnails=rows[:, :1024],
-            colours=rows[:, 1024:],
+            thumbnails=pictures[looks[own], :1024],
+            colours=pictures[looks[own], 1024:],
             flat=np.zeros(each, bool),
             extents=np.full((each, 2), 100, np.int32),
         )

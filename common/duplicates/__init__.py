@@ -15,6 +15,7 @@
     verdict        from what is seen to copy, variant, doubtful or nothing
     explaining     what is measured of two files, for people
     pool           parallel processes
+    options        how to search, as the command line says it
     decisions      what a person decided, above every rule; standard library alone
     across         what a dataset's file says of matches between topics, and with references
     crossing       the search across topics and against reference folders                      (numpy)

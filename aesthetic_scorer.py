@@ -25,6 +25,7 @@ from __future__ import annotations
 import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
+import functools
 import statistics
 import threading
 import time
@@ -34,7 +35,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import cli, disk, text
-from common.dataset import cache, tree
+from common.dataset import cache, claims, tree
 from common.output import Talk, show
 from common.scores import heads, owed, scorers
 from common.vectors import model
@@ -110,9 +111,9 @@ def chosen_rules(args: argparse.Namespace, talk: Talk) -> owed.Rules:
     return owed.Rules(chosen, heads.chosen(args.head, chosen), args.only_missing, args.rescore)
 
 
-def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: Talk) -> list[tuple[tree.Topic, int]]:
+def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: Talk) -> dict[tree.Topic, int]:
     """The topics that have images without a score, and how many; counts those that are done. No torch, no pixels."""
-    owing, foreign = [], []
+    owing, foreign = {}, []
     for topic in topics:
         state = owed.survey(topic, rules, talk)
         if state.foreign:
@@ -121,21 +122,26 @@ def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: 
             count.add(state, state.standing, state.made_by)
         else:
             cache.check_writable(topic)
-            owing.append((topic, len(state.owed)))
+            owing[topic] = len(state.owed)
     owed.refuse_foreign(foreign)
     return owing
 
 
 def score(
-    owing: Sequence[tuple[tree.Topic, int]], rules: owed.Rules, args: argparse.Namespace, count: Count, talk: Talk
+    owing: Mapping[tree.Topic, int], rules: owed.Rules, args: argparse.Namespace, count: Count, talk: Talk
 ) -> None:
-    """Embed what has no vector yet, then write each topic's scores as its last image is done."""
+    """Embed what has no vector yet, then write each topic's scores as its last image is done.
+
+    What another run works on comes last, when that run is done with it.
+    """
     from common.vectors import embed, fleet  # numpy, and torch where an image must be opened
     from common.vectors.engine import Engine
 
     states: dict[str, owed.State] = {}
     counting = threading.Lock()
+    claimed = claims.Claims(rules.model.sidecar, talk)
 
+    @functools.cache
     def engine() -> Engine:
         made = fleet.engine(machines, rules.model, args, talk)
         rules.head.check(made.tower.dim)
@@ -146,9 +152,10 @@ def score(
         state, found, made_by = owed.finish(state, work.vectors, work.failed, rules, talk)
         with counting:
             count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
+        claimed.let_go(work.topic)
 
-    def works() -> Iterator[embed.Work]:
-        for topic, _ in owing:
+    def works(topics: Sequence[tree.Topic]) -> Iterator[embed.Work]:
+        for topic in filter(claimed.take, topics):
             state = states[topic.path] = owed.survey(topic, rules, talk)
             owed.refuse_foreign([state])
             work = embed.owed(topic, state.stamps, state.owed, rules.model, talk)
@@ -157,9 +164,12 @@ def score(
             else:
                 finishing(work)
 
-    with fleet.chosen(args, talk) as machines, disk.Beside(finish) as finishing:
-        for work in embed.embed(works(), engine, talk, sum(images for _, images in owing), keep=not args.no_cache):
-            finishing(work)
+    with fleet.chosen(args, talk) as machines:
+        for topics in claimed.rounds(list(owing)):
+            total = sum(owing[topic] for topic in topics)
+            with disk.Beside(finish) as finishing:
+                for work in embed.embed(works(topics), engine, talk, total, keep=not args.no_cache):
+                    finishing(work)
 
 
 def result(count: Count, rules: owed.Rules, talk: Talk) -> dict[str, Any]:

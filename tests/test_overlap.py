@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from towers import save_head
 from common.dataset import cache, locks, records
 from common.dataset.cache import Provenance
 from common.dataset.tree import Topic
+from common.vectors import model
 
 TINY = ["--model", "tiny", "--workers", "0", "--quiet"]
 
@@ -81,7 +84,7 @@ def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path:
     code += "with locks.locked(sys.argv[1]): print(flush=True); time.sleep(99)"
     run = subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT, stdout=subprocess.PIPE)
     assert run.stdout and run.stdout.readline()
-    assert locks._held(path) is None
+    assert locks.held(path) is None
     run.kill()
     run.wait()
     with locks.locked(path), locks.locked(path):
@@ -164,6 +167,104 @@ def test_rescore_repairs_a_wrong_record_and_a_wrong_score(tmp_path: Path) -> Non
     assert json.loads(score(dataset).stdout)["scored"] == 0
     assert json.loads(score(dataset, "--rescore").stdout)["scored"] == 3
     assert file.read_bytes() == right
+
+
+# Claims
+
+
+SPY = """
+import atexit, runpy, sys, time
+from common.dataset import images
+opened, open_image = [], images.open_image
+def slowly(path, *args, **options):
+    opened.append(path)
+    time.sleep(0.05)
+    return open_image(path, *args, **options)
+images.open_image = slowly
+sys.argv = sys.argv[1:]
+atexit.register(lambda: print(len(opened), file=sys.stderr))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def spied(dataset: Path, script: str, options: list[object], runs: int) -> int:
+    """How often images were opened by so many runs at once."""
+    command = [sys.executable, "-c", SPY, str(ROOT / script), str(dataset), *map(str, options)]
+    begun = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(runs)]
+    said = [run.communicate(timeout=300)[1] for run in begun]
+    assert [run.returncode for run in begun] == [0] * runs, said
+    return sum(int(each.splitlines()[-1]) for each in said)
+
+
+@pytest.mark.parametrize(
+    "script, options",
+    [
+        ("aesthetic_scorer.py", TINY),
+        ("aesthetic_scorer.py", [*TINY, "--no-cache"]),
+        ("find_duplicates.py", ["--workers", "0", "--quiet"]),
+    ],
+)
+def test_two_runs_share_the_work(tmp_path: Path, script: str, options: list[object]) -> None:
+    dataset = dataset_of(tmp_path, 8, 4)
+    together = spied(dataset, script, options, 2)
+    left = [path.name for path in dataset.rglob(".cache/*") if path.name.endswith(("claim", "lock"))]
+    made = {path: path.read_bytes() for path in dataset.rglob("*_*.json")}
+    for path in (*made, *dataset.rglob(".cache/*")):
+        path.unlink()
+    assert together <= 1.1 * spied(dataset, script, options, 1)
+    assert made == {path: path.read_bytes() for path in dataset.rglob("*_*.json")} and left == []
+
+
+HOLD = """
+import sys, time
+from common.dataset.claims import Claims
+from common.dataset.tree import Topic
+from common.output import Talk
+claims = Claims(sys.argv[2], None)
+assert claims.take(Topic(sys.argv[1], "D", "C", "S", "T", 0))
+print(flush=True)
+time.sleep(99)
+"""
+
+
+@pytest.mark.parametrize(
+    "script, has_hashes",
+    [("aesthetic_scorer.py", False), ("find_duplicates.py", False), ("find_duplicates.py", True)],
+)
+def test_a_claimed_topic_comes_last_and_is_waited_for(tmp_path: Path, script: str, has_hashes: bool) -> None:
+    dataset = dataset_of(tmp_path, 2, 4)
+    if has_hashes:  # so that the search owes close looks alone
+        ended(begin("find_duplicates.py", dataset, "--threshold", 0))
+        for path in (*dataset.rglob("looked.npz"), *dataset.rglob("duplicates_*")):
+            path.unlink()
+    tiny = model.chosen(argparse.Namespace(model="tiny", pretrained=None, fast_decode=False))
+    scores = script == "aesthetic_scorer.py"
+    free, claimed = (
+        dataset / f"C/S/T{number}/aesthetic_data.json" if scores else dataset / f"C/S/duplicates_T{number}.json"
+        for number in (1, 0)
+    )
+    command = [sys.executable, "-c", HOLD, str(dataset / "C/S/T0"), tiny.sidecar if scores else "phash"]
+    holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+    assert holder.stdout and holder.stdout.readline()
+    run = begin(script, dataset, "--workers", 0, *(["--model", "tiny"] if scores else []))
+    assert run.stderr
+    said = next(line for line in run.stderr if "waiting" in line)
+    assert "T0" in said and str(holder.pid) in said and socket.gethostname() in said
+    while not free.exists():
+        assert run.poll() is None
+        time.sleep(0.05)
+    assert not claimed.exists()
+    holder.kill()
+    holder.communicate()
+    ended(run)
+    assert claimed.exists() and not list(dataset.rglob(".cache/*.claim"))
+
+
+def test_where_no_claim_can_be_had_work_is_done_all_the_same(tmp_path: Path) -> None:
+    dataset = dataset_of(tmp_path, 1, 3)
+    (dataset / "C/S/T0/.cache/phash.claim").mkdir(parents=True)
+    ended(begin("find_duplicates.py", dataset))
+    assert list(dataset.rglob("duplicates_T0.json"))
 
 
 # Whole runs

@@ -30,20 +30,18 @@ def locked(path: str) -> Iterator[None]:
     while _holders.setdefault(path, thread) != thread:
         time.sleep(PAUSE)
     try:
-        while (file := _held(path)) is None:
+        while (file := held(path)) is None:
             time.sleep(PAUSE)
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # its folder was deleted meanwhile
-                os.unlink(path)
-            os.close(file)
+            let_go(path, file)
     finally:
         del _holders[path]
 
 
-def _held(path: str) -> int | None:
-    """The open file, locked; None while another process holds it, or deletes it just now."""
+def held(path: str) -> int | None:
+    """The open file, locked, for `let_go`; None while another process holds it, or deletes it just now."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -60,3 +58,10 @@ def _held(path: str) -> int | None:
             return file
     os.close(file)
     return None
+
+
+def let_go(path: str, file: int) -> None:
+    """Delete the file, then open it to others."""
+    with contextlib.suppress(OSError):  # its folder was deleted meanwhile
+        os.unlink(path)
+    os.close(file)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from common.dataset import sidecar
+from common.dataset.claims import Take, whoever
 from common.dataset.sidecar import CHECKPOINT, Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import fingerprints
@@ -33,6 +34,7 @@ class Work:
 
     topic: Topic
     stamps: Mapping[str, Stamp]
+    names: Sequence[str]  # of images without a fingerprint
     prints: Sidecar
     failed: list[str] = field(default_factory=list)
 
@@ -45,9 +47,17 @@ def load_prints(topic: Topic, talk: Talk) -> Sidecar:
     return sidecar.load(topic, NAME, fingerprints.LAYOUT, fingerprints.ABOUT, talk.warn)
 
 
-def hashed(topics: Sequence[Topic], pool: Pool, max_pixels: int, talk: Talk) -> Iterator[Work]:
+def owed(topic: Topic, talk: Talk) -> Work:
+    """The topic's work, as it is now."""
+    stamps, prints = topic.stamps(), load_prints(topic, talk)
+    have = prints.fresh(stamps)
+    return Work(topic, stamps, [name for name in stamps if name not in have], prints)
+
+
+def hashed(topics: Sequence[Topic], pool: Pool, max_pixels: int, talk: Talk, take: Take = whoever) -> Iterator[Work]:
     """Each topic in turn, with its sidecar filled and saved. Unreadable images go to talk.bad and to `failed`.
 
+    Of topics that owe images, only those come that `take` says yes to (common/dataset/claims.py).
     Whatever ends this early, what has landed is saved.
     """
     under_way: deque[Work] = deque()
@@ -57,11 +67,15 @@ def hashed(topics: Sequence[Topic], pool: Pool, max_pixels: int, talk: Talk) -> 
 
         def items() -> Iterator[tuple[Work, str]]:
             for topic in topics:
-                work = Work(topic, topic.stamps(), load_prints(topic, talk))
+                work = owed(topic, talk)
+                if work.names:
+                    if not take(topic):
+                        bar.total -= topic.found
+                        continue
+                    work = owed(topic, talk)  # another run may just have been done
                 under_way.append(work)
-                have = work.prints.fresh(work.stamps)
-                bar.total -= len(have)
-                yield from ((work, name) for name in work.stamps if name not in have)
+                bar.total -= len(work.stamps) - len(work.names)
+                yield from ((work, name) for name in work.names)
                 yield work, ""
 
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.dataset import records, sidecar
+from common.dataset.claims import Take, whoever
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import pictures, verdict
@@ -29,6 +30,10 @@ PAIRS = 64  # that a process looks at at once
 Pair = tuple[str, str]  # names, the lesser first
 
 
+class Busy(Exception):
+    """Another run works on the topic; it comes again when that one is done."""
+
+
 @dataclass(frozen=True)
 class Opener:
     """What opens images and looks at pairs."""
@@ -36,9 +41,12 @@ class Opener:
     pool: Pool
     max_pixels: int
     talk: Talk
+    take: Take = whoever  # asked before a topic's images are opened
 
     def opened(self, topic: Topic, names: Sequence[str], points: bool) -> dict[str, Picture]:
-        """Those of the images that can be read, small; with what alignment needs if `points`."""
+        """Those of the images that can be read, small; with what alignment needs if `points`. Raises Busy."""
+        if names and not self.take(topic):
+            raise Busy
         read = functools.partial(pictures.read, max_pixels=self.max_pixels, points=points)
         chunks = [list(names[start : start + IMAGES]) for start in range(0, len(names), IMAGES)]
         tasks = ((chunk, [topic.file(name) for name in chunk]) for chunk in chunks)
@@ -58,7 +66,7 @@ def looked_at(
 ) -> dict[Pair, Verdict]:
     """What the close look says of each proposed pair; nothing of pairs that are neither alike nor doubtful.
 
-    Images in `opened` are not opened again.
+    Images in `opened` are not opened again. Raises Busy.
     """
     pairs = {f"{one}/{other}": (one, other) for one, other in sorted(set(proposed))}  # a name holds no slash
     wanted = {key: _together(stamps[one], stamps[other]) for key, (one, other) in pairs.items()}

@@ -6,6 +6,7 @@ The same for a topic, for the topics of a dataset side by side, and for referenc
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from common import text
+from common.dataset.claims import Take, whoever
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import fingerprints, hashing, neighbours
@@ -34,14 +36,15 @@ class ByHash:
     """Perceptual hashes, and thumbnails that rule most strangers out; flat images match when their pixels do."""
 
     keys = ("hashes", "flat", "thumbnails", "colours")
+    sidecar = hashing.NAME
 
     def __init__(self, distance: float, args: argparse.Namespace, talk: Talk) -> None:
         self.about: dict[str, Any] = {"method": "phash", "threshold": distance}
         self._distance, self._max_pixels, self._talk = int(distance), args.max_pixels, talk
 
-    def read(self, topics: Sequence[Topic], pool: Pool) -> Iterator[Work]:
-        """Every topic with rows of all readable images; of those without one the files are opened."""
-        for work in hashing.hashed(topics, pool, self._max_pixels, self._talk):
+    def read(self, topics: Sequence[Topic], pool: Pool, take: Take = whoever) -> Iterator[Work]:
+        """Every topic with rows of all readable images; where files must be opened for that, if `take` says so."""
+        for work in hashing.hashed(topics, pool, self._max_pixels, self._talk, take):
             yield work.topic, work.stamps, work.prints
 
     def load(self, topic: Topic) -> Sidecar:
@@ -68,12 +71,13 @@ class ByVectors:
         if self._model.is_tiny:
             raise UserError("--model tiny judges sharpness and noise, not what a picture shows; use --method phash")
         self.about: dict[str, Any] = {"method": "clip", "threshold": cosine, **self._model.about}
-        self._cosine, self._args, self._talk = cosine, args, talk
+        self.sidecar = self._model.sidecar
+        self._cosine, self._device, self._talk = cosine, args.device, talk
+        self._engine = functools.cache(lambda machines: fleet.engine(machines, self._model, args, talk))
 
-    def read(self, topics: Sequence[Topic], pool: Pool) -> Iterator[Work]:
-        """Every topic with rows of all readable images; of those without one the files are opened."""
-        machines, chosen, talk = pool.fleet, self._model, self._talk
-        for work in embed.embedded(topics, chosen, lambda: fleet.engine(machines, chosen, self._args, talk), talk):
+    def read(self, topics: Sequence[Topic], pool: Pool, take: Take = whoever) -> Iterator[Work]:
+        """Every topic with rows of all readable images; where files must be opened for that, if `take` says so."""
+        for work in embed.embedded(topics, self._model, lambda: self._engine(pool.fleet), self._talk, take):
             yield work.topic, work.stamps, work.vectors
 
     def load(self, topic: Topic) -> Sidecar:
@@ -81,7 +85,7 @@ class ByVectors:
 
     def proposed(self, rows: dict[str, Array], apart: Apart | None = None) -> Proposed:
         vectors = rows["vectors"]
-        device = products.device_for(len(vectors), self._args.device)
+        device = products.device_for(len(vectors), self._device)
         if len(vectors) > MANY:
             started = time.perf_counter()
             list(neighbours.similar(vectors[:SAMPLE], self._cosine, device))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from common import disk
+from common.dataset.claims import Claims
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import looking, matching, methods, proposals, verdict
-from common.duplicates.looking import Opener, Pair
+from common.duplicates.looking import Busy, Opener, Pair
 from common.duplicates.matching import Found, Seen
 from common.duplicates.pool import Pool
+from common.duplicates.verdict import Verdict
 from common.output import Talk
 
 if TYPE_CHECKING:
@@ -28,22 +31,27 @@ def within(
     talk: Talk,
 ) -> list[Found]:
     """Search every topic, and write what is found; what there is to tell of each. Raises UserError."""
-    with Settler(args, talk, method.about, pool) as settle:
-        for topic, stamps, rows in method.read(topics, pool):
-            names = list(rows.fresh(stamps))
-            near, equal = (proposals.named(names, pairs) for pairs in method.proposed(rows.rows(names)))
-            settle(topic, stamps, rows, near, equal)
+    claims = Claims(method.sidecar, talk)
+    with Settler(args, talk, method.about, pool, claims) as settle:
+        for some in claims.rounds(topics):
+            for topic, stamps, rows in method.read(some, pool, claims.take):
+                names = list(rows.fresh(stamps))
+                near, equal = (proposals.named(names, pairs) for pairs in method.proposed(rows.rows(names)))
+                settle(topic, stamps, rows, near, equal)
     return [settle.found[topic.path] for topic in topics]
 
 
 class Settler:
     """Takes one topic after the other; `found` has what there is to tell of each, by path, when the block has ended."""
 
-    def __init__(self, args: argparse.Namespace, talk: Talk, method: Mapping[str, Any], pool: Pool) -> None:
+    def __init__(
+        self, args: argparse.Namespace, talk: Talk, method: Mapping[str, Any], pool: Pool, claims: Claims
+    ) -> None:
         """Raises UserError where variants are asked for and what proposes them is not installed."""
         self.found: dict[str, Found] = {}
         self._made_by = {**method, "rules": verdict.VERSION}
-        self._talk, self._opener = talk, Opener(pool, args.max_pixels, talk)
+        self._talk, self._claims = talk, claims
+        self._opener = Opener(pool, args.max_pixels, talk, claims.take)
         self._network: Lazy | None = None
         if args.variants:
             from common.vectors import likeness
@@ -63,7 +71,17 @@ class Settler:
     def __call__(
         self, topic: Topic, stamps: Mapping[str, Stamp], rows: Sidecar, near: Sequence[Pair], equal: Sequence[Pair]
     ) -> None:
-        """Look at the pairs in `near`; those in `equal` need no look. `rows` know the images' sizes."""
+        """Look at the pairs in `near`; those in `equal` need no look. `rows` know the images' sizes.
+
+        A topic that another run looks at is left alone: it is in the next round of the claims.
+        """
+        with contextlib.suppress(Busy):
+            said = self._said(topic, stamps, rows, near, equal)
+            self._writing(topic, stamps, matching.sorted_out(stamps, said, equal), rows)
+
+    def _said(
+        self, topic: Topic, stamps: Mapping[str, Stamp], rows: Sidecar, near: Sequence[Pair], equal: Sequence[Pair]
+    ) -> dict[Pair, Verdict]:
         said = looking.looked_at(topic, stamps, near, False, self._opener)
         if self._network:
             from common.duplicates import variants
@@ -72,8 +90,9 @@ class Settler:
             pixels = dict(zip(names, rows.rows(names)["extents"].prod(axis=1).tolist(), strict=True))
             copies = {**said, **dict.fromkeys(equal, verdict.EQUAL)}
             said |= variants.found(topic, stamps, pixels, near, copies, self._network, self._opener)
-        self._writing(topic, stamps, matching.sorted_out(stamps, said, equal), rows)
+        return said
 
     def _write(self, topic: Topic, stamps: Mapping[str, Stamp], seen: Seen, rows: Sidecar) -> None:
         variants = self._network is not None
         self.found[topic.path] = matching.finish(topic, stamps, seen, rows, self._made_by, variants, self._talk)
+        self._claims.let_go(topic)

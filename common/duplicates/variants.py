@@ -36,7 +36,8 @@ def found(
 ) -> dict[Pair, Verdict]:
     """What is variant, doubtful, or a copy that was not proposed before.
 
-    `pixels` says how large each readable image is, `near` which pairs were proposed, `copies` which were found.
+    `pixels` says how large each readable image is, `near` which pairs were proposed, `copies` which were found. Raises
+    looking.Busy.
     """
     standing = stand_ins(pixels, copies)
     names = sorted(set(standing.values()))

@@ -16,6 +16,7 @@ from typing import Any
 
 from common.dataset import sidecar
 from common.dataset.cache import Extent
+from common.dataset.claims import Take, whoever
 from common.dataset.sidecar import CHECKPOINT, Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.errors import UserError
@@ -47,10 +48,13 @@ def load_vectors(topic: Topic, model: Model, talk: Talk) -> Sidecar:
     return sidecar.load(topic, model.sidecar, LAYOUT, model.about, talk.warn)
 
 
-def embedded(topics: Sequence[Topic], model: Model, ready: Callable[[], Engine], talk: Talk) -> Iterator[Work]:
+def embedded(
+    topics: Sequence[Topic], model: Model, ready: Callable[[], Engine], talk: Talk, take: Take = whoever
+) -> Iterator[Work]:
     """Every topic with a vector of each readable image: first those that have them already, then the others.
 
-    Opens no image of the former, and calls `ready` only if there are any of the latter. Otherwise like `embed`.
+    Opens no image of the former, and calls `ready` only if there are any of the latter, of which only those come that
+    `take` says yes to (common/dataset/claims.py). Otherwise like `embed`.
     """
 
     def whole(topic: Topic) -> Work:
@@ -65,7 +69,7 @@ def embedded(topics: Sequence[Topic], model: Model, ready: Callable[[], Engine],
             total += len(work.names)
         else:
             yield work
-    yield from embed(map(whole, owing), ready, talk, total)
+    yield from embed((whole(topic) for topic in owing if take(topic)), ready, talk, total)
 
 
 def owed(topic: Topic, stamps: Mapping[str, Stamp], wanted: Iterable[str], model: Model, talk: Talk) -> Work:

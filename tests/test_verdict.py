@@ -96,6 +96,9 @@ def sky(seed: int) -> Image.Image:
 
 LOOK_ALIKE = {
     "icons with other letters": [icon(letter) for letter in string.ascii_uppercase[:6]],
+    "icons in other tones": [
+        Image.eval(icon("A", "disc"), lambda level, by=by: min(255, level + by)) for by in (0, 100)
+    ],
     "icons of other shapes": [icon("A"), icon("A", "disc")],
     "pages of text": [page(words) for words in ("remarkable", "dictionary", "photograph")],
     "skies": [sky(seed) for seed in range(4)],

@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Array, Figures, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 3  # of the rules: what was said by others is looked at again
+VERSION = 4  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -153,13 +153,13 @@ def is_copy(seen: Figures) -> bool:
         faded = seen.bad <= FADED * seen.cells and min(seen.crossed, seen.alike) >= SURE
         marked = seen.bad <= BAD * seen.cells or (seen.cornered and seen.windows >= MANY)
         return min(seen.crossed, seen.alike) >= MARKED and (marked or faded)
-    if seen.windows >= SOME and seen.cornered:
+    toned = seen.toned <= TONED or seen.windows >= MANY
+    if seen.windows >= SOME and seen.cornered and toned:
         return min(seen.crossed, seen.alike) >= CORNERED
     if seen.tone < PLAIN and seen.windows >= MANY and seen.cluster <= 3:
         return seen.crossed >= SURE and seen.alike >= SURE
     if seen.windows < LEAST:
         return seen.bad == 0 and seen.raw <= SAME
-    toned = seen.toned <= TONED or seen.windows >= MANY
     return seen.alike >= 0.96 and seen.crossed == 1 and seen.cluster <= 2 and toned
 
 

@@ -78,9 +78,7 @@ def naive_left_out(folder: Path) -> set[str]:
     if not path.exists():
         return set()
     found, known = json.loads(path.read_text()), json.loads((folder / ".cache/images.json").read_text())
-    seen = {
-        name for name, stamp in there.items() if known["duplicates"]["images"].get(name, list(stamp)) == list(stamp)
-    }
+    seen = {name for name, stamp in there.items() if known["duplicates"]["images"].get(name) == list(stamp)}
     scores = records.read_scores(topic(folder))
     pixels = {
         name: w * h if [s, t] == list(there[name]) else 0

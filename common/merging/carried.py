@@ -56,7 +56,7 @@ def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carr
         for line in standing_in[source.path]:
             name, stamp = os.path.basename(line.source), stamps.get(line.place)
             extent, score = known.extent(name, line.stamp), own.get(name)
-            if extent and stamp and there.extent(line.place, stamp) != extent:
+            if extent and stamp and not there.extent(line.place, stamp):
                 extents.setdefault(line.place, (stamp, extent))
             if score is None or score != score or line.place in scores:
                 continue

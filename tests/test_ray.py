@@ -23,9 +23,10 @@ from conftest import ROOT, picture, run_script
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of the machines of these tests
 os.environ.update(TOKEN, RAY_USAGE_STATS_ENABLED="0")  # which Ray reads when it is imported
+os.environ |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # a minute, otherwise, until a lost head is given up
 ray = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install -r requirements-ray.txt")
 
-BIG = 1200  # images of a run that something happens to
+BIG = 800  # images of a run that something happens to
 GONE = 10.0  # seconds after which nothing is left of a run
 SMALL_STORE = 200 * 2**20
 SCORER, SEARCH = "aesthetic_scorer.py", "find_duplicates.py"
@@ -210,7 +211,7 @@ def test_whatever_is_lost_or_added_the_bytes_are_the_same(lost, big, machines, t
     run = Run(big, tmp_path, "--ray-address", machines.address)
     run.wait_for(2)
     if lost == "machine":
-        machines.remove_node(machines.list_all_nodes[-1], allow_graceful=False)
+        machines.remove_node(next(iter(machines.worker_nodes)), allow_graceful=False)
     elif lost == "added":
         machines.add_node(num_cpus=1, object_store_memory=SMALL_STORE)
     else:

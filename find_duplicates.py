@@ -162,7 +162,8 @@ def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
         yield f"   🤔 doubtful          {doubtful:>12,}  for you to look at{untold}"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
     if beyond := told.get("across"):
-        yield f"   🌐 across topics     {beyond['pairs']:>12,}  pairs; with references {beyond['references']:,}"
+        for name, told_of in (("🌐 across topics ", beyond["pairs"]), ("📌 and references", beyond["references"])):
+            yield f"   {name}    {sum(told_of.values()):>12,}  {text.sampled(kinds(told_of))}".rstrip()
     near = "cosine similarity from {:g}" if told["method"] == "clip" else "hashes within {:g} bits"
     yield f"   🧭 method            {told['method']}, {near.format(told['threshold'])}, then a close look"
     yield from ["", "👯 Largest sets"] if told["largest"] else []

@@ -31,7 +31,7 @@ main() {
     step find_duplicates.py "${datasets[@]}"
     step duplicates_stats.py "${datasets[@]}"
     step merge_clusters.py "${datasets[@]}" --output "$output"
-    step find_duplicates.py "$output" --variants # of one picture in two datasets
+    step find_duplicates.py "$output" --variants --across # of one picture, wherever it lies
     step split_data.py "$output" --exclude-duplicates --output-dir "$reports"
 
     printf '\n🏁 %s\n' "merged dataset   $output"

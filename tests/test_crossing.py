@@ -57,7 +57,7 @@ def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(t
     before = {path: path.read_bytes() for path in (tmp_path / "D/C/S").glob("*.json")}
     assert not (tmp_path / "D/duplicates_across.json").exists()
     status, told, said = find(tmp_path / "D", "--across")
-    assert status == 0 and told["across"] == {"pairs": 3, "references": 0}
+    assert status == 0 and told["across"] == {"pairs": {"copy": 3}, "references": {}}
     assert said == "7 images found = 7 searched\n"
     assert across(tmp_path / "D") == {
         "T/a": {"U/d": "copy"},
@@ -83,7 +83,7 @@ def test_a_second_run_opens_no_image(tmp_path: Path, find, monkeypatch) -> None:
     make(tmp_path / "D", T_a=1, U_b=1)
     find(tmp_path / "D", "--across")
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("an image was opened"))
-    assert find(tmp_path / "D", "--across")[1]["across"] == {"pairs": 1, "references": 0}
+    assert find(tmp_path / "D", "--across")[1]["across"] == {"pairs": {"copy": 1}, "references": {}}
 
 
 def test_a_part_of_a_dataset_replaces_what_it_compared(tmp_path: Path, find) -> None:
@@ -132,6 +132,28 @@ def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(tmp_path:
     }
 
 
+def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1, T_b=2, U_c=3)
+    (tmp_path / "R").mkdir()
+    pictures = {"D/C/S/U/turned": (1, Image.Transpose.ROTATE_90), "R/mirror": (2, Image.Transpose.FLIP_LEFT_RIGHT)}
+    for place, (seed, turn) in pictures.items():
+        picture(seed, (320, 240)).transpose(turn).save(tmp_path / f"{place}.png")
+    picture(1, (200, 150)).save(tmp_path / "D/C/S/T/small.png")  # a copy of T/a
+    told = find(tmp_path / "D", "--across", "--against", tmp_path / "R", "--variants")[1]
+    assert told["across"] == {"pairs": {"turned": 2}, "references": {"mirrored": 1}}
+    found = {
+        "T/a": {"U/turned": "turned"},
+        "T/b": {f"{tmp_path}/R/mirror": "mirrored"},
+        "T/small": {"U/turned": "turned"},
+        "U/turned": {"T/a": "turned", "T/small": "turned"},
+    }
+    assert across(tmp_path / "D") == found
+    assert find(tmp_path / "D", "--across")[1]["across"] == told["across"]  # without --variants they stay
+    picture(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
+    find(tmp_path / "D", "--across", "--variants")
+    assert across(tmp_path / "D") == {"T/b": found["T/b"]}
+
+
 def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path, find) -> None:
     make(tmp_path / "New", T_a=1, T_b=2, U_c=1, U_d=3)
     make(tmp_path / "Benchmark", X_r=1)
@@ -140,7 +162,7 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
     picture(3).save(tmp_path / "Loose/t.png")
     folders = {path: state(tmp_path / path) for path in ("Benchmark", "Loose")}
     status, told, said = find(tmp_path / "New", "--against", tmp_path / "Benchmark", tmp_path / "Loose")
-    assert status == 0 and told["across"] == {"pairs": 0, "references": 4}
+    assert status == 0 and told["across"] == {"pairs": {}, "references": {"copy": 4}}
     assert said == "4 images found = 4 searched\n"
     first, deep, loose = (
         f"{tmp_path}/Benchmark/C/S/X/r",
@@ -172,7 +194,7 @@ def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
     os.symlink(tmp_path / "D/C/S/T/b.png", tmp_path / "R/soft.png")
     Image.new("RGB", (9, 9)).save(tmp_path / "D/C/S/T/flat.png")
     os.link(tmp_path / "D/C/S/T/flat.png", tmp_path / "R/flat.png")
-    assert find(tmp_path / "D", "--against", tmp_path / "R")[1]["across"]["references"] == 0
+    assert find(tmp_path / "D", "--against", tmp_path / "R")[1]["across"]["references"] == {}
 
 
 @pytest.mark.parametrize("place", ["D", "D/C/S", "D/C/S/T", ".", "link", "D/C/S/T/../../S", "nowhere"])

@@ -7,26 +7,28 @@ topic. Memory grows with images and matches.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
 
 from common import text
-from common.dataset import cache, records
+from common.dataset import records
 from common.dataset.records import COPY, Kinds
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import across, looking, proposals, references, verdict
+from common.duplicates import across, looking, matching, methods, proposals, references, variants, verdict
 from common.duplicates.looking import Opener, Pair
-from common.duplicates.methods import ByHash, ByVectors
-from common.duplicates.neighbours import Array
+from common.duplicates.methods import ByHash, ByVectors, Work
+from common.duplicates.neighbours import Apart, Array
 from common.duplicates.pool import Pool
+from common.duplicates.references import References
 from common.duplicates.verdict import Verdict
 from common.output import Talk
+from common.vectors import likeness
 
 Method = ByHash | ByVectors
 Source = tuple[int, str, Mapping[str, Stamp], Sidecar]  # its number, its path below the dataset, its images, their rows
@@ -34,50 +36,107 @@ Source = tuple[int, str, Mapping[str, Stamp], Sidecar]  # its number, its path b
 REFERENCE = -1  # instead of the number of a topic
 
 
-def search(topics: Sequence[Topic], method: Method, args: argparse.Namespace, pool: Pool, talk: Talk) -> dict[str, int]:
+def search(
+    topics: Sequence[Topic], method: Method, args: argparse.Namespace, pool: Pool, talk: Talk
+) -> dict[str, dict[str, int]]:
     """Compare the topics of each dataset (args.across), and each of them with the folders in args.against.
 
-    Writes each dataset's file, and returns how many pairs of images, and of images with references, all of them tell.
+    Writes each dataset's file; returns how many pairs of images, and of images with references, they tell of each kind.
     """
     datasets: dict[str, list[Topic]] = {}
     for topic in topics:
         datasets.setdefault(topic.dataset_path, []).append(topic)
     given = tuple(os.path.join(os.path.realpath(path), "") for path in args.paths)
-    told = {"pairs": 0, "references": 0}
+    pairs, outside = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        known = references.found(args.against, folder, talk.warn)
-        read = method.read([known], pool) if args.against else ()
-        outside = [(REFERENCE, "", stamps, rows) for _, stamps, rows in read]
+        crossing = _Crossing(references.found(args.against, folder, talk.warn), method, args, pool, talk)
         for dataset, several in datasets.items():
-            places = [os.path.relpath(topic.path, dataset) for topic in several]
-            inside = ((n, places[n], topic.stamps(), method.load(topic)) for n, topic in enumerate(several))
-            capacity = sum(topic.found for topic in [*several, known])
-            images = beside(itertools.chain(inside, outside), method.keys, capacity)
-            pairs = [
-                [pair for pair in some if not _is_one_file(dataset, pair)]
-                for some in proposed(images, method, args.across)
-            ]
-            stamps = images.stamps_of({path for some in pairs for pair in some for path in pair})
-            del images
-            opener = Opener(pool, args.max_pixels, talk)
-            said = looking.looked_at(across.whole(dataset), stamps, pairs[0], False, opener)
-            said |= dict.fromkeys(pairs[1], verdict.EQUAL)
-            compared = _Compared(set(places), args.across, [os.path.join(os.path.abspath(r), "") for r in args.against])
-            kinds: Kinds = {}
-            for (one, other), found in said.items():
-                if found.kind == COPY:
-                    kinds.setdefault(one, {})[other] = found.kind
-            kinds = across.write(
-                dataset, kinds, compared, {**method.about, "rules": verdict.VERSION}, stamps, talk.warn
-            )
-            _write_figures(dataset, kinds, said)
+            for one, others in crossing.searched(dataset, several).items():
+                pairs.update(kind for other, kind in others.items() if one < other and not os.path.isabs(one))
+                outside.update(kind for other, kind in others.items() if os.path.isabs(other))
             if not os.path.join(os.path.realpath(dataset), "").startswith(given):
-                compared_now = f"{text.plural(len(several), 'topic')} were compared; what it says of others stays"
-                talk.say(f"{text.shown(across.path_in(dataset))}: {compared_now}")
-            for path, others in kinds.items():
-                told["pairs"] += sum(1 for other in others if path < other and not os.path.isabs(path))
-                told["references"] += sum(1 for other in others if os.path.isabs(other))
-    return told
+                compared = f"{text.plural(len(several), 'topic')} were compared; what it says of others stays"
+                talk.say(f"{text.shown(across.path_in(dataset))}: {compared}")
+    return {"pairs": dict(pairs), "references": dict(outside)}
+
+
+class _Crossing:
+    """Searches one dataset after the other; reference images are read once, when this is made."""
+
+    def __init__(self, known: References, method: Method, args: argparse.Namespace, pool: Pool, talk: Talk) -> None:
+        self._known, self._method, self._args, self._talk = known, method, args, talk
+        self._opener = Opener(pool, args.max_pixels, talk)
+        self._network: likeness.Lazy | None = likeness.Lazy(args.device) if args.variants else None
+        self._outside = list(method.read([known], pool)) if args.against else []
+
+    def searched(self, dataset: str, topics: Sequence[Topic]) -> Kinds:
+        """Search one dataset and write what is found; all that its file says then."""
+        places = [os.path.relpath(topic.path, dataset) for topic in topics]
+        works = ((topic, topic.stamps(), self._method.load(topic)) for topic in topics)
+        images = beside(_sources(places, works, self._outside), self._method.keys, self._capacity(topics))
+        near, equal = (self._apart(dataset, pairs) for pairs in proposed(images, self._method, self._args.across))
+        images.rows.clear()
+        stamps = images.stamps_of({path for pair in [*near, *equal] for path in pair})
+        said = looking.looked_at(across.whole(dataset), stamps, near, False, self._opener)
+        said |= dict.fromkeys(equal, verdict.EQUAL)
+        if self._network:
+            said |= self._variants(dataset, topics, places, images, near, said, self._network)
+            stamps = images.stamps_of({path for pair in said for path in pair})
+        seen = matching.sorted_out(stamps, said)
+        kinds: Kinds = {one: dict.fromkeys(others, COPY) for one, others in seen.copies.items()}
+        for one, others in seen.variants.items():
+            kinds.setdefault(one, {}).update(others)
+        made_by = {**self._method.about, "rules": verdict.VERSION}
+        kinds = across.write(dataset, kinds, self._compared(places), made_by, stamps, self._talk.warn)
+        matching.write_figures(across.whole(dataset), seen, kinds)
+        return kinds
+
+    def _variants(
+        self,
+        dataset: str,
+        topics: Sequence[Topic],
+        places: Sequence[str],
+        images: Beside,
+        near: Sequence[Pair],
+        copies: Mapping[Pair, Verdict],
+        network: likeness.Lazy,
+    ) -> dict[Pair, Verdict]:
+        """What is variant or doubtful across topics, among images that stand for their copies; said of these too."""
+        works = ((topic, topic.stamps(), variants.load(topic, self._talk)) for topic in topics)
+        known = self._known.stamps()
+        outside = [(self._known, known, variants.embedded(self._known, known, list(known), network, self._opener)[0])]
+        stand_ins = beside(_sources(places, works, outside if known else []), ("vectors",), self._capacity(topics))
+        vectors = stand_ins.rows["vectors"].astype(np.float32)
+        methods.foretell(vectors, lambda few: proposals.by_likeness(stand_ins.names[: len(few)], few), self._talk)
+        likely = proposals.by_likeness(stand_ins.names, vectors, stand_ins.apart(self._args.across))
+        names = set(stand_ins.names)
+        wanted = {*likely, *(pair for pair in near if names.issuperset(pair))} - copies.keys()
+        stamps = images.stamps_of({path for pair in wanted for path in pair})
+        pairs = [pair for pair in self._apart(dataset, sorted(wanted)) if stamps.keys() >= set(pair)]
+        said = looking.looked_at(across.whole(dataset), stamps, pairs, True, self._opener)
+        standing = {name: name for name in names}
+        for topic, place in zip(topics, places, strict=True):
+            for name, others in (records.read_matches(topic) or {}).items():
+                mine = (os.path.join(place, other) for other in sorted(others))
+                standing.setdefault(os.path.join(place, name), next(filter(names.__contains__, mine), ""))
+        return variants.carried(said, standing, copies)
+
+    def _capacity(self, topics: Sequence[Topic]) -> int:
+        return sum(topic.found for topic in [*topics, self._known])
+
+    def _apart(self, dataset: str, pairs: Iterable[Pair]) -> list[Pair]:
+        return [pair for pair in pairs if not _is_one_file(dataset, pair)]
+
+    def _compared(self, places: Iterable[str]) -> _Compared:
+        folders = tuple(os.path.join(os.path.abspath(folder), "") for folder in self._args.against)
+        return _Compared(set(places), self._args.across, folders, self._args.variants)
+
+
+def _sources(places: Sequence[str], inside: Iterable[Work], outside: Iterable[Work]) -> Iterator[Source]:
+    for number, (_, stamps, rows) in enumerate(inside):
+        yield number, places[number], stamps, rows
+    for _, stamps, rows in outside:
+        yield REFERENCE, "", stamps, rows
 
 
 @dataclass(frozen=True)
@@ -86,16 +145,17 @@ class _Compared:
 
     topics: set[str]  # below the dataset
     across: bool
-    references: Sequence[str]
+    references: tuple[str, ...]  # folders, with a slash at their end
+    variants: bool
 
     def __call__(self, one: str, other: str, kind: str) -> bool:
-        if kind != COPY:
+        if kind != COPY and not self.variants:
             return False
         inside = [path for path in (one, other) if not os.path.isabs(path)]
         outside = [path for path in (one, other) if os.path.isabs(path)]
         return (
             all(os.path.dirname(path) in self.topics for path in inside)
-            and all(path.startswith(tuple(self.references)) for path in outside)
+            and all(path.startswith(self.references) for path in outside)
             and (self.across or bool(outside))
         )
 
@@ -108,6 +168,16 @@ class Beside:
     groups: Array  # (n,) the number of the topic, or REFERENCE
     stamps: Array  # (n, 2)
     rows: dict[str, Array]
+
+    def apart(self, across: bool) -> Apart:
+        """Which pairs of rows may be compared: of different topics if `across`, and of a topic and the references."""
+
+        def wanted(first: Array, second: Array) -> Array:
+            one, other = self.groups[first], self.groups[second]
+            found: Array = one != other if across else (one == REFERENCE) != (other == REFERENCE)
+            return found
+
+        return wanted
 
     def stamps_of(self, paths: Set[str]) -> dict[str, Stamp]:
         numbers = (number for number, name in enumerate(self.names) if name in paths)
@@ -136,13 +206,7 @@ def beside(sources: Iterable[Source], keys: Sequence[str], capacity: int) -> Bes
 
 def proposed(images: Beside, method: Method, across: bool) -> tuple[list[Pair], list[Pair]]:
     """Pairs to be looked at closely, and pairs that need no look: between topics if `across`, and with references."""
-
-    def apart(first: Array, second: Array) -> Array:
-        one, other = images.groups[first], images.groups[second]
-        wanted: Array = one != other if across else (one == REFERENCE) != (other == REFERENCE)
-        return wanted
-
-    near, equal = method.proposed(images.rows, apart)
+    near, equal = method.proposed(images.rows, images.apart(across))
     return proposals.named(images.names, near), proposals.named(images.names, equal)
 
 
@@ -154,12 +218,3 @@ def _is_one_file(dataset: str, pair: Pair) -> bool:
         return os.path.samefile(*(os.path.join(dataset, path) for path in pair))
     except OSError:
         return False
-
-
-def _write_figures(dataset: str, kinds: Kinds, said: Mapping[Pair, Verdict]) -> None:
-    """Keep what was measured of the pairs, for whoever shows them, as within topics."""
-    figures: dict[str, dict[str, tuple[str, float]]] = {}
-    for (one, other), found in said.items():
-        if kinds.get(one, {}).get(other) == found.kind:
-            figures.setdefault(one, {})[other] = (found.kind, round(found.likeness, 3))
-    records.write_json(os.path.join(cache.make_folder(across.whole(dataset)), cache.FIGURES), figures)

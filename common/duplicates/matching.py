@@ -125,7 +125,7 @@ def _finished(
         if variants or earlier is not None:
             records.write_variants(topic, kept)
         records.write_matches(topic, seen.copies)
-        _write_figures(topic, seen, kept)
+        write_figures(topic, seen, kept)
         if (old.duplicates, old.variants, old.extents) != (made, made_variants, known):
             cache.update(topic, extents=sizes, duplicates=made, variants=made_variants)
     left_out = keepers.redundant(topic, stamps, Cache(known), keepers.scores(topic, talk.warn), seen.copies, talk.bad)
@@ -161,7 +161,7 @@ def _holding(earlier: records.Kinds, made: Provenance | None, copies: Matches) -
     return kept
 
 
-def _write_figures(topic: Topic, seen: Seen, variants: records.Kinds) -> None:
+def write_figures(topic: Topic, seen: Seen, variants: records.Kinds) -> None:
     """Keep what was measured of each pair that is told, for whoever shows them: `.cache/pairs.json`."""
     path = os.path.join(cache.make_folder(topic), cache.FIGURES)
     with contextlib.suppress(records.Damaged, AttributeError, TypeError):  # one that is lost is made again

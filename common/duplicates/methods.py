@@ -18,7 +18,7 @@ from common.dataset.claims import Take, whoever
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import fingerprints, hashing, neighbours
-from common.duplicates.neighbours import Array, Pairs
+from common.duplicates.neighbours import Apart, Array, Pairs
 from common.duplicates.pool import Pool
 from common.errors import UserError
 from common.output import Talk
@@ -28,7 +28,6 @@ MANY = 200_000  # vectors from which on it is told how long their comparison tak
 SAMPLE = 4096  # of them are compared to tell
 
 Work = tuple[Topic, Mapping[str, Stamp], Sidecar]  # a topic, its images, and their rows
-Apart = Callable[[Array, Array], Array]  # of rows i and j of each pair, which pairs are wanted; broadcasts
 Proposed = tuple[list[Pairs], list[Pairs]]  # pairs to be looked at closely, and pairs that need no look
 
 
@@ -86,16 +85,21 @@ class ByVectors:
     def proposed(self, rows: dict[str, Array], apart: Apart | None = None) -> Proposed:
         vectors = rows["vectors"]
         device = products.device_for(len(vectors), self._device)
-        if len(vectors) > MANY:
-            started = time.perf_counter()
-            list(neighbours.similar(vectors[:SAMPLE], self._cosine, device))
-            seconds = (time.perf_counter() - started) * (len(vectors) / SAMPLE) ** 2
-            self._talk.say(f"{len(vectors):,} vectors to compare, which takes about {text.duration(seconds)}")
+        foretell(vectors, lambda few: list(neighbours.similar(few, self._cosine, device)), self._talk)
         return [_wanted(i, j, apart) for i, j in neighbours.similar(vectors, self._cosine, device)], []
 
 
 def chosen(threshold: float, args: argparse.Namespace, talk: Talk) -> ByHash | ByVectors:
     return (ByVectors if args.method == "clip" else ByHash)(threshold, args, talk)
+
+
+def foretell(vectors: Array, compare: Callable[[Array], object], talk: Talk) -> None:
+    """Say how long it takes to compare very many vectors with one another, from what a few of them take."""
+    if len(vectors) > MANY:
+        started = time.perf_counter()
+        compare(vectors[:SAMPLE])
+        seconds = (time.perf_counter() - started) * (len(vectors) / SAMPLE) ** 2
+        talk.say(f"{len(vectors):,} images to compare, which takes about {text.duration(seconds)}")
 
 
 def _wanted(first: Array, second: Array, apart: Apart | None) -> Pairs:

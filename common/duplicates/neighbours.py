@@ -7,12 +7,13 @@ does large numbers of hashes, torch does vectors where there is a GPU; both are 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Apart = Callable[[Array, Array], Array]  # of rows i and j of each pair, which pairs are wanted; broadcasts
 Pairs = tuple[Array, Array]  # rows i and j of each pair, i < j, in no order; no pair comes twice
 
 CELLS = 1 << 22  # comparisons in one block of numpy, and pairs in one block of the result

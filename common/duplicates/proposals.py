@@ -7,18 +7,24 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from common.duplicates.looking import Pair
-from common.duplicates.neighbours import Array, Pairs
+from common.duplicates.neighbours import Apart, Array, Pairs
 
 NEAREST = 10  # the original is among so many for 99.7 of 100 variants of 51 kinds
 LIKE = 0.55  # cosine; half of all best strangers are below
 ROWS = 1024  # compared with all others in one go
 
 
-def by_likeness(names: Sequence[str], vectors: Array) -> list[Pair]:
-    """Each image with its NEAREST others, of those with a cosine similarity of LIKE or more; vectors of unit length."""
+def by_likeness(names: Sequence[str], vectors: Array, apart: Apart | None = None) -> list[Pair]:
+    """Each image with its NEAREST others, of those with a cosine similarity of LIKE or more; vectors of unit length.
+
+    Where `apart` says which pairs of rows are wanted, the others do not count.
+    """
     pairs = set()
     for start in range(0, len(names), ROWS):
         cosine = vectors[start : start + ROWS] @ vectors.T
+        if apart:
+            rows = np.arange(len(names))
+            cosine[~apart(rows[start : start + ROWS, None], rows[None])] = -1
         count = min(NEAREST + 1, len(names))
         for row, nearest in enumerate(np.argpartition(-cosine, count - 1, axis=1)[:, :count]):
             one = start + row

@@ -18,6 +18,7 @@ from common.duplicates import looking, proposals
 from common.duplicates.looking import Opener, Pair
 from common.duplicates.pictures import Picture
 from common.duplicates.verdict import COPY, Verdict
+from common.output import Talk
 from common.vectors import likeness
 
 LAYOUT = {"vectors": ("float16", (likeness.DIM,))}
@@ -41,7 +42,7 @@ def found(
     """
     standing = stand_ins(pixels, copies)
     names = sorted(set(standing.values()))
-    vectors, opened = _embedded(topic, stamps, names, network, opener)
+    vectors, opened = embedded(topic, stamps, names, network, opener)
     names = [name for name in names if name in vectors.fresh(stamps)]
     proposed = proposals.by_likeness(names, vectors.rows(names)["vectors"].astype(np.float32))
     stays = set(names)
@@ -97,11 +98,16 @@ def carried(
     return whole
 
 
-def _embedded(
+def load(topic: Topic, talk: Talk) -> Sidecar:
+    """The vectors that the topic has: of images that stand for their copies."""
+    return sidecar.load(topic, "likeness", LAYOUT, likeness.ABOUT, talk.warn)
+
+
+def embedded(
     topic: Topic, stamps: Mapping[str, Stamp], names: Sequence[str], network: likeness.Lazy, opener: Opener
 ) -> tuple[Sidecar, dict[str, Picture]]:
     """The vectors of the images, and the pictures of those that had none yet."""
-    vectors = sidecar.load(topic, "likeness", LAYOUT, likeness.ABOUT, opener.talk.warn)
+    vectors = load(topic, opener.talk)
     have = vectors.fresh(stamps)
     opened = opener.opened(topic, [name for name in names if name not in have], True)
     new = list(opened)

@@ -123,6 +123,24 @@ def test_variants_are_held_against_the_folder(make_topic) -> None:
     assert unrecorded is not None and (unrecorded.unknown, unrecorded.gone) == ([], ["gone.png"])
 
 
+def test_a_record_of_the_search_is_believed_for_its_file_alone(make_topic) -> None:
+    topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png", "new.png"))
+    seen = {"a.png": topic.stamps()["a.png"], "b.png": (7, 7)}
+    both = {"a.png": {"b.png"}, "b.png": {"a.png"}, "new.png": set()}
+    made = cache.Provenance({}, seen)
+    kinds = records.variants_content({"a.png": {"b.png": "turned", "new.png": "turned"}})
+    cache.write_made(topic, {"variants": (kinds, made), "duplicates": (records.matches_content(both), made)})
+    for found in (keepers.matches, keepers.variants):
+        held = found(topic, topic.stamps(), cache.load(topic))
+        assert held is not None and (held.unknown, held.changed) == (["new.png"], ["b.png"])  # as the record has it
+    records.write_matches(topic, {**both, "gone.png": set()})  # by another program: images not younger are unchanged
+    records.write_variants(topic, {"a.png": {"b.png": "cropped", "new.png": "turned"}})
+    os.utime(topic.file("new.png"), (2**32, 2**32))
+    for found in (keepers.matches, keepers.variants):
+        held = found(topic, topic.stamps(), cache.load(topic))
+        assert held is not None and (held.unknown, held.changed) == ([], ["new.png"])
+
+
 def test_a_topic_is_not_confused_with_one_whose_name_begins_like_it(make_topic) -> None:
     short = topic_of(make_topic("DataSet/C/S/a", "x.png", "y.png"))
     long = topic_of(make_topic("DataSet/C/S/a_b", "x.png", "y.png"))

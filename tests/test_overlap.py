@@ -139,6 +139,29 @@ def test_killed_between_any_two_writes_scores_and_what_made_them_agree(make_topi
     assert found in ([(1.0, "old"), (2.0, "new")] if earlier else [(None, None), (2.0, "new")])
 
 
+SEARCHED = (
+    KILLED.rpartition("cache.write_scores")[0]
+    + """
+from common.dataset import records
+files = {"duplicates": (records.matches_content({"a.png": {"b.png"}}), Provenance({"head": "new"}, topic.stamps()))}
+cache.write_made(topic, files)
+"""
+)
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("writes", range(4))
+def test_killed_between_any_two_writes_a_search_and_its_record_agree(make_topic, writes: int, earlier: bool) -> None:
+    topic = topic_of(make_topic("D/C/S/T", "a.png"))
+    if earlier:
+        files = {"duplicates": (records.matches_content({"a.png": set()}), Provenance({"head": "old"}, topic.stamps()))}
+        cache.write_made(topic, files)
+    subprocess.run([sys.executable, "-c", SEARCHED, topic.path, str(writes)], cwd=ROOT)
+    found, known = cache.believed(topic, "duplicates", lambda: records.read_matches(topic), lambda: cache.load(topic))
+    matched = found and bool(found["a.png"]), known.duplicates and known.duplicates.made_by["head"]
+    assert matched in ([(False, "old"), (True, "new")] if earlier else [(None, None), (True, "new")])
+
+
 def test_a_record_is_believed_for_its_file_alone_and_one_without_a_mark_for_any(make_topic) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
@@ -300,6 +323,7 @@ def check(world) -> None:
         assert known.scores and known.duplicates
         assert path.read_bytes() == alone[known.scores.made_by["head"]][topic.name]
         assert known.scores.images == known.duplicates.images == topic.stamps()
+        assert known.duplicates.digest == records.digest(records.duplicates_path(topic))
         assert len(known.extents) == 5 and not os.path.exists(topic.file(".cache/lock"))
     assert {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")} == found
 

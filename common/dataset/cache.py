@@ -5,7 +5,7 @@ beside it (common/dataset/sidecar.py). The folder is safe to delete: only time i
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
      "scores": {"made_by": {"model": ..., "head": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": "9f86d0..."},
-     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {"a.jpg": [size, mtime_ns]}},
+     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...},
      "variants": {...}}
 """
 
@@ -55,6 +55,15 @@ class Provenance:
         if self.digest in ("", digest):
             return self
         return self.before.of(digest) if self.before else None
+
+    def on(self, content: bytes) -> Provenance:
+        """This one, for a file with that content."""
+        return replace(self, digest=hashlib.sha256(content).hexdigest())
+
+    def after(self, old: Provenance | None, digest: str) -> Provenance:
+        """This one, with the old one kept for as long as the file has that `digest`."""
+        fitting = old.of(digest) if old and digest and digest != self.digest else None
+        return replace(self, before=fitting and replace(fitting, digest=digest, before=None))
 
 
 @dataclass(frozen=True)
@@ -227,18 +236,28 @@ def write_scores(
     extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
     aside: str | None = None,
 ) -> None:
-    """Write the topic's scores and what made them, so that at any moment the record that is believed is theirs.
+    """Write the topic's scores and what made them (see `write_made`). Raises UserError."""
+    write_made(topic, {"scores": (records.scores_content(scores), made)}, extents, aside)
 
-    The new record is made for the bytes to come, and keeps the one before until they are there. Raises UserError.
+
+def write_made(
+    topic: Topic,
+    files: Mapping[str, tuple[bytes, Provenance | None]],
+    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
+    aside: str | None = None,
+) -> None:
+    """Write files of those in MADE and what made them, so that at any moment the record that is believed is theirs.
+
+    A new record is made for the bytes to come, and keeps the one before until they are there. Raises UserError.
     """
     with locked(topic):
-        file, content = records.scores_path(topic), records.scores_content(scores)
-        now = records.digest(file)
-        old = load(topic).scores
-        before = old.of(now) if old and now else None
-        new = made and replace(made, digest=hashlib.sha256(content).hexdigest())
-        kept = before and new and new.digest != now and replace(before, digest=now, before=None)
-        update(topic, extents, aside, scores=new and replace(new, before=kept or None))
-        records.write(file, content, aside)
-        if kept:
-            update(topic, aside=aside, scores=new)
+        old = load(topic)
+        now = {key: records.digest(MADE[key](topic)) for key in files}
+        new = {key: made and made.on(content) for key, (content, made) in files.items()}
+        first = {key: made and made.after(getattr(old, key), now[key]) for key, made in new.items()}
+        if extents is not None or any(made and made != getattr(old, key) for key, made in first.items()):
+            update(topic, extents, aside, **first)
+        for key, (content, _) in files.items():
+            records.write(MADE[key](topic), content, aside)
+        if first != new:
+            update(topic, None, aside, **new)

@@ -132,8 +132,12 @@ def strays(subcluster: str) -> list[str]:
     ]
 
 
+def matches_content(matches: Mapping[str, set[str]]) -> bytes:
+    return dumps({name: sorted(others) for name, others in matches.items()}).encode()
+
+
 def write_matches(topic: Topic, matches: Mapping[str, set[str]]) -> None:
-    write_json(duplicates_path(topic), {name: sorted(others) for name, others in matches.items()})
+    write(duplicates_path(topic), matches_content(matches))
 
 
 def read_variants(topic: Topic) -> Kinds | None:
@@ -144,9 +148,13 @@ def read_variants(topic: Topic) -> Kinds | None:
     return read_kinds(variants_path(topic), KINDS, lambda: _a_pair_each(topic))
 
 
+def variants_content(variants: Mapping[str, Mapping[str, str]]) -> bytes:
+    return dumps(symmetric(variants, KINDS)).encode()
+
+
 def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> None:
     """A pair may be given in one direction or both. Raises UserError."""
-    write_json(variants_path(topic), symmetric(variants, KINDS))
+    write(variants_path(topic), variants_content(variants))
 
 
 def read_kinds(path: str, kinds: Sequence[str], most: Callable[[], int] | None = None) -> Kinds | None:

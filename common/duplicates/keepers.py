@@ -18,6 +18,7 @@ from common.duplicates import decisions
 
 COPIES, VARIANTS = "find_duplicates.py", "find_duplicates.py --variants"  # what searches for them
 
+Read = TypeVar("Read")
 Others = TypeVar("Others", bound=Collection[str])  # the names of an image's matches, with the kind of each or without
 
 
@@ -62,7 +63,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
     Raises Damaged.
     """
-    found = records.read_matches(topic)
+    found, cached = _believed(topic, "duplicates", lambda: records.read_matches(topic), cached)
     if found is None:
         return None
     current, misfits = _held(found, cached.duplicates, records.duplicates_path(topic), stamps)
@@ -73,7 +74,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
 def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[dict[str, str]] | None:
     """The same of its variants, with the kind of each, doubtful ones too. Raises Damaged."""
-    found = records.read_variants(topic)
+    found, cached = _believed(topic, "variants", lambda: records.read_variants(topic), cached)
     if found is None:
         return None
     seen = cached.variants.images if cached.variants else stamps
@@ -84,6 +85,12 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
     }
     decisions.within(topic).settle({}, usable)
     return Matches(usable, *misfits, search=VARIANTS)
+
+
+def _believed(topic: Topic, key: str, read: Callable[[], Read], cached: Cache) -> tuple[Read, Cache]:
+    """The file, and the cache as far as it is about these bytes; read again where another run has just written both."""
+    known = iter([cached])
+    return cache.believed(topic, key, read, lambda: next(known, None) or cache.load(topic))
 
 
 def _held(

@@ -90,11 +90,10 @@ def finish(
     variants: bool,
     talk: Talk,
 ) -> Found:
-    """Write what was found in a topic, then what made it; `rows` know the sizes. Returns what there is to tell.
+    """Write what was found in a topic and what made it; `rows` know the sizes. Returns what there is to tell.
 
-    In this order, a kill between the two leaves matches whose images count as changed: never old matches that count
-    as new. Without `variants` those of an earlier search stay, as far as they still hold. Damaged files are set aside.
-    Raises UserError.
+    A kill at any moment leaves a record that is about the file (see cache.write_made). Without `variants` those of an
+    earlier search stay, as far as they still hold. Damaged files are set aside. Raises UserError.
     """
     with cache.locked(topic):
         return _finished(topic, stamps, seen, rows, made_by, variants, talk)
@@ -112,7 +111,7 @@ def _finished(
     before, earlier = _undamaged(records.read_matches, topic, talk), _undamaged(records.read_variants, topic, talk)
     old = cache.load(topic, talk.warn)
     made = Provenance(dict(made_by), dict(stamps))
-    made_variants = made if variants else _still(old.variants, stamps)
+    made_variants = made if variants else _still(old.variants, records.digest(records.variants_path(topic)), stamps)
     sizes = sidecar.extents(rows, stamps)
     known = {**old.extents, **sizes}
     kept = (
@@ -122,12 +121,12 @@ def _finished(
     )
     decisions.within(topic).settle(seen.copies, kept)
     if stamps or before is not None:
+        files: dict[str, tuple[bytes, Provenance | None]] = {}
         if variants or earlier is not None:
-            records.write_variants(topic, kept)
-        records.write_matches(topic, seen.copies)
+            files["variants"] = records.variants_content(kept), made_variants
+        files["duplicates"] = records.matches_content(seen.copies), made
+        cache.write_made(topic, files, sizes if old.extents != known else None)
         write_figures(topic, seen, kept)
-        if (old.duplicates, old.variants, old.extents) != (made, made_variants, known):
-            cache.update(topic, extents=sizes, duplicates=made, variants=made_variants)
     left_out = keepers.redundant(topic, stamps, Cache(known), keepers.scores(topic, talk.warn), seen.copies, talk.bad)
     pairs = sum(map(len, seen.copies.values())) // 2
     return Found(topic.label, len(stamps), pairs, left_out, _counted(kept), seen.untold)
@@ -141,8 +140,9 @@ def _undamaged(read: Callable[[Topic], Read], topic: Topic, talk: Talk) -> Read 
         return None
 
 
-def _still(made: Provenance | None, stamps: Mapping[str, Stamp]) -> Provenance | None:
-    """What made the variants, of the images that are still as they were."""
+def _still(made: Provenance | None, digest: str, stamps: Mapping[str, Stamp]) -> Provenance | None:
+    """What made the variants of the file with that digest, of the images that are still as they were."""
+    made = made and made.of(digest)
     if made is None:
         return None
     return Provenance(made.made_by, {name: stamp for name, stamp in made.images.items() if stamps.get(name) == stamp})

@@ -379,3 +379,35 @@ def test_one_of_two_is_killed_and_the_other_finishes(world) -> None:
 @pytest.mark.soak
 def test_one_of_two_is_killed_at_thirty_moments(world) -> None:
     kill_one(world, 30)
+
+
+def merge_twice(root: Path, times: int) -> None:
+    """One of two merges into a target may be refused while the other is at work; what is left is that of one alone."""
+    dataset = dataset_of(root, 2, 4)
+    merge = ["--output", root / "alone", "--quiet"]
+    ended(begin("merge_clusters.py", dataset, *merge))
+
+    def files(target: Path) -> dict[str, bytes]:
+        found = {str(p.relative_to(target)): p.read_bytes() for p in sorted(target.rglob("*")) if p.is_file()}
+        return {name: content for name, content in found.items() if ".cache" not in name and "manifest" not in name}
+
+    rng = random.Random(times)
+    for number in range(times):
+        target = root / f"target{number}"
+        runs = []
+        for _ in range(2):
+            runs.append(begin("merge_clusters.py", dataset, "--output", target, "--quiet"))
+            time.sleep(rng.random() / 10)
+        said = [run.communicate(timeout=300)[1] for run in runs]
+        assert sorted(run.returncode for run in runs) in ([0, 0], [0, 2]), said
+        assert files(target) == files(root / "alone")
+        shutil.rmtree(target)
+
+
+def test_two_merges_into_one_target_leave_what_one_would(tmp_path: Path) -> None:
+    merge_twice(tmp_path, 2)
+
+
+@pytest.mark.soak
+def test_fifty_pairs_of_merges(tmp_path: Path) -> None:
+    merge_twice(tmp_path, 50)

@@ -187,6 +187,18 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
     }
 
 
+def test_references_by_vectors(tmp_path: Path, find, tower: Path) -> None:
+    make(tmp_path / "D", T_a=1, T_b=2)
+    make(tmp_path / "R", X_r=1)
+    before = state(tmp_path / "R")
+    clip = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
+    assert find(tmp_path / "D", "--against", tmp_path / "R", *clip)[1]["across"] == {
+        "pairs": {},
+        "references": {"copy": 1},
+    }
+    assert across(tmp_path / "D") == {"T/a": {f"{tmp_path}/R/C/S/X/r": "copy"}} and state(tmp_path / "R") == before
+
+
 def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, T_b=2)
     (tmp_path / "R").mkdir()
@@ -234,10 +246,12 @@ def pairs(found: dict[str, list[str] | dict[str, str]]) -> set[tuple[str, str]]:
     return {(one, other) for one, other in names if one < other}
 
 
-def test_scattered_over_topics_the_pairs_are_those_of_one_topic(tmp_path: Path, find) -> None:
+@pytest.mark.parametrize("method", ["phash", "clip"])
+def test_scattered_over_topics_the_pairs_are_those_of_one_topic(tmp_path: Path, find, tower: Path, method: str) -> None:
     one, many = scattered(tmp_path, [seed for seed in range(9) for _ in range(4)])
-    find(one)
-    find(many, "--across")
+    options = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9) if method == "clip" else ()
+    find(one, *options)
+    find(many, "--across", *options)
     within = {pair for path in many.glob("*/*/duplicates_*.json") for pair in pairs(json.loads(path.read_text()))}
     beyond = pairs(json.loads((many / "duplicates_across.json").read_text()))
     whole = pairs(json.loads((one / "C/S/duplicates_T.json").read_text()))

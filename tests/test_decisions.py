@@ -80,6 +80,19 @@ def test_a_search_leaves_different_pairs_out_and_takes_same_ones_in(tmp_path: Pa
     assert found(tmp_path / "D") == plain
 
 
+def test_they_hold_by_either_method(tmp_path: Path, run, tower: Path) -> None:
+    make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
+    clip = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
+    run(find_duplicates, tmp_path / "D", *clip)
+    plain = found(tmp_path / "D")
+    assert "b" in plain["a"] and "y" not in plain.get("x", ())
+    decide(tmp_path / "D", different=[at("b", "a")], same=[at("x", "y")])
+    for options in (clip, (), clip):
+        assert run(find_duplicates, tmp_path / "D", *options)[0] == 0
+        maps = found(tmp_path / "D")
+        assert "b" not in maps["a"] and "a" not in maps["b"] and maps["a"] == ["c"] and maps["x"] == ["y"]
+
+
 def test_readers_act_on_decisions_that_no_search_has_seen(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
     folder = Topic(str(tmp_path / "D" / AT), "D", "C", "S", "T", 5)

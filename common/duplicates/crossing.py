@@ -52,8 +52,9 @@ def search(
         crossing = _Crossing(references.found(args.against, folder, talk.warn), method, args, pool, talk)
         for dataset, several in datasets.items():
             for one, others in crossing.searched(dataset, several).items():
-                pairs.update(kind for other, kind in others.items() if one < other and not os.path.isabs(one))
-                outside.update(kind for other, kind in others.items() if os.path.isabs(other))
+                for other, kind in others.items():
+                    if not os.path.isabs(one) and (one < other or os.path.isabs(other)):
+                        (outside if os.path.isabs(other) else pairs)[kind] += 1
             if not os.path.join(os.path.realpath(dataset), "").startswith(given):
                 compared = f"{text.plural(len(several), 'topic')} were compared; what it says of others stays"
                 talk.say(f"{text.shown(across.path_in(dataset))}: {compared}")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,12 +160,28 @@ class TestResult:
         assert str(Path(path).relative_to("DataSet_1")) not in done.chosen("train") + done.chosen("valid")
 
     def test_sizes_of_the_split(self, done: Run) -> None:
-        sizes = {topic: [0, 0] for topic in done.truth()["split"]}
-        for place, name in enumerate(("train", "valid")):
-            for path in done.chosen(name):
-                sizes[os.path.dirname(path)][place] += 1
-        assert sizes == done.truth()["split"]
-        assert list(sizes.values()).count([10, 5]) == 2
+        """A topic has what it could have, less pictures of which a bad shot, or the original, is chosen elsewhere."""
+        truth, chosen = done.truth(), {name: done.chosen(name) for name in ("train", "valid")}
+        both = {*chosen["train"], *chosen["valid"]}
+        full = done.folder / "full_dataset"
+        twins = [{str(done.merged(path).relative_to(full)) for path in pair} for pair in truth["degraded"].items()]
+        lost = Counter(os.path.dirname(path) for pair in twins if pair & both for path in pair - both)
+        sizes = {
+            topic: [sum(os.path.dirname(path) == topic for path in paths) for paths in chosen.values()]
+            for topic in truth["split"]
+        }
+        for topic, wanted in truth["split"].items():
+            assert sizes[topic] == wanted or sum(sizes[topic]) + lost[topic] == sum(wanted), topic
+            assert sizes[topic][0] == 10 or not sizes[topic][1], topic
+        assert list(sizes.values()).count([10, 5]) == 2 and lost.total() >= 10
+
+    def test_no_picture_is_chosen_in_two_topics(self, done: Run) -> None:
+        """Of an original and its bad shot never one trains and the other validates."""
+        full = done.folder / "full_dataset"
+        sets = [set(done.chosen(name)) for name in ("train", "valid")]
+        for pair in done.truth()["degraded"].items():
+            twins = {str(done.merged(path).relative_to(full)) for path in pair}
+            assert not (twins & sets[0] and twins & sets[1]), twins
 
     def test_no_copy_of_a_chosen_picture_is_chosen(self, done: Run) -> None:
         """Copies across datasets are in the merged dataset, and out of both sets; so nothing leaks."""

@@ -67,6 +67,8 @@ class Claims:
         file = self._held.pop(topic, None)
         if file is not None:
             locks.let_go(self._path(topic), file)
+            with contextlib.suppress(OSError):  # it was made for the claim alone only if it is empty
+                os.rmdir(cache.folder(topic))
 
     def _is_held(self, topic: Topic) -> bool:
         if topic in self._held or len(self._held) >= MOST:

@@ -256,3 +256,20 @@ def test_scattered_over_topics_the_pairs_are_those_of_one_topic(tmp_path: Path, 
     beyond = pairs(json.loads((many / "duplicates_across.json").read_text()))
     whole = pairs(json.loads((one / "C/S/duplicates_T.json").read_text()))
     assert within | beyond == whole and not within & beyond and len(whole) > 40 and within and beyond
+
+
+def test_a_pair_is_looked_at_in_one_order_wherever_its_images_lie(tmp_path: Path, find, photos: list[Path]) -> None:
+    """Crops at the edge of what a copy may be: which of the two is laid on the other may decide."""
+    for number in (3, 35, 36):
+        image = Image.open(photos[number]).convert("RGB")
+        width, height = image.size
+        crop = image.crop((int(width * 0.03), int(height * 0.03), int(width * 0.97), int(height * 0.97)))
+        for folder, made, quality in (("A", image, 60), ("B", crop, 92)):
+            name = f"{number}{'crop' if made is crop else 'whole'}.jpg"
+            for place in (tmp_path / "One/C/S/T", tmp_path / "Many/C/S" / folder):
+                place.mkdir(parents=True, exist_ok=True)
+                made.save(place / name, quality=quality)
+    find(tmp_path / "One")
+    find(tmp_path / "Many", "--across")
+    whole = pairs(json.loads((tmp_path / "One/C/S/duplicates_T.json").read_text()))
+    assert pairs(json.loads((tmp_path / "Many/duplicates_across.json").read_text())) == whole

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +115,8 @@ def _look(
     def tasks() -> Iterator[tuple[list[list[str]], list[tuple[Picture, Picture]]]]:
         unlike = (keys for (one, other), keys in groups.items() if one != other)
         while chunk := list(itertools.islice(unlike, PAIRS)):
-            yield chunk, [(opened[one], opened[other]) for one, other in (pairs[keys[0]] for keys in chunk)]
+            ordered = (sorted(pairs[keys[0]], key=os.path.basename) for keys in chunk)  # as if in one topic
+            yield chunk, [(opened[one], opened[other]) for one, other in ordered]
 
     for (first, second), keys in groups.items():
         if first == second:

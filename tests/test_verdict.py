@@ -165,8 +165,7 @@ def test_strangers_are_no_variants() -> None:
 
 
 def test_registration_finds_how_a_crop_lies() -> None:
-    whole = np.asarray(scene(7))
-    part = np.asarray(scene(7).crop((8, 6, 316, 236)))
+    whole, part = (look.Sheet(np.asarray(each)) for each in (scene(7), scene(7).crop((8, 6, 316, 236))))
     found = look.registered(whole, part, look.IDENTITY, 64, 8)
     assert np.abs(found - [[308 / 320, 0, 8 / 320], [0, 230 / 240, 6 / 240]]).max() < 0.004
 

@@ -114,12 +114,12 @@ def thumbnail(picture: Array) -> Array:
 
 
 def by_turns(one: Array, other: Array) -> list[Array]:
-    """The turns by which the thumbnail of `one` looks like that of `other`, best first; two at most."""
+    """The turns by which the thumbnail of `one` looks like that of `other`, best first; three at most."""
     alike = {}
     for quarter, mirrored in TURNS:
         turned = one[:, ::-1] if mirrored else one
         alike[quarter, mirrored] = float((np.rot90(turned, quarter) * other).sum())
-    best = sorted(alike, key=lambda way: -alike[way])[:2]
+    best = sorted(alike, key=lambda way: -alike[way])[:3]
     return [turn(*way) for way in best if alike[way] >= TURNED]
 
 

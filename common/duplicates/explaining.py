@@ -28,7 +28,7 @@ def explained(one: str, other: str, max_pixels: int) -> Explanation:
         if picture is None:
             raise UserError(f"{path}: cannot be read as an image; --explain wants two images")
     first, second = (picture for picture in read if picture)
-    seen = verdict.seen_as_copy(first.pixels, second.pixels)
+    seen = verdict.seen_as_copy(first.sheet, second.sheet)
     return Explanation(verdict.verdict(first, second, True), seen, verdict.seen_as_variant(first, second))
 
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Map = Array  # (2, 3) in float64
+Size = tuple[int, int]  # width and height
 
 SIDE = 256  # pixels of the longer side on which pictures are compared, or what the smaller one has
 CELL = 8  # pixels; colours and plain texture are compared in these
 WINDOW = 2 * CELL  # crossed texture is compared in these: lines of text, bars and rules have none
 IDENTITY = np.hstack([np.eye(2), np.zeros((2, 1))])
-LUMA = (0.299, 0.587, 0.114)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+MOVES = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2))  # of a cell by a pixel, down and across
 
 TEXTURED = 4.0  # standard deviation of a cell's luminance from which it has a texture
 CROSSED = 3.0  # the same of a window's crossed texture
@@ -27,10 +30,12 @@ GRAIN = 1.5  # in a noisy picture a texture counts from this multiple of the 10t
 GRAIN_MOST = 9.0  # and from this depth in any
 AGREES = 0.6  # correlation of a cell or window that shows the same
 DIFFERS = 0.5  # correlation below which it does not
+BURNT, LOST = 250.0, 0.4  # levels from which a channel may have lost what it showed, and what a miss counts there
 OFF = 28.0  # levels by which a cell's colour may miss where the map of colours takes it
 HOPELESS = 0.3  # share of agreeing cells below which moving them by a pixel was never seen to help
 TONES = 64  # grey levels are counted in so many bins, two neighbours together
 OUTLIER = 15.0  # levels of difference at which a pixel's weight in the registration is halved
+SIZES = 4  # in which a picture is kept, from one to its half
 RIM = 0.06  # share of a picture's side that is looked at around it
 FEW = 6  # windows of a quarter that say something of it
 CORNER = (0.45, 0.2)  # shares of width and height in which a mark lies
@@ -47,13 +52,17 @@ class Figures:
     windows: int  # with a crossed texture in either picture
     crossed: float  # share of them that agree
     bad: int  # cells that differ in texture or in colour
+    clash: int  # of these, with a texture in both pictures
+    under: float  # share of the windows of the plainer picture that agree
     cluster: int  # most of them in a square of 3 x 3
     blot: float  # share of windows that differ, in the quarter of the overlap where most do
     cornered: bool  # whether all that differs lies in one corner
     tone: float  # share of the commonest grey level, in the picture that has less of it
     colours: float  # cosine of the two pictures' colours around grey; 1 where one of them has none
     raw: float  # levels by which the colours of 95 % of the cells differ at most
-    toned: float  # the same of their luminance
+    usual: float  # the same of half of the cells
+    worst: float  # levels by which the colour of any cell misses where the map of colours takes it
+    toned: float  # by which the luminance of 95 % of the cells differs at most
     shift: float  # share of width or height by which an edge of one picture misses that of the other at most
     overlap: tuple[float, float]  # share of the area of each picture that the other covers
     affine: Map
@@ -68,28 +77,29 @@ class Surroundings:
     textured: float  # share of what lies around that has a texture
 
 
-def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE, rim: int = 0) -> Figures:
-    """What is seen with `one` laid on `other` by `affine`; both uint8 RGB (height, width, 3).
+def figures(one: Sheet, other: Sheet, affine: Map = IDENTITY, side: int = SIDE, rim: int = 0) -> Figures:
+    """What is seen with `one` laid on `other` by `affine`.
 
     So many cells along the edges as `rim` says are not looked at: a frame begins within them.
     """
     size = _grid(one, other, affine, side)
-    left, right = _laid(one, size, affine), _laid(other, size, IDENTITY)
-    inside = _inside(size, affine)
-    kept = _means(inside, CELL) > 0.98
+    left, right = (each.astype(np.float32) for each in (one.laid(size, affine), other.laid(size)))
+    kept = _within(size, affine, CELL)
     if rim:
         kept[:rim] = kept[-rim:] = kept[:, :rim] = kept[:, -rim:] = False
     x, y = _luma(left), _luma(right)
     crossed_x, crossed_y = _crossed(x), _crossed(y)
-    depths = _spread(crossed_x, WINDOW), _spread(crossed_y, WINDOW)
-    grain = GRAIN * max(np.percentile(depth, 10) for depth in depths)
-    windows = (_means(inside, WINDOW) > 0.98) & (np.maximum(*depths) >= np.clip(grain, CROSSED, GRAIN_MOST))
+    depths = np.stack([_spread(crossed_x, WINDOW), _spread(crossed_y, WINDOW)])
+    grain = GRAIN * np.percentile(depths, 10, axis=(1, 2)).max()
+    deep = _within(size, affine, WINDOW) & (depths >= np.clip(grain, CROSSED, GRAIN_MOST))
+    windows = deep.any(0)
     crossed = _correlations(crossed_x, crossed_y, WINDOW, windows)
-    spread = np.maximum(_spread(x, CELL), _spread(y, CELL))
-    textured = kept & (spread >= np.clip(grain, TEXTURED, GRAIN_MOST))
+    rough = kept & (np.stack([_spread(x, CELL), _spread(y, CELL)]) >= np.clip(grain, TEXTURED, GRAIN_MOST))
+    textured = rough.any(0)
     same = _correlations(x, y, CELL, textured)
-    a, b = _colours(left), _colours(right)
-    bad = (textured & (same < DIFFERS)) | (kept & (_missed(a, b, kept) > OFF))
+    a, b = _means(left, CELL), _means(right, CELL)
+    missed = _missed(a, b, kept)
+    bad = (textured & (same < DIFFERS)) | (kept & (missed > OFF))
     raw, toned = np.abs(a - b).max(-1)[kept], np.abs(_luma(a) - _luma(b))[kept]
     return Figures(
         cells=int(kept.sum()),
@@ -98,12 +108,16 @@ def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE, 
         windows=int(windows.sum()),
         crossed=_share(crossed[windows] >= AGREES),
         bad=int(bad.sum()),
+        clash=int((bad & rough.all(0)).sum()),
+        under=float((windows & (crossed >= AGREES)).sum() / max(1, deep.sum((1, 2)).min())),
         cluster=_crowd(bad),
         blot=_densest(windows & (crossed < DIFFERS), windows),
         cornered=_cornered(bad | np.kron(windows & (crossed < DIFFERS), np.ones((2, 2), bool))),
         tone=min(_commonest(x), _commonest(y)),
         colours=_same_colours(a[kept], b[kept]),
         raw=float(np.percentile(raw, 95)) if len(raw) else 255.0,
+        usual=float(np.median(raw)) if len(raw) else 255.0,
+        worst=float(missed[kept].max()) if kept.any() else 255.0,
         toned=float(np.percentile(toned, 95)) if len(toned) else 255.0,
         shift=float(np.abs(_corners(affine) - [[0, 1, 0, 1], [0, 0, 1, 1]]).max()),
         overlap=(covered(inverse(affine)), covered(affine)),
@@ -111,44 +125,47 @@ def figures(one: Array, other: Array, affine: Map = IDENTITY, side: int = SIDE, 
     )
 
 
-def registered(one: Array, other: Array, affine: Map, side: int, steps: int) -> Map:
+def registered(one: Sheet, other: Sheet, affine: Map, side: int, steps: int) -> Map:
     """`affine` bettered on squares of `side` pixels: Gauss-Newton on luminance (Lucas and Kanade 1981).
 
     A gain and an offset are fitted along, and pixels that differ much count little.
     """
     size = (side, side)
-    fixed = _luma(_laid(other, size, IDENTITY)).ravel()
-    place = (np.arange(side) + 0.5) / side
-    across, down = (each.ravel().astype(np.float32) for each in np.meshgrid(place, place))
-    ones = np.ones_like(across)
-    picture = Image.fromarray(one)
+    fixed = _luma(other.laid(size)).ravel().astype(np.float32)
+    place = (np.arange(side, dtype=np.float32) + 0.5) / side
+    across, down = (each.ravel() for each in np.meshgrid(place, place))
     best = affine
     for _ in range(steps):
-        warped = _luma(_warped(picture, size, best))
+        warped = _luma(one.laid(size, best)).astype(np.float32)
         slope_y, slope_x = (slope.ravel() * side for slope in np.gradient(warped))
+        inside = _inside(size, best).ravel()
         columns = np.stack(
-            [slope_x * across, slope_x * down, slope_x, slope_y * across, slope_y * down, slope_y, warped.ravel(), ones]
-        )[:, _inside(size, best).ravel() > 0]
-        target = fixed[_inside(size, best).ravel() > 0]
+            [
+                *(slope_x * across, slope_x * down, slope_x),
+                *(slope_y * across, slope_y * down, slope_y),
+                *(warped.ravel(), np.ones_like(across)),
+            ]
+        )[:, inside]
+        target = fixed[inside]
         if len(target) < side:
             return best
         weight = np.ones_like(target)
         for _ in range(2):
             weighed = columns * weight
-            normal = np.einsum("in,jn->ij", weighed, columns)
+            normal = (weighed @ columns.T).astype(np.float64)
             normal[range(6), range(6)] += 1 + 1e-3 * np.trace(normal[:6, :6]) / 6
-            found = np.linalg.solve(normal, np.einsum("in,n->i", weighed, target))
-            weight = 1 / (1 + ((np.einsum("i,in->n", found, columns) - target) / OUTLIER) ** 2)
+            found = np.linalg.solve(normal, weighed @ target)
+            weight = 1 / (1 + ((found.astype(np.float32) @ columns - target) / OUTLIER) ** 2)
         step = np.clip((found[:6] / max(found[6], 0.2)).reshape(2, 3), -STEP, STEP)
         best = _after(best, IDENTITY + step)
     return best
 
 
-def agreement(one: Array, other: Array, affine: Map, side: int) -> float:
+def agreement(one: Sheet, other: Sheet, affine: Map, side: int) -> float:
     """Correlation of the luminance of squares of `side` pixels, where `affine` shows something of `one`."""
     size = (side, side)
-    seen = _inside(size, affine) > 0
-    x, y = _luma(_laid(one, size, affine))[seen], _luma(_laid(other, size, IDENTITY))[seen]
+    seen = _inside(size, affine)
+    x, y = (_luma(each)[seen].astype(np.float32) for each in (one.laid(size, affine), other.laid(size)))
     x, y = x - x.mean(), y - y.mean()
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-6))
 
@@ -158,11 +175,11 @@ def zoom(share: float) -> Map:
     return np.array([[share, 0, (1 - share) / 2], [0, share, (1 - share) / 2]])
 
 
-def surroundings(one: Array, affine: Map) -> Surroundings:
+def surroundings(one: Sheet, affine: Map) -> Surroundings:
     """What lies in `one` around the place of the other picture, which `affine` gives."""
     beyond = _after(affine, np.array([[1 + 2 * RIM, 0, -RIM], [0, 1 + 2 * RIM, -RIM]]))
     size = (192, 192)
-    luminance, inside = _luma(_laid(one, size, beyond)), _inside(size, beyond) > 0
+    luminance, inside = _luma(one.laid(size, beyond).astype(np.float32)), _inside(size, beyond)
     edge, step = round(192 * RIM / (1 + 2 * RIM)), 3
     ratios, present = [], 0
     for turned in range(4):
@@ -173,42 +190,70 @@ def surroundings(one: Array, affine: Map) -> Surroundings:
         out, rim, deeper = (picture[edge + place, edge:-edge][along] for place in (-step, step, 3 * step))
         ratios.append((np.abs(out - rim).mean() + 1) / (np.abs(rim - deeper).mean() + 2))
         present += 1
-    around = _inside((one.shape[1], one.shape[0]), inverse(affine)) == 0
-    spread = _spread(_luma(one[: one.shape[0] // CELL * CELL, : one.shape[1] // CELL * CELL].astype(np.float32)), CELL)
-    cells = _means(around[: one.shape[0] // CELL * CELL, : one.shape[1] // CELL * CELL].astype(np.float32), CELL) > 0.98
-    return Surroundings(present, float(np.median(ratios)) if ratios else 0.0, _share(spread[cells] >= TEXTURED))
+    whole = one.pixels[: one.pixels.shape[0] // CELL * CELL, : one.pixels.shape[1] // CELL * CELL].astype(np.float32)
+    around = _outside((whole.shape[1], whole.shape[0]), inverse(affine))
+    spread = _spread(_luma(whole), CELL)
+    return Surroundings(present, float(np.median(ratios)) if ratios else 0.0, _share(spread[around] >= TEXTURED))
 
 
-def _grid(one: Array, other: Array, affine: Map, side: int) -> tuple[int, int]:
+class Sheet:
+    """A picture to be laid on another: uint8 RGB (height, width, 3), and what it is at other sizes, kept."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.pixels = pixels
+        self._sized: dict[Size, Array] = {}
+
+    def laid(self, size: Size, affine: Map = IDENTITY) -> Array:
+        """What `affine` shows of the picture on `size`, uint8; shrunk first, so that no detail turns into noise."""
+        if affine is IDENTITY:
+            return self._at(size)
+        seen = np.linalg.norm(affine[:, :2], axis=1).clip(1e-3)
+        wanted = size / 2 ** (np.round(np.log2(seen) * SIZES) / SIZES)
+        width, height = np.minimum(wanted, self.pixels.shape[1::-1]).round().astype(int).clip(1).tolist()
+        source = self._at((width, height))
+        centres = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
+        to_pixels = np.diag([width, height]) @ affine @ centres - [[0, 0, 0.5], [0, 0, 0.5]]
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(source, to_pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def _at(self, size: Size) -> Array:
+        if size == self.pixels.shape[1::-1]:
+            return self.pixels
+        if size not in self._sized:
+            self._sized[size] = np.asarray(Image.fromarray(self.pixels).resize(size, Image.Resampling.BILINEAR))
+        return self._sized[size]
+
+
+def _grid(one: Sheet, other: Sheet, affine: Map, side: int) -> tuple[int, int]:
     """Width and height in whole windows: the shape of `other`, with no more pixels than either picture shows."""
-    height, width = other.shape[:2]
-    shown = np.linalg.norm(affine[:, :2] * np.array([[one.shape[1]], [one.shape[0]]]), axis=0).max()
+    height, width = other.pixels.shape[:2]
+    shown = np.linalg.norm(affine[:, :2] * np.array([[one.pixels.shape[1]], [one.pixels.shape[0]]]), axis=0).max()
     scale = min(side, shown, max(height, width)) / max(height, width)
     return max(1, round(width * scale / WINDOW)) * WINDOW, max(1, round(height * scale / WINDOW)) * WINDOW
 
 
-def _laid(picture: Array, size: tuple[int, int], affine: Map) -> Array:
-    """What `affine` shows of a picture on `size`, float32 RGB; shrunk first, so that no detail turns into noise."""
-    image = Image.fromarray(picture)
-    if affine is IDENTITY:
-        return np.asarray(image.resize(size, Image.Resampling.BILINEAR), np.float32)
-    seen = np.linalg.norm(affine[:, :2], axis=1)
-    wanted = tuple(max(1, min(image.size[k], round(size[k] / max(seen[k], 1e-3)))) for k in (0, 1))
-    return _warped(image.resize(wanted, Image.Resampling.BILINEAR) if wanted != image.size else image, size, affine)
-
-
-def _warped(image: Image.Image, size: tuple[int, int], affine: Map) -> Array:
-    to_pixels = np.diag(image.size) @ affine @ np.diag([1 / size[0], 1 / size[1], 1])
-    flat = tuple(to_pixels.ravel().tolist())
-    return np.asarray(image.transform(size, Image.Transform.AFFINE, flat, Image.Resampling.BILINEAR), np.float32)
-
-
-def _inside(size: tuple[int, int], affine: Map) -> Array:
-    """1 where `affine` shows something of the picture, else 0; float32 (height, width)."""
-    across, down = ((np.arange(side) + 0.5) / side for side in size)
-    places = [row[0] * across + row[1] * down[:, None] + row[2] for row in affine]
-    inside: Array = np.logical_and.reduce([(place >= 0) & (place <= 1) for place in places]).astype(np.float32)
+def _places(size: Size, affine: Map, across: Array, down: Array) -> Array:
+    """Where `affine` goes from places given by columns and rows lies in the picture; bool (rows, columns)."""
+    places = [row[0] * across / size[0] + row[1] * down[:, None] / size[1] + row[2] for row in affine]
+    inside: Array = np.logical_and.reduce([(place >= -1e-9) & (place <= 1 + 1e-9) for place in places])
     return inside
+
+
+def _inside(size: Size, affine: Map) -> Array:
+    """Where `affine` shows something of the picture; bool (height, width)."""
+    return _places(size, affine, np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
+
+
+def _within(size: Size, affine: Map, cell: int) -> Array:
+    """Cells in which `affine` shows the picture everywhere: all corners do."""
+    corner = _places(size, affine, np.arange(0, size[0] + 1, cell), np.arange(0, size[1] + 1, cell))
+    return corner[1:, 1:] & corner[1:, :-1] & corner[:-1, 1:] & corner[:-1, :-1]
+
+
+def _outside(size: Size, affine: Map) -> Array:
+    """Cells in which `affine` shows nothing of the picture."""
+    inside = _inside(size, affine).reshape(size[1] // CELL, CELL, size[0] // CELL, CELL)
+    return np.logical_not(inside.any(axis=(1, 3)))
 
 
 def _after(affine: Map, step: Map) -> Map:
@@ -233,13 +278,12 @@ def covered(affine: Map) -> float:
 
 
 def _luma(picture: Array) -> Array:
-    luma: Array = picture[..., 0] * LUMA[0] + picture[..., 1] * LUMA[1] + picture[..., 2] * LUMA[2]
-    return luma
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def _means(values: Array, cell: int) -> Array:
-    """Of each square of `cell` pixels: (height, width) in float32 to (rows, columns)."""
-    return np.asarray(Image.fromarray(values).reduce(cell))
+    """Of each square of `cell` pixels: (height, width, ...) in float32 to (rows, columns, ...)."""
+    return cv2.resize(values, (values.shape[1] // cell, values.shape[0] // cell), interpolation=cv2.INTER_AREA)
 
 
 def _spread(values: Array, cell: int) -> Array:
@@ -261,26 +305,21 @@ def _crossed(values: Array) -> Array:
 def _correlations(one: Array, other: Array, cell: int, wanted: Array) -> Array:
     """Of each cell, the best where `other` is moved by up to a pixel; that is only tried where it may help."""
     means, spread = _means(one, cell), _spread(one, cell)
-
-    def still(moved: Array) -> Array:
-        products = _means(one * moved, cell) - means * _means(moved, cell)
-        correlation: Array = products / np.maximum(spread * _spread(moved, cell), 1)
-        return correlation
-
-    best = still(other)
+    products = _means(one * other, cell) - means * _means(other, cell)
+    best: Array = products / np.maximum(spread * _spread(other, cell), 1)
     if not HOPELESS <= _share(best[wanted] >= AGREES) < 1:
         return best
-    padded = np.pad(other, 1, mode="edge")
-    height, width = one.shape
-    for down, across in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2)):
-        moved = np.ascontiguousarray(padded[down : down + height, across : across + width])
-        best = np.maximum(best, still(moved))
+    row, column = np.nonzero(wanted & (best < AGREES))
+    still = np.lib.stride_tricks.sliding_window_view(one, (cell, cell))[row * cell, column * cell][:, None]
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(other, 1, mode="edge"), (cell, cell))
+    down, across = (np.array(each) for each in zip(*MOVES, strict=True))
+    moved = around[row[:, None] * cell + down, column[:, None] * cell + across]
+    mean = moved.mean((2, 3))
+    products = np.einsum("kmij,knij->kn", still, moved) / cell**2 - means[row, column, None] * mean
+    deviation = np.sqrt(np.maximum(np.einsum("knij,knij->kn", moved, moved) / cell**2 - mean**2, 0))
+    found = products / np.maximum(spread[row, column, None] * deviation, 1)
+    best[row, column] = np.maximum(best[row, column], found.max(1))
     return best
-
-
-def _colours(picture: Array) -> Array:
-    """The mean colour of each cell, (rows, columns, 3)."""
-    return np.stack([_means(np.ascontiguousarray(picture[..., channel]), CELL) for channel in range(3)], -1)
 
 
 def _missed(one: Array, other: Array, kept: Array) -> Array:
@@ -289,9 +328,11 @@ def _missed(one: Array, other: Array, kept: Array) -> Array:
     Maps lead from either picture to the other: what one of them has lost in its whitest white is no difference.
     """
     missed: Array = np.abs(one - other).max(-1)
+    burnt = (np.stack([one, other]).max(0) >= BURNT).any(-1) & (np.stack([one, other]).min(0) < BURNT).any(-1)
     if kept.sum() >= 20:
         rests = (_unexplained(one[kept], other[kept]), _unexplained(other[kept], one[kept]))
         missed[kept] = np.minimum(missed[kept], min(rests, key=np.mean))
+    missed[burnt] *= LOST
     return missed
 
 
@@ -300,20 +341,20 @@ def _unexplained(one: Array, other: Array) -> Array:
 
     Outliers count little (least absolute values by reweighting).
     """
-    columns = np.stack([*one.T / 255, (_luma(one) / 255) ** 2, np.ones(len(one))]).astype(np.float32)
-    weight: Array = np.ones(len(one), np.float32)
+    columns = np.column_stack([one / 255, (one @ LUMA / 255) ** 2, np.ones(len(one))]).astype(np.float32)
+    weight: Array = np.ones((len(one), 1), np.float32)
     for _ in range(4):
         weighed = columns * weight
-        normal = np.einsum("in,jn->ij", weighed, columns) + 1e-4 * len(one) * np.eye(5)
-        found = np.linalg.solve(normal, np.einsum("in,nk->ik", weighed, other))
-        rest: Array = np.abs(np.einsum("in,ik->nk", columns, found).clip(0, 255) - other).max(1)
-        weight = 1 / np.maximum(4, rest)
+        normal = weighed.T @ columns + 1e-4 * len(one) * np.eye(5)
+        found = np.linalg.solve(normal, weighed.T @ other).astype(np.float32)
+        rest: Array = np.abs((columns @ found).clip(0, 255) - other).max(1)
+        weight = (1 / np.maximum(4, rest))[:, None]
     return rest
 
 
 def _same_colours(one: Array, other: Array) -> float:
     """Cosine of the colours around grey; 1 where one picture has none to speak of."""
-    a, b = one - _luma(one)[:, None], other - _luma(other)[:, None]
+    a, b = one - (one @ LUMA)[:, None], other - (other @ LUMA)[:, None]
     lengths = float((a * a).sum()), float((b * b).sum())
     if min(lengths) < GREY**2 * max(1, len(a)):
         return 1.0

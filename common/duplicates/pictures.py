@@ -5,6 +5,7 @@ A picture is kept as the bytes of a JPEG, a tenth of its pixels: a topic of 10,0
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from common.dataset import images
+from common.duplicates.look import Sheet
 
 if TYPE_CHECKING:
     from common.duplicates.alignment import Points
@@ -22,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 SIDE = 320  # pixels of the longer side: what the close look sees
 QUALITY = 95
+OPEN = 64  # of one source, mostly, in the order in which pairs come
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,25 @@ class Picture:
     thumbnail: Array | None = None  # the same; see alignment.thumbnail
 
     @property
-    def pixels(self) -> Array:
-        """uint8 of shape (height, width, 3), upright, the longer side SIDE pixels at most, transparency on white."""
-        return np.asarray(Image.open(io.BytesIO(self.encoded)))
+    def sheet(self) -> Sheet:
+        """The picture upright, the longer side SIDE pixels at most, transparency on white; the last ones are kept."""
+        return _sheet(self.encoded)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        height, width = self.sheet.pixels.shape[:2]
+        return width, height
 
     def square(self, side: int) -> Array:
         """The pixels squeezed into a square."""
         squeezed = Image.open(io.BytesIO(self.encoded)).resize((side, side), Image.Resampling.BICUBIC)
         return np.asarray(squeezed)
+
+
+@functools.lru_cache(maxsize=OPEN)
+def _sheet(encoded: bytes) -> Sheet:
+    return Sheet(np.asarray(Image.open(io.BytesIO(encoded))))
 
 
 def read(paths: Sequence[str], max_pixels: int, points: bool = False) -> list[Picture | None]:

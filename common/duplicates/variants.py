@@ -68,13 +68,16 @@ def related(said: Mapping[Pair, Verdict]) -> list[Pair]:
 
 
 def stand_ins(pixels: Mapping[str, int], copies: Mapping[Pair, Verdict]) -> dict[str, str]:
-    """Each image with the largest of its direct copies that stands for itself, which may be the image."""
+    """Each image with the one of its direct copies that stands for itself, which may be the image.
+
+    First comes who has the most copies, since what is in the midst of them is most like each; then the larger.
+    """
     matches: dict[str, list[str]] = {name: [] for name in pixels}
     for one, other in copies:
         matches[one].append(other)
         matches[other].append(one)
     standing: dict[str, str] = {}
-    for name in sorted(pixels, key=lambda name: (-pixels[name], name)):
+    for name in sorted(pixels, key=lambda name: (-len(matches[name]), -pixels[name], name)):
         before = [other for other in matches[name] if standing.get(other) == other]
         standing[name] = before[0] if before else name
     return standing

@@ -9,22 +9,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from common.dataset import records
 from common.duplicates import look
-from common.duplicates.look import Array, Figures, Surroundings
+from common.duplicates.look import Figures, Sheet, Surroundings
 from common.duplicates.pictures import Picture
 
 VERSION = 4  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
-SHIFT = 0.042  # a copy's edges miss by this share at most: 3 % cropped is 0.032, 6 % is 0.068
+SHIFT = 0.044  # a copy's edges miss by this share at most: 3 % cropped is 0.032, a bar of 5 % is 0.045
 GRAPHIC = 0.3  # share of one tone from which a picture is drawn, not taken, and has to be the same everywhere
-LEAST, SAME = 4, 4.0  # windows below which a picture has to have the same colours, and levels that those may differ
+LEAST, BARE = 4, 2.0  # windows below which every cell has to have the same colours, and levels that those may differ
+SAME = 4.0  # levels that 95 % of the cells may differ where something was put into a corner
 PROMISING = 0.5  # share of agreeing windows from which a look from further away was seen to help
 PLAIN = 0.6  # share of one tone from which fine texture is all there is to go by
 FEW = 12  # windows below which there is too little to see in a picture for any tolerance
+RICH = 90  # windows from which on a picture of few tones may have another texture below a mark in a corner
 MANY = 60  # windows from which on there is much to see in a drawn picture
 COARSE = 0.5  # correlation of thumbnails below which no copy was seen
 INSIDE = 0.85  # share of the lesser picture that lies within the larger one
@@ -42,9 +45,18 @@ MARK = 6  # cells of 3 x 3 that a mark spoils
 SAME_COLOURS, RECOLOURED = 0.85, 24.0  # cosine and levels: hue by 15 degrees is 0.97, by 40 degrees 0.79
 SOME, CORNERED = 24, 0.85  # windows of a drawn picture, and share of them that agree, where a mark lies in a corner
 ZOOMS = (0.94, 1 / 0.94)  # either picture may be cropped by 3 % at each edge
+FIT = 0.85  # correlation of small pictures moved into place below which no copy was seen; of copies the least was 0.94
 ASTRAY = 0.2  # how far a registration may go before it is no copy's
 MARKED = 0.88  # share of agreeing cells and windows where there is a small mark
+LOOSE = 4  # cells of 3 x 3 that may differ in a photo but in a corner: more is a thing, not noise
 BAD = 0.04  # share of cells that may differ in texture or colour in a photo,
+TORN = 0.007  # share of cells that may differ in texture where colours faded
+CLOSE, SEVERAL, MOSTLY = (
+    10.0,
+    8,
+    0.8,
+)  # levels, cells with a texture, and share of windows, of what is the same all over
+SMALL = 16.0  # levels that a cell may differ where few windows say anything and the tones are the same
 FADED, SURE = 0.12, 0.97  # and where all texture agrees: strong contrast leaves white where colours were
 TONED = 64.0  # levels by which a drawn picture with little to see may be lighter or darker
 
@@ -61,14 +73,18 @@ EQUAL = Verdict(COPY, 1.0)  # of images with the same pixels
 
 
 def verdicts(pairs: Sequence[tuple[Picture, Picture]], variants: bool) -> list[Verdict]:
-    """The answers to pairs, in order; without `variants` only whether they are copies."""
-    return [verdict(one, other, variants) for one, other in pairs]
+    """The answers to pairs, in order; without `variants` only whether they are copies.
+
+    Products of small matrices take one thread: more are many times slower, and add up in another order.
+    """
+    with threadpool_limits(1):
+        return [verdict(one, other, variants) for one, other in pairs]
 
 
 def verdict(one: Picture, other: Picture, variants: bool = False) -> Verdict:
     """What two pictures are to each other; both must have what alignment needs where `variants` are asked for."""
     if not variants or _look_alike(one, other):
-        seen = seen_as_copy(one.pixels, other.pixels)
+        seen = seen_as_copy(one.sheet, other.sheet)
         if is_copy(seen):
             return Verdict(COPY, _likeness(seen))
     placed = seen_as_variant(one, other) if variants else None
@@ -90,14 +106,16 @@ def kind(placed: Placed) -> str:
     """The first kind that fits a pair that is no copy: one of records.KINDS, or NOTHING."""
     seen, around = placed.seen, placed.around
     agreeing = seen.windows * seen.crossed
-    if max(seen.overlap) < INSIDE or agreeing < FEW:
+    same = _is_same(seen)
+    if max(seen.overlap) < INSIDE or (agreeing < FEW and not same):
         return NOTHING
-    clean = seen.crossed >= CLEAN and seen.alike >= ROUGH
+    clean = same or _is_clean(seen)
     doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT else NOTHING
-    if is_drawn(seen) and not (_is_drawn_alike(seen) or (not clean and seen.tone < OPEN)):
+    if is_drawn(seen) and not (same or _is_drawn_alike(seen) or (not clean and seen.tone < OPEN and not seen.clash)):
         return doubt
     part = PART_DRAWN if is_drawn(seen) else PART
-    if not clean and (seen.crossed < part or agreeing < SPOKEN or seen.blot > ANOTHER):
+    recoloured = seen.usual > RECOLOURED  # a text over a picture leaves what lies beside it as it was
+    if not clean and (seen.crossed < part or agreeing < SPOKEN or seen.blot > ANOTHER or recoloured):
         return doubt
     if np.linalg.det(seen.affine[:, :2]) < 0:
         return "mirrored"
@@ -114,6 +132,17 @@ def kind(placed: Placed) -> str:
     return "recoloured" if seen.raw >= RECOLOURED else records.DOUBTFUL
 
 
+def _is_clean(seen: Figures) -> bool:
+    return seen.windows >= FEW and seen.crossed >= CLEAN and seen.alike >= ROUGH
+
+
+def _is_same(seen: Figures) -> bool:
+    """Whether every cell has the same colour and texture: enough where there is little to see."""
+    return (
+        seen.bad <= 1 and seen.worst <= CLOSE and seen.raw <= SMALL and seen.textured >= SEVERAL and seen.alike >= SURE
+    )
+
+
 def _is_drawn_alike(seen: Figures) -> bool:
     """Whether drawn pictures are the same wherever both show anything; one frame around two texts does not do."""
     coloured = seen.windows >= MANY or not (is_recoloured(seen) or seen.toned > TONED)
@@ -122,7 +151,7 @@ def _is_drawn_alike(seen: Figures) -> bool:
     return coloured and seen.crossed == 1 and seen.alike >= CLEAN and seen.cluster <= 2
 
 
-def seen_as_copy(one: Array, other: Array) -> Figures:
+def seen_as_copy(one: Sheet, other: Sheet) -> Figures:
     """The best of three looks: with the pictures laid on each other as they are, moved and stretched a little, and
     from further away where a picture may have lost its finest texture.
     """
@@ -132,35 +161,44 @@ def seen_as_copy(one: Array, other: Array) -> Figures:
     starts = [look.IDENTITY, *(look.zoom(share) for share in ZOOMS)]
     near = [look.registered(one, other, start, 32, 3) for start in starts]
     near = [affine for affine in near if np.abs(affine - look.IDENTITY).max() <= ASTRAY]
-    if not near:
+    fits = {look.agreement(one, other, affine, 32): affine for affine in near}
+    if max(fits, default=0) < FIT:
         return seen
-    affine = max(near, key=lambda affine: look.agreement(one, other, affine, 32))
-    affine = look.registered(one, other, affine, 64, 4)
-    moved = look.figures(one, other, affine)
-    best = max(seen, moved, key=lambda each: min(each.alike, each.crossed) - each.bad / max(1, each.cells))
-    telling = not is_drawn(best) or (best.tone < PLAIN and best.windows >= MANY)
-    if is_copy(best) or not telling or best.crossed < PROMISING:
+    moved = look.figures(one, other, look.registered(one, other, fits[max(fits)], 64, 4))
+    best = max(seen, moved, key=_speaking)
+    if is_copy(best) or is_drawn(best) or best.crossed < PROMISING or best.clash > TORN * best.cells:
         return best
     far = look.figures(one, other, best.affine, look.SIDE // 2)
     return far if is_copy(far) else best
+
+
+def _speaking(seen: Figures) -> float:
+    """How much speaks for a copy, of 1."""
+    return min(seen.alike, seen.crossed) - seen.bad / max(1, seen.cells) - seen.worst / 1000
 
 
 def is_copy(seen: Figures) -> bool:
     """The same picture in the same framing. A small mark is allowed where enough of the picture speaks for it."""
     if seen.shift > SHIFT or is_recoloured(seen):
         return False
+    agreeing = min(seen.crossed, seen.alike)
     if not is_drawn(seen):
-        faded = seen.bad <= FADED * seen.cells and min(seen.crossed, seen.alike) >= SURE
-        marked = seen.bad <= BAD * seen.cells or (seen.cornered and seen.windows >= MANY)
-        return min(seen.crossed, seen.alike) >= MARKED and (marked or faded)
-    toned = seen.toned <= TONED or seen.windows >= MANY
-    if seen.windows >= SOME and seen.cornered and toned:
-        return min(seen.crossed, seen.alike) >= CORNERED
-    if seen.tone < PLAIN and seen.windows >= MANY and seen.cluster <= 3:
-        return seen.crossed >= SURE and seen.alike >= SURE
+        faded = seen.bad <= FADED * seen.cells and agreeing >= SURE and seen.clash <= TORN * seen.cells
+        marked = seen.bad <= BAD * seen.cells and seen.cluster <= LOOSE
+        return agreeing >= MARKED and (marked or faded or (seen.cornered and seen.windows >= MANY))
+    if seen.bad and seen.cornered and seen.raw <= SAME and (not seen.clash or seen.windows >= RICH):
+        return seen.under >= CLEAN and seen.windows >= LEAST  # a mark, put where the other one is plain
+    if _is_same(seen) and seen.windows >= LEAST and seen.crossed >= MOSTLY:
+        return True
     if seen.windows < LEAST:
-        return seen.bad == 0 and seen.raw <= SAME
-    return seen.alike >= 0.96 and seen.crossed == 1 and seen.cluster <= 2 and toned
+        return seen.bad == 0 and max(seen.worst, seen.raw) <= BARE
+    toned = seen.toned <= TONED or seen.windows >= MANY
+    clear = seen.worst <= max(seen.raw, SMALL if seen.windows < FEW else look.OFF)
+    if not (toned and clear):
+        return False
+    if seen.tone < PLAIN and seen.windows >= MANY:
+        return agreeing >= SURE and seen.cluster <= 3
+    return seen.alike >= 0.96 and seen.crossed == 1 and seen.cluster <= 2
 
 
 def is_drawn(seen: Figures) -> bool:
@@ -181,10 +219,10 @@ class Placed:
 
 
 def seen_as_variant(one: Picture, other: Picture) -> Placed | None:
-    """The best look of all maps that features or a turn propose; None where nothing does."""
+    """The best look of the maps that features or a turn propose, or the first that is clean; None without any."""
     best: Placed | None = None
-    first, second = one.pixels, other.pixels
-    for affine in _maps(one, other, first, second):
+    first, second = one.sheet, other.sheet
+    for affine in _maps(one, other):
         larger, lesser = first, second
         if look.covered(affine) < look.covered(look.inverse(affine)):
             affine, larger, lesser = look.inverse(affine), second, first
@@ -192,14 +230,20 @@ def seen_as_variant(one: Picture, other: Picture) -> Placed | None:
         seen = look.figures(larger, lesser, affine, rim=1)
         if best is None or _weight(seen) > _weight(best.seen):
             best = Placed(seen, look.surroundings(larger, affine))
+        if max(best.seen.overlap) >= INSIDE and _is_sure(best.seen):
+            break
     return best
 
 
-def _maps(one: Picture, other: Picture, first: Array, second: Array) -> Iterator[look.Map]:
+def _is_sure(seen: Figures) -> bool:
+    return _is_same(seen) or (_is_clean(seen) and not is_drawn(seen))
+
+
+def _maps(one: Picture, other: Picture) -> Iterator[look.Map]:
     from common.duplicates import alignment  # OpenCV
 
     assert one.points and other.points and one.thumbnail is not None and other.thumbnail is not None
-    yield from alignment.by_points(one.points, other.points, first.shape[1::-1], second.shape[1::-1])
+    yield from alignment.by_points(one.points, other.points, one.size, other.size)
     yield from alignment.by_turns(one.thumbnail, other.thumbnail)
 
 

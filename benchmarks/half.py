@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from score import CUDA, engine, make_dataset, model_alone, weighed
 
-GROWTH = (1, 2, 4, 8, 16)
+GROWTH = (1, 2, 4, 8, 16, 32, 64)
 
 
 def main() -> None:

@@ -141,10 +141,12 @@ def runs() -> list[tuple[str, str]]:
 
 def scored(folder: Path, row: Answer, device: str, precision: str) -> dict[str, float]:
     """What aesthetic_scorer.py writes for the pictures. Raises NotRun with what it said."""
+    for path in folder.rglob("aesthetic_data.json"):
+        path.unlink()  # or scores of another precision would stand
     options = ["--head", row.head, "--model", row.model, "--device", device, "--precision", precision]
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        status = cli.run(aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--rescore", "--workers", "0"])
+        status = cli.run(aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--workers", "0"])
     if status:
         raise NotRun(said.getvalue().strip().splitlines()[-1])
     return json.loads(next(folder.rglob("aesthetic_data.json")).read_text())

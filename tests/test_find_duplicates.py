@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 import towers
 import zoo
 from conftest import ROOT, picture, run_script
@@ -24,6 +25,7 @@ import aesthetic_scorer
 import find_duplicates
 from common import cli
 from common.duplicates import verdict
+from common.duplicates.pool import Pool
 
 
 @pytest.fixture
@@ -521,3 +523,12 @@ def test_a_pair_is_explained(family: Path, run, capsys: pytest.CaptureFixture[st
     status, _, said = run("--explain", beach / "a.png")
     assert status == 2 and "wants two image files" in said
     assert not list(family.rglob(".cache"))
+
+
+def threads_of_numpy(_items: list[int]) -> set[int]:
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_a_process_of_the_pool_has_a_core_and_no_more() -> None:
+    with Pool(2) as pool:
+        assert list(pool.run(threads_of_numpy, [("one", [1])])) == [("one", {1})]

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import TYPE_CHECKING, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from common import signals
 from common.errors import decoder_died
 
@@ -92,3 +94,4 @@ def _begin(ended: Event) -> None:
     global _ended
     _ended = ended
     signals.become_worker()
+    threadpool_limits(1)  # a process a core: NumPy's own threads in each would wait for one another, ten times as long

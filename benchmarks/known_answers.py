@@ -10,7 +10,7 @@ examples:
   benchmarks/known_answers.py
   benchmarks/known_answers.py --head siglip-v2.5 laion-v2
   benchmarks/known_answers.py --answers mine.json   [{"head": ..., "model": ..., "picture": ..., "score": ...,
-                                                      "within": ...}]
+                                                      "within": ...}], heads, models and addresses of any kind
 """
 
 from __future__ import annotations
@@ -79,13 +79,13 @@ class NotRun(Exception):
 def main() -> int:
     args = parse_args()
     answers = tuple(Answer(**row) for row in json.loads(args.answers.read_text())) if args.answers else ANSWERS
-    wanted = [answer for answer in answers if answer.head in (args.head or scorers.names())]
+    wanted = [answer for answer in answers if args.answers or answer.head in (args.head or scorers.names())]
     off = skipped = 0
     with tempfile.TemporaryDirectory() as folder:
-        for (head, model), rows in groupby(wanted, key=lambda row: (row.head, row.model)):
+        for number, ((head, model), rows) in enumerate(groupby(wanted, key=lambda row: (row.head, row.model))):
             print(f"{head} on {model}")
             try:
-                off += compared(list(rows), Path(folder) / f"{head} {model}")
+                off += compared(list(rows), Path(folder) / str(number))
             except NotRun as error:
                 skipped += 1
                 print(f"   not run: {error}")
@@ -141,10 +141,12 @@ def runs() -> list[tuple[str, str]]:
 
 def scored(folder: Path, row: Answer, device: str, precision: str) -> dict[str, float]:
     """What aesthetic_scorer.py writes for the pictures. Raises NotRun with what it said."""
+    for path in folder.rglob("aesthetic_data.json"):
+        path.unlink()  # or scores of another precision would stand
     options = ["--head", row.head, "--model", row.model, "--device", device, "--precision", precision]
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        status = cli.run(aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--rescore", "--workers", "0"])
+        status = cli.run(aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--workers", "0"])
     if status:
         raise NotRun(said.getvalue().strip().splitlines()[-1])
     return json.loads(next(folder.rglob("aesthetic_data.json")).read_text())

@@ -8,11 +8,12 @@
 
 On a GPU decoding and the model run side by side, so end to end can reach the slower of the two; on a CPU they share
 the cores, and it can reach 1 / (1/decoding + 1/model). Weights are seeded random numbers: speed does not depend on
-them. Then the effect of --fast-decode and of bf16 on vectors and scores.
+them. Then what each precision and --fast-decode gain, and how far they move vectors and scores.
 
 examples:
   benchmarks/score.py --photos FOLDER          ViT-B-32 on a CPU, on photos of yours
   benchmarks/score.py                          ViT-L/14 in half precision on a CUDA GPU, on generated 1600x1200 JPEGs
+  benchmarks/score.py --model siglip-v2.5 --only full effects
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from common.vectors import model  # noqa: E402
 from common.vectors.engine import CHUNK, Engine  # noqa: E402
 
 CUDA = torch.cuda.is_available()
+PARTS = ("full", "fast", "plain", "effects")
 
 
 def main() -> None:
@@ -52,31 +54,47 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
         folder = Path(scratch)
         dataset = make_dataset(folder / "DataSet/C/S/T", args.photos, args.count)
-        tower = save_model(folder / "tower", args.model)
-        head = save_head(
-            folder / "head.pth", json.loads((tower / "open_clip_config.json").read_text())["model_cfg"]["embed_dim"]
-        )
         paths = sorted(map(str, dataset.glob("*.*")))
+        options = weighed(args.model, args.pretrained, folder / "tower")
+        made = engine(options, paths)
+        head = save_head(folder / "head.pth", made.tower.dim)
         first = Image.open(paths[0])
         device = torch.cuda.get_device_name() if CUDA else "cpu"
         print(
             f"{args.model} on {device}, {cli.cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"
         )
-        for fast in ([], ["--fast-decode"]):
-            options = ["--model", f"local-dir:{tower}", *fast]
-            speeds(paths, dataset, options, head, fast)
-        print(f"   plain loop         {plain(tower, head, paths[: args.plain]):9.1f}")
-        effects(tower, paths[: args.plain])
+        for part, fast in (("full", []), ("fast", ["--fast-decode"])):
+            if part in args.only:
+                speeds(paths, dataset, [*options, *fast], head)
+        if "plain" in args.only:
+            print(f"   plain loop         {plain(made.model, head, paths[: args.plain]):9.1f}", flush=True)
+        if "effects" in args.only:
+            effects(options, paths[: args.plain])
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, help="take JPEGs from here (default: generated ones of 1600x1200)")
-    parser.add_argument("--model", default="ViT-L-14-quickgelu" if CUDA else "ViT-B-32-quickgelu")
+    parser.add_argument(
+        "--model",
+        default="ViT-L-14-quickgelu" if CUDA else "ViT-B-32-quickgelu",
+        help="as --model of the scorer (default: %(default)s)",
+    )
+    parser.add_argument("--pretrained", metavar="FILE", help="its weights (default: seeded random ones)")
     parser.add_argument("--count", type=int, default=20_000 if CUDA else 600, help="images (default: %(default)s)")
-    parser.add_argument("--plain", type=int, default=500 if CUDA else 100, help="images for the plain loop")
+    parser.add_argument("--plain", type=int, default=500 if CUDA else 100, help="images for plain and effects")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--scratch", help="where the dataset goes (default: the system's temporary folder)")
     return parser.parse_args()
+
+
+def weighed(name: str, file: str | None, folder: Path) -> list[str]:
+    """The scorer's options for a model; one that it would download gets seeded weights, or those in the file."""
+    if name == model.TINY or name.startswith(model.LOCAL):
+        return ["--model", name]
+    if not file:
+        save_model(folder, model.TANH.get(name, (name,))[0])
+    return ["--model", name, "--pretrained", file or str(folder / "open_clip_model.safetensors")]
 
 
 def make_dataset(folder: Path, photos: Path | None, count: int) -> Path:
@@ -111,19 +129,23 @@ def engine(options: list[str], paths: list[str]) -> Engine:
     return Engine(model.chosen(args), args, Talk(args))
 
 
-def speeds(paths: list[str], dataset: Path, options: list[str], head: Path, fast: list[str]) -> None:
+def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> None:
     made = engine(options, paths)
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     warm = [path for path in paths if Path(path).read_bytes()]  # the files are in the page cache from here on
     started = time.perf_counter()
     decoded = [pixels for pixels, _ in made.decoded(chunks)]
     decoding = len(warm) / (time.perf_counter() - started)
+    started = time.perf_counter()
+    precision = made.encoder.precision
+    loading = time.perf_counter() - started
     modelling = model_alone(made, torch.cat(decoded[:64]), len(paths))
     del decoded
     with busy_share() as busy:
         whole = end_to_end(dataset, [*options, "--head", str(head)])
     possible = min(decoding, modelling) if made.device.type == "cuda" else 1 / (1 / decoding + 1 / modelling)
-    print(f"{' '.join(fast) or 'full decode'} ({made.encoder.precision}, batches of {made.batch})")
+    decode = "--fast-decode" if made.model.decode == model.DRAFT else "full decode"
+    print(f"{decode} ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)")
     print(f"   decoding alone     {decoding:9.1f}")
     print(f"   model alone        {modelling:9.1f}")
     print(f"   end to end         {whole:9.1f}   {whole / possible:.0%} of what is possible ({possible:.1f})")
@@ -167,14 +189,16 @@ def busy_share() -> Iterator[list[str]]:
     yield lines
     sampler.terminate()
     samples = [int(line) for line in sampler.communicate()[0].split()]
+    half = samples[len(samples) // 2 :]
     lines.append(f"GPU busy           {np.mean(samples):8.0f}%   from start to end, model loading included")
+    lines.append(f"                   {np.mean(half):8.0f}%   in the second half of that time")
 
 
-def plain(folder: Path, head: Path, paths: list[str]) -> float:
+def plain(chosen: model.Model, head: Path, paths: list[str]) -> float:
     import open_clip
 
     device = "cuda" if CUDA else "cpu"
-    whole, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}", device=device)
+    whole, _, transform = open_clip.create_model_and_transforms(chosen.source, chosen.file, device=device)
     weights = torch.load(head, weights_only=True)
     linear = torch.nn.Linear(weights["weight"].shape[1], 1).to(device)
     linear.load_state_dict(weights)
@@ -189,27 +213,31 @@ def plain(folder: Path, head: Path, paths: list[str]) -> float:
     return len(paths) / (time.perf_counter() - started)
 
 
-def effects(folder: Path, paths: list[str]) -> None:
-    """How far --fast-decode and lower precision move vectors, and scores under a head as steep as LAION's."""
+def effects(options: list[str], paths: list[str]) -> None:
+    """The model's speed, and how far --fast-decode and lower precision move vectors, and scores under a head as steep
+    as LAION's."""
     precisions = ["fp32", "bf16", *(["fp16"] if CUDA else [])]
     cases = {name: ["--precision", name] for name in precisions} | {
         "fast decode": ["--precision", "fp32", "--fast-decode"]
     }
-    vectors = {}
-    for name, options in cases.items():
-        made = engine(["--model", f"local-dir:{folder}", *options], paths)
+    vectors, speed = {}, {}
+    for name, more in cases.items():
+        made = engine([*options, *more], paths)
         pixels = torch.cat([part for part, _ in made.decoded([paths])])
         parts = [made.encode([(part, 0, len(part))])[0].result() for part in pixels.split(made.batch)]
         vectors[name] = np.concatenate(parts).astype(float)
+        speed[name] = model_alone(made, pixels, 4 * made.batch if CUDA else len(paths))
     exact = vectors.pop("fp32")
     weight = np.random.default_rng(0).normal(size=exact.shape[1])
     weight *= 28.4 / np.linalg.norm(weight)
-    print("effect on vectors and scores, against fp32 and full decode")
+    print(f"effect on vectors and scores, against fp32 (model alone {speed['fp32']:.1f} images/s) and full decode")
     for name, found in vectors.items():
         moved = np.abs((found - exact) @ weight)
         cosine = (found * exact).sum(axis=1) / np.linalg.norm(found, axis=1)
-        middle, most = np.median(moved), moved.max()
-        print(f"   {name:12} cosine at least {cosine.min():.6f}, scores move by {middle:.4f} (most {most:.4f})")
+        print(
+            f"   {name:12}{speed[name]:9.1f} images/s, cosine at least {cosine.min():.6f}, "
+            f"scores move by {np.median(moved):.4f} (most {moved.max():.4f})"
+        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data"))  # real photos, where there are any
 
 sys.path.insert(0, str(ROOT))
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite on every machine; tests/test_cuda.py wants a GPU
 
 # The same examples on every run; `make soak` draws new ones.
 settings.register_profile("steady", derandomize=True)

@@ -137,6 +137,8 @@ def test_known_answers_says_what_agrees_what_is_off_and_what_could_not_be_run(st
     ours = float(next(text for text in off.stdout.splitlines() if "cat.jpg" in text).split()[2])
     fine = answers(ours)
     assert fine.returncode == 0 and "all agree" in fine.stdout, fine.stdout + fine.stderr
+    exact, rounded = next(text for text in fine.stdout.splitlines() if "cpu bf16" in text).split()[2:4]
+    assert exact != rounded  # scored anew, not read again
     standin.is_down = True
     away = answers(ours, "elsewhere")
     assert away.returncode == 2 and "not run: " in away.stdout and "0 off, 1 not run" in away.stdout

@@ -486,7 +486,7 @@ def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.M
     assert pairs["a.png"]["copy.jpg"][0] == "copy" and pairs["a.png"]["part.png"][0] == "cropped"
     before = everything(family)
     monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
-    monkeypatch.setattr("common.vectors.likeness.Likeness", lambda *args: pytest.fail("loaded the network"))
+    monkeypatch.setattr("common.vectors.likeness.Likeness.__call__", lambda *_: pytest.fail("used the network"))
     assert run(family, "--variants")[1] == told
     assert everything(family) == before
 

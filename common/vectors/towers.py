@@ -207,15 +207,17 @@ class Encoder:
         self._mean = torch.tensor(shape.mean, device=device)
         self._std = torch.tensor(shape.std, device=device)
 
-    def start(self, pixels: torch.Tensor) -> Pending:
-        """Begin to encode uint8 pixels of shape (n, height, width, 3); on CUDA this returns before the work is done.
+    def start(self, parts: Sequence[torch.Tensor]) -> Pending:
+        """Begin to encode the parts' pixels, uint8 of shape (n, height, width, 3).
 
-        Raises torch.OutOfMemoryError.
+        On CUDA this returns before the work is done, and pinned pixels are copied beside it. Raises
+        torch.OutOfMemoryError.
         """
         import torch
 
         with torch.inference_mode():
-            values = normalised(pixels.to(self.device, non_blocking=True), self._mean, self._std)
+            pixels = torch.cat([part.to(self.device, non_blocking=True) for part in parts])
+            values = normalised(pixels, self._mean, self._std)
             found = self.visual(values.to(self._dtype))
             found = found[0] if isinstance(found, tuple) else found  # some towers give their tokens as well
             vectors = torch.nn.functional.normalize(found.float(), dim=-1).to("cpu", non_blocking=True)

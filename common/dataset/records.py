@@ -52,11 +52,11 @@ def scores_path(topic: Topic) -> str:
 
 
 def duplicates_path(topic: Topic) -> str:
-    return os.path.join(os.path.dirname(topic.path), f"duplicates_{topic.name}.json")
+    return topic.beside("duplicates")
 
 
 def variants_path(topic: Topic) -> str:
-    return os.path.join(os.path.dirname(topic.path), f"variants_{topic.name}.json")
+    return topic.beside("variants")
 
 
 def can_be_named(topic: Topic) -> bool:

@@ -66,6 +66,10 @@ class Topic:
     def file(self, name: str) -> str:
         return os.path.join(self.path, name)
 
+    def beside(self, kind: str) -> str:
+        """Where a file about matches of the topic's images lies: beside its folder."""
+        return os.path.join(os.path.dirname(self.path), f"{kind}_{self.name}.json")
+
     def images(self) -> list[str]:
         """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
         return sorted(entry.name for entry in self._entries())

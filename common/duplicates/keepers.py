@@ -96,18 +96,24 @@ def _believed(topic: Topic, key: str, read: Callable[[], Read], cached: Cache) -
 def _held(
     known: Collection[str], made: Provenance | None, file: str, stamps: Mapping[str, Stamp]
 ) -> tuple[set[str], tuple[list[str], list[str], list[str]]]:
-    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone.
-
-    A record of the search says what it saw, and one that lacks an image does not know it. Where there is none, an image
-    that is not younger than the search's file is taken to be what it saw.
-    """
+    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone."""
     known = made.images.keys() & known if made else known
-    time = os.stat(file).st_mtime_ns
-    there = {name: stamps[name] for name in known if name in stamps}
-    changed = {name for name, stamp in there.items() if (made.images[name] != stamp if made else stamp[1] > time)}
-    current = there.keys() - changed
+    saw = seen(made, file, stamps)
+    there = {name for name in known if name in stamps}
+    current = {name for name in there if saw.get(name) == stamps[name]}
     unknown = [name for name in stamps if name not in known]
-    return current, (unknown, sorted(changed), sorted(name for name in known if name not in stamps))
+    return current, (unknown, sorted(there - current), sorted(name for name in known if name not in stamps))
+
+
+def seen(made: Provenance | None, file: str, stamps: Mapping[str, Stamp]) -> Mapping[str, Stamp]:
+    """The images that a search saw, as they were then; one that its record lacks it does not know.
+
+    Where there is no record, an image that is not younger than the search's file is taken to be what it saw.
+    """
+    if made:
+        return made.images
+    time = os.stat(file).st_mtime_ns
+    return {name: stamp for name, stamp in stamps.items() if stamp[1] <= time}
 
 
 def scores(topic: Topic, warn: Callable[[str], None]) -> Mapping[str, float]:

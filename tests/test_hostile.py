@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,19 @@ def test_pipes_in_the_place_of_files_hang_no_script(script, make_topic, tmp_path
     assert done.returncode in (0, 2) and "Traceback" not in done.stderr
     if script != "dataset_stats.py":
         assert "a named pipe, not a file" in done.stderr
+
+
+def test_an_option_may_name_a_device_or_a_pipe_which_is_written_into(make_topic, tmp_path):
+    make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    pipe, out = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    with open(out, "wb") as file, subprocess.Popen(["cat", pipe], stdout=file):
+        done = run("dataset_stats.py", tmp_path / "DS", "--output", pipe, "--html", "/dev/fd/2")
+    assert done.returncode == 0 and "</html>" in done.stderr and pipe.is_fifo()
+    assert json.loads(out.read_text())["total_files"] == 2
+    (tmp_path / "null").symlink_to("/dev/null")
+    assert run("dataset_stats.py", tmp_path / "DS", "--output", tmp_path / "null").returncode == 0
+    assert (tmp_path / "null").is_char_device()
 
 
 def test_a_row_of_sixty_million_pixels_costs_that_image(make_topic, tmp_path):

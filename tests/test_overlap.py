@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, picture
 from towers import save_head
 
-from common.dataset import cache, locks, records
+from common.dataset import cache, claims, locks, records
 from common.dataset.cache import Provenance
 from common.dataset.tree import Topic
 from common.vectors import model
@@ -90,6 +90,16 @@ def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path:
     with locks.locked(path), locks.locked(path):
         pass
     assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_claim_writes_into_no_file_of_another_name(make_topic, link) -> None:
+    topic = topic_of(make_topic("D/C/S/T", "a.png"))
+    (folder := Path(cache.make_folder(topic))).joinpath("precious").write_text("precious")
+    link(folder / "precious", folder / "phash.claim")
+    claimed = claims.Claims("phash", None)  # type: ignore[arg-type]
+    assert claimed.take(topic) or claimed.take(topic)
+    assert (folder / "precious").read_text() == "precious"
 
 
 def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:

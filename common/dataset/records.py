@@ -31,6 +31,7 @@ LARGE = 64_000_000  # bytes up to which a file is read, whatever it is
 ENTRY = 1_000  # bytes of an image in a file that has one entry each
 PAIR = 32  # bytes of an entry beside the name: indentation, quotes, the kind of a match
 KINDS_OF_FILE = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")  # folders in which no name is ours to replace
 
 Kinds = dict[str, dict[str, str]]  # image to image to the kind of their match
 
@@ -250,8 +251,12 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
 
     A kill at any moment leaves the old file or the new one; so does a power cut, unless `forced` is False. The file
     grows beside `path`, or in the folder `aside` (made if need be, on the same file system) where a kill must leave
-    nothing there. Raises UserError where it cannot be written.
+    nothing there. A device, or a pipe that somebody reads, is written into. Raises UserError where none can be written.
     """
+    if stream := _stream(path):
+        with stream:
+            yield stream
+        return
     folder = aside or os.path.dirname(path)
     temporary = None
     try:
@@ -275,6 +280,26 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
     except BaseException:
         _forget(temporary)
         raise
+
+
+def _stream(path: str) -> IO[bytes] | None:
+    """The pipe or device at `path`, opened; None where there is none, or nobody reads it."""
+    if not _is_stream(path):
+        return None
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    except OSError:
+        return None
+    os.set_blocking(number, True)
+    return open(number, "wb")
+
+
+def _is_stream(path: str) -> bool:
+    """Whether an option names what must not be replaced: /dev/null, /dev/stdout, >(gzip > it)."""
+    if not os.path.exists(path):
+        return False
+    kind = stat.S_IFMT(os.stat(path).st_mode)
+    return kind in (stat.S_IFIFO, stat.S_IFCHR) or os.path.dirname(os.path.abspath(path)) in STREAMS
 
 
 def _keep_mode(path: str, temporary: str) -> None:
@@ -310,6 +335,8 @@ def check_writable(folder: str) -> None:
 
 def check_output(path: str, option: str = "--output") -> None:
     """Raise UserError unless a file can be written at `path`: done before anything expensive."""
+    if _is_stream(path):
+        return
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder; make it, or give {option} another place")

@@ -6,6 +6,7 @@ Each row costs the one thing that it stands for, in one clear line, and never th
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
@@ -13,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from conftest import run_script
 
 from common.dataset import cache, records, sidecar
 from common.dataset.tree import Topic
+from common.duplicates import looking, verdict
 from common.merging import copying
 
 SCRIPTS = (
@@ -142,6 +145,15 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     records.write_matches(topic, matches)
     assert os.path.getsize(records.duplicates_path(topic)) > records.LARGE
     assert records.read_matches(topic) == matches
+    stamps, pairs = dict.fromkeys(sorted(names), (0, 0)), list(itertools.combinations(sorted(names), 2))
+    about = {"rules": verdict.VERSION, "kinds": looking.KINDS}
+    looked = sidecar.load(topic, "looked", looking.LAYOUT, about, pytest.fail)
+    rows = {"kinds": np.ones(len(pairs)), "likeness": np.ones(len(pairs))}
+    looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)
+    looked.save({f"{one}/{other}": (0, 0) for one, other in pairs})
+    assert os.path.getsize(looked.path) > records.LARGE
+    opener = looking.Opener(None, 1, SimpleNamespace(warn=pytest.fail))
+    assert len(looking.looked_at(topic, stamps, pairs, False, opener)) == len(pairs)
 
 
 @pytest.mark.parametrize("kind", ["packed", "hole"])

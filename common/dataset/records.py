@@ -13,12 +13,12 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from common import disk, text
 from common.dataset.tree import Topic
-from common.errors import DISK_FULL, UserError, disk_full, unusable
+from common.errors import UserError, unusable
 from common.output import dumps
 
 SCORES = "aesthetic_data.json"
@@ -106,7 +106,7 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
     Raises Damaged.
     """
     path = duplicates_path(topic)
-    found = read_json(path, None, lambda: _a_pair_each(topic))
+    found = read_json(path, None, lambda: a_pair_each(topic.images()))
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(names, list) for names in found.values()):
@@ -146,7 +146,7 @@ def read_variants(topic: Topic) -> Kinds | None:
 
     Raises Damaged.
     """
-    return read_kinds(variants_path(topic), KINDS, lambda: _a_pair_each(topic))
+    return read_kinds(variants_path(topic), KINDS, lambda: a_pair_each(topic.images()))
 
 
 def variants_content(variants: Mapping[str, Mapping[str, str]]) -> bytes:
@@ -217,9 +217,8 @@ def an_entry_each(topic: Topic) -> int:
     return ENTRY * len(topic.images())
 
 
-def _a_pair_each(topic: Topic) -> int:
-    """The bytes that a file with an entry for each pair of images of the topic may have."""
-    names = topic.images()
+def a_pair_each(names: Collection[str]) -> int:
+    """The bytes that a file with an entry for each pair of these images may have."""
     return (len(names) + 1) * sum(len(json.dumps(name)) + PAIR for name in names)
 
 
@@ -272,8 +271,6 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
         disk.appeared(os.path.dirname(path) or ".")
     except OSError as error:
         _forget(temporary)
-        if error.errno in DISK_FULL:
-            raise UserError(disk_full(path, error)) from None
         if isinstance(error, FileNotFoundError):
             raise FolderGone(f"{path}: cannot be written, its folder is gone; make it, then run this again") from None
         raise unusable(path, "written", error) from None

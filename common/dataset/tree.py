@@ -114,6 +114,15 @@ class Topic:
         return UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on")
 
 
+def stamp_of(path: str) -> Stamp | None:
+    """Size and time of the file at `path`; None where there is none that can be looked at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def is_image_name(name: str) -> bool:
     suffix = name[name.rfind(".") :]
     return (suffix in _SUFFIXES or suffix.lower() in _SUFFIXES) and name[0] != "."

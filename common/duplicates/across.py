@@ -17,7 +17,7 @@ from common import text
 from common.dataset import cache, records
 from common.dataset.cache import Provenance
 from common.dataset.records import COPY, DOUBTFUL, Kinds
-from common.dataset.tree import Stamp, Topic
+from common.dataset.tree import Stamp, Topic, stamp_of
 from common.duplicates import decisions, keepers
 from common.output import dumps
 
@@ -107,7 +107,7 @@ def write(
                     kinds.setdefault(one, {}).setdefault(other, old[one][other])
         _settle(dataset, kinds)
         kinds = {path: others for path, others in kinds.items() if others}
-        decided = {path: decisions.stamp_of(os.path.join(dataset, path)) for path in kinds.keys() - old.keys()}
+        decided = {path: stamp_of(os.path.join(dataset, path)) for path in kinds.keys() - old.keys()}
         saw = {path: stamps.get(path) or seen.get(path) or decided.get(path) or UNSEEN for path in kinds}
         content = dumps({path: kinds[path] for path in kinds if not os.path.isabs(path)}).encode()
         cache.write_made(whole(dataset), {"duplicates": (content, Provenance(dict(made_by), saw))})
@@ -124,7 +124,7 @@ def _held(
     )
     if kinds is None:
         return {}, {}, {}
-    now = {name: stamp for name in kinds if (stamp := decisions.stamp_of(os.path.join(dataset, name)))}
+    now = {name: stamp for name in kinds if (stamp := stamp_of(os.path.join(dataset, name)))}
     return kinds, now, keepers.seen(cached.duplicates, path, now)
 
 

@@ -144,7 +144,7 @@ def test_killed_between_any_two_writes_scores_and_what_made_them_agree(make_topi
     if earlier:
         cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "old"}, topic.stamps()))
     subprocess.run([sys.executable, "-c", KILLED, str(folder), str(writes)], cwd=ROOT)
-    scores, known = cache.scored(topic)
+    scores, known, _ = cache.scored(topic)
     found = (scores.get("a.png"), known.scores and known.scores.made_by["head"])
     assert found in ([(1.0, "old"), (2.0, "new")] if earlier else [(None, None), (2.0, "new")])
 
@@ -167,7 +167,7 @@ def test_killed_between_any_two_writes_a_search_and_its_record_agree(make_topic,
         files = {"duplicates": (records.matches_content({"a.png": set()}), Provenance({"head": "old"}, topic.stamps()))}
         cache.write_made(topic, files)
     subprocess.run([sys.executable, "-c", SEARCHED, topic.path, str(writes)], cwd=ROOT)
-    found, known = cache.believed(topic, "duplicates", lambda: records.read_matches(topic), lambda: cache.load(topic))
+    found, known, _ = cache.believed(topic, "duplicates", records.matches_in, lambda: cache.load(topic))
     matched = found and bool(found["a.png"]), known.duplicates and known.duplicates.made_by["head"]
     assert matched in ([(False, "old"), (True, "new")] if earlier else [(None, None), (True, "new")])
 
@@ -315,7 +315,7 @@ def world(tmp_path: Path) -> tuple[Path, list[list[object]], dict[str, dict[str,
     for scoring in scorings:
         ended(begin("aesthetic_scorer.py", dataset, *scoring))
         paths = sorted(dataset.rglob("aesthetic_data.json"))
-        _, known = cache.scored(topic_of(paths[0].parent))
+        _, known, _ = cache.scored(topic_of(paths[0].parent))
         assert known.scores
         alone[known.scores.made_by["head"]] = {path.parent.name: path.read_bytes() for path in paths}
     ended(begin("find_duplicates.py", dataset, "--quiet"))
@@ -329,7 +329,7 @@ def check(world) -> None:
     dataset, _, alone, found = world
     for path in sorted(dataset.rglob("aesthetic_data.json")):
         topic = topic_of(path.parent)
-        _, known = cache.scored(topic)
+        _, known, _ = cache.scored(topic)
         assert known.scores and known.duplicates
         assert path.read_bytes() == alone[known.scores.made_by["head"]][topic.name]
         assert known.scores.images == known.duplicates.images == topic.stamps()

@@ -77,7 +77,11 @@ def read_scores(topic: Topic) -> dict[str, float]:
     Raises Damaged.
     """
     path = scores_path(topic)
-    found = read_json(path, {}, lambda: an_entry_each(topic))
+    return scores_in(path, content(path, lambda: an_entry_each(topic)))
+
+
+def scores_in(path: str, content: bytes | None) -> dict[str, float]:
+    found = parsed(path, content, {})
     if not isinstance(found, dict):
         raise Damaged(path, "not a JSON object of scores")
     finite = math.isfinite  # a million scores go through here
@@ -106,7 +110,11 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
     Raises Damaged.
     """
     path = duplicates_path(topic)
-    found = read_json(path, None, lambda: a_pair_each(topic.images()))
+    return matches_in(path, content(path, lambda: a_pair_each(topic.images())))
+
+
+def matches_in(path: str, content: bytes | None) -> dict[str, set[str]] | None:
+    found = parsed(path, content, None)
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(names, list) for names in found.values()):
@@ -146,7 +154,12 @@ def read_variants(topic: Topic) -> Kinds | None:
 
     Raises Damaged.
     """
-    return read_kinds(variants_path(topic), KINDS, lambda: a_pair_each(topic.images()))
+    path = variants_path(topic)
+    return variants_in(path, content(path, lambda: a_pair_each(topic.images())))
+
+
+def variants_in(path: str, content: bytes | None) -> Kinds | None:
+    return kinds_in(path, content, KINDS)
 
 
 def variants_content(variants: Mapping[str, Mapping[str, str]]) -> bytes:
@@ -158,9 +171,9 @@ def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> N
     write(variants_path(topic), variants_content(variants))
 
 
-def read_kinds(path: str, kinds: Sequence[str], most: Callable[[], int] | None = None) -> Kinds | None:
+def kinds_in(path: str, content: bytes | None, kinds: Sequence[str]) -> Kinds | None:
     """A file of the shape {image: {image: kind}}, made symmetric; None where there is none. Raises Damaged."""
-    found = read_json(path, None, most)
+    found = parsed(path, content, None)
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(others, dict) for others in found.values()):
@@ -183,7 +196,19 @@ def symmetric(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> K
 
 
 def read_json(path: str, default: Any, most: Callable[[], int] | None = None, is_given: bool = False) -> Any:
-    """The parsed content of `path`, or `default` where there is no such file.
+    """The parsed content of `path`, or `default` where there is no such file. Raises as `content` does."""
+    return parsed(path, content(path, most, is_given), default)
+
+
+def parsed(path: str, content: bytes | None, default: Any) -> Any:
+    try:
+        return default if content is None else json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, str(error)) from None
+
+
+def content(path: str, most: Callable[[], int] | None = None, is_given: bool = False) -> bytes | None:
+    """The bytes of the file at `path`; None where there is none.
 
     `most` is asked only of a large file: how many bytes it can have. What `is_given` by an option may be a pipe. Raises
     Damaged, or UserError where the file may be sound, but not be read.
@@ -193,15 +218,13 @@ def read_json(path: str, default: Any, most: Callable[[], int] | None = None, is
             size = os.fstat(file.fileno()).st_size
             if most and size > LARGE and size > most():
                 raise Damaged(path, f"{text.size(size)}, far more than the images of its topic explain")
-            return json.loads(file.read())
+            return file.read()
     except FileNotFoundError:
-        return default
+        return None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # so there can be no such file
-            return default
+            return None
         raise unusable(path, "read", error) from None
-    except (ValueError, RecursionError) as error:
-        raise Damaged(path, str(error)) from None
 
 
 def opened(path: str) -> IO[bytes]:
@@ -226,9 +249,13 @@ def digest(path: str) -> str:
     """Of a file's bytes; empty where there is none that can be read."""
     try:
         with opened(path) as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return digest_of(file.read())
     except (OSError, Damaged):
         return ""
+
+
+def digest_of(content: bytes | None) -> str:
+    return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def write_json(path: str, value: object, aside: str | None = None) -> None:

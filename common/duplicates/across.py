@@ -8,6 +8,7 @@ each image in it, lie in the dataset's own `.cache/`, as if the dataset were a t
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,14 @@ class Across:
     kinds: Kinds  # both ways, reference images among them
     references: set[str]
 
+    @functools.cached_property
+    def names(self) -> Mapping[str, set[str]]:
+        """The images in it by their folder: most have none, and need no look at each."""
+        found: dict[str, set[str]] = {}
+        for folder, name in map(os.path.split, self.kinds):
+            found.setdefault(folder, set()).add(name)
+        return found
+
     def within(self, path: str) -> dict[str, str]:
         """The matches of an image with images of its dataset."""
         return {other: kind for other, kind in self.kinds.get(path, {}).items() if other not in self.references}
@@ -55,7 +64,7 @@ class Whole(Topic):
 
     def images(self) -> list[str]:
         """The images in the file, those of references too."""
-        return list(records.read_kinds(path_in(self.path), KINDS) or ())
+        return list(_parsed(path_in(self.path), records.content(path_in(self.path))) or ())
 
 
 def whole(dataset: str) -> Whole:
@@ -119,13 +128,15 @@ def _held(
 ) -> tuple[Kinds, dict[str, Stamp], Mapping[str, Stamp]]:
     """What the file says, the images in it as they are now, and as the search saw them. Raises Damaged."""
     topic, path = whole(dataset), path_in(dataset)
-    kinds, cached = cache.believed(
-        topic, "duplicates", lambda: records.read_kinds(path, KINDS), lambda: cache.load(topic, warn)
-    )
+    kinds, cached, _ = cache.believed(topic, "duplicates", _parsed, lambda: cache.load(topic, warn))
     if kinds is None:
         return {}, {}, {}
     now = {name: stamp for name in kinds if (stamp := stamp_of(os.path.join(dataset, name)))}
     return kinds, now, keepers.seen(cached.duplicates, path, now)
+
+
+def _parsed(path: str, content: bytes | None) -> Kinds | None:
+    return records.kinds_in(path, content, KINDS)
 
 
 def _settle(dataset: str, kinds: Kinds) -> None:

@@ -22,7 +22,7 @@ Read = TypeVar("Read")
 Others = TypeVar("Others", bound=Collection[str])  # the names of an image's matches, with the kind of each or without
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What the rule weighs of one image; `score` is None where the image has none."""
 
@@ -63,7 +63,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
     Raises Damaged.
     """
-    found, cached = _believed(topic, "duplicates", lambda: records.read_matches(topic), cached)
+    found, cached = _believed(topic, "duplicates", records.matches_in, cached)
     if found is None:
         return None
     current, misfits = _held(found, cached.duplicates, records.duplicates_path(topic), stamps)
@@ -74,7 +74,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
 def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[dict[str, str]] | None:
     """The same of its variants, with the kind of each, doubtful ones too. Raises Damaged."""
-    found, cached = _believed(topic, "variants", lambda: records.read_variants(topic), cached)
+    found, cached = _believed(topic, "variants", records.variants_in, cached)
     if found is None:
         return None
     seen = cached.variants.images if cached.variants else stamps
@@ -87,10 +87,10 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
     return Matches(usable, *misfits, search=VARIANTS)
 
 
-def _believed(topic: Topic, key: str, read: Callable[[], Read], cached: Cache) -> tuple[Read, Cache]:
+def _believed(topic: Topic, key: str, parsed: Callable[[str, bytes | None], Read], cached: Cache) -> tuple[Read, Cache]:
     """The file, and the cache as far as it is about these bytes; read again where another run has just written both."""
     known = iter([cached])
-    return cache.believed(topic, key, read, lambda: next(known, None) or cache.load(topic))
+    return cache.believed(topic, key, parsed, lambda: next(known, None) or cache.load(topic))[:2]
 
 
 def _held(

@@ -28,9 +28,9 @@ class Target:
         self.present = set(os.listdir(topic.path)) if os.path.isdir(topic.path) else set()
         self.taken = naming.Taken()
         self.edited: set[str] = set()
+        self._stamps = topic.stamps() if self.present else {}
         self.torn = {name: stamp for line in earlier for name, stamp in self._torn(line)}
         self.present -= self.torn.keys()
-        self._stamps = topic.stamps() if self.present else {}
         for name in self.torn:
             self._stamps.pop(name, None)
         self._claimed = {captions.fold(name) for name in self.present}  # there, or in a copy of this plan
@@ -49,9 +49,8 @@ class Target:
         """
         if line.action not in (COPIED, RENAMED) or line.place not in self.present:
             return
-        there = self.topic.file(line.place)
-        stamp = stamp_of(there)
-        torn = stamp != line.stamp == stamp_of(line.source) and naming.is_torn(there, line.source)
+        stamp = self._stamps.get(line.place)
+        torn = stamp != line.stamp == stamp_of(line.source) and naming.is_torn(self.topic.file(line.place), line.source)
         if torn and stamp:
             yield line.place, stamp
         for name, source in self._sidecars(line):

@@ -51,6 +51,8 @@ def disk_full(path: object, error: OSError) -> str:
 
 def unusable(path: object, use: str, error: OSError) -> UserError:
     """What to raise where a path cannot be `use`, "read" or "written" say: the reason, and what mends that."""
+    if error.errno in DISK_FULL:
+        return UserError(disk_full(path, error))
     return UserError(f"{path}: cannot be {use} ({error.strerror}); {REMEDIES.get(error.errno or 0, 'see to it')}")
 
 

@@ -86,6 +86,7 @@ def test_the_file_and_what_made_it(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "D/.cache/images.json").read_text())["duplicates"] == {
         "made_by": MADE,
         "images": {path: list(stamp(tmp_path / "D" / path)) for path in paths},
+        "digest": records.digest(str(tmp_path / "D/duplicates_across.json")),
     }
     said: list[str] = []
     found = across.read([Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], said.append)
@@ -112,6 +113,29 @@ def test_what_was_not_compared_stays_and_what_changed_does_not_come_back(tmp_pat
     }
     put(tmp_path / "D", "T/a V/f")
     assert held(tmp_path / "D") == {"C/S/T/a.png": {"C/S/V/f.png": "copy"}, "C/S/V/f.png": {"C/S/T/a.png": "copy"}}
+
+
+def within(dataset: Path, name: str, warn: Callable[[str], None] = pytest.fail) -> dict[str, str]:
+    """The matches of an image in T that are relied on."""
+    found = across.read([Topic(str(dataset / "C/S/T"), dataset.name, "C", "S", "T", 2)], warn)
+    return found.within(f"{dataset}/C/S/T/{name}.png")
+
+
+def test_a_record_is_believed_for_its_file_alone_and_without_one_images_may_not_be_younger(tmp_path: Path) -> None:
+    dataset = tmp_path / "D"
+    make(dataset, T="ab", U="cd")
+    put(dataset, "T/a U/c", "T/b U/d")
+    image, file = dataset / "C/S/U/c.png", dataset / "duplicates_across.json"
+    long_ago = image.stat().st_mtime_ns - 10**12
+    os.utime(image, ns=(long_ago, long_ago))
+    said: list[str] = []
+    assert within(dataset, "a", said.append) == {} and len(said) == 1  # not what the record says
+    file.write_bytes(file.read_bytes() + b"\n")  # by another program, from all that is there now
+    assert within(dataset, "a") == {f"{dataset}/C/S/U/c.png": "copy"}
+    os.utime(image, ns=(2 * 10**18, 2 * 10**18))
+    assert within(dataset, "a", said.append) == {} and len(said) == 2
+    put(dataset, "T/a U/d", compared=False)
+    assert within(dataset, "a", said.append) == {f"{dataset}/C/S/U/d.png": "copy"} and len(said) == 3
 
 
 def test_decisions_hold_across_topics(tmp_path: Path) -> None:

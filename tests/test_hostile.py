@@ -6,12 +6,15 @@ Each row costs the one thing that it stands for, in one clear line, and never th
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from conftest import run_script
 
 from common.dataset import cache, records, sidecar
 from common.dataset.tree import Topic
+from common.duplicates import looking, verdict
 from common.merging import copying
 
 SCRIPTS = (
@@ -87,6 +91,19 @@ def test_pipes_in_the_place_of_files_hang_no_script(script, make_topic, tmp_path
         assert "a named pipe, not a file" in done.stderr
 
 
+def test_an_option_may_name_a_device_or_a_pipe_which_is_written_into(make_topic, tmp_path):
+    make_topic("DS/C/S/T", "a.jpg", "b.jpg")
+    pipe, out = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    with open(out, "wb") as file, subprocess.Popen(["cat", pipe], stdout=file):
+        done = run("dataset_stats.py", tmp_path / "DS", "--output", pipe, "--html", "/dev/fd/2")
+    assert done.returncode == 0 and "</html>" in done.stderr and pipe.is_fifo()
+    assert json.loads(out.read_text())["total_files"] == 2
+    (tmp_path / "null").symlink_to("/dev/null")
+    assert run("dataset_stats.py", tmp_path / "DS", "--output", tmp_path / "null").returncode == 0
+    assert (tmp_path / "null").is_char_device()
+
+
 def test_a_row_of_sixty_million_pixels_costs_that_image(make_topic, tmp_path):
     topic = make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     row = np.zeros((1, 60_000_000 // 8), np.uint8)
@@ -128,6 +145,15 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     records.write_matches(topic, matches)
     assert os.path.getsize(records.duplicates_path(topic)) > records.LARGE
     assert records.read_matches(topic) == matches
+    stamps, pairs = dict.fromkeys(sorted(names), (0, 0)), list(itertools.combinations(sorted(names), 2))
+    about = {"rules": verdict.VERSION, "kinds": looking.KINDS}
+    looked = sidecar.load(topic, "looked", looking.LAYOUT, about, pytest.fail)
+    rows = {"kinds": np.ones(len(pairs)), "likeness": np.ones(len(pairs))}
+    looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)
+    looked.save({f"{one}/{other}": (0, 0) for one, other in pairs})
+    assert os.path.getsize(looked.path) > records.LARGE
+    opener = looking.Opener(None, 1, SimpleNamespace(warn=pytest.fail))
+    assert len(looking.looked_at(topic, stamps, pairs, False, opener)) == len(pairs)
 
 
 @pytest.mark.parametrize("kind", ["packed", "hole"])

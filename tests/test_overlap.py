@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, picture
 from towers import save_head
 
-from common.dataset import cache, locks, records
+from common.dataset import cache, claims, locks, records
 from common.dataset.cache import Provenance
 from common.dataset.tree import Topic
 from common.vectors import model
@@ -92,6 +92,16 @@ def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path:
     assert not os.path.exists(path)
 
 
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_claim_writes_into_no_file_of_another_name(make_topic, link) -> None:
+    topic = topic_of(make_topic("D/C/S/T", "a.png"))
+    (folder := Path(cache.make_folder(topic))).joinpath("precious").write_text("precious")
+    link(folder / "precious", folder / "phash.claim")
+    claimed = claims.Claims("phash", None)  # type: ignore[arg-type]
+    assert claimed.take(topic) or claimed.take(topic)
+    assert (folder / "precious").read_text() == "precious"
+
+
 def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
@@ -134,7 +144,7 @@ def test_killed_between_any_two_writes_scores_and_what_made_them_agree(make_topi
     if earlier:
         cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "old"}, topic.stamps()))
     subprocess.run([sys.executable, "-c", KILLED, str(folder), str(writes)], cwd=ROOT)
-    scores, known = cache.scored(topic)
+    scores, known, _ = cache.scored(topic)
     found = (scores.get("a.png"), known.scores and known.scores.made_by["head"])
     assert found in ([(1.0, "old"), (2.0, "new")] if earlier else [(None, None), (2.0, "new")])
 
@@ -157,7 +167,7 @@ def test_killed_between_any_two_writes_a_search_and_its_record_agree(make_topic,
         files = {"duplicates": (records.matches_content({"a.png": set()}), Provenance({"head": "old"}, topic.stamps()))}
         cache.write_made(topic, files)
     subprocess.run([sys.executable, "-c", SEARCHED, topic.path, str(writes)], cwd=ROOT)
-    found, known = cache.believed(topic, "duplicates", lambda: records.read_matches(topic), lambda: cache.load(topic))
+    found, known, _ = cache.believed(topic, "duplicates", records.matches_in, lambda: cache.load(topic))
     matched = found and bool(found["a.png"]), known.duplicates and known.duplicates.made_by["head"]
     assert matched in ([(False, "old"), (True, "new")] if earlier else [(None, None), (True, "new")])
 
@@ -305,7 +315,7 @@ def world(tmp_path: Path) -> tuple[Path, list[list[object]], dict[str, dict[str,
     for scoring in scorings:
         ended(begin("aesthetic_scorer.py", dataset, *scoring))
         paths = sorted(dataset.rglob("aesthetic_data.json"))
-        _, known = cache.scored(topic_of(paths[0].parent))
+        _, known, _ = cache.scored(topic_of(paths[0].parent))
         assert known.scores
         alone[known.scores.made_by["head"]] = {path.parent.name: path.read_bytes() for path in paths}
     ended(begin("find_duplicates.py", dataset, "--quiet"))
@@ -319,7 +329,7 @@ def check(world) -> None:
     dataset, _, alone, found = world
     for path in sorted(dataset.rglob("aesthetic_data.json")):
         topic = topic_of(path.parent)
-        _, known = cache.scored(topic)
+        _, known, _ = cache.scored(topic)
         assert known.scores and known.duplicates
         assert path.read_bytes() == alone[known.scores.made_by["head"]][topic.name]
         assert known.scores.images == known.duplicates.images == topic.stamps()

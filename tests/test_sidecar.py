@@ -147,6 +147,7 @@ FOREIGN = {
     "names that are numbers": {"names": np.frombuffer(b"[1, 2, 3, 4]", np.uint8)},
     "stamps of another shape": {"stamps": np.zeros((4, 3), np.int64)},
     "extents of another shape": {"extents": np.zeros((4, 3), np.int32)},
+    "vectors that are no numbers": {"vectors": np.full((4, 3), np.nan, np.float32)},
 }
 
 

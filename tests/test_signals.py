@@ -65,6 +65,8 @@ class Terminal:
         self._begins, begun = os.pipe()
 
         def take_terminal() -> None:
+            for number in STOPS:  # which whoever runs these tests may ignore, as nohup does
+                signal.signal(number, signal.SIG_DFL)
             fcntl.ioctl(other, termios.TIOCSCTTY, 0)
             os.dup2(begun, 3)
 

@@ -12,7 +12,6 @@ beside it (common/dataset/sidecar.py). The folder is safe to delete: only time i
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -25,10 +24,11 @@ from common.errors import UserError, unusable
 
 FOLDER = ".cache"
 FIGURES = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once, under the lesser name
-MADE = {  # what has a provenance, and where it lies
-    "scores": records.scores_path,
-    "duplicates": records.duplicates_path,
-    "variants": records.variants_path,
+MADE: dict[str, tuple[Callable[[Topic], str], Callable[[Topic], int]]] = {
+    # what has a provenance, where it lies, and how large it can be
+    "scores": (records.scores_path, records.an_entry_each),
+    "duplicates": (records.duplicates_path, lambda topic: records.a_pair_each(topic.images())),
+    "variants": (records.variants_path, lambda topic: records.a_pair_each(topic.images())),
 }
 TRIES = 9  # looks at what another run is changing
 
@@ -58,7 +58,7 @@ class Provenance:
 
     def on(self, content: bytes) -> Provenance:
         """This one, for a file with that content."""
-        return replace(self, digest=hashlib.sha256(content).hexdigest())
+        return replace(self, digest=records.digest_of(content))
 
     def after(self, old: Provenance | None, digest: str) -> Provenance:
         """This one, with the old one kept for as long as the file has that `digest`."""
@@ -79,6 +79,9 @@ class Cache:
         """The image's width and height, if they were read from the file as it is now."""
         known, extent = self.extents.get(name, (None, None))
         return extent if known == stamp else None
+
+
+Scored = tuple[dict[str, float], Cache, str]  # see `believed`
 
 
 def folder(topic: Topic) -> str:
@@ -198,35 +201,26 @@ def _plain(made: Provenance) -> dict[str, Any]:
     return plain | ({"before": _plain(made.before)} if made.before else {})
 
 
-def scored(topic: Topic, warn: Callable[[str], None] | None = None) -> tuple[dict[str, float], Cache]:
-    """The topic's scores, and its cache, with a record of scores only where it was made for exactly these.
-
-    Raises Damaged.
-    """
-    return believed(topic, "scores", lambda: records.read_scores(topic), lambda: load(topic, warn))
+def scored(topic: Topic, warn: Callable[[str], None] | None = None) -> Scored:
+    """The topic's scores as `believed` has them. Raises Damaged."""
+    return believed(topic, "scores", records.scores_in, lambda: load(topic, warn))
 
 
-def believed(topic: Topic, key: str, read: Callable[[], Parsed], known: Callable[[], Cache]) -> tuple[Parsed, Cache]:
-    """What `read` reads of the file, and the cache with the record that was made for exactly these bytes, if any.
+def believed(
+    topic: Topic, key: str, parsed: Callable[[str, bytes | None], Parsed], known: Callable[[], Cache]
+) -> tuple[Parsed, Cache, str]:
+    """A file of those in MADE, parsed; the cache, with the record that was made for exactly its bytes; their digest.
 
     Needs no lock: where a run that just wrote both came between the two, both are read again.
     """
-    file = MADE[key](topic)
+    path, most = MADE[key][0](topic), MADE[key][1]
     for _ in range(TRIES):
-        seen, digest, found, cached = _signature(file), records.digest(file), read(), known()
-        made = getattr(cached, key)
+        content, cached = records.content(path, lambda: most(topic)), known()
+        digest, made = records.digest_of(content), getattr(cached, key)
         fitting = made.of(digest) if made else None
-        if (fitting or not made) and seen == _signature(file):
+        if fitting or not made:
             break
-    return found, replace(cached, **{key: fitting})  # type: ignore[arg-type]
-
-
-def _signature(file: str) -> tuple[int, ...]:
-    try:
-        status = os.stat(file)
-    except OSError:
-        return ()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return parsed(path, content), replace(cached, **{key: fitting}), digest  # type: ignore[arg-type]
 
 
 def write_scores(
@@ -252,12 +246,12 @@ def write_made(
     """
     with locked(topic):
         old = load(topic)
-        now = {key: records.digest(MADE[key](topic)) for key in files}
+        now = {key: records.digest(MADE[key][0](topic)) for key in files}
         new = {key: made and made.on(content) for key, (content, made) in files.items()}
         first = {key: made and made.after(getattr(old, key), now[key]) for key, made in new.items()}
         if extents is not None or any(made and made != getattr(old, key) for key, made in first.items()):
             update(topic, extents, aside, **first)
         for key, (content, _) in files.items():
-            records.write(MADE[key](topic), content, aside)
+            records.write(MADE[key][0](topic), content, aside)
         if first != new:
             update(topic, None, aside, **new)

@@ -44,13 +44,16 @@ def held(path: str) -> int | None:
     """The open file, locked, for `let_go`; None while another process holds it, or deletes it just now."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except FileNotFoundError:
         return None
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file), os.stat(path)):
-            return file
+        status = os.fstat(file)
+        if os.path.samestat(status, os.stat(path)):
+            if status.st_nlink == 1:
+                return file
+            os.unlink(path)  # by another name it may be somebody's: a tree that was copied by hard links
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -13,12 +13,12 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from common import disk, text
 from common.dataset.tree import Topic
-from common.errors import DISK_FULL, UserError, disk_full, unusable
+from common.errors import UserError, unusable
 from common.output import dumps
 
 SCORES = "aesthetic_data.json"
@@ -31,6 +31,7 @@ LARGE = 64_000_000  # bytes up to which a file is read, whatever it is
 ENTRY = 1_000  # bytes of an image in a file that has one entry each
 PAIR = 32  # bytes of an entry beside the name: indentation, quotes, the kind of a match
 KINDS_OF_FILE = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")  # folders in which no name is ours to replace
 
 Kinds = dict[str, dict[str, str]]  # image to image to the kind of their match
 
@@ -52,11 +53,11 @@ def scores_path(topic: Topic) -> str:
 
 
 def duplicates_path(topic: Topic) -> str:
-    return os.path.join(os.path.dirname(topic.path), f"duplicates_{topic.name}.json")
+    return topic.beside("duplicates")
 
 
 def variants_path(topic: Topic) -> str:
-    return os.path.join(os.path.dirname(topic.path), f"variants_{topic.name}.json")
+    return topic.beside("variants")
 
 
 def can_be_named(topic: Topic) -> bool:
@@ -76,7 +77,11 @@ def read_scores(topic: Topic) -> dict[str, float]:
     Raises Damaged.
     """
     path = scores_path(topic)
-    found = read_json(path, {}, lambda: an_entry_each(topic))
+    return scores_in(path, content(path, lambda: an_entry_each(topic)))
+
+
+def scores_in(path: str, content: bytes | None) -> dict[str, float]:
+    found = parsed(path, content, {})
     if not isinstance(found, dict):
         raise Damaged(path, "not a JSON object of scores")
     finite = math.isfinite  # a million scores go through here
@@ -105,7 +110,11 @@ def read_matches(topic: Topic) -> dict[str, set[str]] | None:
     Raises Damaged.
     """
     path = duplicates_path(topic)
-    found = read_json(path, None, lambda: _a_pair_each(topic))
+    return matches_in(path, content(path, lambda: a_pair_each(topic.images())))
+
+
+def matches_in(path: str, content: bytes | None) -> dict[str, set[str]] | None:
+    found = parsed(path, content, None)
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(names, list) for names in found.values()):
@@ -145,7 +154,12 @@ def read_variants(topic: Topic) -> Kinds | None:
 
     Raises Damaged.
     """
-    return read_kinds(variants_path(topic), KINDS, lambda: _a_pair_each(topic))
+    path = variants_path(topic)
+    return variants_in(path, content(path, lambda: a_pair_each(topic.images())))
+
+
+def variants_in(path: str, content: bytes | None) -> Kinds | None:
+    return kinds_in(path, content, KINDS)
 
 
 def variants_content(variants: Mapping[str, Mapping[str, str]]) -> bytes:
@@ -157,9 +171,9 @@ def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> N
     write(variants_path(topic), variants_content(variants))
 
 
-def read_kinds(path: str, kinds: Sequence[str], most: Callable[[], int] | None = None) -> Kinds | None:
+def kinds_in(path: str, content: bytes | None, kinds: Sequence[str]) -> Kinds | None:
     """A file of the shape {image: {image: kind}}, made symmetric; None where there is none. Raises Damaged."""
-    found = read_json(path, None, most)
+    found = parsed(path, content, None)
     if found is None:
         return None
     if not isinstance(found, dict) or not all(isinstance(others, dict) for others in found.values()):
@@ -182,7 +196,19 @@ def symmetric(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> K
 
 
 def read_json(path: str, default: Any, most: Callable[[], int] | None = None, is_given: bool = False) -> Any:
-    """The parsed content of `path`, or `default` where there is no such file.
+    """The parsed content of `path`, or `default` where there is no such file. Raises as `content` does."""
+    return parsed(path, content(path, most, is_given), default)
+
+
+def parsed(path: str, content: bytes | None, default: Any) -> Any:
+    try:
+        return default if content is None else json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, str(error)) from None
+
+
+def content(path: str, most: Callable[[], int] | None = None, is_given: bool = False) -> bytes | None:
+    """The bytes of the file at `path`; None where there is none.
 
     `most` is asked only of a large file: how many bytes it can have. What `is_given` by an option may be a pipe. Raises
     Damaged, or UserError where the file may be sound, but not be read.
@@ -192,15 +218,13 @@ def read_json(path: str, default: Any, most: Callable[[], int] | None = None, is
             size = os.fstat(file.fileno()).st_size
             if most and size > LARGE and size > most():
                 raise Damaged(path, f"{text.size(size)}, far more than the images of its topic explain")
-            return json.loads(file.read())
+            return file.read()
     except FileNotFoundError:
-        return default
+        return None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # so there can be no such file
-            return default
+            return None
         raise unusable(path, "read", error) from None
-    except (ValueError, RecursionError) as error:
-        raise Damaged(path, str(error)) from None
 
 
 def opened(path: str) -> IO[bytes]:
@@ -216,9 +240,8 @@ def an_entry_each(topic: Topic) -> int:
     return ENTRY * len(topic.images())
 
 
-def _a_pair_each(topic: Topic) -> int:
-    """The bytes that a file with an entry for each pair of images of the topic may have."""
-    names = topic.images()
+def a_pair_each(names: Collection[str]) -> int:
+    """The bytes that a file with an entry for each pair of these images may have."""
     return (len(names) + 1) * sum(len(json.dumps(name)) + PAIR for name in names)
 
 
@@ -226,9 +249,13 @@ def digest(path: str) -> str:
     """Of a file's bytes; empty where there is none that can be read."""
     try:
         with opened(path) as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return digest_of(file.read())
     except (OSError, Damaged):
         return ""
+
+
+def digest_of(content: bytes | None) -> str:
+    return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def write_json(path: str, value: object, aside: str | None = None) -> None:
@@ -250,8 +277,12 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
 
     A kill at any moment leaves the old file or the new one; so does a power cut, unless `forced` is False. The file
     grows beside `path`, or in the folder `aside` (made if need be, on the same file system) where a kill must leave
-    nothing there. Raises UserError where it cannot be written.
+    nothing there. A device, or a pipe that somebody reads, is written into. Raises UserError where none can be written.
     """
+    if stream := _stream(path):
+        with stream:
+            yield stream
+        return
     folder = aside or os.path.dirname(path)
     temporary = None
     try:
@@ -267,14 +298,32 @@ def replacing(path: str, aside: str | None = None, forced: bool = True) -> Itera
         disk.appeared(os.path.dirname(path) or ".")
     except OSError as error:
         _forget(temporary)
-        if error.errno in DISK_FULL:
-            raise UserError(disk_full(path, error)) from None
         if isinstance(error, FileNotFoundError):
             raise FolderGone(f"{path}: cannot be written, its folder is gone; make it, then run this again") from None
         raise unusable(path, "written", error) from None
     except BaseException:
         _forget(temporary)
         raise
+
+
+def _stream(path: str) -> IO[bytes] | None:
+    """The pipe or device at `path`, opened; None where there is none, or nobody reads it."""
+    if not _is_stream(path):
+        return None
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    except OSError:
+        return None
+    os.set_blocking(number, True)
+    return open(number, "wb")
+
+
+def _is_stream(path: str) -> bool:
+    """Whether an option names what must not be replaced: /dev/null, /dev/stdout, >(gzip > it)."""
+    if not os.path.exists(path):
+        return False
+    kind = stat.S_IFMT(os.stat(path).st_mode)
+    return kind in (stat.S_IFIFO, stat.S_IFCHR) or os.path.dirname(os.path.abspath(path)) in STREAMS
 
 
 def _keep_mode(path: str, temporary: str) -> None:
@@ -310,6 +359,8 @@ def check_writable(folder: str) -> None:
 
 def check_output(path: str, option: str = "--output") -> None:
     """Raise UserError unless a file can be written at `path`: done before anything expensive."""
+    if _is_stream(path):
+        return
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder; make it, or give {option} another place")

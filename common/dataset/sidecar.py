@@ -102,6 +102,11 @@ class Sidecar:
             np.savez(file, **{"names": _packed(names), "about": _packed(self.about), "stamps": times, **kept})  # type: ignore[arg-type]
         self._on_disk = len(names)
 
+    def most(self) -> int:
+        """The bytes that a file with a row for each image of the topic may have."""
+        each = sum(np.dtype(kind).itemsize * math.prod(n or WIDEST for n in row) for kind, row in self._layout.values())
+        return ROOM * (each + records.ENTRY) * len(self._topic.images())
+
     def _joined(self, key: str) -> Array:
         blocks = self._blocks[key]
         if len(blocks) != 1:
@@ -110,31 +115,40 @@ class Sidecar:
         return self._blocks[key][0]
 
 
-def load(topic: Topic, name: str, layout: Layout, about: Mapping[str, Any], warn: Callable[[str], None]) -> Sidecar:
+def load(
+    topic: Topic,
+    name: str,
+    layout: Layout,
+    about: Mapping[str, Any],
+    warn: Callable[[str], None],
+    most: Callable[[], int] | None = None,
+) -> Sidecar:
     """The topic's rows in `.cache/NAME.npz`, as far as `about` made them; none where there is no such file.
 
-    A file that is damaged, has other arrays, or was made by something else is set aside with a warning.
+    A file that is damaged, has other arrays, or was made by something else is set aside with a warning. Where rows are
+    not images, `most` says how many bytes a large file can have.
     """
     made = Sidecar(topic, name, layout, about)
     if not os.path.exists(made.path):
         return made
     try:
         with records.opened(made.path) as opened:
-            _check_size(made, os.fstat(opened.fileno()).st_size)
+            size = os.fstat(opened.fileno()).st_size
+            if size > records.LARGE and size > (most or made.most)():
+                raise ValueError(f"{text.size(size)}, far more than the images of its topic explain")
             with np.load(opened, allow_pickle=False) as file:
                 if any(entry.compress_type for entry in file.zip.infolist()):
                     raise ValueError("packed, so of any size")  # ours is not
                 _fill(made, {key: file[key] for key in ("names", "stamps", "about", *layout) if key in file})
+        return made
     except FileNotFoundError:  # a second run has just set it aside
         return Sidecar(topic, name, layout, about)
     except records.Damaged as error:
-        records.set_aside(made.path, error.reason, warn)
-        return Sidecar(topic, name, layout, about)
+        reason = error.reason
     except UNREADABLE as error:
         reason = str(error) if isinstance(error, ValueError) else "not a cache of this program"
-        records.set_aside(made.path, reason, warn)
-        return Sidecar(topic, name, layout, about)
-    return made
+    records.set_aside(made.path, reason, warn)
+    return Sidecar(topic, name, layout, about)
 
 
 def extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> dict[str, tuple[Stamp, cache.Extent]]:
@@ -142,14 +156,6 @@ def extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> dict[str, tuple[Stamp
     names = list(rows.fresh(stamps))
     sizes = rows.rows(names)["extents"].tolist()
     return {name: (stamps[name], (width, height)) for name, (width, height) in zip(names, sizes, strict=True)}
-
-
-def _check_size(made: Sidecar, size: int) -> None:
-    """Raise ValueError where a file of `size` bytes is larger than its topic's images explain."""
-    if size > records.LARGE:
-        each = sum(np.dtype(kind).itemsize * math.prod(n or WIDEST for n in row) for kind, row in made._layout.values())
-        if size > ROOM * (each + records.ENTRY) * len(made._topic.images()):
-            raise ValueError(f"{text.size(size)}, far more than the images of its topic explain")
 
 
 def _fill(made: Sidecar, arrays: dict[str, Array]) -> None:
@@ -164,6 +170,8 @@ def _fill(made: Sidecar, arrays: dict[str, Array]) -> None:
     for key, kind in made._layout.items():
         if key not in arrays or not _fits(arrays[key], kind, len(names)):
             raise ValueError(f"its {key} do not fit its names")
+        if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
+            raise ValueError(f"its {key} are no numbers")
     made.add(names, [(size, time) for size, time in stamps.tolist()], **{key: arrays[key] for key in made._layout})
     made._on_disk = len(names)
 

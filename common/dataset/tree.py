@@ -66,6 +66,10 @@ class Topic:
     def file(self, name: str) -> str:
         return os.path.join(self.path, name)
 
+    def beside(self, kind: str) -> str:
+        """Where a file about matches of the topic's images lies: beside its folder."""
+        return os.path.join(os.path.dirname(self.path), f"{kind}_{self.name}.json")
+
     def images(self) -> list[str]:
         """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
         return sorted(entry.name for entry in self._entries())
@@ -108,6 +112,15 @@ class Topic:
 
     def _gone(self, error: OSError) -> UserError:
         return UserError(f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on")
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Size and time of the file at `path`; None where there is none that can be looked at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def is_image_name(name: str) -> bool:

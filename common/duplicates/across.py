@@ -8,6 +8,7 @@ each image in it, lie in the dataset's own `.cache/`, as if the dataset were a t
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from common import text
 from common.dataset import cache, records
 from common.dataset.cache import Provenance
 from common.dataset.records import COPY, DOUBTFUL, Kinds
-from common.dataset.tree import Stamp, Topic
-from common.duplicates import decisions
+from common.dataset.tree import Stamp, Topic, stamp_of
+from common.duplicates import decisions, keepers
+from common.output import dumps
 
 NAME = "duplicates_across.json"
 KINDS = (COPY, *records.KINDS)
+UNSEEN = (0, 0)  # instead of the stamp of an image of which nobody knows what a search saw
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Across:
 
     kinds: Kinds  # both ways, reference images among them
     references: set[str]
+
+    @functools.cached_property
+    def names(self) -> Mapping[str, set[str]]:
+        """The images in it by their folder: most have none, and need no look at each."""
+        found: dict[str, set[str]] = {}
+        for folder, name in map(os.path.split, self.kinds):
+            found.setdefault(folder, set()).add(name)
+        return found
 
     def within(self, path: str) -> dict[str, str]:
         """The matches of an image with images of its dataset."""
@@ -48,9 +59,12 @@ def path_in(dataset: str) -> str:
 class Whole(Topic):
     """A dataset as if it were a topic, with paths for names: so that it has a `.cache/` and all that knows topics."""
 
+    def beside(self, kind: str) -> str:
+        return self.file(f"{kind}_across.json")
+
     def images(self) -> list[str]:
         """The images in the file, those of references too."""
-        return list(records.read_kinds(path_in(self.path), KINDS) or ())
+        return list(_parsed(path_in(self.path), records.content(path_in(self.path))) or ())
 
 
 def whole(dataset: str) -> Whole:
@@ -61,11 +75,8 @@ def read(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
     """What the files of the topics' datasets say together; names what is stale in them. Raises Damaged."""
     found = Across({}, set())
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        kinds = records.read_kinds(path_in(dataset), KINDS) or {}
-        made = cache.load(whole(dataset)).duplicates
-        now = {path: decisions.stamp_of(os.path.join(dataset, path)) for path in kinds}
-        stale = sorted(p for p in kinds if now[p] is None or (made and made.images.get(p) != now[p]))
-        if stale:
+        kinds, now, seen = _held(dataset)
+        if stale := sorted(path for path in kinds if path not in now or seen.get(path) != now[path]):
             named = f"{len(stale):,} changed since or gone ({text.sampled(stale)})"
             warn(f"{text.shown(path_in(dataset))}: no longer fits (run find_duplicates.py --across again): {named}")
         for path in stale:
@@ -93,12 +104,10 @@ def write(
     """
     with cache.locked(whole(dataset)):
         try:
-            old = records.read_kinds(path_in(dataset), KINDS) or {}
+            old, _, seen = _held(dataset, warn)
         except records.Damaged as error:
             records.set_aside(error.path, error.reason, warn)
-            old = {}
-        made = cache.load(whole(dataset), warn).duplicates
-        seen = dict(made.images) if made else {}
+            old, seen = {}, {}
         kept = {path for path in old if stamps.get(path, seen.get(path)) == seen.get(path)}
         kinds = records.symmetric(found, KINDS)
         for one in kept:
@@ -107,12 +116,27 @@ def write(
                     kinds.setdefault(one, {}).setdefault(other, old[one][other])
         _settle(dataset, kinds)
         kinds = {path: others for path, others in kinds.items() if others}
-        images = {
-            p: stamps.get(p) or seen.get(p) or decisions.stamp_of(os.path.join(dataset, p)) or (0, 0) for p in kinds
-        }
-        records.write_json(path_in(dataset), {path: kinds[path] for path in kinds if not os.path.isabs(path)})
-        cache.update(whole(dataset), duplicates=Provenance(dict(made_by), images))
+        decided = {path: stamp_of(os.path.join(dataset, path)) for path in kinds.keys() - old.keys()}
+        saw = {path: stamps.get(path) or seen.get(path) or decided.get(path) or UNSEEN for path in kinds}
+        content = dumps({path: kinds[path] for path in kinds if not os.path.isabs(path)}).encode()
+        cache.write_made(whole(dataset), {"duplicates": (content, Provenance(dict(made_by), saw))})
         return kinds
+
+
+def _held(
+    dataset: str, warn: Callable[[str], None] | None = None
+) -> tuple[Kinds, dict[str, Stamp], Mapping[str, Stamp]]:
+    """What the file says, the images in it as they are now, and as the search saw them. Raises Damaged."""
+    topic, path = whole(dataset), path_in(dataset)
+    kinds, cached, _ = cache.believed(topic, "duplicates", _parsed, lambda: cache.load(topic, warn))
+    if kinds is None:
+        return {}, {}, {}
+    now = {name: stamp for name in kinds if (stamp := stamp_of(os.path.join(dataset, name)))}
+    return kinds, now, keepers.seen(cached.duplicates, path, now)
+
+
+def _parsed(path: str, content: bytes | None) -> Kinds | None:
+    return records.kinds_in(path, content, KINDS)
 
 
 def _settle(dataset: str, kinds: Kinds) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from common import text
 from common.dataset import records
 from common.dataset.records import Damaged, Kinds
-from common.dataset.tree import Stamp, Topic, is_image_name
+from common.dataset.tree import Stamp, Topic, is_image_name, stamp_of
 from common.errors import UserError
 from common.output import Talk
 
@@ -172,11 +172,3 @@ def joined(old: Decisions, new: Decisions) -> Decisions:
 
 def write(dataset: str, made: Decisions, aside: str | None = None) -> None:
     records.write_json(path_in(dataset), made.data(), aside)
-
-
-def stamp_of(path: str) -> Stamp | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns

@@ -22,7 +22,7 @@ Read = TypeVar("Read")
 Others = TypeVar("Others", bound=Collection[str])  # the names of an image's matches, with the kind of each or without
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What the rule weighs of one image; `score` is None where the image has none."""
 
@@ -63,7 +63,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
     Raises Damaged.
     """
-    found, cached = _believed(topic, "duplicates", lambda: records.read_matches(topic), cached)
+    found, cached = _believed(topic, "duplicates", records.matches_in, cached)
     if found is None:
         return None
     current, misfits = _held(found, cached.duplicates, records.duplicates_path(topic), stamps)
@@ -74,7 +74,7 @@ def matches(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches
 
 def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matches[dict[str, str]] | None:
     """The same of its variants, with the kind of each, doubtful ones too. Raises Damaged."""
-    found, cached = _believed(topic, "variants", lambda: records.read_variants(topic), cached)
+    found, cached = _believed(topic, "variants", records.variants_in, cached)
     if found is None:
         return None
     seen = cached.variants.images if cached.variants else stamps
@@ -87,27 +87,33 @@ def variants(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache) -> Matche
     return Matches(usable, *misfits, search=VARIANTS)
 
 
-def _believed(topic: Topic, key: str, read: Callable[[], Read], cached: Cache) -> tuple[Read, Cache]:
+def _believed(topic: Topic, key: str, parsed: Callable[[str, bytes | None], Read], cached: Cache) -> tuple[Read, Cache]:
     """The file, and the cache as far as it is about these bytes; read again where another run has just written both."""
     known = iter([cached])
-    return cache.believed(topic, key, read, lambda: next(known, None) or cache.load(topic))
+    return cache.believed(topic, key, parsed, lambda: next(known, None) or cache.load(topic))[:2]
 
 
 def _held(
     known: Collection[str], made: Provenance | None, file: str, stamps: Mapping[str, Stamp]
 ) -> tuple[set[str], tuple[list[str], list[str], list[str]]]:
-    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone.
-
-    A record of the search says what it saw, and one that lacks an image does not know it. Where there is none, an image
-    that is not younger than the search's file is taken to be what it saw.
-    """
+    """Which of the images that a search knew are what it saw; and the unknown, the changed and the gone."""
     known = made.images.keys() & known if made else known
-    time = os.stat(file).st_mtime_ns
-    there = {name: stamps[name] for name in known if name in stamps}
-    changed = {name for name, stamp in there.items() if (made.images[name] != stamp if made else stamp[1] > time)}
-    current = there.keys() - changed
+    saw = seen(made, file, stamps)
+    there = {name for name in known if name in stamps}
+    current = {name for name in there if saw.get(name) == stamps[name]}
     unknown = [name for name in stamps if name not in known]
-    return current, (unknown, sorted(changed), sorted(name for name in known if name not in stamps))
+    return current, (unknown, sorted(there - current), sorted(name for name in known if name not in stamps))
+
+
+def seen(made: Provenance | None, file: str, stamps: Mapping[str, Stamp]) -> Mapping[str, Stamp]:
+    """The images that a search saw, as they were then; one that its record lacks it does not know.
+
+    Where there is no record, an image that is not younger than the search's file is taken to be what it saw.
+    """
+    if made:
+        return made.images
+    time = os.stat(file).st_mtime_ns
+    return {name: stamp for name, stamp in stamps.items() if stamp[1] <= time}
 
 
 def scores(topic: Topic, warn: Callable[[str], None]) -> Mapping[str, float]:

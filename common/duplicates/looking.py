@@ -72,7 +72,8 @@ def looked_at(
     pairs = {f"{one}/{other}": (one, other) for one, other in sorted(set(proposed))}  # a name holds no slash
     wanted = {key: _together(stamps[one], stamps[other]) for key, (one, other) in pairs.items()}
     name = "looked-variants" if variants else "looked"
-    memory = sidecar.load(topic, name, LAYOUT, {"rules": verdict.VERSION, "kinds": KINDS}, opener.talk.warn)
+    about = {"rules": verdict.VERSION, "kinds": KINDS}
+    memory = sidecar.load(topic, name, LAYOUT, about, opener.talk.warn, lambda: records.a_pair_each(stamps))
     known = memory.fresh(wanted)
     new = {key: pair for key, pair in pairs.items() if key not in known}
     if new:
@@ -86,7 +87,7 @@ def looked_at(
     told = list(memory.fresh(wanted))
     rows = memory.rows(told)
     said = zip(told, rows["kinds"].tolist(), rows["likeness"].tolist(), strict=True)
-    return {pairs[key]: Verdict(KINDS[kind], likeness) for key, kind, likeness in said if kind}
+    return {pairs[key]: Verdict(KINDS[kind], likeness) for key, kind, likeness in said if 0 < kind < len(KINDS)}
 
 
 def _together(one: Stamp, other: Stamp) -> Stamp:

@@ -45,14 +45,14 @@ def read(target: Topic, sources: Sequence[Topic], lines: Iterable[Line]) -> Carr
             stamps[line.place] = line.stamp
         if line.action in manifest.STANDS:
             standing_in.setdefault(os.path.dirname(line.source), []).append(line)
-    scores, known = cache.scored(target)
+    scores, known, _ = cache.scored(target)
     there = known
     scored = dict(known.scores.images) if known.scores else {}
     makers: Makers = dict([_maker(target, known, {})]) if scores else {}
     extents: dict[str, tuple[Stamp, Extent]] = {}
     held = len(scores)
     for source in sources:
-        (own, known), before = cache.scored(source), len(scores)
+        (own, known, _), before = cache.scored(source), len(scores)
         for line in standing_in[source.path]:
             name, stamp = os.path.basename(line.source), stamps.get(line.place)
             extent, score = known.extent(name, line.stamp), own.get(name)

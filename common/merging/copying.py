@@ -67,8 +67,6 @@ def make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        if error.errno in DISK_FULL:
-            raise UserError(disk_full(folder, error)) from None
         raise unusable(folder, "made", error) from None
 
 

@@ -107,7 +107,7 @@ def check_apart(folders: Sequence[str], target: str, option: str = "--output") -
 
 def plan(topics: Sequence[Topic], target: str, mode: str, rules: Rules, mixed_scores: bool, talk: Talk) -> Merge:
     """Plan to merge the topics into `target`. Raises UserError, before anything is written, for what cannot be done."""
-    seen, earlier = _manifest_stamp(target), _earlier(target)
+    seen, earlier = tree.stamp_of(os.path.join(target, manifest.NAME)), _earlier(target)
     decisions.tell(topics, talk)
     decisions.read(target)  # a damaged file stops this here
     root = existing(target)
@@ -160,7 +160,7 @@ def apply(merge: Merge, talk: Talk) -> None:
     """Do what the plan says: the manifest first, then the files, then scores and sizes. Raises UserError."""
     copies = [copy for plan in merge.plans for copy in plan.copies]
     with copying.filling(merge.target) as aside:
-        if _manifest_stamp(merge.target) != merge.seen:
+        if tree.stamp_of(os.path.join(merge.target, manifest.NAME)) != merge.seen:
             raise UserError(f"{merge.target}: another merge has filled it since; run the same command again")
         if not manifest.is_written(merge.target, merge.manifest()):
             manifest.write(merge.target, merge.manifest(), aside)
@@ -190,14 +190,6 @@ def _earlier(target: str) -> dict[str, list[bytes]]:
     if earlier is None and set(os.listdir(target)) - {copying.ASIDE}:
         raise UserError(f"{target}: not empty, and no merge made it (no {manifest.NAME}); give --output another place")
     return earlier or {}
-
-
-def _manifest_stamp(target: str) -> Stamp | None:
-    try:
-        status = os.stat(os.path.join(target, manifest.NAME))
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def existing(folder: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from common.dataset import captions
 from common.dataset.captions import Group
-from common.dataset.tree import Stamp, Topic
+from common.dataset.tree import Stamp, Topic, stamp_of
 from common.merging import naming
 from common.merging.copying import COPY, Copy
 from common.merging.leaving import Leaving, Left, is_readable
@@ -199,7 +199,7 @@ class _Placing:
                 came[stem] = (*came.get(stem, ()), stem + suffix)
                 self._taken.add_sidecar(stem, suffix, path)
                 if self._target.claim(stem + suffix):
-                    stamp = _stamp(path)
+                    stamp = stamp_of(path) or (0, 0)
                     self._plan.copies.append(self._copied(path, stem + suffix, stamp, COPY))
                     self._count.update(sidecars=1, bytes_copied=stamp[0])
             came.setdefault(stem, ())
@@ -227,8 +227,3 @@ def _files(source: Topic) -> list[str]:
         return [
             entry.name for entry in entries if not (entry.is_dir(follow_symlinks=False) or os.path.isdir(entry.path))
         ]
-
-
-def _stamp(path: str) -> Stamp:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns

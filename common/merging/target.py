@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from common.dataset import captions, records
-from common.dataset.tree import Stamp, Topic
+from common.dataset.tree import Stamp, Topic, stamp_of
 from common.merging import naming
 from common.merging.manifest import COPIED, RENAMED, SUPERSEDED, Line
 
@@ -28,9 +28,9 @@ class Target:
         self.present = set(os.listdir(topic.path)) if os.path.isdir(topic.path) else set()
         self.taken = naming.Taken()
         self.edited: set[str] = set()
+        self._stamps = topic.stamps() if self.present else {}
         self.torn = {name: stamp for line in earlier for name, stamp in self._torn(line)}
         self.present -= self.torn.keys()
-        self._stamps = topic.stamps() if self.present else {}
         for name in self.torn:
             self._stamps.pop(name, None)
         self._claimed = {captions.fold(name) for name in self.present}  # there, or in a copy of this plan
@@ -49,13 +49,13 @@ class Target:
         """
         if line.action not in (COPIED, RENAMED) or line.place not in self.present:
             return
-        stamp = _stamp(self.topic.file(line.place))
-        torn = stamp != line.stamp == _stamp(line.source) and naming.is_torn(self.topic.file(line.place), line.source)
-        if torn:
+        stamp = self._stamps.get(line.place)
+        torn = stamp != line.stamp == stamp_of(line.source) and naming.is_torn(self.topic.file(line.place), line.source)
+        if torn and stamp:
             yield line.place, stamp
         for name, source in self._sidecars(line):
-            stamp, own = _stamp(self.topic.file(name)), _stamp(source)
-            if stamp[0] <= own[0] and (torn or stamp[1] == own[1]) and naming.is_torn(self.topic.file(name), source):
+            stamp, own = stamp_of(self.topic.file(name)), stamp_of(source)
+            if stamp and own and (torn or stamp[1] == own[1]) and naming.is_torn(self.topic.file(name), source):
                 yield name, stamp
 
     def _sidecars(self, line: Line) -> Iterator[tuple[str, str]]:
@@ -135,12 +135,3 @@ class Target:
 def others(names: Iterable[str], images: Collection[str]) -> list[str]:
     """The names, sorted, of what is no image and none of our own records."""
     return sorted(name for name in names if name not in images and not records.is_record(name))
-
-
-def _stamp(path: str) -> Stamp:
-    """A file's size and time; those of no file where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns

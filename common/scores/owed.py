@@ -68,8 +68,7 @@ class State:
 def survey(topic: Topic, rules: Rules, talk: Talk, stamps: Mapping[str, Stamp] | None = None) -> State:
     """Sort out a topic's scores by name, size, time and provenance. Damaged files are set aside."""
     stamps = topic.stamps() if stamps is None else stamps
-    digest = records.digest(records.scores_path(topic))  # before it is read: what comes after that is news
-    written, recorded = _written(topic, talk)
+    written, recorded, digest = _written(topic, talk)
     made_by = recorded.made_by if recorded else {}
     same = all(made_by.get(key) == rules.made_by[key] for key in IDENTITY)
     known = recorded.images if recorded and same else {}
@@ -94,14 +93,17 @@ def survey(topic: Topic, rules: Rules, talk: Talk, stamps: Mapping[str, Stamp] |
     )
 
 
-def _written(topic: Topic, talk: Talk) -> tuple[dict[str, float], Provenance | None]:
-    """The usable scores in the topic's file, and what made them; a damaged file is set aside, NaN is no score."""
+def _written(topic: Topic, talk: Talk) -> tuple[dict[str, float], Provenance | None, str]:
+    """The usable scores in the topic's file, what made them, and the file's digest.
+
+    A damaged file is set aside, NaN is no score.
+    """
     try:
-        found, known = cache.scored(topic, talk.warn)
+        found, known, digest = cache.scored(topic, talk.warn)
     except records.Damaged as error:
         records.set_aside(error.path, error.reason, talk.warn)
-        return {}, cache.load(topic, talk.warn).scores
-    return {name: score for name, score in found.items() if score == score}, known.scores
+        return {}, cache.load(topic, talk.warn).scores, ""
+    return {name: score for name, score in found.items() if score == score}, known.scores, digest
 
 
 def _given(

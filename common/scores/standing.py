@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.dataset import cache, records
+from common.dataset.cache import Scored
 from common.dataset.tree import Topic
 from common.vectors.model import AESTHETICS, TECHNICAL, TINY
 
@@ -31,10 +32,10 @@ class Standing:
     judges: str  # what the scores mean; aesthetics where that is not recorded
 
 
-def standing(topic: Topic) -> Standing:
-    """Empty but for `unscored` where the topic has no scores. Raises Damaged."""
+def standing(topic: Topic, scored: Scored | None = None) -> Standing:
+    """Empty but for `unscored` where the topic has no scores; those in `scored` are not read again. Raises Damaged."""
     there = topic.names()
-    found, known = cache.believed(topic, "scores", lambda: records.read_scores(topic), lambda: cache.load_scores(topic))
+    found, known, _ = scored or cache.believed(topic, "scores", records.scores_in, lambda: cache.load_scores(topic))
     usable = {name: score for name, score in found.items() if name in there and score == score}  # NaN is none
     made = known.scores if found else None
     unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)

@@ -47,7 +47,7 @@ class Split:
 
     topic: Topic
     ranked: list[Candidate]  # images that may be chosen, best first, as far down as a choice can reach
-    kin: Kinds  # of these: image to the paths of its kin, and their kind
+    kin: Kinds  # of these that have any: image to the paths of its kin, and their kind
     extents: Mapping[str, Extent]
     total: int  # images that may be chosen
     barred: Mapping[str, int]  # images that may not be, by reason
@@ -109,27 +109,30 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
 
 def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
     """A topic with nothing chosen yet; `beyond` are the matches with other topics and with references."""
-    stamps, (_, cached), known = topic.stamps(), cache.scored(topic), standing(topic)
-    scored = {name: stamp for name, stamp in stamps.items() if name in known.usable}
-    listed = keepers.candidates(topic, scored, cached, known.usable, talk.bad)
+    stamps, scored = topic.stamps(), cache.scored(topic)
+    known, cached = standing(topic, scored), scored[1]
+    usable = {name: stamp for name, stamp in stamps.items() if name in known.usable}
+    listed = keepers.candidates(topic, usable, cached, known.usable, talk.bad)
     readable = [image for image in listed if image.pixels]
     seen = cached.scores.images if cached.scores else {}
-    _warn(topic, known, [name for name, stamp in scored.items() if seen.get(name, stamp) != stamp], talk)
+    _warn(topic, known, [name for name, stamp in usable.items() if seen.get(name, stamp) != stamp], talk)
     kin = _kin(topic, stamps, cached, rules.exclude_duplicates and bool(known.usable), talk)
-    copies = {name: [other for other in others if others[other] == COPY] for name, others in kin.items()}
     above = [image for image in readable if (image.score or 0) >= rules.min_score]
     if rules.min_side:
         above = [i for i in above if min(_extent(topic, i.name, stamps, cached, talk)) >= rules.min_side]
+    copies = {name: [other for other in others if others[other] == COPY] for name, others in kin.items()}
     out = keepers.left_out(above, copies) if rules.exclude_duplicates else {}
-    known_elsewhere = {i.name for i in above if i.name not in out and beyond.reference(topic.file(i.name))}
+    elsewhere = beyond.names.get(topic.path, set())
+    known_elsewhere = {name for name in elsewhere if beyond.reference(topic.file(name))}
+    known_elsewhere &= {image.name for image in above if image.name not in out}
     may_be = [i for i in above if i.name not in out and i.name not in known_elsewhere]
     ranked = sorted(may_be, key=lambda i: (-rules.worth(i), i.name))
-    all_kin = {i.name: _paths(topic, kin.get(i.name, {}), beyond.within(topic.file(i.name))) for i in ranked}
-    reached = ranked[: rules.train + rules.valid + sum(map(bool, all_kin.values()))]
+    related = {image.name for image in ranked} & (kin.keys() | elsewhere)
+    reached = ranked[: rules.train + rules.valid + len(related)]
     return Split(
         topic,
         reached,
-        kin={image.name: all_kin[image.name] for image in reached},
+        kin={name: _paths(topic, kin.get(name, {}), beyond.within(topic.file(name))) for name in related},
         extents={i.name: _extent(topic, i.name, stamps, cached, talk) for i in reached},
         total=len(ranked),
         barred={
@@ -164,7 +167,8 @@ def _kin(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache, is_wanted: bo
     for name, others in (variants.usable if variants else {}).items():
         kin[name] = {other: kind for other, kind in others.items() if kind != DOUBTFUL}
     for name, names in (copies.usable if copies else {}).items():
-        kin.setdefault(name, {}).update(dict.fromkeys(names, COPY))
+        if names:
+            kin.setdefault(name, {}).update(dict.fromkeys(names, COPY))
     return {name: others for name, others in kin.items() if others}
 
 
@@ -177,7 +181,7 @@ def _choose(split: Split, role: str, rules: Rules, chosen: dict[str, str]) -> No
             return
         if path in chosen or image.name in split.passed:
             continue
-        if rules.exclude_duplicates and _clashes(split.kin[image.name], role, chosen):
+        if rules.exclude_duplicates and _clashes(split.kin.get(image.name, {}), role, chosen):
             split.passed.add(image.name)
         else:
             names.append(image.name)

@@ -139,6 +139,7 @@ def check_kohya(folder: Path) -> None:
                     path = os.path.join(subset["image_dir"], image)
                     caption = Path(os.path.splitext(path)[0] + ".txt")
                     assert path not in seen
+                    assert not caption.exists() or caption.stat().st_size  # at an empty one they stop
                     seen[path] = caption.read_bytes().decode("utf-8-sig", "replace").strip() if caption.exists() else ""
         assert seen == told
 
@@ -249,7 +250,8 @@ def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Pat
     assert rows == {
         f"{letter}.png": text for letter, text in zip("abcdefgh", [*"abcde", "caf\ufffd", "", ""], strict=True)
     }
-    assert data["export"]["captions"] == 7
+    assert data["export"]["captions"] == 6
+    check_kohya(tmp_path / "ready")
     copied = tmp_path / "ready/train/C/S/T"
     assert (copied / "f.txt").read_bytes() == b"caf\xe9" and (copied / "b.txt").read_bytes() == b"b"
     assert not (copied / "b.txt").samefile(tmp_path / "DS/C/S/T/b.png.txt")

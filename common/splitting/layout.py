@@ -6,7 +6,7 @@ The rules of the loaders, as their code stood in 2026:
   that begin with two underscores, reads a backslash in `file_name` as a slash, and a text that looks like a date as a
   date, unless the other split has one that does not: then it stops.
 - kohya sd-scripts reads each folder that it is told, none below it, and takes an image's caption from the text file of
-  the same stem. A dataset whose `validation_split` is 1 only validates.
+  the same stem; at an empty one it stops. A dataset whose `validation_split` is 1 only validates.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def _added(layout: Layout, names: Names, topic: Topic, role: str, chosen: Sequen
     for name in usable:
         layout.add(places[name], topic.file(name), mode)
         text = ""
-        if name in told:
+        if name in told and (content := captions.read(topic.file(told[name]))):
             layout.add(os.path.splitext(places[name])[0] + ".txt", topic.file(told[name]), COPY)
-            text = captions.read(topic.file(told[name])).decode("utf-8-sig", "replace").strip()
+            text = content.decode("utf-8-sig", "replace").strip()
         columns = {"text": text, **dict(zip(("dataset", "cluster", "subcluster", "topic"), topic.parts, strict=True))}
         undated = {key: f"{value} " if DATE.fullmatch(value) else value for key, value in columns.items()}
         below = os.path.relpath(places[name], role)

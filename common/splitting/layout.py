@@ -138,7 +138,7 @@ def is_utf8(name: str) -> bool:
 
 def _config(layout: Layout) -> str:
     """kohya.toml: a subset a folder with something to read; those that validate are a dataset of their own."""
-    folders = {os.path.dirname(place): None for place in layout.files}
+    folders = {os.path.dirname(place): None for place in layout.files if is_read(place)}
     parts = [CONFIG.format(path=_quoted(os.path.join(layout.target, KOHYA)))]
     for role, head in zip(ROLES, ("", "validation_split = 1.0\n"), strict=True):
         inside = [folder for folder in folders if folder.startswith(role + os.sep)]

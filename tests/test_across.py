@@ -190,7 +190,7 @@ def test_the_statistics_tell_pairs_topics_and_references(tmp_path: Path, run) ->
     }
     assert run(duplicates_stats, tmp_path / "D/C/S/V", "--top", 1)[1]["across"] == {
         "pairs": {"copy": 1},
-        "topics": [{"topics": [f"{tmp_path}/D/C/S/T", "D/C/S/V"], "pairs": 1}],
+        "topics": [{"topics": ["D/C/S/T", "D/C/S/V"], "pairs": 1}],
         "references": {"copy": 1},
     }
     duplicates_stats.main([str(tmp_path / "D")])
@@ -221,6 +221,25 @@ def test_a_split_knows_all_topics_and_references(tmp_path: Path, run) -> None:
 places = st.sampled_from(
     [f"{place}/{letter}" for place, letters in (("T", "abcd"), ("U", "efgh"), ("V", "ijkl")) for letter in letters]
 )
+
+
+def test_of_copies_in_two_topics_the_better_is_chosen_wherever_it_lies(tmp_path: Path, run) -> None:
+    """a.png is the largest of its topic; U/g is its copy, and after it the best of a topic that comes later by name."""
+    make(tmp_path / "D", T="abcd", U="efgh")
+    options = ("--train", 2, "--valid", 1, "--exclude-duplicates", "--output-dir", tmp_path)
+    put(tmp_path / "D", "T/b U/e")  # the original lies in U, a smaller one in T
+    told = run(split_data, tmp_path / "D", *options)[1]
+    assert chosen(tmp_path) == {"train": ["T/a", "T/c", "U/e", "U/f"], "valid": ["T/d", "U/g"]}
+    assert told["counts"]["related_to_chosen"] == 1
+    put(tmp_path / "D", "T/c U/h", compared=True)  # c is better than h, but neither is among the best two
+    run(split_data, tmp_path / "D", *options)
+    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/e", "U/f"], "valid": ["T/c", "U/g"]}
+    put(tmp_path / "D", "T/b U/g", "T/c U/f")  # b has room where it lies, g and f give way
+    run(split_data, tmp_path / "D", *options)
+    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/e", "U/f"], "valid": ["T/d", "U/h"]}
+    (tmp_path / "D/decisions.json").write_text(json.dumps({"keep": ["C/S/U/g.png"]}))
+    run(split_data, tmp_path / "D", "--train", 3, *options[2:])
+    assert chosen(tmp_path) == {"train": ["T/a", "T/d", "U/e", "U/f", "U/g"], "valid": ["U/h"]}
 
 
 @settings(max_examples=40, deadline=None)
@@ -267,6 +286,16 @@ def test_no_leak_and_no_picture_twice(tmp_path_factory, pairs, barred) -> None:
         if options:
             assert not leaks
             assert "copy" not in {both.get(pair) for pair in itertools.combinations(sets["train"] + sets["valid"], 2)}
+            copies = [pair for pair, kind in both.items() if kind == "copy"]
+            for one, other in copies:
+                alone = sum(bool({one, other} & {*pair}) for pair in copies) == 2  # in no chain
+                if alone and one in sets["train"] and better(other, one):
+                    assert other in barred or any(name[0] == other[0] and better(name, other) for name in sets["train"])
+
+
+def better(one: str, other: str) -> bool:
+    """Of `make`'s images: the larger is better, then the first by name."""
+    return ("abcdefghijkl".index(one[2]) % 4, one) < ("abcdefghijkl".index(other[2]) % 4, other)
 
 
 def test_a_merge_keeps_copies_in_other_topics_unless_told(tmp_path: Path, run) -> None:

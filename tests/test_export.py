@@ -123,9 +123,9 @@ def check_kohya(folder: Path) -> None:
     """As sd-scripts reads a config: each folder for itself, its images, and the text of the same stem beside each."""
     config = tomllib.loads((folder / "kohya.toml").read_text("utf-8"))
     assert config["general"] == {"caption_extension": ".txt"}
-    validating = [dataset.get("validation_split", 0.0) for dataset in config["datasets"]]
+    validating = [dataset.get("validation_split", 0.0) for dataset in config.get("datasets", ())]
     for name, share in (("train", 0.0), ("valid", 1.0)):
-        rows = list(map(json.loads, lines(folder / name / "metadata.jsonl")))
+        rows = [row for row in map(json.loads, lines(folder / name / "metadata.jsonl")) if is_read(row["file_name"])]
         assert validating.count(share) == bool(rows)
         told = {str(folder / name / row["file_name"]): row["text"].strip() for row in rows}
         assert len(told) == len(rows)
@@ -133,14 +133,19 @@ def check_kohya(folder: Path) -> None:
         for dataset in (config["datasets"][i] for i, at in enumerate(validating) if at == share):
             for subset in dataset["subsets"]:
                 there = sorted(os.listdir(subset["image_dir"]))
-                images = [name for name in there if not name.endswith(".txt")]
+                images = [name for name in there if is_read(name)]
                 assert images and len({os.path.splitext(name)[0].casefold() for name in images}) == len(images)
                 for image in images:
                     path = os.path.join(subset["image_dir"], image)
                     caption = Path(os.path.splitext(path)[0] + ".txt")
                     assert path not in seen
+                    assert not caption.exists() or caption.stat().st_size  # at an empty one they stop
                     seen[path] = caption.read_bytes().decode("utf-8-sig", "replace").strip() if caption.exists() else ""
         assert seen == told
+
+
+def is_read(name: str) -> bool:
+    return os.path.splitext(name)[1] in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG")
 
 
 def lines(path: Path) -> list[str]:
@@ -249,10 +254,23 @@ def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Pat
     assert rows == {
         f"{letter}.png": text for letter, text in zip("abcdefgh", [*"abcde", "caf\ufffd", "", ""], strict=True)
     }
-    assert data["export"]["captions"] == 7
+    assert data["export"]["captions"] == 6
+    check_kohya(tmp_path / "ready")
     copied = tmp_path / "ready/train/C/S/T"
     assert (copied / "f.txt").read_bytes() == b"caf\xe9" and (copied / "b.txt").read_bytes() == b"b"
     assert not (copied / "b.txt").samefile(tmp_path / "DS/C/S/T/b.png.txt")
+
+
+def test_suffixes_that_sd_scripts_skip(export, tmp_path: Path) -> None:
+    """JPEG files come under a name that they read; where there is nothing that they read, there is no subset."""
+    topic(tmp_path / "DS/C/S/T", "a.jfif", "b.gif", "a.JPE", "c.PNG")
+    topic(tmp_path / "DS/C/S/U", "a.gif", "b.tif")
+    export("DS", "--train", 3, "--valid", 1)
+    found = check_loads(tmp_path / "ready", tmp_path)
+    below = [json.loads(row)["file_name"] for row in lines(tmp_path / "ready/train/metadata.jsonl")]
+    assert below == ["C/S/T/a__DS.jpg", "C/S/T/b.gif", "C/S/T/a.jpg", "C/S/U/a.gif", "C/S/U/b.tif"]
+    assert [row["name"] for row in found["validation"]] == ["c.PNG"]
+    assert "/U" not in (tmp_path / "ready/kohya.toml").read_text()
 
 
 def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:

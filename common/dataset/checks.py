@@ -17,7 +17,7 @@ from common.dataset import captions
 from common.dataset.captions import stem_of
 from common.dataset.tree import Topic
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # that sd-scripts take, in small letters or in capitals
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG", ".WEBP", ".BMP")  # that sd-scripts take
 CAPTION_BYTES = 64 << 10  # read of each caption
 EXAMPLES = 100  # kept of each kind
 
@@ -55,9 +55,8 @@ class Checks:
         stems = Counter(map(stem_of, images))
         told, alone = captions.beside(topic, images)
         for name in images:
-            suffix = name[name.rfind(".") :]
-            if suffix not in SUFFIXES and suffix.swapcase() not in SUFFIXES:
-                self.note("skipped_suffix", topic, name, suffix)
+            if not is_read(name):
+                self.note("skipped_suffix", topic, name, name[name.rfind(".") :])
             if stems[stem_of(name)] > 1:
                 self.note("same_stem", topic, name)
             if told and name not in told:
@@ -79,6 +78,11 @@ class Checks:
             }
             for kind, count in self.counts.items()
         }
+
+
+def is_read(name: str) -> bool:
+    """Whether sd-scripts take an image of this name."""
+    return name.endswith(SUFFIXES)
 
 
 def _faults(path: str) -> Iterator[str]:

@@ -60,17 +60,17 @@ def _pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
 
 def beyond(topics: Iterable[Topic], across: Across, top: int) -> dict[str, Any]:
     """What duplicates_stats.py tells: pairs across topics by kind, pairs of topics with most, copies of references."""
-    labels = {topic.path: topic.label for topic in topics}
+    given = {topic.path for topic in topics}
     pairs, between, references = Counter[str](), Counter[tuple[str, str]](), Counter[str]()
     for path, others in across.kinds.items():
-        if os.path.dirname(path) not in labels or path in across.references:
+        if os.path.dirname(path) not in given or path in across.references:
             continue
         for other, kind in others.items():
             if other in across.references:
                 references[kind] += 1
-            elif path < other or os.path.dirname(other) not in labels:
+            elif path < other or os.path.dirname(other) not in given:
                 pairs[kind] += 1
-                one, two = sorted(labels.get(os.path.dirname(p), os.path.dirname(p)) for p in (path, other))
+                one, two = sorted("/".join(p.split(os.sep)[-5:-1]) for p in (path, other))  # from the dataset's name on
                 between[one, two] += kind != DOUBTFUL
     most = sorted((-count, two) for two, count in between.items() if count)[:top]
     return {

@@ -1,14 +1,15 @@
 """Chooses images for training and validation: of each topic the best by width x height x score.
 
-The training images of all topics come first, then those for validation, which may be no kin of theirs. Needs the
-standard library alone, and Pillow only for an image whose size no cache knows.
+The training images of all topics come first, then those for validation, which may be no kin of theirs. A picture that
+lies in several topics is chosen where it is best. Needs the standard library alone, and Pillow only for an image whose
+size no cache knows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common import text
@@ -53,7 +54,7 @@ class Split:
     barred: Mapping[str, int]  # images that may not be, by reason
     train: list[str] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
-    passed: set[str] = field(default_factory=set)  # not chosen because of their kin among the chosen
+    passed: set[str] = field(default_factory=set)  # not chosen because of their kin
     leaks: list[tuple[str, str, str]] = field(default_factory=list)  # validation image, path of a training image, kind
 
     @property
@@ -88,15 +89,13 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
     decisions.tell(topics, talk)
     beyond = across.read(topics, talk.warn)
     made = [_opened(topic, rules, beyond, talk) for topic in topics]
-    chosen: dict[str, str] = {}  # by path: the set that it is in
     for role in (TRAIN, VALID):
-        for split in made:
-            if not rules.require_full or split.available >= rules.train + rules.valid:
-                _choose(split, role, rules, chosen)
+        large = [split for split in made if not rules.require_full or split.available >= rules.train + rules.valid]
+        _fill(large, role, rules, _trained(made))
     for split in made:
         if rules.require_full and len(split.train) + len(split.valid) < rules.train + rules.valid:
             split.train, split.valid = [], []
-    trained = {split.topic.file(name) for split in made for name in split.train}
+    trained = _trained(made)
     for split in made:
         split.leaks = [
             (name, path, kind)
@@ -105,6 +104,10 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
             if path in trained
         ]
     return made
+
+
+def _trained(splits: Iterable[Split]) -> set[str]:
+    return {split.topic.file(name) for split in splits for name in split.train}
 
 
 def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
@@ -172,27 +175,44 @@ def _kin(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache, is_wanted: bo
     return {name: others for name, others in kin.items() if others}
 
 
-def _choose(split: Split, role: str, rules: Rules, chosen: dict[str, str]) -> None:
-    """Fill one set of a topic from its best images that are not chosen yet, and put their paths into `chosen`."""
+def _fill(splits: Sequence[Split], role: str, rules: Rules, trained: Set[str]) -> None:
+    """Choose one set of each topic, of what is not `trained` by path.
+
+    Of copies in several topics the best by the rule of keepers is chosen, and the other topics choose anew.
+    """
+    beaten = True
+    while beaten:
+        beaten = False
+        rivals: dict[str, tuple[Split, Candidate]] = {}
+        for split in splits:
+            for image in _choose(split, role, rules, trained):
+                if rules.exclude_duplicates and COPY in split.kin.get(image.name, {}).values():
+                    rivals[split.topic.file(image.name)] = split, image
+        staying: set[str] = set()
+        for rival in keepers.ranked(replace(image, name=path) for path, (_, image) in rivals.items()):
+            split, image = rivals[rival.name]
+            if any(kind == COPY and path in staying for path, kind in split.kin.get(image.name, {}).items()):
+                split.passed.add(image.name)
+                beaten = True
+            else:
+                staying.add(rival.name)
+
+
+def _choose(split: Split, role: str, rules: Rules, trained: Set[str]) -> list[Candidate]:
+    """Fill one set of a topic with its best images; for validation, with none whose kin is trained if that counts."""
     names, wanted = (split.train, rules.train) if role == TRAIN else (split.valid, rules.valid)
+    chosen: list[Candidate] = []
     for image in split.ranked:
-        path = split.topic.file(image.name)
-        if len(names) == wanted:
-            return
-        if path in chosen or image.name in split.passed:
+        if len(chosen) == wanted:
+            break
+        if split.topic.file(image.name) in trained or image.name in split.passed:
             continue
-        if rules.exclude_duplicates and _clashes(split.kin.get(image.name, {}), role, chosen):
+        if rules.exclude_duplicates and not trained.isdisjoint(split.kin.get(image.name, {})):
             split.passed.add(image.name)
         else:
-            names.append(image.name)
-            chosen[path] = role
-
-
-def _clashes(kin: Mapping[str, str], role: str, chosen: Mapping[str, str]) -> bool:
-    """Whether a copy of an image is chosen, or, for validation, a variant of it for training."""
-    return any(
-        path in chosen and (kind == COPY or (role, chosen[path]) == (VALID, TRAIN)) for path, kind in kin.items()
-    )
+            chosen.append(image)
+    names[:] = [image.name for image in chosen]
+    return chosen
 
 
 def _warn(topic: Topic, known: Standing, changed: list[str], talk: Talk) -> None:

@@ -6,7 +6,8 @@ The rules of the loaders, as their code stood in 2026:
   that begin with two underscores, reads a backslash in `file_name` as a slash, and a text that looks like a date as a
   date, unless the other split has one that does not: then it stops.
 - kohya sd-scripts reads each folder that it is told, none below it, and takes an image's caption from the text file of
-  the same stem. A dataset whose `validation_split` is 1 only validates.
+  the same stem. It stops at an empty caption, and at a folder for validation without an image of a suffix it knows.
+  A dataset whose `validation_split` is 1 only validates.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 
 from common.dataset import captions, records
 from common.dataset.captions import fold
+from common.dataset.checks import is_read
 from common.dataset.tree import Topic
 from common.errors import UserError
 from common.merging import naming
@@ -30,6 +32,7 @@ from common.splitting.choice import Split
 ROLES = "train", "valid"
 METADATA, KOHYA = "metadata.jsonl", "kohya.toml"
 SPLIT_WORDS = re.compile(r"(?<![^-._ 0-9])(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)(?![^-._ 0-9])")
+SAME_AS = {".jpe": ".jpg", ".jfif": ".jpg"}  # suffixes that sd-scripts skip, and others for such files
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?")
 CONFIG = """\
 # For kohya sd-scripts: --dataset_config {path}
@@ -71,7 +74,8 @@ class Names:
         """The place of an image; no other in its folder has its stem, so that each has a caption of its own."""
         stem, suffix = os.path.splitext(name)
         stems = itertools.chain([stem], naming.renamed(stem, dataset, [suffix]))
-        return self._free(os.path.join(folder, each.replace("\\", "+")) for each in stems) + suffix
+        place = self._free(os.path.join(folder, each.replace("\\", "+")) for each in stems)
+        return place + SAME_AS.get(suffix.lower(), suffix)
 
     def _free(self, places: Iterable[str]) -> str:
         place = next(place for place in places if fold(place) not in self._taken)
@@ -115,9 +119,9 @@ def _added(layout: Layout, names: Names, topic: Topic, role: str, chosen: Sequen
     for name in usable:
         layout.add(places[name], topic.file(name), mode)
         text = ""
-        if name in told:
+        if name in told and (content := captions.read(topic.file(told[name]))):
             layout.add(os.path.splitext(places[name])[0] + ".txt", topic.file(told[name]), COPY)
-            text = captions.read(topic.file(told[name])).decode("utf-8-sig", "replace").strip()
+            text = content.decode("utf-8-sig", "replace").strip()
         columns = {"text": text, **dict(zip(("dataset", "cluster", "subcluster", "topic"), topic.parts, strict=True))}
         undated = {key: f"{value} " if DATE.fullmatch(value) else value for key, value in columns.items()}
         below = os.path.relpath(places[name], role)
@@ -133,8 +137,8 @@ def is_utf8(name: str) -> bool:
 
 
 def _config(layout: Layout) -> str:
-    """kohya.toml: a subset a folder; those that validate are a dataset of their own."""
-    folders = {os.path.dirname(place): None for place in layout.files}
+    """kohya.toml: a subset a folder with something to read; those that validate are a dataset of their own."""
+    folders = {os.path.dirname(place): None for place in layout.files if is_read(place)}
     parts = [CONFIG.format(path=_quoted(os.path.join(layout.target, KOHYA)))]
     for role, head in zip(ROLES, ("", "validation_split = 1.0\n"), strict=True):
         inside = [folder for folder in folders if folder.startswith(role + os.sep)]

@@ -96,7 +96,7 @@ function fill(set) {
     pair.node = make("div", {}, button(label(set, pair), () => look(set, pair), "open"), ...pair.buttons);
   }
   const rest = set.pairs.length - listed.length;
-  set.node.append(make("p", {className: "quiet small"}, places.join(" · ")),
+  set.node.append(make("p", {className: "quiet small"}, places.length > 1 ? plural(places.length, "folder") : places[0]),
     make("div", {className: "tiles"}, ...set.tiles.map(tile => tile.node)),
     make("div", {className: "pairs"}, ...listed.map(pair => pair.node), rest ? `and ${plural(rest, "pair")} more` : ""));
   paint(set);
@@ -108,7 +108,7 @@ function paint(set) {
     const keeper = out.get(image), other = set.images.find(one => out.get(one) === image);
     const stays = !keeper && (other || isKept(image) || set.section === "copies");
     node.className = `tile ${keeper ? "out" : stays ? "keeper" : ""}`;
-    fate.textContent = keeper ? `left out: ${set.images.indexOf(keeper) + 1 || keeper.name} stays` : stays ? `stays: ${reason(image, other)}` : "";
+    fate.textContent = keeper ? `left out: ${set.images.includes(keeper) ? `no. ${set.images.indexOf(keeper) + 1}` : keeper.name} stays` : stays ? `stays: ${reason(image, other)}` : "";
     kept.ariaPressed = isKept(image);
     kept.disabled = image.kept;
   }

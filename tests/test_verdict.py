@@ -13,8 +13,12 @@ from test_fingerprints import scene
 from common.duplicates import look, pictures, variants, verdict
 
 
+def encoded(made: Image.Image) -> pictures.Picture:
+    return pictures.encoded(np.asarray(made.convert("RGB")), points=True)
+
+
 def kind(one: Image.Image, other: Image.Image) -> str:
-    return verdict.verdict(*(pictures.encoded(np.asarray(each.convert("RGB"))) for each in (one, other))).kind
+    return verdict.verdict(encoded(one), encoded(other)).kind
 
 
 def marked(made: Image.Image) -> Image.Image:
@@ -94,7 +98,43 @@ def sky(seed: int) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
+def badge(letter: str) -> Image.Image:
+    """An icon that differs from others in a small letter in its corner, on ground that is not plain."""
+    made = icon("A", "disc")
+    draw = ImageDraw.Draw(made)
+    draw.ellipse((186, 186, 246, 246), fill=(200, 40, 40))
+    draw.text((216, 216), letter, fill="white", font_size=40, anchor="mm")
+    return made
+
+
+def watched(x: int, y: int) -> Image.Image:
+    """The same scene with somebody in it, each time somewhere else."""
+    made = scene(5)
+    draw = ImageDraw.Draw(made)
+    draw.ellipse((x, y, x + 20, y + 20), fill=(230, 190, 160))
+    draw.rectangle((x - 5, y + 20, x + 25, y + 65), fill=(40, 40, 160))
+    return made
+
+
+def emblem(letter: str) -> Image.Image:
+    made = Image.new("RGB", (320, 180), (40, 40, 40))
+    ImageDraw.Draw(made).text((160, 90), letter, fill=(235, 219, 178), font_size=40, anchor="mm")
+    return made
+
+
+def clock(hour: float) -> Image.Image:
+    made = Image.new("RGB", (320, 320), (250, 248, 240))
+    draw = ImageDraw.Draw(made)
+    draw.ellipse((24, 24, 296, 296), outline="black", width=5)
+    draw.line((160, 160, 160 + 100 * np.sin(hour), 160 - 100 * np.cos(hour)), fill="black", width=6)
+    return made
+
+
 LOOK_ALIKE = {
+    "icons with another letter in a corner": [badge(letter) for letter in "ABKX8"],
+    "one scene, somebody elsewhere": [watched(*place) for place in ((60, 60), (200, 90), (130, 140))],
+    "emblems on one tone": [emblem(letter) for letter in "56CGOQ"],
+    "clocks at another time": [clock(hour) for hour in (0.3, 1.2, 2.9, 4.4)],
     "icons with other letters": [icon(letter) for letter in string.ascii_uppercase[:6]],
     "icons in other tones": [
         Image.eval(icon("A", "disc"), lambda level, by=by: min(255, level + by)) for by in (0, 100)
@@ -153,14 +193,39 @@ def overlaid(made: Image.Image) -> Image.Image:
 def test_variants_are_of_their_kind_whichever_comes_first(made: str) -> None:
     expected, change = VARIANTS[made]
     for seed in (0, 1):
-        one, other = (pictures.encoded(np.asarray(each), points=True) for each in (scene(seed), change(scene(seed))))
+        one, other = (encoded(each) for each in (scene(seed), change(scene(seed))))
         said = verdict.verdict(one, other, variants=True), verdict.verdict(other, one, variants=True)
         assert [each.kind for each in said] == [expected, expected]
         assert verdict.verdict(one, other).kind == verdict.NOTHING
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"), [("mirrored", "mirrored"), ("a quarter", "turned"), ("framed", "framed")]
+)
+def test_where_there_is_little_to_see_every_cell_speaks(change: str, expected: str) -> None:
+    one, other = (encoded(each) for each in (emblem("R"), VARIANTS[change][1](emblem("R"))))
+    assert verdict.verdict(one, other, variants=True).kind == expected
+    assert verdict.verdict(encoded(emblem("B")), other, variants=True).kind in ("", "doubtful")
+
+
+def test_one_text_across_two_pictures_makes_no_variant() -> None:
+    tones = ((30, 60, 120), (150, 60, 40), (90, 90, 90))
+    grounds = (Image.blend(scene(seed), Image.new("RGB", (320, 240), tone), 0.7) for seed, tone in enumerate(tones))
+    seen = [encoded(stamped(ground)) for ground in grounds]
+    kinds = {verdict.verdict(one, other, variants=True).kind for one in seen for other in seen if one is not other}
+    assert kinds <= {"", "doubtful"}
+
+
+def stamped(made: Image.Image) -> Image.Image:
+    draw = ImageDraw.Draw(made)
+    for row in range(5):
+        draw.text((160, 24 + 48 * row), "SAMPLE  PREVIEW", fill=(220, 220, 220), font_size=30, anchor="mm")
+    draw.ellipse((20, 180, 70, 230), fill=(10, 10, 10))
+    return made
+
+
 def test_strangers_are_no_variants() -> None:
-    seen = [pictures.encoded(np.asarray(scene(seed)), points=True) for seed in range(6)]
+    seen = [encoded(scene(seed)) for seed in range(6)]
     assert {verdict.verdict(one, other, True).kind for one in seen for other in seen if one is not other} == {""}
 
 

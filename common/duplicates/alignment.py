@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from common.duplicates.look import Sheet, inverse
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 POINTS = 300  # of a picture: what SIFT finds first
@@ -23,6 +25,10 @@ STRETCH = 1.7  # how unlike the scales of the two axes may be
 SCALES = (0.12, 8.0)
 TURNED_SIDE = 24
 TURNED = 0.6  # correlation from which a turn is worth a closer look
+SEARCHED = 96  # pixels of the longer side of a picture in which another is searched,
+SHARES = tuple(1.075**-step for step in range(10))  # as large as this, down to a half,
+FOUND = 0.75  # and correlation from which its place is worth a closer look
+SPARSE = 80  # features of a picture below which it is searched
 TURNS = tuple((quarter, mirrored) for mirrored in (False, True) for quarter in range(4))
 
 
@@ -121,6 +127,27 @@ def by_turns(one: Array, other: Array) -> list[Array]:
         alike[quarter, mirrored] = float((np.rot90(turned, quarter) * other).sum())
     best = sorted(alike, key=lambda way: -alike[way])[:3]
     return [turn(*way) for way in best if alike[way] >= TURNED]
+
+
+def by_search(one: Sheet, other: Sheet) -> list[Array]:
+    """Where the whole of either picture is found in the other, upright: for pictures with few features to match."""
+    import cv2
+
+    best, maps = FOUND, []
+    for larger, lesser, inwards in ((one, other, True), (other, one, False)):
+        width, height = (max(8, round(side * SEARCHED / max(larger.size))) for side in larger.size)
+        ground = cv2.cvtColor(larger.laid((width, height)), cv2.COLOR_RGB2GRAY)
+        for share in SHARES:
+            scale = share * min(width / lesser.size[0], height / lesser.size[1])
+            across, down = (max(8, int(side * scale)) for side in lesser.size)
+            if across > width or down > height:
+                continue
+            part = cv2.cvtColor(lesser.laid((across, down)), cv2.COLOR_RGB2GRAY)
+            _, found, _, (left, top) = cv2.minMaxLoc(cv2.matchTemplate(ground, part, cv2.TM_CCOEFF_NORMED))
+            if found > best:
+                place = np.array([[across / width, 0, left / width], [0, down / height, top / height]])
+                best, maps = found, [place if inwards else inverse(place)]
+    return maps
 
 
 def turn(quarter: int, mirrored: bool) -> Array:

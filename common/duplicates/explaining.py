@@ -53,7 +53,9 @@ def lines(told: Explanation) -> Iterator[str]:
 def _figures(seen: Figures, needs: str) -> Iterator[str]:
     yield f"      crossed texture     {seen.crossed:8.1%}  of {seen.windows} windows agree; needed: {needs}"
     yield f"      any texture         {seen.alike:8.1%}  of {seen.textured} cells agree"
-    yield f"      differing cells     {seen.bad:8}  of {seen.cells}, {seen.cluster} of them together"
+    told = f"{seen.cluster} of them together, {seen.clash} with a texture in both"
+    yield f"      differing cells     {seen.bad:8}  of {seen.cells}, {told}"
+    yield f"      worst cell          {seen.worst:8.0f}  levels from where a map of colours takes it"
     yield f"      one tone covers     {seen.tone:8.0%}  drawn from {verdict.GRAPHIC:.0%} on"
     recoloured = f"recoloured below {verdict.SAME_COLOURS:g} where {verdict.RECOLOURED:g} levels apart"
     yield f"      colours             {seen.colours:8.2f}  {recoloured}; here {seen.raw:.0f}"

@@ -33,6 +33,7 @@ DIFFERS = 0.5  # correlation below which it does not
 BURNT, LOST = 250.0, 0.4  # levels from which a channel may have lost what it showed, and what a miss counts there
 OFF = 28.0  # levels by which a cell's colour may miss where the map of colours takes it
 HOPELESS = 0.3  # share of agreeing cells below which moving them by a pixel was never seen to help
+PLAIN = 12  # windows below which there is little to see in a picture
 TONES = 64  # grey levels are counted in so many bins, two neighbours together
 OUTLIER = 15.0  # levels of difference at which a pixel's weight in the registration is halved
 SIZES = 4  # in which a picture is kept, from one to its half
@@ -47,11 +48,13 @@ class Figures:
     """What was seen of two pictures, one of them laid on the other."""
 
     cells: int  # in the overlap
+    fit: float  # where there are few windows: correlation of all cells with a texture, taken together; else 1
     textured: int  # cells with a texture in either picture
     alike: float  # share of them that agree
     windows: int  # with a crossed texture in either picture
     crossed: float  # share of them that agree
     bad: int  # cells that differ in texture or in colour
+    torn: int  # of these, in texture
     clash: int  # of these, with a texture in both pictures
     under: float  # share of the windows of the plainer picture that agree
     cluster: int  # most of them in a square of 3 x 3
@@ -73,7 +76,7 @@ class Surroundings:
     """What lies around the place that one picture has in another."""
 
     sides: int  # on which there is something
-    seam: float  # how much more neighbours differ across the edge than within it
+    seam: float  # how much more neighbours differ across the edge than within it, on the side where least
     textured: float  # share of what lies around that has a texture
 
 
@@ -99,16 +102,19 @@ def figures(one: Sheet, other: Sheet, affine: Map = IDENTITY, side: int = SIDE, 
     same = _correlations(x, y, CELL, textured)
     a, b = _means(left, CELL), _means(right, CELL)
     missed = _missed(a, b, kept)
-    bad = (textured & (same < DIFFERS)) | (kept & (missed > OFF))
+    torn = textured & (same < DIFFERS)
+    bad = torn | (kept & (missed > OFF))
     raw, toned = np.abs(a - b).max(-1)[kept], np.abs(_luma(a) - _luma(b))[kept]
     return Figures(
         cells=int(kept.sum()),
+        fit=_fit(x, y, textured) if windows.sum() < PLAIN and textured.any() else 1.0,
         textured=int(textured.sum()),
         alike=_share(same[textured] >= AGREES),
         windows=int(windows.sum()),
         crossed=_share(crossed[windows] >= AGREES),
         bad=int(bad.sum()),
-        clash=int((bad & rough.all(0)).sum()),
+        torn=int(torn.sum()),
+        clash=int((torn & rough.all(0)).sum()),
         under=float((windows & (crossed >= AGREES)).sum() / max(1, deep.sum((1, 2)).min())),
         cluster=_crowd(bad),
         blot=_densest(windows & (crossed < DIFFERS), windows),
@@ -193,7 +199,7 @@ def surroundings(one: Sheet, affine: Map) -> Surroundings:
     whole = one.pixels[: one.pixels.shape[0] // CELL * CELL, : one.pixels.shape[1] // CELL * CELL].astype(np.float32)
     around = _outside((whole.shape[1], whole.shape[0]), inverse(affine))
     spread = _spread(_luma(whole), CELL)
-    return Surroundings(present, float(np.median(ratios)) if ratios else 0.0, _share(spread[around] >= TEXTURED))
+    return Surroundings(present, float(min(ratios, default=0.0)), _share(spread[around] >= TEXTURED))
 
 
 class Sheet:
@@ -203,13 +209,18 @@ class Sheet:
         self.pixels = pixels
         self._sized: dict[Size, Array] = {}
 
+    @property
+    def size(self) -> Size:
+        height, width = self.pixels.shape[:2]
+        return width, height
+
     def laid(self, size: Size, affine: Map = IDENTITY) -> Array:
         """What `affine` shows of the picture on `size`, uint8; shrunk first, so that no detail turns into noise."""
         if affine is IDENTITY:
             return self._at(size)
         seen = np.linalg.norm(affine[:, :2], axis=1).clip(1e-3)
         wanted = size / 2 ** (np.round(np.log2(seen) * SIZES) / SIZES)
-        width, height = np.minimum(wanted, self.pixels.shape[1::-1]).round().astype(int).clip(1).tolist()
+        width, height = np.minimum(wanted, self.size).round().astype(int).clip(1).tolist()
         source = self._at((width, height))
         centres = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
         to_pixels = np.diag([width, height]) @ affine @ centres - [[0, 0, 0.5], [0, 0, 0.5]]
@@ -217,7 +228,7 @@ class Sheet:
         return cv2.warpAffine(source, to_pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     def _at(self, size: Size) -> Array:
-        if size == self.pixels.shape[1::-1]:
+        if size == self.size:
             return self.pixels
         if size not in self._sized:
             self._sized[size] = np.asarray(Image.fromarray(self.pixels).resize(size, Image.Resampling.BILINEAR))
@@ -226,8 +237,8 @@ class Sheet:
 
 def _grid(one: Sheet, other: Sheet, affine: Map, side: int) -> tuple[int, int]:
     """Width and height in whole windows: the shape of `other`, with no more pixels than either picture shows."""
-    height, width = other.pixels.shape[:2]
-    shown = np.linalg.norm(affine[:, :2] * np.array([[one.pixels.shape[1]], [one.pixels.shape[0]]]), axis=0).max()
+    width, height = other.size
+    shown = np.linalg.norm(affine[:, :2] * np.array(one.size)[:, None], axis=0).max()
     scale = min(side, shown, max(height, width)) / max(height, width)
     return max(1, round(width * scale / WINDOW)) * WINDOW, max(1, round(height * scale / WINDOW)) * WINDOW
 
@@ -320,6 +331,16 @@ def _correlations(one: Array, other: Array, cell: int, wanted: Array) -> Array:
     found = products / np.maximum(spread[row, column, None] * deviation, 1)
     best[row, column] = np.maximum(best[row, column], found.max(1))
     return best
+
+
+def _fit(one: Array, other: Array, wanted: Array) -> float:
+    """The correlation of all wanted cells together, the best where `other` is moved by up to a pixel."""
+    row, column = np.nonzero(np.kron(wanted, np.ones((CELL, CELL), bool)))
+    still, around = one[row, column] - one[row, column].mean(), np.pad(other, 1, mode="edge")
+    moved = np.stack([around[row + down, column + across] for down, across in ((1, 1), *MOVES)])
+    moved -= moved.mean(1, keepdims=True)
+    lengths = np.sqrt((still * still).sum() * (moved * moved).sum(1))
+    return float((moved @ still / np.maximum(lengths, 1)).max())
 
 
 def _missed(one: Array, other: Array, kept: Array) -> Array:

@@ -40,12 +40,6 @@ class Picture:
         """The picture upright, the longer side SIDE pixels at most, transparency on white; the last ones are kept."""
         return _sheet(self.encoded)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height."""
-        height, width = self.sheet.pixels.shape[:2]
-        return width, height
-
     def square(self, side: int) -> Array:
         """The pixels squeezed into a square."""
         squeezed = Image.open(io.BytesIO(self.encoded)).resize((side, side), Image.Resampling.BICUBIC)

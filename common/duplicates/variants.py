@@ -47,6 +47,7 @@ def found(
     proposed = proposals.by_likeness(names, vectors.rows(names)["vectors"].astype(np.float32))
     stays = set(names)
     proposed += [pair for pair in near if stays.issuperset(pair) and pair not in copies]
+    proposed += apart(standing, copies)
     said = looking.looked_at(topic, stamps, proposed, True, opener, opened)
     if kin := related(said):
         said = looking.looked_at(topic, stamps, [*proposed, *kin], True, opener, opened)
@@ -83,18 +84,33 @@ def stand_ins(pixels: Mapping[str, int], copies: Mapping[Pair, Verdict]) -> dict
     return standing
 
 
+def apart(standing: Mapping[str, str], copies: Mapping[Pair, Verdict]) -> list[Pair]:
+    """The pairs that have one stand-in and are no copies of each other, such as two colourings and a grey copy of both.
+
+    Of more than FAMILY images with one stand-in, none.
+    """
+    alike = [members for members in _members(standing).values() if len(members) <= FAMILY]
+    return [pair for members in alike for pair in itertools.combinations(sorted(members), 2) if pair not in copies]
+
+
+def _members(standing: Mapping[str, str]) -> dict[str, list[str]]:
+    """Each image that stands for others, with all that it stands for."""
+    members: dict[str, list[str]] = {}
+    for name, stand_in in standing.items():
+        members.setdefault(stand_in, []).append(name)
+    return members
+
+
 def carried(
     said: Mapping[Pair, Verdict], standing: Mapping[str, str], copies: Mapping[Pair, Verdict]
 ) -> dict[Pair, Verdict]:
     """What was said of stand-ins, said of their copies too; doubts stay where they are."""
-    members: dict[str, list[str]] = {}
-    for name, stand_in in standing.items():
-        members.setdefault(stand_in, []).append(name)
+    members = _members(standing)
     whole: dict[Pair, Verdict] = {}
     for (one, other), verdict in said.items():
         alone = verdict.kind in (COPY, records.DOUBTFUL)
-        for a in [one] if alone else members[one]:
-            for b in [other] if alone else members[other]:
+        for a in [one] if alone else members.get(one, [one]):
+            for b in [other] if alone else members.get(other, [other]):
                 pair = (min(a, b), max(a, b))
                 if pair not in copies:
                     whole[pair] = said.get(pair, verdict)

@@ -16,17 +16,18 @@ from common.duplicates import look
 from common.duplicates.look import Figures, Sheet, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 4  # of the rules: what was said by others is looked at again
+VERSION = 5  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
 SHIFT = 0.044  # a copy's edges miss by this share at most: 3 % cropped is 0.032, a bar of 5 % is 0.045
 GRAPHIC = 0.3  # share of one tone from which a picture is drawn, not taken, and has to be the same everywhere
-LEAST, BARE = 4, 2.0  # windows below which every cell has to have the same colours, and levels that those may differ
+LEAST, BARE = 4, 1.0  # textured cells below which every cell has to have the same colours, and levels by which
+FITTING = 0.93  # correlation of all that has a texture, where there is little: copies had 0.94, others 0.91 at most
 SAME = 4.0  # levels that 95 % of the cells may differ where something was put into a corner
-PROMISING = 0.5  # share of agreeing windows from which a look from further away was seen to help
+PROMISING = 0.4  # share of agreeing windows from which a look from further away was seen to help
 PLAIN = 0.6  # share of one tone from which fine texture is all there is to go by
-FEW = 12  # windows below which there is too little to see in a picture for any tolerance
+FEW = look.PLAIN  # windows below which there is too little to see in a picture for any tolerance
 RICH = 90  # windows from which on a picture of few tones may have another texture below a mark in a corner
 MANY = 60  # windows from which on there is much to see in a drawn picture
 COARSE = 0.5  # correlation of thumbnails below which no copy was seen
@@ -51,12 +52,9 @@ MARKED = 0.88  # share of agreeing cells and windows where there is a small mark
 LOOSE = 4  # cells of 3 x 3 that may differ in a photo but in a corner: more is a thing, not noise
 BAD = 0.04  # share of cells that may differ in texture or colour in a photo,
 TORN = 0.007  # share of cells that may differ in texture where colours faded
-CLOSE, SEVERAL, MOSTLY = (
-    10.0,
-    8,
-    0.8,
-)  # levels, cells with a texture, and share of windows, of what is the same all over
-SMALL = 16.0  # levels that a cell may differ where few windows say anything and the tones are the same
+CLOSE, SEVERAL = 10.0, 8  # levels, and textured cells, of what is the same all over
+NOISY = 0.85  # share that agrees where no cell has another colour, and noise or compression has eaten at texture
+SMALL = 16.0  # levels that a cell of a drawn picture may differ where the tones are the same
 FADED, SURE = 0.12, 0.97  # and where all texture agrees: strong contrast leaves white where colours were
 TONED = 64.0  # levels by which a drawn picture with little to see may be lighter or darker
 
@@ -166,10 +164,15 @@ def seen_as_copy(one: Sheet, other: Sheet) -> Figures:
         return seen
     moved = look.figures(one, other, look.registered(one, other, fits[max(fits)], 64, 4))
     best = max(seen, moved, key=_speaking)
-    if is_copy(best) or is_drawn(best) or best.crossed < PROMISING or best.clash > TORN * best.cells:
+    if is_copy(best) or is_drawn(best) or best.crossed < PROMISING or _shows_a_thing(best):
         return best
     far = look.figures(one, other, best.affine, look.SIDE // 2)
-    return far if is_copy(far) else best
+    return far if is_copy(far) and far.cluster <= 2 else best
+
+
+def _shows_a_thing(seen: Figures) -> bool:
+    """Whether something lies in one picture that is not in the other: another texture, and another colour."""
+    return seen.clash > TORN * seen.cells and seen.worst > look.OFF
 
 
 def _speaking(seen: Figures) -> float:
@@ -183,22 +186,26 @@ def is_copy(seen: Figures) -> bool:
         return False
     agreeing = min(seen.crossed, seen.alike)
     if not is_drawn(seen):
-        faded = seen.bad <= FADED * seen.cells and agreeing >= SURE and seen.clash <= TORN * seen.cells
         marked = seen.bad <= BAD * seen.cells and seen.cluster <= LOOSE
-        return agreeing >= MARKED and (marked or faded or (seen.cornered and seen.windows >= MANY))
+        return agreeing >= MARKED and (marked or _is_faded(seen) or (seen.cornered and seen.windows >= MANY))
+    if seen.textured < LEAST:
+        return seen.bad == 0 and max(seen.worst, seen.raw) <= BARE
     if seen.bad and seen.cornered and seen.raw <= SAME and (not seen.clash or seen.windows >= RICH):
         return seen.under >= CLEAN and seen.windows >= LEAST  # a mark, put where the other one is plain
-    if _is_same(seen) and seen.windows >= LEAST and seen.crossed >= MOSTLY:
-        return True
-    if seen.windows < LEAST:
-        return seen.bad == 0 and max(seen.worst, seen.raw) <= BARE
-    toned = seen.toned <= TONED or seen.windows >= MANY
-    clear = seen.worst <= max(seen.raw, SMALL if seen.windows < FEW else look.OFF)
-    if not (toned and clear):
+    if seen.fit < FITTING or not (seen.toned <= TONED or seen.windows >= MANY):
         return False
-    if seen.tone < PLAIN and seen.windows >= MANY:
-        return agreeing >= SURE and seen.cluster <= 3
-    return seen.alike >= 0.96 and seen.crossed == 1 and seen.cluster <= 2
+    if seen.worst <= CLOSE and seen.raw <= SMALL and seen.cluster <= 2:
+        return agreeing >= NOISY
+    near = SMALL if seen.torn or seen.crossed < 1 else look.OFF
+    if seen.worst > max(near, 1.3 * seen.raw) or agreeing < SURE:
+        return False
+    return _is_faded(seen) or (seen.cluster <= 2 and (seen.windows >= MANY or seen.crossed == 1))
+
+
+def _is_faded(seen: Figures) -> bool:
+    """Whether all texture agrees, and the colours changed all over the picture."""
+    agree = min(seen.crossed, seen.alike) >= SURE and seen.torn <= TORN * seen.cells
+    return agree and seen.bad <= FADED * seen.cells and seen.usual >= seen.raw / 5
 
 
 def is_drawn(seen: Figures) -> bool:
@@ -243,8 +250,10 @@ def _maps(one: Picture, other: Picture) -> Iterator[look.Map]:
     from common.duplicates import alignment  # OpenCV
 
     assert one.points and other.points and one.thumbnail is not None and other.thumbnail is not None
-    yield from alignment.by_points(one.points, other.points, one.size, other.size)
+    yield from alignment.by_points(one.points, other.points, one.sheet.size, other.sheet.size)
     yield from alignment.by_turns(one.thumbnail, other.thumbnail)
+    if min(len(one.points.places), len(other.points.places)) < alignment.SPARSE:
+        yield from alignment.by_search(one.sheet, other.sheet)
 
 
 def _weight(seen: Figures) -> float:

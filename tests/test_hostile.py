@@ -181,6 +181,9 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
     make_topic(f"DS/C/S/{long}", "a.jpg")
     found = run("find_duplicates.py", tmp_path / "DS")
     assert found.returncode == 0 and (tmp_path / "DS/C/S/duplicates_T.json").exists()
+    (tmp_path / "DS/C/S" / f"duplicates_{'y' * 238}.json").write_text("{")  # damaged, and no room for .corrupt
+    make_topic(f"DS/C/S/{'y' * 238}", "a.jpg")
+    assert run("find_duplicates.py", tmp_path / "DS").returncode == 0
     assert found.stderr.count(f"{long}: not searched, too long a name for duplicates_NAME.json; shorten it") == 1
     for script in ("duplicates_stats.py", "merge_clusters.py"):
         done = run(script, tmp_path / "DS", cwd=tmp_path)

@@ -30,6 +30,7 @@ KINDS = (*VARIANTS, DOUBTFUL)  # of two that are claimed of one pair, the first 
 LARGE = 64_000_000  # bytes up to which a file is read, whatever it is
 ENTRY = 1_000  # bytes of an image in a file that has one entry each
 PAIR = 32  # bytes of an entry beside the name: indentation, quotes, the kind of a match
+CUT = 240  # bytes of a damaged file's name that stay: with what is added it has to fit into 255
 KINDS_OF_FILE = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 STREAMS = ("/dev", "/dev/fd", "/proc/self/fd")  # folders in which no name is ours to replace
 
@@ -340,10 +341,12 @@ def _forget(temporary: str | None) -> None:
 
 def set_aside(path: str, reason: str, warn: Callable[[str], None]) -> None:
     """Rename a damaged file to `NAME.corrupt` (or `.corrupt.2` and on: nothing is overwritten) and say so."""
-    number, aside = 1, f"{path}.corrupt"
+    folder, name = os.path.split(os.fsencode(path))
+    start = os.fsdecode(os.path.join(folder, name[:CUT]))
+    number, aside = 1, f"{start}.corrupt"
     while os.path.lexists(aside):
         number += 1
-        aside = f"{path}.corrupt.{number}"
+        aside = f"{start}.corrupt.{number}"
     try:
         os.rename(path, aside)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 Says what can be seen, in figures; what they mean is decided in common/duplicates/verdict.py. Places are shares of a
 picture's width and height, so that an affine map (2, 3) from places in `other` to places in `one` holds at any size.
+Imports OpenCV inside its functions: it takes 18 MB, and most runs have nothing to look at.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -216,6 +216,8 @@ class Sheet:
 
     def laid(self, size: Size, affine: Map = IDENTITY) -> Array:
         """What `affine` shows of the picture on `size`, uint8; shrunk first, so that no detail turns into noise."""
+        import cv2
+
         if affine is IDENTITY:
             return self._at(size)
         seen = np.linalg.norm(affine[:, :2], axis=1).clip(1e-3)
@@ -289,11 +291,15 @@ def covered(affine: Map) -> float:
 
 
 def _luma(picture: Array) -> Array:
+    import cv2
+
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def _means(values: Array, cell: int) -> Array:
     """Of each square of `cell` pixels: (height, width, ...) in float32 to (rows, columns, ...)."""
+    import cv2
+
     return cv2.resize(values, (values.shape[1] // cell, values.shape[0] // cell), interpolation=cv2.INTER_AREA)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from common.dataset import records
 from common.duplicates import look
@@ -75,6 +74,8 @@ def verdicts(pairs: Sequence[tuple[Picture, Picture]], variants: bool) -> list[V
 
     Products of small matrices take one thread: more are many times slower, and add up in another order.
     """
+    from threadpoolctl import threadpool_limits
+
     with threadpool_limits(1):
         return [verdict(one, other, variants) for one, other in pairs]
 

@@ -127,21 +127,25 @@ def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
     out = keepers.left_out(above, copies) if rules.exclude_duplicates else {}
     elsewhere = beyond.names.get(topic.path, set())
     known_elsewhere = {name for name in elsewhere if beyond.reference(topic.file(name))}
-    known_elsewhere &= {image.name for image in above if image.name not in out}
-    may_be = [i for i in above if i.name not in out and i.name not in known_elsewhere]
+    stand = [image for image in above if image.name not in out]
+    may_be = [image for image in stand if image.name not in known_elsewhere]
     ranked = sorted(may_be, key=lambda i: (-rules.worth(i), i.name))
-    related = {image.name for image in ranked} & (kin.keys() | elsewhere)
+    related = kin.keys() | elsewhere
     reached = ranked[: rules.train + rules.valid + len(related)]
     return Split(
         topic,
         reached,
-        kin={name: _paths(topic, kin.get(name, {}), beyond.within(topic.file(name))) for name in related},
+        kin={
+            image.name: _paths(topic, kin.get(image.name, {}), beyond.within(topic.file(image.name)))
+            for image in reached
+            if image.name in related
+        },
         extents={i.name: _extent(topic, i.name, stamps, cached, talk) for i in reached},
         total=len(ranked),
         barred={
             "below_the_cut": len(readable) - len(above),
             "duplicates": len(out),
-            "match_a_reference": len(known_elsewhere),
+            "match_a_reference": len(stand) - len(may_be),
             "without_score": len(stamps) - len(listed),
             "unreadable": len(listed) - len(readable),
         },

@@ -2,8 +2,9 @@
 """What Ray costs, and what more GPUs give: the same photos with and without it, alternating, in one run.
 
     start-up      seconds until the first image has its vector: Ray, the model, and its libraries
-    images/s      of the photos after that
-    driver        microseconds of processor time an image, of the process that was started and the one that talks to Ray
+    images/s      of all photos, after that
+    driver        microseconds of processor time an image, of the process that was started and of the one that asks Ray:
+                  what all photos took beyond a quarter of them, so that what a run costs by itself is not in it
     moved         images whose pixels went to another machine, and their bytes
 
 Without a GPU there are two cases, without Ray and with it; with GPUs Ray gets 1, 2, 4 and 8 of them, as far as there
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # instead of this folder, whose ray.py would be taken for Ray
 sys.path.insert(1, str(ROOT / "tests"))
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from conftest import picture  # noqa: E402
 
@@ -52,11 +54,11 @@ def main() -> None:
     args = argparse.Namespace(**vars(parser.parse_args()), quiet=True, max_pixels=MAX_PIXELS)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         photos = sorted(args.photos.iterdir()) if args.photos else made(Path(folder) / "made")
-        first, rest = filled(Path(folder) / "One", photos, 1), filled(Path(folder) / "DS", photos, args.count)
+        datasets = [filled(Path(folder) / f"DS{count}", photos, count) for count in (1, args.count // 4, args.count)]
         print(f"{'':12}{'start-up':>10}{'images/s':>10}{'driver':>10}   moved")
         for _ in range(args.rounds):
             for gpus in cases(args):
-                print(measured(gpus, first, rest, args), flush=True)
+                print(measured(gpus, datasets, args), flush=True)
 
 
 def made(folder: Path) -> list[Path]:
@@ -80,26 +82,28 @@ def cases(args: argparse.Namespace) -> list[int | None]:
     return [None, *([gpus for gpus in (1, 2, 4, 8) if gpus <= there] or [0])]
 
 
-def measured(gpus: int | None, first: Path, rest: Path, args: argparse.Namespace) -> str:
+def measured(gpus: int | None, datasets: Sequence[Path], args: argparse.Namespace) -> str:
     args = copy.copy(args)
     args.ray = gpus is not None
     args.ray_address = args.ray_address if args.ray else None
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(gpus)))
     talk, chosen = Talk(args), model.chosen(args)
-    started = time.perf_counter()
+    counts, times, spent = [], [time.perf_counter()], [0.0]
     with fleet.chosen(args, talk) as machines:
         engine = fleet.engine(machines, chosen, args, talk)
-        embedded(first, chosen, engine, talk)
-        ready, spent = time.perf_counter(), processor_time()
-        count = embedded(rest, chosen, engine, talk)
-        seconds, spent = time.perf_counter() - ready, processor_time() - spent
+        for dataset in datasets:
+            counts.append(embedded(dataset, chosen, engine, talk))
+            times.append(time.perf_counter())
+            spent.append(processor_time())
         moved = machines.state.moved if machines else 0
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     name = "without Ray" if gpus is None else f"Ray, {gpus} GPU" + "s" * (gpus != 1)
-    driver = f"{spent / count * 1e6:10.1f}" if machines else f"{'':>10}"
+    start, _, seconds = np.diff(times)
+    _, some, whole = np.diff(spent)
+    driver = f"{(whole - some) / (counts[2] - counts[1]) * 1e6:10.1f}" if machines else f"{'':>10}"
     size = moved * 3 * engine.tower.size**2
-    return f"{name:12}{ready - started:10.1f}{count / seconds:10.1f}{driver}   {moved:,} ({size:,} bytes)"
+    return f"{name:12}{start:10.1f}{counts[2] / seconds:10.1f}{driver}   {moved:,} ({size:,} bytes)"
 
 
 def embedded(dataset: Path, chosen: model.Model, engine: fleet.Engine, talk: Talk) -> int:

@@ -64,23 +64,34 @@ def have_come() -> bool:
     return _stopped_by is not None
 
 
-def become_worker() -> None:
-    """For decoding processes: stops are their parent's business, SIGTERM apart, and they do not outlive it."""
+def become_worker(leads: bool = False) -> None:
+    """For decoding processes: stops are their parent's business, SIGTERM apart, and they do not outlive it.
+
+    One that `leads` takes everything that it has started along when it outlives its parent, or ends by `take_along`.
+    """
     import multiprocessing
 
+    if leads:
+        os.setpgid(0, 0)
     signal.set_wakeup_fd(-1)
     for number in STOPS:
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent:
-        start_new_thread(_follow, (parent.sentinel,))
+        start_new_thread(_follow, (parent.sentinel, leads))
 
 
-def _follow(parent: int) -> None:
+def take_along() -> NoReturn:
+    """End this process, which leads, and all that it has started."""
+    os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _follow(parent: int, leads: bool) -> None:
     from multiprocessing import connection
 
     connection.wait([parent])
-    os._exit(1)
+    take_along() if leads else os._exit(1)
 
 
 def _catch() -> None:

@@ -5,6 +5,7 @@
     engine     a model at work: parallel decoding, batches, a device's memory
     embed      many topics through an engine, resumable to the image
     fleet      an engine, and any function, at work on many GPUs and machines, by Ray
+    driver     the process that talks to Ray, and what runs on the machines
     likeness   what a picture shows, by a small network of its own: proposes variants
     tensors    reads a file of plain tensors
     products   cosine similarities on a device

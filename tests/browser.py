@@ -79,7 +79,9 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.errors.clear()
         self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=page.as_uri() + (f"#find={find}" if find else ""))
+        told = self.call("Page.navigate", url=page.as_uri() + (f"#find={find}" if find else ""))
+        if "errorText" in told:
+            raise RuntimeError(f"{page}: {told['errorText']}")
         while self.value("document.readyState + location.protocol") != "completefile:":
             pass
 

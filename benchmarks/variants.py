@@ -1,0 +1,411 @@
+#!/usr/bin/env python3
+"""Measures what find_duplicates.py --variants finds and what it invents, and how long it takes, on your pictures.
+
+    benchmarks/variants.py --photos FOLDER                  30 kinds of copies and variants of 100 of these pictures
+    benchmarks/variants.py --only lookalikes                pictures that look alike and are all different, drawn here
+    benchmarks/variants.py --photos FOLDER --only speed     5,000 photos of 0.2 megapixels, cut from these pictures
+
+Compares in one run, on the same files, with imagehash at 10 bits and, where they are installed, with imagededup and
+fastdup (pip install -r benchmarks/requirements.txt). Times are wall time: run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import itertools
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("kinds", "lookalikes", "speed")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+Make = Callable[[Image.Image, Image.Image], Image.Image]  # of a picture, and another one for a collage
+Found = dict[str, dict[str, str]]  # both ways: what two pictures are to each other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", nargs="+", default=[], metavar="FOLDER", help="your pictures, searched deeply")
+    parser.add_argument("--originals", type=int, default=100, help="how many of them (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=5000, help="photos of the speed test (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=100, help="which of them (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    args = parser.parse_args()
+    paths = sorted(p for source in args.photos for p in Path(source).rglob("*") if p.suffix.lower() in SUFFIXES)
+    random.Random(args.seed).shuffle(paths)
+    with tempfile.TemporaryDirectory() as folder:
+        if "lookalikes" in args.only:
+            lookalikes(Path(folder) / "Alike", args.seed)
+        if "kinds" in args.only and paths:
+            kinds(Path(folder) / "Kinds", paths, args.originals)
+        if "speed" in args.only and paths:
+            speed(Path(folder) / "Speed", paths, args.count)
+
+
+def zoomed(share: float) -> Make:
+    def crop(made: Image.Image, _: Image.Image) -> Image.Image:
+        width, height = made.size
+        return made.crop((int(width * share), int(height * share), int(width * (1 - share)), int(height * (1 - share))))
+
+    return crop
+
+
+def framed(across: float, down: float, colour: str) -> Make:
+    return lambda made, _: ImageOps.expand(made, (int(made.width * across), int(made.height * down)), colour)
+
+
+def captioned(made: Image.Image, _: Image.Image) -> Image.Image:
+    below = ImageOps.expand(made, (0, 0, 0, made.height // 5), "white")
+    size = max(10, made.height // 11)
+    ImageDraw.Draw(below).text(
+        (made.width * 0.05, made.height * 1.04), "that feeling on Monday", "black", font_size=size
+    )
+    return below
+
+
+def overlaid(made: Image.Image, _: Image.Image) -> Image.Image:
+    whole = made.copy()
+    size, edge = max(12, made.height // 8), max(1, made.height // 100)
+    for place, words in ((0.03, "NOBODY ASKED"), (0.83, "STILL A COPY")):
+        middle = (made.width / 2, made.height * place)
+        ImageDraw.Draw(whole).text(
+            middle, words, "white", font_size=size, anchor="ma", stroke_width=edge, stroke_fill="black"
+        )
+    return whole
+
+
+def marked(made: Image.Image, _: Image.Image) -> Image.Image:
+    whole = made.copy()
+    place = (made.width * 0.64, made.height * 0.9)
+    ImageDraw.Draw(whole).text(place, "(c) somebody", "white", font_size=max(12, made.height // 20))
+    return whole
+
+
+def screenshot(made: Image.Image, _: Image.Image) -> Image.Image:
+    screen = Image.new("RGB", (int(made.width * 1.2), int(made.height * 1.5)), (248, 248, 250))
+    draw = ImageDraw.Draw(screen)
+    draw.rectangle((0, 0, screen.width, made.height // 10), fill=(30, 60, 120))
+    draw.text((10, made.height // 50), "10:24   Pictures", "white", font_size=max(9, made.height // 20))
+    screen.paste(made, (made.width // 10, made.height // 5))
+    return screen
+
+
+def collage(made: Image.Image, other: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (2 * made.width, made.height))
+    both.paste(made, (0, 0))
+    both.paste(ImageOps.fit(other, made.size), (made.width, 0))
+    return both
+
+
+def smaller(side: int) -> Make:
+    def shrunk(made: Image.Image, _: Image.Image) -> Image.Image:
+        small = made.copy()
+        small.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return small
+
+    return shrunk
+
+
+def noisy(made: Image.Image, _: Image.Image) -> Image.Image:
+    noise = np.random.default_rng(0).normal(0, 15, (made.height, made.width, 3))
+    return Image.fromarray((np.asarray(made) + noise).clip(0, 255).astype(np.uint8))
+
+
+def hue(degrees: int) -> Make:
+    def shifted(made: Image.Image, _: Image.Image) -> Image.Image:
+        channels = made.convert("HSV").split()
+        turned = channels[0].point([(level + degrees * 256 // 360) % 256 for level in range(256)])
+        return Image.merge("HSV", (turned, *channels[1:])).convert("RGB")
+
+    return shifted
+
+
+COPIES: dict[str, Make] = {
+    "half size": lambda made, _: made.resize((made.width // 2, made.height // 2), Image.Resampling.LANCZOS),
+    "64 pixels": smaller(64),
+    "squeezed": lambda made, _: made.resize((made.width * 3 // 4, made.height), Image.Resampling.LANCZOS),
+    "blurred": lambda made, _: made.filter(ImageFilter.GaussianBlur(2)),
+    "sharpened": lambda made, _: ImageEnhance.Sharpness(made).enhance(3),
+    "noise": noisy,
+    "brighter": lambda made, _: ImageEnhance.Brightness(made).enhance(1.25),
+    "more contrast": lambda made, _: ImageEnhance.Contrast(made).enhance(1.5),
+    "less contrast": lambda made, _: ImageEnhance.Contrast(made).enhance(0.6),
+    "grey": lambda made, _: ImageOps.grayscale(made).convert("RGB"),
+    "hue by 15 degrees": hue(15),
+    "32 colours": lambda made, _: made.quantize(32).convert("RGB"),
+    "cropped 2 %": zoomed(0.02),
+    "a mark in a corner": marked,
+}
+VARIANTS: dict[str, Make] = {
+    "mirrored": lambda made, _: ImageOps.mirror(made),
+    "turned by 90": lambda made, _: made.transpose(Image.Transpose.ROTATE_90),
+    "turned by 180": lambda made, _: made.transpose(Image.Transpose.ROTATE_180),
+    "cropped 8 %": zoomed(0.08),
+    "cropped 15 %": zoomed(0.15),
+    "cropped 22 %": zoomed(0.22),
+    "black bars": framed(0, 0.12, "black"),
+    "white bars": framed(0.12, 0, "white"),
+    "framed": framed(0.07, 0.07, "black"),
+    "captioned": captioned,
+    "text across": overlaid,
+    "hue by 60 degrees": hue(60),
+    "a screenshot": screenshot,
+    "a collage of two": collage,
+}
+
+
+def kinds(folder: Path, paths: list[Path], count: int) -> None:
+    topic = folder / "Cluster/Sub/Topic"
+    topic.mkdir(parents=True)
+    originals = list(itertools.islice(unlike(paths), count + 1))
+    for number, (original, other) in enumerate(itertools.pairwise(originals)):
+        original.save(topic / f"{number:04}-original.jpg", quality=92)
+        for kind, make in {**COPIES, **VARIANTS}.items():
+            make(original, other).save(topic / f"{number:04}-{kind}.jpg", quality=88)
+    print(f"{len(COPIES)} kinds of copies and {len(VARIANTS)} of variants of {len(originals) - 1} pictures")
+    print(f"   {'':28}   copy  variant  doubtful  missed")
+    told = searched(folder)
+    answers: dict[str, Counter[str]] = defaultdict(Counter)
+    for path in topic.glob("*.jpg"):
+        number, kind = path.stem.split("-")
+        if kind != "original":
+            said = told.get(path.name, {}).get(f"{number}-original.jpg", "")
+            answers[kind]["variant" if said not in ("", "copy", "doubtful") else said] += 1
+    for kind in (*COPIES, *VARIANTS):
+        print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(kind, *shares(answers[kind])))
+    for name, several in (("all copies", COPIES), ("all variants", VARIANTS)):
+        together = sum((answers[kind] for kind in several), Counter[str]())
+        print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(name, *shares(together)))
+    for name, found in {"ours": told, **peers(topic)}.items():
+        wrong = Counter(kind for one, others in found.items() for other, kind in others.items() if one[:4] != other[:4])
+        hit = sum(
+            f"{name[:4]}-original.jpg" in found.get(name, {}) for name in (path.name for path in topic.glob("*.jpg"))
+        )
+        planted = (len(originals) - 1) * (len(COPIES) + len(VARIANTS))
+        print(f"   {name:28} found {hit / planted:.3f} of all; wrong pairs {told_of(wrong)}")
+    print()
+
+
+def unlike(paths: list[Path]) -> Iterator[Image.Image]:
+    """Pictures of at most 640 pixels, none like an earlier one."""
+    seen: list[np.ndarray] = []
+    for path in paths:
+        try:
+            original = Image.open(path).convert("RGB")
+        except OSError:
+            continue
+        original.thumbnail((640, 640), Image.Resampling.LANCZOS)
+        small = np.asarray(original.convert("L").resize((32, 32)), float).ravel()
+        small = (small - small.mean()) / (np.linalg.norm(small - small.mean()) + 1e-6)
+        if min(original.size) >= 64 and all(small @ other <= 0.95 for other in seen):
+            seen.append(small)
+            yield original
+
+
+def searched(dataset: Path, *options: str) -> Found:
+    """What a run with --variants says of a dataset of one subcluster."""
+    command = [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--variants", "--json", "--quiet"]
+    subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
+    told: Found = defaultdict(dict)
+    for path in dataset.glob("*/*/duplicates_*.json"):
+        for one, others in json.loads(path.read_text()).items():
+            told[one].update(dict.fromkeys(others, "copy"))
+    for path in dataset.glob("*/*/variants_*.json"):
+        for one, kinds_of in json.loads(path.read_text()).items():
+            told[one].update(kinds_of)
+    return told
+
+
+def shares(answers: Counter[str]) -> list[float]:
+    return [answers[said] / max(1, answers.total()) for said in ("copy", "variant", "doubtful", "")]
+
+
+def told_of(wrong: Counter[str]) -> str:
+    """Pairs that were counted from both sides, by answer."""
+    variants = sum(count for kind, count in wrong.items() if kind not in ("copy", "doubtful"))
+    return f"{wrong['copy'] // 2} as copy, {variants // 2} as variant, {wrong['doubtful'] // 2} as doubtful"
+
+
+def peers(topic: Path) -> dict[str, Found]:
+    """The matches of other tools, which know one answer."""
+    names = sorted(path.name for path in topic.glob("*.*"))
+    hashes = [imagehash.phash(Image.open(topic / name)) for name in names]
+    close: Found = defaultdict(dict)
+    for (i, one), (j, other) in itertools.combinations(enumerate(hashes), 2):
+        if one - other <= 10:
+            close[names[i]][names[j]] = close[names[j]][names[i]] = "copy"
+    found = {"imagehash.phash, 10 bits": close}
+    if importlib.util.find_spec("imagededup"):
+        from imagededup.methods import PHash
+
+        peer = PHash(verbose=False)
+        said = peer.find_duplicates(encoding_map=peer.encode_images(image_dir=str(topic)))
+        found["imagededup PHash"] = {name: dict.fromkeys(others, "copy") for name, others in said.items()}
+    return found
+
+
+def icon(shape: str, letter: str, corner: str = "") -> Image.Image:
+    made = Image.new("RGB", (256, 256), "white")
+    draw = ImageDraw.Draw(made)
+    (draw.ellipse if shape == "disc" else draw.rectangle)((28, 28, 228, 228), fill=(50, 120, 220))
+    draw.text((128, 128), letter, "white", font_size=130, anchor="mm")
+    if corner:
+        draw.ellipse((186, 186, 250, 250), fill=(200, 40, 40))
+        draw.text((218, 218), corner, "white", font_size=42, anchor="mm")
+    return made
+
+
+def emblem(letter: str) -> Image.Image:
+    made = Image.new("RGB", (640, 360), (40, 40, 40))
+    ImageDraw.Draw(made).text((320, 180), letter, (235, 219, 178), font_size=90, anchor="mm")
+    return made
+
+
+def clock(rng: random.Random) -> Image.Image:
+    made = Image.new("RGB", (400, 400), (250, 248, 240))
+    draw = ImageDraw.Draw(made)
+    draw.ellipse((30, 30, 370, 370), outline="black", width=6)
+    for length, width in ((80, 9), (130, 5)):
+        turn = rng.random() * 2 * np.pi
+        draw.line((200, 200, 200 + length * np.sin(turn), 200 - length * np.cos(turn)), fill="black", width=width)
+    return made
+
+
+def bars(rng: random.Random) -> Image.Image:
+    made = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(made)
+    draw.line((60, 40, 60, 420, 600, 420), fill="black", width=2)
+    for column in range(8):
+        draw.rectangle((80 + 64 * column, 420 - rng.randint(40, 360), 124 + 64 * column, 419), fill=(31, 119, 180))
+    return made
+
+
+def page(rng: random.Random) -> Image.Image:
+    made = Image.new("RGB", (620, 800), "white")
+    for line in range(32):
+        words = " ".join("".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(11))
+        ImageDraw.Draw(made).text((50, 50 + 22 * line), words[:70], "black", font_size=15)
+    return made
+
+
+def application(rng: random.Random) -> Image.Image:
+    made = Image.new("RGB", (800, 600), "white")
+    draw = ImageDraw.Draw(made)
+    draw.rectangle((0, 0, 800, 50), fill=(40, 60, 110))
+    draw.rectangle((0, 50, 180, 600), fill=(230, 232, 238))
+    for place, words in enumerate(("Home", "Inbox", "Sent", "Drafts", "Notes", "Tags")):
+        draw.text((20, 70 + 40 * place), words, "black", font_size=16)
+    for place in range(rng.randint(6, 10)):
+        words = " ".join("".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(8))
+        draw.text((200, 70 + 50 * place), words, (30, 30, 30), font_size=15)
+    return made
+
+
+def lookalikes(folder: Path, seed: int) -> None:
+    """Pictures that are all different: every pair that is told as a copy or a variant is wrong."""
+    letters = "ABCDEFGHKLMNPRSTUVXYZ23456789"
+    rng = random.Random(seed)
+    families: dict[str, list[Image.Image]] = {
+        "icons with other letters": [icon(shape, letter) for shape in ("disc", "square") for letter in letters],
+        "a letter in the corner": [icon("disc", "Q", letter) for letter in letters],
+        "emblems on one tone": [emblem(letter) for letter in letters],
+        "clocks at other times": [clock(rng) for _ in range(40)],
+        "bar charts": [bars(rng) for _ in range(40)],
+        "pages of text": [page(rng) for _ in range(40)],
+        "one application": [application(rng) for _ in range(40)],
+    }
+    for name, several in families.items():
+        topic = folder / "Alike/Families" / name
+        topic.mkdir(parents=True)
+        for number, made in enumerate(several):
+            made.save(topic / f"{name[:2]}{number:02}.png")
+    searched(folder)
+    print(f"{'pictures that look alike':28}   pairs   wrong pairs")
+    for name in families:
+        topic = folder / "Alike/Families" / name
+        told: Found = defaultdict(dict)
+        for one, others in json.loads((topic.parent / f"duplicates_{name}.json").read_text()).items():
+            told[one].update(dict.fromkeys(others, "copy"))
+        for one, kinds_of in json.loads((topic.parent / f"variants_{name}.json").read_text()).items():
+            told[one].update(kinds_of)
+        count = len(families[name]) * (len(families[name]) - 1) // 2
+        for tool, found in {"ours": told, **peers(topic)}.items():
+            wrong = Counter(kind for others in found.values() for kind in others.values())
+            print(
+                f"   {name if tool == 'ours' else '':26} {count if tool == 'ours' else '':7}   {tool}: {told_of(wrong)}"
+            )
+    print()
+
+
+def tiles(paths: list[Path]) -> Iterator[Image.Image]:
+    """Photos of 0.2 megapixels that have nothing in common: pictures cut into pieces of 320 x 240, enlarged."""
+    for path in paths:
+        with Image.open(path) as opened:
+            whole = opened.convert("RGB")
+        for top in range(0, whole.height - 239, 240):
+            for left in range(0, whole.width - 319, 320):
+                yield whole.crop((left, top, left + 320, top + 240)).resize((516, 387), Image.Resampling.BICUBIC)
+
+
+def speed(folder: Path, paths: list[Path], count: int) -> None:
+    topic = folder / "Cluster/Sub/Topic"
+    topic.mkdir(parents=True)
+    made = 0
+    for made, tile in enumerate(itertools.islice(tiles(paths), count), start=1):
+        tile.save(topic / f"{made:05}.jpg", quality=90)
+    print(f"{made:,} photos of 0.2 megapixels         seconds   peak MB")
+    script = [sys.executable, str(ROOT / "find_duplicates.py"), str(folder), "--json", "--quiet"]
+    timed("find_duplicates.py", script)
+    timed("the same, --variants", [*script, "--variants"])
+    timed("the same again", [*script, "--variants"])
+    loop = "import sys, glob, imagehash; from PIL import Image\nfor p in glob.glob(sys.argv[1] + '/*.jpg'): "
+    timed("imagehash.phash, a plain loop", [sys.executable, "-c", loop + "imagehash.phash(Image.open(p))", str(topic)])
+    if importlib.util.find_spec("imagededup"):
+        for method in ("PHash", "CNN"):
+            code = f"import sys; from imagededup.methods import {method}\nif __name__ == '__main__': "
+            code += f"{method}(verbose=False).find_duplicates(image_dir=sys.argv[1])"
+            timed(f"imagededup {method}", [sys.executable, "-c", code, str(topic)])
+    if importlib.util.find_spec("fastdup"):
+        code = "import sys, fastdup; fastdup.create(sys.argv[2], sys.argv[1]).run(overwrite=True, verbose=False)"
+        timed("fastdup", [sys.executable, "-c", code, str(topic), str(folder / "work")])
+    print()
+
+
+def timed(name: str, command: list[str]) -> None:
+    """Seconds of a command, and the memory that its processes took together at their peak, looked at now and then."""
+    started, peak = time.perf_counter(), 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        peak = max(peak, memory_of(process.pid))
+        time.sleep(0.2)
+    ended = "" if process.returncode == 0 else f"   failed with status {process.returncode}"
+    print(f"   {name:34} {time.perf_counter() - started:7.1f} {peak / 2**20:9.0f}{ended}", flush=True)
+
+
+def memory_of(pid: int) -> int:
+    """Bytes that a process and all that it started hold: what they share is shared out (Linux only, else 0)."""
+    total = 0
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total = int(line.split()[1]) * 1024
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return total
+    return total + sum(memory_of(int(child)) for child in children)
+
+
+if __name__ == "__main__":
+    main()

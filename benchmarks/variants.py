@@ -5,8 +5,12 @@
     benchmarks/variants.py --only lookalikes                pictures that look alike and are all different, drawn here
     benchmarks/variants.py --photos FOLDER --only speed     5,000 photos of 0.2 megapixels, cut from these pictures
 
-Compares in one run, on the same files, with imagehash at 10 bits and, where they are installed, with imagededup and
-fastdup (pip install -r benchmarks/requirements.txt). Times are wall time: run it on a quiet machine.
+Compares in one run, on the same files, with imagehash at 10 bits, with imagededup where it is installed
+(pip install -r benchmarks/requirements.txt) and, in time, with fastdup, which needs an environment of its own:
+
+    python3 -m venv fastdup && fastdup/bin/pip install fastdup    then --fastdup fastdup/bin/python
+
+Times are wall time: run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ def main() -> None:
     parser.add_argument("--originals", type=int, default=100, help="how many of them (default: %(default)s)")
     parser.add_argument("--count", type=int, default=5000, help="photos of the speed test (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=100, help="which of them (default: %(default)s)")
+    parser.add_argument("--fastdup", metavar="PYTHON", help="a Python that has fastdup")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     paths = sorted(p for source in args.photos for p in Path(source).rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -51,7 +56,7 @@ def main() -> None:
         if "kinds" in args.only and paths:
             kinds(Path(folder) / "Kinds", paths, args.originals)
         if "speed" in args.only and paths:
-            speed(Path(folder) / "Speed", paths, args.count)
+            speed(Path(folder) / "Speed", paths, args.count, args.fastdup)
 
 
 def zoomed(share: float) -> Make:
@@ -359,13 +364,13 @@ def tiles(paths: list[Path]) -> Iterator[Image.Image]:
                 yield whole.crop((left, top, left + 320, top + 240)).resize((516, 387), Image.Resampling.BICUBIC)
 
 
-def speed(folder: Path, paths: list[Path], count: int) -> None:
+def speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> None:
     topic = folder / "Cluster/Sub/Topic"
     topic.mkdir(parents=True)
     made = 0
     for made, tile in enumerate(itertools.islice(tiles(paths), count), start=1):
         tile.save(topic / f"{made:05}.jpg", quality=90)
-    print(f"{made:,} photos of 0.2 megapixels         seconds   peak MB")
+    print(f"{made:,} photos of 0.2 megapixels           seconds   peak MB")
     script = [sys.executable, str(ROOT / "find_duplicates.py"), str(folder), "--json", "--quiet"]
     timed("find_duplicates.py", script)
     timed("the same, --variants", [*script, "--variants"])
@@ -377,9 +382,9 @@ def speed(folder: Path, paths: list[Path], count: int) -> None:
             code = f"import sys; from imagededup.methods import {method}\nif __name__ == '__main__': "
             code += f"{method}(verbose=False).find_duplicates(image_dir=sys.argv[1])"
             timed(f"imagededup {method}", [sys.executable, "-c", code, str(topic)])
-    if importlib.util.find_spec("fastdup"):
+    if fastdup:
         code = "import sys, fastdup; fastdup.create(sys.argv[2], sys.argv[1]).run(overwrite=True, verbose=False)"
-        timed("fastdup", [sys.executable, "-c", code, str(topic), str(folder / "work")])
+        timed("fastdup", [fastdup, "-c", code, str(topic), str(folder / "work")])
     print()
 
 

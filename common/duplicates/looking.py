@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,8 +124,12 @@ def _look(
         if first == second:
             put(keys, verdict.EQUAL)
     judge = functools.partial(verdict.verdicts, variants=variants)
+    saved = time.monotonic()
     with opener.talk.progress(len(pairs), unit="pair") as bar:
         for chunk, said in opener.pool.run(judge, tasks()):
             for keys, answer in zip(chunk, said, strict=True):
                 put(keys, answer)
                 bar.update(len(keys))
+            if time.monotonic() - saved >= sidecar.CHECKPOINT:
+                memory.save(wanted)
+                saved = time.monotonic()

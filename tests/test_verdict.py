@@ -210,7 +210,7 @@ def test_where_there_is_little_to_see_every_cell_speaks(change: str, expected: s
 
 def test_one_text_across_two_pictures_makes_no_variant() -> None:
     tones = ((30, 60, 120), (150, 60, 40), (90, 90, 90))
-    grounds = (Image.blend(scene(seed), Image.new("RGB", (320, 240), tone), 0.7) for seed, tone in enumerate(tones))
+    grounds = (Image.blend(scene(seed), Image.new("RGB", (320, 240), tone), 0.4) for seed, tone in enumerate(tones))
     seen = [encoded(stamped(ground)) for ground in grounds]
     kinds = {verdict.verdict(one, other, variants=True).kind for one in seen for other in seen if one is not other}
     assert kinds <= {"", "doubtful"}

@@ -23,7 +23,7 @@ from common.vectors import likeness
 
 LAYOUT = {"vectors": ("float16", (likeness.DIM,))}
 BATCH = 64
-FAMILY = 64  # variants of one picture of which all pairs are looked at
+FAMILY = 128  # variants of one picture of which all pairs are looked at
 
 
 def found(

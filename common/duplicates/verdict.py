@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Figures, Sheet, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 5  # of the rules: what was said by others is looked at again
+VERSION = 6  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -31,10 +31,9 @@ MANY = 60  # windows from which on there is much to see in a drawn picture
 COARSE = 0.5  # correlation of thumbnails below which no copy was seen
 INSIDE = 0.85  # share of the lesser picture that lies within the larger one
 CLEAN, ROUGH = 0.95, 0.7  # shares of agreeing windows and cells, everywhere in the overlap
-PART, PART_DRAWN = 0.3, 0.5  # share of agreeing windows under a text across a photo, and across a drawn picture
+PART = 0.3  # share of agreeing windows under a text across a photo
 SPOKEN = 20  # agreeing windows there
 ANOTHER = 0.9  # share of differing windows in a quarter: another picture in the same frame
-OPEN = 0.5  # share of one tone up to which a text across a drawn picture is told from another drawing
 DOUBT = 0.6  # shares of agreeing windows and cells of drawn pictures that are worth a person's look
 TURNED = 0.15  # sine of an angle, about
 SEAM = 1.9  # how much more the pixels differ across an edge than beside it, where something was put around
@@ -108,11 +107,12 @@ def kind(placed: Placed) -> str:
         return NOTHING
     clean = same or _is_clean(seen)
     doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT else NOTHING
-    if is_drawn(seen) and not (same or _is_drawn_alike(seen) or (not clean and seen.tone < OPEN and not seen.clash)):
+    if is_drawn(seen) and not (same or _is_drawn_alike(seen)):
         return doubt
-    part = PART_DRAWN if is_drawn(seen) else PART
-    recoloured = seen.usual > RECOLOURED  # a text over a picture leaves what lies beside it as it was
-    if not clean and (seen.crossed < part or agreeing < SPOKEN or seen.blot > ANOTHER or recoloured):
+    if not clean and (seen.crossed < PART or agreeing < SPOKEN or seen.blot > ANOTHER):
+        return doubt
+    over = not clean or seen.cluster > MARK
+    if over and seen.usual > RECOLOURED:  # what lies over a picture leaves what is beside it as it was
         return doubt
     if np.linalg.det(seen.affine[:, :2]) < 0:
         return "mirrored"
@@ -122,7 +122,7 @@ def kind(placed: Placed) -> str:
         if around.textured < EMPTY:
             return "framed"
         return "contained" if min(seen.overlap) < WHOLE else "captioned"
-    if not clean or seen.cluster > MARK:
+    if over:
         return "overlaid"
     if min(seen.overlap) < FRAMED or seen.shift > SHIFT:
         return "cropped"
@@ -143,9 +143,8 @@ def _is_same(seen: Figures) -> bool:
 def _is_drawn_alike(seen: Figures) -> bool:
     """Whether drawn pictures are the same wherever both show anything; one frame around two texts does not do."""
     coloured = seen.windows >= MANY or not (is_recoloured(seen) or seen.toned > TONED)
-    if seen.shift > SHIFT:
-        return coloured and seen.crossed >= MARKED and seen.alike >= ROUGH
-    return coloured and seen.crossed == 1 and seen.alike >= CLEAN and seen.cluster <= 2
+    fitting = seen.cluster <= LOOSE and seen.worst <= max(look.OFF, 1.3 * seen.raw)
+    return coloured and fitting and min(seen.crossed, seen.alike) >= CLEAN
 
 
 def seen_as_copy(one: Sheet, other: Sheet) -> Figures:

@@ -232,7 +232,7 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
     for name, options in (
         ("ours", []),
         ("ours, 10 bits", ["--threshold", "10"]),
-        ("ours, 18 bits", ["--threshold", "18"]),
+        ("ours, 14 bits", ["--threshold", "14"]),
     ):
         command = [sys.executable, str(ROOT / "find_duplicates.py"), str(topic), "--json", "--quiet", *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -235,6 +235,12 @@ def test_registration_finds_how_a_crop_lies() -> None:
     assert np.abs(found - [[308 / 320, 0, 8 / 320], [0, 230 / 240, 6 / 240]]).max() < 0.004
 
 
+def test_a_black_picture_lies_anywhere_and_nothing_crashes() -> None:
+    black = look.Sheet(np.zeros((240, 320, 3), np.uint8))
+    found = look.registered(black, look.Sheet(np.asarray(scene(7))), look.IDENTITY, 64, 4)
+    assert np.isfinite(found).all()
+
+
 def test_nothing_to_see_is_no_reason_to_match() -> None:
     assert kind(sky(1), sky(2)) == verdict.NOTHING
 

@@ -159,7 +159,8 @@ def registered(one: Sheet, other: Sheet, affine: Map, side: int, steps: int) -> 
         for _ in range(2):
             weighed = columns * weight
             normal = (weighed @ columns.T).astype(np.float64)
-            normal[range(6), range(6)] += 1 + 1e-3 * np.trace(normal[:6, :6]) / 6
+            normal[range(8), range(8)] += 1  # a picture that is black where the other lies says nothing
+            normal[range(6), range(6)] += 1e-3 * np.trace(normal[:6, :6]) / 6
             found = np.linalg.solve(normal, weighed @ target)
             weight = 1 / (1 + ((found.astype(np.float32) @ columns - target) / OUTLIER) ** 2)
         step = np.clip((found[:6] / max(found[6], 0.2)).reshape(2, 3), -STEP, STEP)

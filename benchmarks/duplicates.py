@@ -233,6 +233,7 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
         ("ours", []),
         ("ours, 10 bits", ["--threshold", "10"]),
         ("ours, 14 bits", ["--threshold", "14"]),
+        ("ours, 18 bits", ["--threshold", "18"]),
     ):
         command = [sys.executable, str(ROOT / "find_duplicates.py"), str(topic), "--json", "--quiet", *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -84,7 +84,7 @@ def test_every_image_is_a_key_with_its_matches(dataset: Path, run) -> None:
         "doubtful_untold": 0,
         "unreadable": 0,
         "method": "phash",
-        "threshold": 18,
+        "threshold": 16,
         "largest": [{"topic": "DataSet/Sea/Warm/beach", "keeper": "z large.webp", "copies": ["a.jpg", "a.png"]}],
     }
     assert said == "8 images found = 8 searched\n"

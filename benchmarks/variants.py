@@ -394,7 +394,7 @@ def timed(name: str, command: list[str]) -> None:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         peak = max(peak, memory_of(process.pid))
-        time.sleep(0.2)
+        time.sleep(1)
     ended = "" if process.returncode == 0 else f"   failed with status {process.returncode}"
     print(f"   {name:34} {time.perf_counter() - started:7.1f} {peak / 2**20:9.0f}{ended}", flush=True)
 

@@ -152,12 +152,23 @@ class Run:
 
     def end(self, seconds: float = 120) -> subprocess.CompletedProcess:
         """Wait for its end."""
-        try:
-            output, _ = self.process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            raise
+        output, _ = self.process.communicate(timeout=seconds)
         return subprocess.CompletedProcess([], self.process.returncode, output, self._said.read_text())
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Begins a run, of which nothing is left after the test, however that ends."""
+    runs: list[Run] = []
+
+    def begin(dataset: Path, *options: str) -> Run:
+        runs.append(Run(dataset, tmp_path, *options))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("script", [SCORER, SEARCH])
@@ -204,8 +215,8 @@ def test_the_same_bytes_on_two_machines(dataset, machines, tmp_path):
     assert len(results(dataset)) > 9
 
 
-def test_a_machine_of_its_own_ends_with_the_run(big, tmp_path):
-    run = Run(big, tmp_path, "--ray")  # the option before no folder: it takes none
+def test_a_machine_of_its_own_ends_with_the_run(big, begin):
+    run = begin(big, "--ray")  # the option before no folder: it takes none
     run.wait_for(1)
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
     ran = run.end(30)
@@ -217,8 +228,8 @@ def test_a_machine_of_its_own_ends_with_the_run(big, tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("lost", ["_call", "_Worker", "machine"])
-def test_whatever_is_lost_the_bytes_are_the_same(lost, big, machines, tmp_path):
-    run = Run(big, tmp_path, "--ray-address", machines.address)
+def test_whatever_is_lost_the_bytes_are_the_same(lost, big, machines, begin):
+    run = begin(big, "--ray-address", machines.address)
     run.wait_for(2)
     if lost == "machine":
         machines.remove_node(next(iter(machines.worker_nodes)), allow_graceful=False)
@@ -230,11 +241,11 @@ def test_whatever_is_lost_the_bytes_are_the_same(lost, big, machines, tmp_path):
 
 
 @pytest.mark.soak
-def test_a_machine_that_comes_amid_a_run_is_used(big, machines, tmp_path):
+def test_a_machine_that_comes_amid_a_run_is_used(big, machines, begin, tmp_path):
     many = tmp_path / "many" / "DS"
     for number in range(5):  # so that the run lasts until the machine is seen
         shutil.copytree(big / "C", many / f"C{number}")
-    run = Run(many, tmp_path, "--ray-address", machines.address)
+    run = begin(many, "--ray-address", machines.address)
     run.wait_for(1)
     machines.add_node(num_cpus=1, object_store_memory=SMALL_STORE)
     until(lambda: len(named("_Worker")) == 3 or run.process.poll() is not None)
@@ -249,8 +260,8 @@ def test_a_machine_that_comes_amid_a_run_is_used(big, machines, tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("lost", ["head", "daemon"])
-def test_ray_is_lost(lost, big, machines, tmp_path):
-    run = Run(big, tmp_path, "--ray-address", machines.address)
+def test_ray_is_lost(lost, big, machines, begin):
+    run = begin(big, "--ray-address", machines.address)
     run.wait_for(2)
     head = machines.head_node
     head.kill_gcs_server(check_alive=False) if lost == "head" else head.kill_raylet(check_alive=False)
@@ -262,8 +273,8 @@ def test_ray_is_lost(lost, big, machines, tmp_path):
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("twice", [False, True])
-def test_stopped_nothing_is_left_and_the_next_run_goes_on(number, twice, big, tmp_path):
-    run = Run(big, tmp_path, "--ray")
+def test_stopped_nothing_is_left_and_the_next_run_goes_on(number, twice, big, begin):
+    run = begin(big, "--ray")
     run.wait_for(2)
     for _ in range(1 + twice):
         with contextlib.suppress(ProcessLookupError):

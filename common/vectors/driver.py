@@ -99,6 +99,7 @@ class _Driver:
         options: dict[str, Any] = {"runtime_env": {"py_modules": [CODE], "excludes": ["__pycache__"]}}
         if address == "local":
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=os.urandom(32).hex())  # or it writes one at home
+            os.environ["RAY_process_group_cleanup_enabled"] = "0"  # noqa: SIM112 (or its workers leave our group)
             os.environ.setdefault("RAY_worker_niceness", "0")  # Ray says 15: any other work would be done before ours
             options |= {"num_cpus": processors, "include_dashboard": False, "_temp_dir": folder}
         import ray
@@ -109,8 +110,10 @@ class _Driver:
                 host, _, port = address.rpartition(":")
                 socket.create_connection((host, int(port)), towers.NETWORK_SECONDS).close()  # Ray would try for minutes
             ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
-        except (ray.exceptions.RayError, RuntimeError, ValueError, OverflowError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # which is what Ray raises where its daemon does not answer within 30 s
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            if address == "local":
+                raise UserError(f"--ray: Ray did not start ({reason}); run the same command again") from None
             raise UserError(
                 f"--ray-address {address}: no Ray there ({reason}); give HOST:PORT as `ray start --head` told it"
             ) from None

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from common.dataset import sidecar  # noqa: E402
 from common.dataset.tree import Topic  # noqa: E402
-from common.duplicates import fingerprints, hashing  # noqa: E402
+from common.duplicates import fingerprints, hashing, options  # noqa: E402
 
 COPIES = 50  # one image in so many is a copy of another
 FLIPPED = 4  # bits in which its hash differs
@@ -39,11 +39,11 @@ import argparse, json, resource, sys, time
 sys.path.insert(0, sys.argv[1])
 started = time.perf_counter()
 from common.dataset import tree
-from common.duplicates import crossing, methods
+from common.duplicates import crossing, methods, options
 from common.output import Talk
 args = argparse.Namespace(method="phash", quiet=True, max_pixels=1)
 topics = tree.topics([sys.argv[2]], print)
-method = methods.chosen(14, args, Talk(args))
+method = methods.chosen(options.DISTANCE, args, Talk(args))
 sources = ((number, topic.label, topic.stamps(), method.load(topic)) for number, topic in enumerate(topics))
 images = crossing.beside(sources, method.keys, sum(topic.found for topic in topics))
 read = time.perf_counter() - started
@@ -119,7 +119,7 @@ def peer(hashes: np.ndarray) -> float:
     encodings = {f"{number}.jpg": f"{value:016x}" for number, value in enumerate(hashes.tolist())}
     started = time.perf_counter()
     PHash(verbose=False).find_duplicates(
-        encoding_map=encodings, max_distance_threshold=14, search_method="brute_force_cython"
+        encoding_map=encodings, max_distance_threshold=options.DISTANCE, search_method="brute_force_cython"
     )
     return time.perf_counter() - started
 

@@ -16,7 +16,6 @@ from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import looking, proposals
 from common.duplicates.looking import Opener, Pair
-from common.duplicates.neighbours import Apart, Array
 from common.duplicates.pictures import Picture
 from common.duplicates.verdict import COPY, Verdict
 from common.output import Talk
@@ -45,20 +44,18 @@ def found(
     names = sorted(set(standing.values()))
     vectors, opened = embedded(topic, stamps, names, network, opener)
     names = [name for name in names if name in vectors.fresh(stamps)]
-    unit = vectors.rows(names)["vectors"].astype(np.float32)
+    proposed = proposals.by_likeness(names, vectors.rows(names)["vectors"].astype(np.float32))
     stays = set(names)
-    proposed = [pair for pair in near if stays.issuperset(pair) and pair not in copies]
-    proposed += apart(standing, copies) + proposals.by_likeness(names, unit)
+    proposed += [pair for pair in near if stays.issuperset(pair) and pair not in copies]
+    proposed += apart(standing, copies)
     said = looking.looked_at(topic, stamps, proposed, True, opener, opened)
-    if families := related(said):
-        proposed += [pair for family in families for pair in itertools.combinations(sorted(family), 2)]
-        proposed += proposals.by_likeness(names, unit, beyond(names, families))
-        said = looking.looked_at(topic, stamps, proposed, True, opener, opened)
+    if kin := related(said):
+        said = looking.looked_at(topic, stamps, [*proposed, *kin], True, opener, opened)
     return carried(said, standing, copies)
 
 
-def related(said: Mapping[Pair, Verdict]) -> list[set[str]]:
-    """Images that variants lead from one to the other of, but for families larger than FAMILY.
+def related(said: Mapping[Pair, Verdict]) -> list[Pair]:
+    """All pairs of images that variants lead from one to the other of, but of families larger than FAMILY.
 
     A picture with many variants is not among the nearest of each of them.
     """
@@ -67,19 +64,8 @@ def related(said: Mapping[Pair, Verdict]) -> list[set[str]]:
         if verdict.kind != records.DOUBTFUL:
             joined = family.get(one, {one}) | family.get(other, {other})
             family.update(dict.fromkeys(joined, joined))
-    return [members for members in {id(each): each for each in family.values()}.values() if len(members) <= FAMILY]
-
-
-def beyond(names: Sequence[str], families: Sequence[set[str]]) -> Apart:
-    """Pairs of rows of which one has a family that the other is not in: many variants leave no room for others."""
-    number = {name: place for place, family in enumerate(families) for name in family}
-    groups = np.array([number.get(name, -1) for name in names])
-
-    def wanted(first: Array, second: Array) -> Array:
-        found: Array = groups[first] != groups[second]
-        return found
-
-    return wanted
+    families = {id(members): members for members in family.values() if len(members) <= FAMILY}
+    return [pair for members in families.values() for pair in itertools.combinations(sorted(members), 2)]
 
 
 def stand_ins(pixels: Mapping[str, int], copies: Mapping[Pair, Verdict]) -> dict[str, str]:

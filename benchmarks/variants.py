@@ -245,7 +245,7 @@ def told_of(wrong: Counter[str]) -> str:
 
 def peers(topic: Path) -> dict[str, Found]:
     """The matches of other tools, which know one answer."""
-    names = sorted(path.name for path in topic.glob("*.*"))
+    names = sorted(path.name for path in topic.iterdir() if path.suffix in SUFFIXES)
     hashes = [imagehash.phash(Image.open(topic / name)) for name in names]
     close: Found = defaultdict(dict)
     for (i, one), (j, other) in itertools.combinations(enumerate(hashes), 2):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from test_fingerprints import scene
 
-from common.duplicates import look, pictures, variants, verdict
+from common.dataset import sidecar
+from common.dataset.tree import Topic
+from common.duplicates import alignment, look, pictures, proposals, variants, verdict
 
 
 def encoded(made: Image.Image) -> pictures.Picture:
-    return pictures.encoded(np.asarray(made.convert("RGB")), points=True)
+    return pictures.encoded(np.asarray(made.convert("RGB")), hints=True)
 
 
 def kind(one: Image.Image, other: Image.Image) -> str:
@@ -252,19 +255,106 @@ def test_families_are_whole_and_doubts_join_none() -> None:
         ("b", "c"): verdict.Verdict("cropped", 1),
         ("c", "d"): verdict.Verdict("doubtful", 1),
     }
-    assert variants.related(said) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert variants.related(variants.families(said).values()) == {("a", "b"), ("a", "c"), ("b", "c")}
     many = {("0", str(number)): verdict.Verdict("framed", 1) for number in range(1, variants.FAMILY + 1)}
-    assert variants.related(many) == []
+    assert variants.related(variants.families(many).values()) == set()
 
 
-def test_what_is_said_of_a_stand_in_is_said_of_its_copies() -> None:
-    copies = {("a", "b"): verdict.EQUAL}
-    standing = variants.stand_ins({"a": 100, "b": 200, "c": 50, "d": 50}, copies)
-    assert standing == {"a": "b", "b": "b", "c": "c", "d": "d"}
-    said = {("b", "c"): verdict.Verdict("mirrored", 0.9), ("b", "d"): verdict.Verdict("doubtful", 0.7)}
-    whole = variants.carried(said, standing, copies)
+def with_vectors(tmp_path: Path, **rows: tuple[float, ...]) -> tuple[dict[str, tuple[int, int]], sidecar.Sidecar]:
+    """Images of 100 bytes with the first numbers of their vectors."""
+    vectors = sidecar.Sidecar(Topic(str(tmp_path), "", "", "", "", found=len(rows)), "likeness", variants.LAYOUT, {})
+    stamps = dict.fromkeys(rows, (100, 1))
+    values = {key: np.zeros((len(rows), *shape), dtype) for key, (dtype, shape) in variants.LAYOUT.items()}
+    for row, numbers in enumerate(rows.values()):
+        values["vectors"][row, : len(numbers)] = numbers
+    vectors.add(list(rows), list(stamps.values()), **values)
+    return stamps, vectors
+
+
+def test_what_copies_were_made_from_stands_for_them_and_the_one_with_most_copies(tmp_path: Path) -> None:
+    """A thumbnail is a copy of all; what is no copy of the one in the midst stands for itself."""
+    stamps, vectors = with_vectors(
+        tmp_path,
+        small=(0.6, 0.8),
+        original=(1, 0),
+        dark=(0.9, 0.43),
+        light=(0.9, -0.43),
+        cropped=(0.5, -0.86),
+        other=(0, 1),
+    )
+    matches = {
+        "small": {"original", "dark", "light", "cropped"},
+        "original": {"small", "dark", "light"},
+        "dark": {"small", "original"},
+        "light": {"small", "original"},
+        "cropped": {"small"},
+    }
+    assert variants.stand_ins(stamps, matches, vectors) == {
+        "small": ["small", "original"],
+        "original": ["original", "small"],
+        "dark": ["original", "small"],
+        "light": ["original", "small"],
+        "cropped": ["cropped"],
+        "other": ["other"],
+    }
+
+
+def test_what_is_said_of_a_stand_in_is_said_of_its_copies_the_likest_first() -> None:
+    standing = {"a": ["b", "e"], "b": ["b", "e"], "e": ["e", "b"], "c": ["c"], "d": ["d"]}
+    said = {
+        ("b", "c"): verdict.Verdict("mirrored", 0.9),
+        ("c", "e"): verdict.Verdict("turned", 0.9),
+        ("b", "d"): verdict.Verdict("doubtful", 0.7),
+    }
+    whole = variants.carried(said, standing, {("a", "b"): verdict.EQUAL})
     assert {pair: one.kind for pair, one in whole.items()} == {
         ("a", "c"): "mirrored",
         ("b", "c"): "mirrored",
+        ("c", "e"): "turned",
         ("b", "d"): "doubtful",
     }
+
+
+def test_what_copies_of_copies_are_is_looked_at() -> None:
+    standing = {"a": ["b"], "b": ["b"], "c": ["c"]}
+    assert variants.meeting([("b", "c")], standing) == {("a", "c"), ("b", "c")}
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def test_turned_and_halved_pictures_are_proposed_and_what_is_alike_as_it_is_is_not() -> None:
+    rng = np.random.default_rng(0)
+    pixels = [rng.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(30)]
+    symmetric = np.concatenate([pixels[29], pixels[29][:, ::-1]], axis=1)
+    made = [
+        *pixels,
+        pixels[4][:, ::-1],
+        np.rot90(pixels[7]),
+        np.concatenate([pixels[9], pixels[11]], axis=1),
+        symmetric,
+    ]
+    made.append(symmetric[:, ::-1])
+    thumbnails = np.stack([alignment.thumbnail(each).ravel() for each in made])
+    halves = np.stack([alignment.halves(each) for each in made])
+    names = [f"{number:02}" for number in range(len(made))]
+    found = proposals.by_thumbnails(names, thumbnails, halves)
+    assert {("04", "30"), ("07", "31"), ("09", "32"), ("11", "32"), ("29", "33")} <= found
+    assert ("33", "34") not in found and len(found) <= 7
+
+
+def test_a_large_family_hides_no_other() -> None:
+    """20 versions of another picture are nearer to an image than the 12 of the one that it was cropped from."""
+    families = [*["other"] * 20, *["own"] * 12, "alone"]
+    places = [0.9 + 0.001 * number for number in range(20)] + [0.2 - 0.001 * number for number in range(12)] + [0.53]
+    vectors = unit(np.array([[1, place] for place in places], np.float32))
+    names = [f"{number:02}" for number in range(33)]
+    assert {
+        family
+        for family, name in zip(families, names, strict=True)
+        if (name, "32") in proposals.by_likeness(names, vectors)
+    } == {"other"}
+    found = proposals.by_families(names, vectors, families)
+    assert sum("32" in pair for pair in found) >= 2 * proposals.WITNESSES
+    assert {("20", "32"), ("21", "32")} <= found

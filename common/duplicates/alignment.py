@@ -114,9 +114,17 @@ def _mirrored(looks: Array) -> Array:
 def thumbnail(picture: Array) -> Array:
     """A picture's luminance, float32 (TURNED_SIDE, TURNED_SIDE), without its mean and of unit length."""
     small = Image.fromarray(picture).convert("L").resize((TURNED_SIDE, TURNED_SIDE), Image.Resampling.BOX)
-    values = np.asarray(small, np.float32) - np.asarray(small, np.float32).mean()
+    values = np.asarray(small, np.float32)
+    values = values - values.mean()
     unit: Array = values / (np.linalg.norm(values) + 1e-3)
     return unit
+
+
+def halves(picture: Array) -> Array:
+    """Thumbnails of the left, right, upper and lower half, one a row: (4, TURNED_SIDE ** 2)."""
+    height, width = max(1, picture.shape[0] // 2), max(1, picture.shape[1] // 2)
+    parts = (picture[:, :width], picture[:, -width:], picture[:height], picture[-height:])
+    return np.stack([thumbnail(part).ravel() for part in parts])
 
 
 def by_turns(one: Array, other: Array) -> list[Array]:

@@ -103,23 +103,34 @@ class _Crossing:
         network: likeness.Likeness,
     ) -> dict[Pair, Verdict]:
         """What is variant or doubtful across topics, among images that stand for their copies; said of these too."""
-        works = ((topic, topic.stamps(), variants.load(topic, self._talk)) for topic in topics)
+        standing: dict[str, list[str]] = {}
+
+        def works() -> Iterator[Work]:
+            for topic, place in zip(topics, places, strict=True):
+                stamps, vectors = topic.stamps(), variants.load(topic, self._talk)
+                own = variants.stand_ins(stamps, records.read_matches(topic) or {}, vectors)
+                for name, several in own.items():
+                    standing[os.path.join(place, name)] = [os.path.join(place, other) for other in several]
+                yield topic, {name: stamps[name] for name in sorted(set().union(*own.values()))}, vectors
+
         known = self._known.stamps()
         outside = [(self._known, known, variants.embedded(self._known, known, list(known), network, self._opener)[0])]
-        stand_ins = beside(_sources(places, works, outside if known else []), ("vectors",), self._capacity(topics))
-        vectors = stand_ins.rows["vectors"].astype(np.float32)
-        methods.foretell(vectors, lambda few: proposals.by_likeness(stand_ins.names[: len(few)], few), self._talk)
-        likely = proposals.by_likeness(stand_ins.names, vectors, stand_ins.apart(self._args.across))
-        names = set(stand_ins.names)
-        wanted = {*likely, *(pair for pair in near if names.issuperset(pair))} - copies.keys()
+        stand_ins = beside(
+            _sources(places, works(), outside if known else []), tuple(variants.LAYOUT), self._capacity(topics)
+        )
+        standing |= {name: [name] for name in stand_ins.names if os.path.isabs(name)}
+        names, rows = stand_ins.names, stand_ins.rows
+
+        def some(few: Array) -> object:
+            return variants.proposed(names[: len(few)], {key: array[: len(few)] for key, array in rows.items()})
+
+        methods.foretell(rows["vectors"], some, self._talk)
+        stays = set(names)
+        near = [pair for pair in near if stays.issuperset(pair)]
+        wanted = variants.proposed(names, rows, stand_ins.apart(self._args.across)).union(near) - copies.keys()
         stamps = images.stamps_of({path for pair in wanted for path in pair})
         pairs = [pair for pair in self._apart(dataset, sorted(wanted)) if stamps.keys() >= set(pair)]
         said = looking.looked_at(across.whole(dataset), stamps, pairs, True, self._opener)
-        standing = {name: name for name in names}
-        for topic, place in zip(topics, places, strict=True):
-            for name, others in (records.read_matches(topic) or {}).items():
-                mine = (os.path.join(place, other) for other in sorted(others))
-                standing.setdefault(os.path.join(place, name), next(filter(names.__contains__, mine), ""))
         return variants.carried(said, standing, copies)
 
     def _capacity(self, topics: Sequence[Topic]) -> int:

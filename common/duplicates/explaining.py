@@ -23,7 +23,7 @@ class Explanation:
 
 def explained(one: str, other: str, max_pixels: int) -> Explanation:
     """What the close look sees in two files. Raises UserError where one cannot be read."""
-    read = pictures.read([one, other], max_pixels, points=True)
+    read = pictures.read([one, other], max_pixels, hints=True)
     for path, picture in zip((one, other), read, strict=True):
         if picture is None:
             raise UserError(f"{path}: cannot be read as an image; --explain wants two images")

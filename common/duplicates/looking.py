@@ -45,11 +45,11 @@ class Opener:
     talk: Talk
     take: Take = whoever  # asked before a topic's images are opened
 
-    def opened(self, topic: Topic, names: Sequence[str], points: bool) -> dict[str, Picture]:
-        """Those of the images that can be read, small; with what alignment needs if `points`. Raises Busy."""
+    def opened(self, topic: Topic, names: Sequence[str], hints: bool) -> dict[str, Picture]:
+        """Those of the images that can be read, small; with what alignment needs if `hints`. Raises Busy."""
         if names and not self.take(topic):
             raise Busy
-        read = functools.partial(pictures.read, max_pixels=self.max_pixels, points=points)
+        read = functools.partial(pictures.read, max_pixels=self.max_pixels, hints=hints)
         chunks = [list(names[start : start + IMAGES]) for start in range(0, len(names), IMAGES)]
         tasks = ((chunk, [topic.file(name) for name in chunk]) for chunk in chunks)
         found: dict[str, Picture] = {}

@@ -28,12 +28,20 @@ OPEN = 64  # of one source, mostly, in the order in which pairs come
 
 
 @dataclass(frozen=True)
+class Hints:
+    """Where one picture may lie in another: see common/duplicates/alignment.py."""
+
+    points: Points
+    thumbnail: Array
+    halves: Array
+
+
+@dataclass(frozen=True)
 class Picture:
     """An image as the close look sees it."""
 
     encoded: bytes
-    points: Points | None = None  # where variants are looked for
-    thumbnail: Array | None = None  # the same; see alignment.thumbnail
+    hints: Hints | None = None  # where variants are looked for
 
     @property
     def sheet(self) -> Sheet:
@@ -51,27 +59,28 @@ def _sheet(encoded: bytes) -> Sheet:
     return Sheet(np.asarray(Image.open(io.BytesIO(encoded))))
 
 
-def read(paths: Sequence[str], max_pixels: int, points: bool = False) -> list[Picture | None]:
-    """The images in order, with their local features if `points`; None for one that cannot be read."""
-    return [_picture(path, max_pixels, points) for path in paths]
+def read(paths: Sequence[str], max_pixels: int, hints: bool = False) -> list[Picture | None]:
+    """The images in order, with what alignment needs if `hints`; None for one that cannot be read."""
+    return [_picture(path, max_pixels, hints) for path in paths]
 
 
-def _picture(path: str, max_pixels: int, points: bool) -> Picture | None:
+def _picture(path: str, max_pixels: int, hints: bool) -> Picture | None:
     try:
         with images.at_work_on(path):
             image, _ = images.open_image(path, max_pixels, draft=SIDE, on_white=True)
             image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     except images.Unreadable:  # it has been read before, and told then
         return None
-    return encoded(np.asarray(image), points)
+    return encoded(np.asarray(image), hints)
 
 
-def encoded(pixels: Array, points: bool = False) -> Picture:
+def encoded(pixels: Array, hints: bool = False) -> Picture:
     """A picture from its pixels, uint8 RGB (height, width, 3)."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0)
-    if not points:
+    if not hints:
         return Picture(file.getvalue())
     from common.duplicates import alignment
 
-    return Picture(file.getvalue(), alignment.points(pixels), alignment.thumbnail(pixels))
+    made = Hints(alignment.points(pixels), alignment.thumbnail(pixels), alignment.halves(pixels))
+    return Picture(file.getvalue(), made)

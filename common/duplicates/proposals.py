@@ -1,36 +1,107 @@
-"""Which pairs of images are worth a close look because of what they show. Proposes generously; decides nothing."""
+"""Which pairs of images are worth a close look because of what they show. Proposes generously; decides nothing.
+
+Each image is compared with all others, in memory that grows with n and never with n x n.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from common.duplicates.alignment import TURNED_SIDE, TURNS
 from common.duplicates.looking import Pair
 from common.duplicates.neighbours import Apart, Array, Pairs
 
 NEAREST = 10  # the original is among so many for 99.7 of 100 variants of 51 kinds
 LIKE = 0.55  # cosine; half of all best strangers are below
-ROWS = 1024  # compared with all others in one go
+ALIKE, BETTER = 0.8, 0.03  # correlation of thumbnails of which one was turned or halved, and by which it is more
+SEEN_IN = 3  # so many of each turn or half
+WITNESSES = 2  # of a family
+WIDEST = 256  # nearest among which families are looked for
+CELLS = 1 << 22  # comparisons in one go
 
 
-def by_likeness(names: Sequence[str], vectors: Array, apart: Apart | None = None) -> list[Pair]:
+def by_likeness(names: Sequence[str], vectors: Array, apart: Apart | None = None) -> set[Pair]:
     """Each image with its NEAREST others, of those with a cosine similarity of LIKE or more; vectors of unit length.
 
     Where `apart` says which pairs of rows are wanted, the others do not count.
     """
     pairs = set()
-    for start in range(0, len(names), ROWS):
-        cosine = vectors[start : start + ROWS] @ vectors.T
+    for rows, cosine in _compared(vectors, apart):
+        pairs |= _nearest(rows, cosine, NEAREST, LIKE)
+    return _named(names, pairs)
+
+
+def by_thumbnails(names: Sequence[str], thumbnails: Array, halves: Array, apart: Apart | None = None) -> set[Pair]:
+    """Each image with those that it looks like mirrored or turned by quarters, or that one half of it looks like.
+
+    Only where it looks less like them as it is. Rows as alignment.thumbnail and alignment.halves make them.
+    """
+    pairs = set()
+    thumbnails = thumbnails.astype(np.float32)
+    for rows, still in _compared(thumbnails, apart):
+        upright = thumbnails[rows].reshape(-1, TURNED_SIDE, TURNED_SIDE)
+        turned = (
+            np.rot90(upright[:, :, ::-1] if mirrored else upright, quarter, axes=(1, 2)).reshape(len(rows), -1)
+            for quarter, mirrored in TURNS[1:]
+        )
+        for looks in itertools.chain(turned, halves[rows].astype(np.float32).swapaxes(0, 1)):
+            alike = looks @ thumbnails.T
+            alike[(alike < still + BETTER) | (still < -1)] = -1
+            pairs |= _nearest(rows, alike, SEEN_IN, ALIKE)
+    return _named(names, pairs)
+
+
+def by_families(names: Sequence[str], vectors: Array, families: Sequence[str]) -> set[Pair]:
+    """Each image with the WITNESSES likest of each of the NEAREST families but its own, where families crowd it.
+
+    A family of images that were made from one picture fills the places of the nearest of another one.
+    """
+    pairs = set()
+    for rows, cosine in _compared(vectors):
+        count = min(WIDEST, len(names))
+        widest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        order = np.take_along_axis(widest, np.argsort(-np.take_along_axis(cosine, widest, 1), axis=1), 1)
+        for row, one, nearest in zip(range(len(rows)), rows.tolist(), order.tolist(), strict=True):
+            seen = Counter[str]()
+            for other in nearest:
+                if cosine[row, other] < LIKE or len(seen) > NEAREST:
+                    break
+                family = families[other]
+                if family != families[one] and seen[family] < WITNESSES:
+                    pairs.add((min(one, other), max(one, other)))
+                    seen[family] += 1
+    return _named(names, pairs)
+
+
+def _compared(vectors: Array, apart: Apart | None = None) -> Iterator[tuple[Array, Array]]:
+    """The numbers of some rows, and their products with all rows; below -1 where `apart` does not want them."""
+    vectors = vectors.astype(np.float32, copy=False)
+    numbers = np.arange(len(vectors))
+    step = max(1, CELLS // max(1, len(vectors)))
+    for start in range(0, len(vectors), step):
+        rows = numbers[start : start + step]
+        products = vectors[rows] @ vectors.T
         if apart:
-            rows = np.arange(len(names))
-            cosine[~apart(rows[start : start + ROWS, None], rows[None])] = -1
-        count = min(NEAREST + 1, len(names))
-        for row, nearest in enumerate(np.argpartition(-cosine, count - 1, axis=1)[:, :count]):
-            one = start + row
-            alike = nearest[cosine[row, nearest] >= LIKE]
-            pairs |= {(min(one, other), max(one, other)) for other in alike.tolist() if other != one}
-    return [(min(names[i], names[j]), max(names[i], names[j])) for i, j in sorted(pairs)]
+            products[~apart(rows[:, None], numbers[None])] = -2
+        products[np.arange(len(rows)), rows] = -2
+        yield rows, products
+
+
+def _nearest(rows: Array, alike: Array, count: int, least: float) -> set[tuple[int, int]]:
+    """Each row with the `count` columns that are most alike, of those that are as alike as `least`."""
+    count = min(count, alike.shape[1])
+    best = np.argpartition(-alike, count - 1, axis=1)[:, :count]
+    which, place = np.nonzero(np.take_along_axis(alike, best, 1) >= least)
+    ones, others = rows[which].tolist(), best[which, place].tolist()
+    return {(min(one, other), max(one, other)) for one, other in zip(ones, others, strict=True)}
+
+
+def _named(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> set[Pair]:
+    return {(min(names[i], names[j]), max(names[i], names[j])) for i, j in pairs}
 
 
 def named(names: Sequence[str], blocks: Iterable[Pairs]) -> list[Pair]:

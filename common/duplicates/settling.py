@@ -86,10 +86,9 @@ class Settler:
         if self._network:
             from common.duplicates import variants
 
-            names = list(rows.fresh(stamps))
-            pixels = dict(zip(names, rows.rows(names)["extents"].prod(axis=1).tolist(), strict=True))
+            readable = {name: stamps[name] for name in rows.fresh(stamps)}
             copies = {**said, **dict.fromkeys(equal, verdict.EQUAL)}
-            said |= variants.found(topic, stamps, pixels, near, copies, self._network, self._opener)
+            said |= variants.found(topic, readable, near, copies, self._network, self._opener)
         return said
 
     def _write(self, topic: Topic, stamps: Mapping[str, Stamp], seen: Seen, rows: Sidecar) -> None:

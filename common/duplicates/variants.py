@@ -7,29 +7,34 @@ by a small network's vectors are proposed (common/vectors/likeness.py), and what
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
 from common.dataset import records, sidecar
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
-from common.duplicates import looking, proposals
+from common.duplicates import alignment, looking, proposals
 from common.duplicates.looking import Opener, Pair
+from common.duplicates.neighbours import Apart, Array
 from common.duplicates.pictures import Picture
-from common.duplicates.verdict import COPY, Verdict
+from common.duplicates.verdict import COPY, EQUAL, Verdict
 from common.output import Talk
 from common.vectors import likeness
 
-LAYOUT = {"vectors": ("float16", (likeness.DIM,))}
+LAYOUT = {
+    "vectors": ("float16", (likeness.DIM,)),
+    "thumbnails": ("float16", (alignment.TURNED_SIDE**2,)),  # see alignment.thumbnail
+    "halves": ("float16", (4, alignment.TURNED_SIDE**2)),  # see alignment.halves
+}
 BATCH = 64
 FAMILY = 128  # variants of one picture of which all pairs are looked at
+ROUNDS = 2  # in which what was found leads to more
 
 
 def found(
     topic: Topic,
     stamps: Mapping[str, Stamp],
-    pixels: Mapping[str, int],
     near: Sequence[Pair],
     copies: Mapping[Pair, Verdict],
     network: likeness.Likeness,
@@ -37,84 +42,144 @@ def found(
 ) -> dict[Pair, Verdict]:
     """What is variant, doubtful, or a copy that was not proposed before.
 
-    `pixels` says how large each readable image is, `near` which pairs were proposed, `copies` which were found. Raises
+    `stamps` are those of readable images, `near` says which pairs were proposed, `copies` which were found. Raises
     looking.Busy.
     """
-    standing = stand_ins(pixels, copies)
-    names = sorted(set(standing.values()))
-    vectors, opened = embedded(topic, stamps, names, network, opener)
-    names = [name for name in names if name in vectors.fresh(stamps)]
-    proposed = proposals.by_likeness(names, vectors.rows(names)["vectors"].astype(np.float32))
-    stays = set(names)
-    proposed += [pair for pair in near if stays.issuperset(pair) and pair not in copies]
-    proposed += apart(standing, copies)
-    said = looking.looked_at(topic, stamps, proposed, True, opener, opened)
-    if kin := related(said):
-        said = looking.looked_at(topic, stamps, [*proposed, *kin], True, opener, opened)
+    matches = matched(copies)
+    wanted = [name for star in starred(stamps, matches) for name in (star if len(star) > 2 else star[:1])]
+    vectors, opened = embedded(topic, stamps, wanted, network, opener)
+    standing = stand_ins(stamps, matches, vectors)
+    stays = set[str]().union(*standing.values())
+    names = sorted(stays)
+    rows = vectors.rows(names)
+    pairs = proposed(names, rows) | apart(standing) | {pair for pair in near if stays.issuperset(pair)}
+    said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
+    for _ in range(ROUNDS):
+        family = families({**{pair: EQUAL for pair in copies if stays.issuperset(pair)}, **said})
+        numbers = [min(family.get(name, {name})) for name in names]
+        wider = pairs | related(family.values()) | proposals.by_families(names, rows["vectors"], numbers)
+        if wider == pairs:
+            break
+        pairs = wider
+        said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
+    pairs |= meeting((pair for pair, verdict in said.items() if verdict.kind == COPY), standing)
+    said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
     return carried(said, standing, copies)
 
 
-def related(said: Mapping[Pair, Verdict]) -> list[Pair]:
-    """All pairs of images that variants lead from one to the other of, but of families larger than FAMILY.
+def proposed(names: Sequence[str], rows: Mapping[str, Array], apart: Apart | None = None) -> set[Pair]:
+    """Pairs that are worth a look because of their images' vectors and thumbnails, rows as LAYOUT says."""
+    likely = proposals.by_likeness(names, rows["vectors"], apart)
+    return likely | proposals.by_thumbnails(names, rows["thumbnails"], rows["halves"], apart)
 
-    A picture with many variants is not among the nearest of each of them.
-    """
+
+def families(said: Mapping[Pair, Verdict]) -> dict[str, set[str]]:
+    """Each image that is a variant of another with all that variants lead to from it, itself among them."""
     family: dict[str, set[str]] = {}
     for (one, other), verdict in sorted(said.items()):
         if verdict.kind != records.DOUBTFUL:
             joined = family.get(one, {one}) | family.get(other, {other})
             family.update(dict.fromkeys(joined, joined))
-    families = {id(members): members for members in family.values() if len(members) <= FAMILY}
-    return [pair for members in families.values() for pair in itertools.combinations(sorted(members), 2)]
+    return family
 
 
-def stand_ins(pixels: Mapping[str, int], copies: Mapping[Pair, Verdict]) -> dict[str, str]:
-    """Each image with the one of its direct copies that stands for itself, which may be the image.
+def related(families: Iterable[set[str]]) -> set[Pair]:
+    """All pairs within each family, but for those of more than FAMILY images."""
+    small = {id(members): members for members in families if len(members) <= FAMILY}
+    return {pair for members in small.values() for pair in itertools.combinations(sorted(members), 2)}
 
-    First comes who has the most copies, since what is in the midst of them is most like each; then the larger.
-    """
-    matches: dict[str, list[str]] = {name: [] for name in pixels}
+
+def matched(copies: Iterable[Pair]) -> dict[str, set[str]]:
+    """The copies of each image that has any."""
+    matches: dict[str, set[str]] = {}
     for one, other in copies:
-        matches[one].append(other)
-        matches[other].append(one)
-    standing: dict[str, str] = {}
-    for name in sorted(pixels, key=lambda name: (-len(matches[name]), -pixels[name], name)):
-        before = [other for other in matches[name] if standing.get(other) == other]
-        standing[name] = before[0] if before else name
+        matches.setdefault(one, set()).add(other)
+        matches.setdefault(other, set()).add(one)
+    return matches
+
+
+def starred(stamps: Mapping[str, Stamp], matches: Mapping[str, Set[str]]) -> list[list[str]]:
+    """Sets of images in each of which the first is a direct copy of all others: those with most copies first."""
+    order = sorted(stamps, key=lambda name: (-len(matches.get(name, ())), -stamps[name][0], name))
+    stars, taken = [], set[str]()
+    for name in order:
+        if name not in taken:
+            star = [name, *sorted(matches.get(name, set()) - taken)]
+            taken.update(star)
+            stars.append(star)
+    return stars
+
+
+def stand_ins(stamps: Mapping[str, Stamp], matches: Mapping[str, Set[str]], vectors: Sidecar) -> dict[str, list[str]]:
+    """Each image with those of its copies, or itself, that are compared with others for it; the likest first.
+
+    Of a star that is the image in the midst of it by the vectors, which is what the others were made from, and the
+    first, which as a rule is the plainest. Copies of the one that are none of the other stand for themselves.
+    """
+    known = vectors.fresh(stamps)
+    standing: dict[str, list[str]] = {}
+    for star in starred(stamps, matches):
+        several = [name for name in star if name in known]
+        if not several:
+            continue
+        middle = several[0]
+        if len(star) > 2:
+            rows = vectors.rows(several)["vectors"].astype(np.float32)
+            middle = several[int((rows @ rows.sum(0)).argmax())]
+        pair = list(dict.fromkeys((middle, several[0])))
+        for name in star:
+            if name in pair:
+                standing[name] = sorted(pair, key=lambda other: other != name)
+            elif name in matches.get(middle, ()):
+                standing[name] = [other for other in pair if other in matches[name]]
+            elif name in known:
+                standing[name] = [name]
     return standing
 
 
-def apart(standing: Mapping[str, str], copies: Mapping[Pair, Verdict]) -> list[Pair]:
-    """The pairs that have one stand-in and are no copies of each other, such as two colourings and a grey copy of both.
+def apart(standing: Mapping[str, Sequence[str]]) -> set[Pair]:
+    """The pairs that have one stand-in, such as two colourings and a grey copy of both.
 
     Of more than FAMILY images with one stand-in, none.
     """
-    alike = [members for members in _members(standing).values() if len(members) <= FAMILY]
-    return [pair for members in alike for pair in itertools.combinations(sorted(members), 2) if pair not in copies]
+    return related(map(set, _members(standing).values()))
 
 
-def _members(standing: Mapping[str, str]) -> dict[str, list[str]]:
+def meeting(copies: Iterable[Pair], standing: Mapping[str, Sequence[str]]) -> set[Pair]:
+    """The pairs of what copies stand for: it may be a copy too. None where there are more than FAMILY."""
+    members = _members(standing)
+    found = set[Pair]()
+    for one, other in copies:
+        several = set(itertools.product(members.get(one, [one]), members.get(other, [other])))
+        if len(several) <= FAMILY:
+            found |= {(min(pair), max(pair)) for pair in several if pair[0] != pair[1]}
+    return found
+
+
+def _members(standing: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Each image that stands for others, with all that it stands for."""
     members: dict[str, list[str]] = {}
-    for name, stand_in in standing.items():
-        members.setdefault(stand_in, []).append(name)
+    for name, several in standing.items():
+        for stand_in in several:
+            members.setdefault(stand_in, []).append(name)
     return members
 
 
 def carried(
-    said: Mapping[Pair, Verdict], standing: Mapping[str, str], copies: Mapping[Pair, Verdict]
+    said: Mapping[Pair, Verdict], standing: Mapping[str, Sequence[str]], copies: Mapping[Pair, Verdict]
 ) -> dict[Pair, Verdict]:
-    """What was said of stand-ins, said of their copies too; doubts stay where they are."""
+    """What was said of stand-ins, said of their copies too, the likest stand-in first; doubts stay where they are."""
     members = _members(standing)
-    whole: dict[Pair, Verdict] = {}
-    for (one, other), verdict in said.items():
+    whole: dict[Pair, tuple[int, Verdict]] = {}
+    for (one, other), verdict in sorted(said.items()):
         alone = verdict.kind in (COPY, records.DOUBTFUL)
         for a in [one] if alone else members.get(one, [one]):
             for b in [other] if alone else members.get(other, [other]):
                 pair = (min(a, b), max(a, b))
-                if pair not in copies:
-                    whole[pair] = said.get(pair, verdict)
-    return whole
+                rank = sum(0 if name == by else standing[name].index(by) for name, by in ((a, one), (b, other)))
+                if a != b and pair not in copies and rank <= whole.get(pair, (rank, verdict))[0]:
+                    whole[pair] = rank, verdict
+    return {pair: said.get(pair, verdict) for pair, (_, verdict) in whole.items()}
 
 
 def load(topic: Topic, talk: Talk) -> Sidecar:
@@ -133,6 +198,9 @@ def embedded(
     for start in range(0, len(new), BATCH):
         batch = new[start : start + BATCH]
         rows = network([opened[name].square(likeness.SIDE) for name in batch])
-        vectors.add(batch, [stamps[name] for name in batch], vectors=rows)
+        hints = [hint for name in batch if (hint := opened[name].hints)]
+        thumbnails = np.stack([hint.thumbnail for hint in hints]).reshape(len(batch), -1)
+        halves = np.stack([hint.halves for hint in hints])
+        vectors.add(batch, [stamps[name] for name in batch], vectors=rows, thumbnails=thumbnails, halves=halves)
     vectors.save(stamps)
     return vectors, opened

@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Figures, Sheet, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 6  # of the rules: what was said by others is looked at again
+VERSION = 7  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -41,6 +41,7 @@ EMPTY, WHOLE = 0.1, 0.7  # share of texture in a frame; of the larger picture th
 FRAMED = 0.95  # share of the larger picture below which there is something around
 MARK = 6  # cells of 3 x 3 that a mark spoils
 SAME_COLOURS, RECOLOURED = 0.85, 24.0  # cosine and levels: hue by 15 degrees is 0.97, by 40 degrees 0.79
+TINTED = 0.7  # cosine of colours below which it is the text that two pictures have in common
 ZOOMS = (0.94, 1 / 0.94)  # either picture may be cropped by 3 % at each edge
 FIT = 0.85  # correlation of small pictures moved into place below which no copy was seen; of copies the least was 0.94
 ASTRAY = 0.2  # how far a registration may go before it is no copy's
@@ -90,8 +91,8 @@ def verdict(one: Picture, other: Picture, variants: bool = False) -> Verdict:
 
 
 def _look_alike(one: Picture, other: Picture) -> bool:
-    assert one.thumbnail is not None and other.thumbnail is not None
-    return bool((one.thumbnail * other.thumbnail).sum() >= COARSE)
+    assert one.hints and other.hints
+    return bool((one.hints.thumbnail * other.hints.thumbnail).sum() >= COARSE)
 
 
 def _likeness(seen: Figures) -> float:
@@ -112,7 +113,7 @@ def kind(placed: Placed) -> str:
     if not clean and (seen.crossed < PART or agreeing < SPOKEN or seen.blot > ANOTHER):
         return doubt
     over = not clean or seen.cluster > MARK
-    if over and seen.usual > RECOLOURED:  # what lies over a picture leaves what is beside it as it was
+    if over and (seen.usual > RECOLOURED or seen.colours < TINTED):  # what is beside a text stays as it was
         return doubt
     if np.linalg.det(seen.affine[:, :2]) < 0:
         return "mirrored"
@@ -247,10 +248,10 @@ def _is_sure(seen: Figures) -> bool:
 def _maps(one: Picture, other: Picture) -> Iterator[look.Map]:
     from common.duplicates import alignment  # OpenCV
 
-    assert one.points and other.points and one.thumbnail is not None and other.thumbnail is not None
-    yield from alignment.by_points(one.points, other.points, one.sheet.size, other.sheet.size)
-    yield from alignment.by_turns(one.thumbnail, other.thumbnail)
-    if min(len(one.points.places), len(other.points.places)) < alignment.SPARSE:
+    assert one.hints and other.hints
+    yield from alignment.by_points(one.hints.points, other.hints.points, one.sheet.size, other.sheet.size)
+    yield from alignment.by_turns(one.hints.thumbnail, other.hints.thumbnail)
+    if min(len(one.hints.points.places), len(other.hints.points.places)) < alignment.SPARSE:
         yield from alignment.by_search(one.sheet, other.sheet)
 
 

@@ -26,7 +26,7 @@ DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224  # pixels a side of what it looks at, squeezed to a square
 DIM = 1280
 POWER = 3  # of the generalised mean over the last maps (GeM, Radenovic et al. 2018)
-ABOUT = {"model": "efficientnet-lite0", "weights": DIGEST[:16], "version": 1}
+ABOUT = {"model": "efficientnet-lite0", "weights": DIGEST[:16], "version": 2}
 
 
 def weights() -> str:

@@ -78,6 +78,15 @@ def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(topic: Topic,
         assert hashes(rows, list(now)) == [1, 2, 9]
 
 
+def test_every_row_is_kept_where_nobody_says_which_are_wanted(topic: Topic, saved: sidecar.Sidecar) -> None:
+    saved.add(["a.jpg", "more.jpg"], [(5, 5), (6, 6)], **arrays(2, 8))
+    saved.save()
+    now = {**STAMPS, "a.jpg": (5, 5), "more.jpg": (6, 6)}
+    for rows in (saved, load(topic)):
+        assert sorted(rows.fresh(now)) == sorted(now)
+        assert hashes(rows, list(now)) == [8, 1, 2, 3, 9]
+
+
 def test_checkpoints_add_up(topic: Topic) -> None:
     rows = load(topic)
     for place, name in enumerate(NAMES):

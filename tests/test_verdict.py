@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from test_fingerprints import scene
 
 from common.dataset import sidecar
 from common.dataset.tree import Topic
-from common.duplicates import alignment, look, pictures, proposals, variants, verdict
+from common.duplicates import alignment, look, looking, pictures, proposals, variants, verdict
+from common.duplicates.pool import Pool
+from common.output import Talk
 
 
 def encoded(made: Image.Image) -> pictures.Picture:
@@ -358,3 +361,25 @@ def test_a_large_family_hides_no_other() -> None:
     found = proposals.by_families(names, vectors, families)
     assert sum("32" in pair for pair in found) >= 2 * proposals.WITNESSES
     assert {("20", "32"), ("21", "32")} <= found
+
+
+def test_nothing_is_looked_at_twice_however_the_pairs_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search for variants proposes in rounds, and the first of them must not forget what the later ones will want."""
+    for seed in range(4):
+        scene(seed).convert("RGB").save(tmp_path / f"{seed}.jpg")
+    topic = Topic(str(tmp_path), "D", "C", "S", "T", found=4)
+    first, whole = [("0.jpg", "1.jpg")], [("0.jpg", "1.jpg"), ("0.jpg", "2.jpg"), ("2.jpg", "3.jpg")]
+    opened: list[str] = []
+    read = pictures.read
+    monkeypatch.setattr(pictures, "read", lambda paths, **how: opened.extend(paths) or read(paths, **how))
+    with Pool(1) as pool:
+        opener = looking.Opener(pool, 10**8, Talk(argparse.Namespace(quiet=True)))
+
+        def look(pairs: list[tuple[str, str]], more: bool = False) -> int:
+            before = len(opened)
+            looking.looked_at(topic, topic.stamps(), pairs, False, opener, more=more)
+            return len(opened) - before
+
+        assert [look(first, more=True), look(whole)] == [2, 3]
+        assert [look(first, more=True), look(whole)] == [0, 0]
+        assert [look(first), look(whole)] == [0, 3]  # what the last search did not propose is forgotten

@@ -82,18 +82,20 @@ class Sidecar:
         self._names.extend(names)
         self._stamps.extend(stamps)
 
-    def save(self, stamps: Mapping[str, Stamp]) -> None:
+    def save(self, stamps: Mapping[str, Stamp] | None = None) -> None:
         """Write the rows of the images that are still as `stamps` says, sorted as it is; the others are dropped.
+
+        Without `stamps` every row is written.
 
         Rows that the file holds already are not written again where nothing was added or dropped. Atomic; costs one
         pass over the bytes. Raises UserError.
         """
-        keep = self.fresh(stamps)
+        keep = dict(self._row) if stamps is None else self.fresh(stamps)
         if len(keep) == len(self._names) == self._on_disk:
             return
         names = list(keep)
         kept = self.rows(names)
-        self._names, self._stamps = names, [stamps[name] for name in names]
+        self._names, self._stamps = names, [self._stamps[row] for row in keep.values()]
         self._row = {name: row for row, name in enumerate(names)}
         self._blocks = {key: [array] for key, array in kept.items()}
         times = np.array(self._stamps, dtype=np.int64).reshape(-1, 2)

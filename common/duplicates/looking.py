@@ -65,10 +65,12 @@ def looked_at(
     variants: bool,
     opener: Opener,
     opened: Mapping[str, Picture] | None = None,
+    more: bool = False,
 ) -> dict[Pair, Verdict]:
     """What the close look says of each proposed pair; nothing of pairs that are neither alike nor doubtful.
 
-    Images in `opened` are not opened again. Raises Busy.
+    Images in `opened` are not opened again. What was said of pairs that are not proposed is forgotten, unless `more`
+    will be. Raises Busy.
     """
     pairs = {f"{one}/{other}": (one, other) for one, other in sorted(set(proposed))}  # a name holds no slash
     wanted = {key: _together(stamps[one], stamps[other]) for key, (one, other) in pairs.items()}
@@ -83,8 +85,9 @@ def looked_at(
         try:
             _look(new, wanted, seen, memory, variants, opener)
         finally:  # what has been seen when a run is stopped is not looked at again
-            memory.save(wanted)
-    memory.save(wanted)
+            memory.save()
+    if not more:
+        memory.save(wanted)
     told = list(memory.fresh(wanted))
     rows = memory.rows(told)
     said = zip(told, rows["kinds"].tolist(), rows["likeness"].tolist(), strict=True)
@@ -131,5 +134,5 @@ def _look(
                 put(keys, answer)
                 bar.update(len(keys))
             if time.monotonic() - saved >= sidecar.CHECKPOINT:
-                memory.save(wanted)
+                memory.save()
                 saved = time.monotonic()

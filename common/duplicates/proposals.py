@@ -17,7 +17,7 @@ from common.duplicates.neighbours import Apart, Array, Pairs
 
 NEAREST = 10  # the original is among so many for 99.7 of 100 variants of 51 kinds
 LIKE = 0.55  # cosine; half of all best strangers are below
-ALIKE, BETTER = 0.8, 0.03  # correlation of thumbnails of which one was turned or halved, and by which it is more
+ALIKE, BETTER = 0.9, 0.05  # correlation of thumbnails of which one was turned or halved, and by which it is more
 SEEN_IN = 3  # so many of each turn or half
 WITNESSES = 2  # of a family
 WIDEST = 256  # nearest among which families are looked for
@@ -68,9 +68,9 @@ def by_families(names: Sequence[str], vectors: Array, families: Sequence[str]) -
         for row, one, nearest in zip(range(len(rows)), rows.tolist(), order.tolist(), strict=True):
             seen = Counter[str]()
             for other in nearest:
-                if cosine[row, other] < LIKE or len(seen) > NEAREST:
-                    break
                 family = families[other]
+                if cosine[row, other] < LIKE or (family not in seen and len(seen) == NEAREST):
+                    break
                 if family != families[one] and seen[family] < WITNESSES:
                     pairs.add((min(one, other), max(one, other)))
                     seen[family] += 1

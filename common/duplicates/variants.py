@@ -53,7 +53,7 @@ def found(
     names = sorted(stays)
     rows = vectors.rows(names)
     pairs = proposed(names, rows) | apart(standing) | {pair for pair in near if stays.issuperset(pair)}
-    said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
+    said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened, more=True)
     for _ in range(ROUNDS):
         family = families({**{pair: EQUAL for pair in copies if stays.issuperset(pair)}, **said})
         numbers = [min(family.get(name, {name})) for name in names]
@@ -61,7 +61,7 @@ def found(
         if wider == pairs:
             break
         pairs = wider
-        said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
+        said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened, more=True)
     pairs |= meeting((pair for pair, verdict in said.items() if verdict.kind == COPY), standing)
     said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened)
     return carried(said, standing, copies)

@@ -25,6 +25,7 @@ FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
 DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 SIDE = 224  # pixels a side of what it looks at, squeezed to a square
 DIM = 1280
+FEW = 8  # pictures in one go on a CPU, whose caches hold no more: half the time of 64
 POWER = 3  # of the generalised mean over the last maps (GeM, Radenovic et al. 2018)
 ABOUT = {"model": "efficientnet-lite0", "weights": DIGEST[:16], "version": 2}
 
@@ -55,17 +56,21 @@ class Likeness:
         state = torch.load(self._path, "cpu", weights_only=True)
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
         network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
-        return network.eval().to(towers.device_named(self._device))
+        return network.eval().to(memory_format=torch.channels_last).to(towers.device_named(self._device))
 
     def __call__(self, pictures: Sequence[Array]) -> Array:
         """Unit vectors (n, 1280) in float16 of pictures, each uint8 of shape (SIDE, SIDE, 3)."""
         import numpy as np
         import torch
 
+        device = next(self._network.parameters()).device
+        step = FEW if device.type == "cpu" else len(pictures)
+        vectors = []
         with torch.inference_mode():
-            device = next(self._network.parameters()).device
-            pixels = torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).float()
-            maps = self._network.forward_features((pixels - 127) / 128)
-            pooled = maps.clamp(min=1e-6).pow(POWER).mean((2, 3)).pow(1 / POWER)
-            vectors: Array = torch.nn.functional.normalize(pooled, dim=1).half().cpu().numpy()
-        return vectors
+            for start in range(0, len(pictures), step):
+                pixels = torch.from_numpy(np.stack(pictures[start : start + step])).to(device).permute(0, 3, 1, 2)
+                maps = self._network.forward_features((pixels.float() - 127) / 128)
+                pooled = maps.clamp(min=1e-6).pow(POWER).mean((2, 3)).pow(1 / POWER)
+                vectors.append(torch.nn.functional.normalize(pooled, dim=1).half().cpu().numpy())
+        found: Array = np.concatenate(vectors)
+        return found

@@ -31,6 +31,12 @@ class Candidate:
     size: int  # bytes
     score: float | None
     keep: bool = False  # a person decided that it stays
+    width: int = 0
+
+    @property
+    def extent(self) -> cache.Extent:
+        """Width and height; zeros where nobody looked."""
+        return self.width, self.pixels // max(1, self.width)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def candidates(
         width, height = (extent(topic, name, stamp, cached, bad) if wanted else None) or (0, 0)
         score = scores.get(name)
         usable = score is not None and score == score  # NaN is no score
-        listed.append(Candidate(name, width * height, stamp[0], score if usable else None, name in keep))
+        listed.append(Candidate(name, width * height, stamp[0], score if usable else None, name in keep, width))
     return listed
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from common import disk
+from common.dataset import records
 from common.dataset.claims import Claims
 from common.dataset.sidecar import Sidecar
 from common.dataset.tree import Stamp, Topic
@@ -77,7 +79,9 @@ class Settler:
         """
         with contextlib.suppress(Busy):
             said = self._said(topic, stamps, rows, near, equal)
-            self._writing(topic, stamps, matching.sorted_out(stamps, said, equal), rows)
+            seen = matching.sorted_out(stamps, said, equal)
+            again = os.path.isfile(records.duplicates_path(topic))  # with little to write: a thread would cost more
+            (self._write if again else self._writing)(topic, stamps, seen, rows)
 
     def _said(
         self, topic: Topic, stamps: Mapping[str, Stamp], rows: Sidecar, near: Sequence[Pair], equal: Sequence[Pair]

@@ -14,7 +14,7 @@ from typing import Any
 
 from common import text
 from common.dataset import cache, records
-from common.dataset.cache import Cache, Extent
+from common.dataset.cache import Cache
 from common.dataset.records import COPY, DOUBTFUL, Kinds
 from common.dataset.tree import Stamp, Topic
 from common.duplicates import across, decisions, keepers
@@ -42,35 +42,25 @@ class Rules:
         return min(image.pixels, self.count_megapixels * MEGAPIXEL) * (image.score or 0)
 
 
-@dataclass
+@dataclass(slots=True)
 class Split:
     """One topic's choice, best first, and what it is made from. Kin are copies and variants, never doubtful pairs."""
 
     topic: Topic
     ranked: list[Candidate]  # images that may be chosen, best first, as far down as a choice can reach
     kin: Kinds  # of these that have any: image to the paths of its kin, and their kind
-    extents: Mapping[str, Extent]
     total: int  # images that may be chosen
     barred: Mapping[str, int]  # images that may not be, by reason
     train: list[str] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
     passed: set[str] = field(default_factory=set)  # not chosen because of their kin
     leaks: list[tuple[str, str, str]] = field(default_factory=list)  # validation image, path of a training image, kind
+    lowest: dict[str, Any] = field(default_factory=dict)  # score and resolution among the chosen, None where none is
 
     @property
     def available(self) -> int:
         """Images that could be chosen."""
         return self.total - len(self.passed)
-
-    @property
-    def lowest(self) -> dict[str, Any]:
-        """Score and resolution among the chosen, None where none is."""
-        chosen = [image for image in self.ranked if image.name in {*self.train, *self.valid}]
-        smallest = min(chosen, key=lambda image: image.pixels, default=None)
-        return {
-            "lowest_score": min((image.score or 0 for image in chosen), default=None),
-            "lowest_resolution": "{}x{}".format(*self.extents[smallest.name]) if smallest else None,
-        }
 
     @property
     def counts(self) -> dict[str, int]:
@@ -88,13 +78,15 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
     """The choice of each topic; ties go by name. Raises Damaged."""
     decisions.tell(topics, talk)
     beyond = across.read(topics, talk.warn)
-    made = [_opened(topic, rules, beyond, talk) for topic in topics]
-    for role in (TRAIN, VALID):
-        large = [split for split in made if not rules.require_full or split.available >= rules.train + rules.valid]
-        _fill(large, role, rules, _trained(made))
-    for split in made:
-        if rules.require_full and len(split.train) + len(split.valid) < rules.train + rules.valid:
-            split.train, split.valid = [], []
+    made, bound = list[Split](), list[Split]()
+    for topic in topics:
+        split = _opened(topic, rules, beyond, talk)
+        made.append(split)
+        if beyond.names.get(topic.path):
+            bound.append(split)
+        else:
+            _decide([split], [split], rules)
+    _decide(bound, made, rules)
     trained = _trained(made)
     for split in made:
         split.leaks = [
@@ -104,6 +96,23 @@ def splits(topics: Sequence[Topic], rules: Rules, talk: Talk) -> list[Split]:
             if path in trained
         ]
     return made
+
+
+def _decide(splits: Sequence[Split], made: Sequence[Split], rules: Rules) -> None:
+    """Choose from topics that may match one another, and let go what that took; `made` are all that may be trained."""
+    for role in (TRAIN, VALID):
+        large = [split for split in splits if not rules.require_full or split.available >= rules.train + rules.valid]
+        _fill(large, role, rules, _trained(made) if any(split.kin for split in large) else set())
+    for split in splits:
+        if rules.require_full and len(split.train) + len(split.valid) < rules.train + rules.valid:
+            split.train, split.valid = [], []
+        chosen = [image for image in split.ranked if image.name in {*split.train, *split.valid}]
+        smallest = min(chosen, key=lambda image: image.pixels, default=None)
+        split.lowest = {
+            "lowest_score": min((image.score or 0 for image in chosen), default=None),
+            "lowest_resolution": "{}x{}".format(*smallest.extent) if smallest else None,
+        }
+        split.ranked = []
 
 
 def _trained(splits: Iterable[Split]) -> set[str]:
@@ -122,7 +131,7 @@ def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
     kin = _kin(topic, stamps, cached, rules.exclude_duplicates and bool(known.usable), talk)
     above = [image for image in readable if (image.score or 0) >= rules.min_score]
     if rules.min_side:
-        above = [i for i in above if min(_extent(topic, i.name, stamps, cached, talk)) >= rules.min_side]
+        above = [image for image in above if min(image.extent) >= rules.min_side]
     copies = {name: [other for other in others if others[other] == COPY] for name, others in kin.items()}
     out = keepers.left_out(above, copies) if rules.exclude_duplicates else {}
     elsewhere = beyond.names.get(topic.path, set())
@@ -140,7 +149,6 @@ def _opened(topic: Topic, rules: Rules, beyond: Across, talk: Talk) -> Split:
             for image in reached
             if image.name in related
         },
-        extents={i.name: _extent(topic, i.name, stamps, cached, talk) for i in reached},
         total=len(ranked),
         barred={
             "below_the_cut": len(readable) - len(above),
@@ -156,10 +164,6 @@ def _paths(topic: Topic, kin: Mapping[str, str], beyond: Mapping[str, str]) -> d
     """An image's kin in its topic and beyond it, by path."""
     likely = {path: kind for path, kind in beyond.items() if kind != DOUBTFUL}
     return {topic.file(name): kind for name, kind in kin.items()} | likely
-
-
-def _extent(topic: Topic, name: str, stamps: Mapping[str, Stamp], cached: Cache, talk: Talk) -> Extent:
-    return keepers.extent(topic, name, stamps[name], cached, talk.bad) or (0, 0)
 
 
 def _kin(topic: Topic, stamps: Mapping[str, Stamp], cached: Cache, is_wanted: bool, talk: Talk) -> Kinds:
@@ -205,11 +209,12 @@ def _fill(splits: Sequence[Split], role: str, rules: Rules, trained: Set[str]) -
 def _choose(split: Split, role: str, rules: Rules, trained: Set[str]) -> list[Candidate]:
     """Fill one set of a topic with its best images; for validation, with none whose kin is trained if that counts."""
     names, wanted = (split.train, rules.train) if role == TRAIN else (split.valid, rules.valid)
+    taken = set() if role == TRAIN else {*split.train}
     chosen: list[Candidate] = []
     for image in split.ranked:
         if len(chosen) == wanted:
             break
-        if split.topic.file(image.name) in trained or image.name in split.passed:
+        if image.name in taken or image.name in split.passed:
             continue
         if rules.exclude_duplicates and not trained.isdisjoint(split.kin.get(image.name, {})):
             split.passed.add(image.name)

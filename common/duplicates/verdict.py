@@ -15,7 +15,7 @@ from common.duplicates import look
 from common.duplicates.look import Figures, Sheet, Surroundings
 from common.duplicates.pictures import Picture
 
-VERSION = 7  # of the rules: what was said by others is looked at again
+VERSION = 8  # of the rules: what was said by others is looked at again
 COPY = "copy"
 NOTHING = ""
 
@@ -35,6 +35,7 @@ PART = 0.3  # share of agreeing windows under a text across a photo
 SPOKEN = 20  # agreeing windows there
 ANOTHER = 0.9  # share of differing windows in a quarter: another picture in the same frame
 DOUBT = 0.6  # shares of agreeing windows and cells of drawn pictures that are worth a person's look
+UNDER, STILL = 0.7, 4.0  # share of the plainer picture's windows, and levels of half of the cells; strangers: 4 of 747
 TURNED = 0.15  # sine of an angle, about
 SEAM = 1.9  # how much more the pixels differ across an edge than beside it, where something was put around
 EMPTY, WHOLE = 0.1, 0.7  # share of texture in a frame; of the larger picture that the lesser one fills below a caption
@@ -107,7 +108,7 @@ def kind(placed: Placed) -> str:
     if max(seen.overlap) < INSIDE or (agreeing < FEW and not same):
         return NOTHING
     clean = same or _is_clean(seen)
-    doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT else NOTHING
+    doubt = records.DOUBTFUL if min(seen.crossed, seen.alike) >= DOUBT or _lies_under(seen) else NOTHING
     if is_drawn(seen) and not (same or _is_drawn_alike(seen)):
         return doubt
     if not clean and (seen.crossed < PART or agreeing < SPOKEN or seen.blot > ANOTHER):
@@ -128,6 +129,11 @@ def kind(placed: Placed) -> str:
     if min(seen.overlap) < FRAMED or seen.shift > SHIFT:
         return "cropped"
     return "recoloured" if seen.raw >= RECOLOURED else records.DOUBTFUL
+
+
+def _lies_under(seen: Figures) -> bool:
+    """Whether most of what the plainer picture shows is in the other one, and all beside it is as it was."""
+    return seen.under >= UNDER and seen.usual <= STILL
 
 
 def _is_clean(seen: Figures) -> bool:

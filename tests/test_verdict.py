@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +250,39 @@ def test_a_black_picture_lies_anywhere_and_nothing_crashes() -> None:
 
 def test_nothing_to_see_is_no_reason_to_match() -> None:
     assert kind(sky(1), sky(2)) == verdict.NOTHING
+
+
+def lettered(made: Image.Image) -> Image.Image:
+    made = made.copy()
+    for top, words in ((2, "ONE DOES NOT"), (made.height - 60, "SIMPLY COMPARE")):
+        place = (made.width / 2, top)
+        ImageDraw.Draw(made).text(place, words, "red", font_size=44, anchor="ma", stroke_width=4, stroke_fill="black")
+    return made
+
+
+def bubbles(seed: int) -> Image.Image:
+    rng, made = np.random.default_rng(seed), Image.new("RGB", (400, 300), "white")
+    for _ in range(16):
+        x, y, radius = (int(rng.integers(*span)) for span in ((60, 340), (90, 210), (8, 22)))
+        colour = tuple(int(level) for level in rng.integers(0, 255, 3))
+        ImageDraw.Draw(made).ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    return made
+
+
+def test_a_drawing_under_a_text_is_a_doubt_and_another_under_the_same_text_is_none() -> None:
+    def said(one: Image.Image, other: Image.Image) -> str:
+        return verdict.verdict(encoded(one), encoded(other), variants=True).kind
+
+    assert said(bubbles(0), lettered(bubbles(0))) == "doubtful"
+    assert said(bubbles(0), lettered(bubbles(1))) == verdict.NOTHING
+    assert said(lettered(bubbles(0)), lettered(bubbles(1))) == verdict.NOTHING
+
+
+def test_what_lies_beside_a_text_must_have_kept_its_colours() -> None:
+    placed = verdict.seen_as_variant(encoded(scene(3)), encoded(lettered(scene(3))))
+    assert placed and verdict.kind(placed) == "overlaid"
+    tinted = dataclasses.replace(placed, seen=dataclasses.replace(placed.seen, colours=0.5))
+    assert verdict.kind(tinted) in ("doubtful", verdict.NOTHING)
 
 
 def test_families_are_whole_and_doubts_join_none() -> None:

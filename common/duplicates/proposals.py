@@ -72,7 +72,7 @@ def by_families(names: Sequence[str], vectors: Array, families: Sequence[str]) -
                 if cosine[row, other] < LIKE or (family not in seen and len(seen) == NEAREST):
                     break
                 if family != families[one] and seen[family] < WITNESSES:
-                    pairs.add((min(one, other), max(one, other)))
+                    pairs.add((one, other))
                     seen[family] += 1
     return _named(names, pairs)
 
@@ -97,7 +97,7 @@ def _nearest(rows: Array, alike: Array, count: int, least: float) -> set[tuple[i
     best = np.argpartition(-alike, count - 1, axis=1)[:, :count]
     which, place = np.nonzero(np.take_along_axis(alike, best, 1) >= least)
     ones, others = rows[which].tolist(), best[which, place].tolist()
-    return {(min(one, other), max(one, other)) for one, other in zip(ones, others, strict=True)}
+    return set(zip(ones, others, strict=True))
 
 
 def _named(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> set[Pair]:
@@ -105,9 +105,7 @@ def _named(names: Sequence[str], pairs: Iterable[tuple[int, int]]) -> set[Pair]:
 
 
 def named(names: Sequence[str], blocks: Iterable[Pairs]) -> list[Pair]:
-    """Pairs of rows as pairs of names."""
-    return [
-        (min(names[i], names[j]), max(names[i], names[j]))
-        for first, second in blocks
-        for i, j in zip(first.tolist(), second.tolist(), strict=True)
-    ]
+    """Pairs of rows as pairs of names; each pair comes once."""
+    return sorted(
+        pair for first, second in blocks for pair in _named(names, zip(first.tolist(), second.tolist(), strict=True))
+    )

@@ -1,7 +1,8 @@
 """The search for variants of a topic's images, once its copies are known.
 
-Only images that stand for their copies are compared: what is a variant of one is a variant of its copies. The nearest
-by a small network's vectors are proposed (common/vectors/likeness.py), and whatever the hashes propose.
+Only images that stand for their copies are compared: what is a variant of one is a variant of its copies. Vectors of a
+small network (common/vectors/likeness.py) propose pairs, and thumbnails, and whatever the hashes propose; what is found
+then leads to more.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def found(
     pairs = proposed(names, rows) | apart(standing) | {pair for pair in near if stays.issuperset(pair)}
     said = looking.looked_at(topic, stamps, pairs - copies.keys(), True, opener, opened, more=True)
     for _ in range(ROUNDS):
-        family = families({**{pair: EQUAL for pair in copies if stays.issuperset(pair)}, **said})
+        family = families(dict.fromkeys(filter(stays.issuperset, copies), EQUAL) | said)
         numbers = [min(family.get(name, {name})) for name in names]
         wider = pairs | related(family.values()) | proposals.by_families(names, rows["vectors"], numbers)
         if wider == pairs:

@@ -352,6 +352,12 @@ def test_what_is_said_of_a_stand_in_is_said_of_its_copies_the_likest_first() -> 
     }
 
 
+def test_what_one_image_stands_for_is_compared_with_one_another() -> None:
+    """Two colourings that are copies of the same grey one are no copies of each other."""
+    standing = {"grey": ["grey"], "blue": ["grey"], "red": ["grey"], "other": ["other"]}
+    assert variants.apart(standing) == {("blue", "grey"), ("blue", "red"), ("grey", "red")}
+
+
 def test_what_copies_of_copies_are_is_looked_at() -> None:
     standing = {"a": ["b"], "b": ["b"], "c": ["c"]}
     assert variants.meeting([("b", "c")], standing) == {("a", "c"), ("b", "c")}

@@ -264,7 +264,13 @@ def test_ray_is_lost(lost, big, machines, begin):
     run = begin(big, "--ray-address", machines.address)
     run.wait_for(2)
     head = machines.head_node
-    head.kill_gcs_server(check_alive=False) if lost == "head" else head.kill_raylet(check_alive=False)
+    if lost == "head":
+        run.process.send_signal(signal.SIGSTOP)  # or it would be done before the loss is noticed
+        head.kill_gcs_server(check_alive=False)
+        until(lambda: not any("spawn_main" in command for command in of(run.mark)))
+        run.process.send_signal(signal.SIGCONT)
+    else:
+        head.kill_raylet(check_alive=False)
     ran = run.end()
     assert told("Ray is gone", ran) or told("Ray failed", ran), ran.stderr
     goes_on(run, big)

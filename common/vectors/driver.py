@@ -11,7 +11,6 @@ import argparse
 import collections
 import contextlib
 import functools
-import itertools
 import logging
 import os
 import pickle
@@ -34,6 +33,7 @@ CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # goes to ev
 # Or results would differ: Ray itself sees to its own version and Python's.
 SAME = "torch torchvision open_clip_torch timm numpy pillow pillow-heif ImageHash opencv-python-headless"
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+THREADS = "OMP_WAIT_POLICY"  # how torch's threads wait: elsewhere as they do here
 KEPT = "finished work is kept, the same command goes on"
 
 
@@ -55,24 +55,31 @@ class State:
 
 
 def serve(connection: Any, address: str, processors: int, folder: str) -> None:
-    """Answer one question after another, a method of the driver each, until nobody asks any more; then end Ray."""
+    """Do one thing after another that is asked for, a method of the driver each, until nobody asks; then end Ray.
+
+    What comes is the method, its arguments, and whether they wait for an answer; where they do not, a failure is the
+    next answer.
+    """
     signals.become_worker(leads=True)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)  # Ray's C++ has much to say; what matters is answered
     os.dup2(nowhere, 2)
     driver: _Driver | None = None
+    failure: Exception | None = None
     with contextlib.suppress(EOFError, OSError):
         while True:
-            question, arguments = connection.recv()
-            answer: Any
+            question, arguments, is_awaited = connection.recv()
+            answer: Any = None
             try:
                 driver = driver or _Driver(address, processors, folder)
-                answer = getattr(driver, question)(*arguments)
+                answer = None if failure else getattr(driver, question)(*arguments)
             except UserError as error:
-                answer = error
+                failure = error
             except Exception:
-                answer = RuntimeError(f"in the process that talks to Ray:\n{traceback.format_exc()}")
-            connection.send((answer, driver.told() if driver else State()))
+                failure = RuntimeError(f"in the process that talks to Ray:\n{traceback.format_exc()}")
+            if is_awaited:
+                connection.send((failure or answer, driver.told() if driver else State()))
+                failure = None
     if driver:
         driver.ray.shutdown()
     signals.take_along()  # some of Ray's processes would stay for another minute
@@ -96,7 +103,9 @@ class _Driver:
     def __init__(self, address: str, processors: int, folder: str) -> None:
         """Join the machines at `address`, or start Ray on this one if it is "local". Raises UserError."""
         os.environ.update(QUIET)
-        options: dict[str, Any] = {"runtime_env": {"py_modules": [CODE], "excludes": ["__pycache__"]}}
+        alike = {name: value for name, value in os.environ.items() if name == THREADS}
+        sent = {"py_modules": [CODE], "excludes": ["__pycache__"], "env_vars": alike}
+        options: dict[str, Any] = {"runtime_env": sent}
         if address == "local":
             os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=os.urandom(32).hex())  # or it writes one at home
             os.environ["RAY_process_group_cleanup_enabled"] = "0"  # noqa: SIM112 (or its workers leave our group)
@@ -120,7 +129,6 @@ class _Driver:
         self._lost = (ray.exceptions.RayActorError, ray.exceptions.ActorUnschedulableError)
         self._call = ray.remote(num_cpus=1, max_retries=TRIES, num_returns=2)(_call)
         self._state, self._looked = State(), -LOOK
-        self._numbers = itertools.count()
         self._tasks: dict[int, Any] = {}
         self._pixels: dict[int, tuple[Any, str, int]] = {}  # of a chunk, the machine that has them, and their rows
         self._batches: dict[int, tuple[Rows, _Encoder, Any]] = {}
@@ -132,12 +140,10 @@ class _Driver:
         state, self._state = self._state, replace(self._state, notes=[])
         return state
 
-    def submit(self, function: bytes, items: list[Any], apart: bool) -> int:
+    def submit(self, number: int, function: bytes, items: list[Any], apart: bool) -> None:
         """Have a pickled function run on the items somewhere; `apart` means that it gives pixels, which stay there."""
         self.look()
-        number = next(self._numbers)
         self._tasks[number] = self._call.remote(_versions(), function, items, apart)
-        return number
 
     def answer(self, number: int) -> Any:
         """What a task said. Raises UserError where it was lost too often, or its machine sees other files."""
@@ -159,15 +165,15 @@ class _Driver:
         self._looked = -LOOK
         self.look()
 
-    def encode(self, parts: Sequence[Part]) -> int:
-        number, rows = next(self._numbers), []
+    def encode(self, number: int, parts: Sequence[Part]) -> None:
+        """Send a batch to an encoder, once there is one. Raises UserError."""
+        rows = []
         for chunk, start, stop in parts:
             pixels, node, end = self._pixels[chunk]
             rows.append((pixels, node, start, stop))
             if stop == end:
                 del self._pixels[chunk]
         self._batches[number] = rows, *self._sent(rows)
-        return number
 
     def vectors(self, number: int) -> Any:
         """A batch's vectors. Raises UserError."""

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import functools
 import importlib.util
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -29,8 +30,8 @@ from common.output import Talk
 from common.vectors import driver, model
 from common.vectors.engine import Coming, Engine, Part
 
-CHUNK = 32  # images a task: a task costs the driver half a millisecond
-AHEAD = 3  # tasks waiting per processor
+CHUNK = 64  # images a task: a task costs the driver one to two milliseconds
+AHEAD = 2  # tasks waiting per processor
 DEPTH = 3  # batches under way per encoder: one at work, one whose pixels travel, one to spare
 ENDING = 10.0  # seconds that Ray may take to end
 GONE = f"Ray is gone: its head, or its daemon on this machine, has ended; {driver.KEPT}"
@@ -57,6 +58,7 @@ class Fleet:
         self._address = args.ray_address or os.environ.get("RAY_ADDRESS") or "local"
         self._processors, self._talk = max(1, args.workers), talk
         self._packed = functools.lru_cache(8)(pickle.dumps)
+        self._numbers = itertools.count()
         self._process: Any = None
 
     def __enter__(self) -> Fleet:
@@ -71,10 +73,8 @@ class Fleet:
 
     def ask(self, question: str, *arguments: Any) -> Any:
         """What the driver's method of that name says. Raises UserError, also when Ray is gone."""
-        if not self._process:
-            self._begin()
+        self._send(question, arguments, True)
         try:
-            self._connection.send((question, arguments))
             answer, self.state = self._connection.recv()
         except (EOFError, OSError):
             raise UserError(GONE) from None
@@ -86,7 +86,21 @@ class Fleet:
 
     def submit(self, function: Callable[[list[Any]], Any], items: list[Any], apart: bool = False) -> Ticket:
         """Have `function` run on the items somewhere; with `apart` it gives pixels, which stay there, and an answer."""
-        return Ticket(self, "answer", self.ask("submit", self._packed(function), items, apart))
+        return self.begun("submit", "answer", self._packed(function), items, apart)
+
+    def begun(self, question: str, then: str, *arguments: Any) -> Ticket:
+        """Have the driver begin something; its method `then` tells the outcome, or the next answer what failed."""
+        number = next(self._numbers)
+        self._send(question, (number, *arguments), False)
+        return Ticket(self, then, number)
+
+    def _send(self, question: str, arguments: tuple[Any, ...], is_awaited: bool) -> None:
+        if not self._process:
+            self._begin()
+        try:
+            self._connection.send((question, arguments, is_awaited))
+        except OSError:
+            raise UserError(GONE) from None
 
     def _begin(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the names of its sockets must be short
@@ -152,6 +166,5 @@ class FleetEngine(Engine):
             yield ticket.number, ticket.result()
 
     def encode(self, parts: Sequence[Part]) -> Sequence[Coming]:
-        ticket = Ticket(self._fleet, "vectors", self._fleet.ask("encode", parts))
         self._see()
-        return [ticket]
+        return [self._fleet.begun("encode", "vectors", parts)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 8  # images a worker sends at once: a slow one holds up few others, and shared memory stays small
 AHEAD = 2  # chunks waiting per worker: enough to hide one slow file
+WAITING = 64  # images waiting in all, at least: decoding goes on during a forward pass on the CPU, when nobody takes any
 STRETCH = 64  # a picture this many times longer than wide is cut to that before it is enlarged to the input's height
 
 
@@ -82,7 +83,7 @@ class Engine:
             num_workers=self._workers,
             collate_fn=_as_is,
             worker_init_fn=_begin,
-            prefetch_factor=AHEAD if self._workers else None,
+            prefetch_factor=max(AHEAD, WAITING // (CHUNK * self._workers)) if self._workers else None,
             pin_memory=self.device.type == "cuda",
         )
         try:

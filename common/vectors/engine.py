@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 8  # images a worker sends at once: a slow one holds up few others, and shared memory stays small
 AHEAD = 2  # chunks waiting per worker: enough to hide one slow file
-WAITING = 64  # images waiting in all, at least: decoding goes on during a forward pass on the CPU, when nobody takes any
+WAITING = 64  # images waiting in all, at least: during a forward pass on the CPU nobody takes any, and decoding goes on
 STRETCH = 64  # a picture this many times longer than wide is cut to that before it is enlarged to the input's height
 
 

@@ -36,13 +36,15 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)  # instead of this folder, whose ray.py would be taken for Ray
 sys.path.insert(1, str(ROOT / "tests"))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded, as the scripts do
+
+from common import cli  # noqa: E402
+
+cli.calm()
 
 import torch  # noqa: E402
 from conftest import picture  # noqa: E402
 from towers import SMALL, save_model  # noqa: E402
 
-from common.cli import MAX_PIXELS  # noqa: E402
 from common.dataset import tree  # noqa: E402
 from common.output import Talk  # noqa: E402
 from common.vectors import embed, fleet, model  # noqa: E402
@@ -69,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--folder", help="where the dataset is made (default: the system's temporary folder)")
     model.add_options(parser)
-    args = argparse.Namespace(**vars(parser.parse_args()), quiet=True, max_pixels=MAX_PIXELS)
+    args = argparse.Namespace(**vars(parser.parse_args()), quiet=True, max_pixels=cli.MAX_PIXELS)
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         folder = Path(scratch)
         print(f"{'':24}{'start-up':>10}{'images/s':>10}{'driver':>10}   moved")
@@ -88,7 +90,7 @@ def made(folder: Path, size: tuple[int, int]) -> list[Path]:
 
 
 def datasets(folder: Path, photos: Sequence[Path], count: int) -> list[Path]:
-    """Datasets of one photo, of a quarter of them, and of all."""
+    """Datasets of one photo, of a quarter of them to warm up, and of all."""
     return [filled(folder / str(images), photos, images) for images in (1, count // 4, count)]
 
 
@@ -126,17 +128,17 @@ def measured(gpus: int | None, folders: Sequence[Path], args: argparse.Namespace
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(gpus)))
     talk, chosen = Talk(args), model.chosen(args)
-    times, moved = [time.perf_counter()], 0
+    times = [time.perf_counter()]
     with fleet.chosen(args, talk) as machines:
         asking = []
         if machines:
             machines.ask, machines.begun = asking = [Timed(machines.ask), Timed(machines.begun)]  # type: ignore
         engine = fleet.engine(machines, chosen, args, talk)
         for folder in folders:
-            spent = talking() + sum(one.seconds for one in asking)
+            before = talking() + sum(one.seconds for one in asking)
             images = embedded(folder, chosen, engine, talk)
             times.append(time.perf_counter())
-        spent = talking() + sum(one.seconds for one in asking) - spent
+            spent = talking() + sum(one.seconds for one in asking) - before
         moved = machines.state.moved if machines else 0
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     size = moved * 3 * engine.tower.size**2

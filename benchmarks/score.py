@@ -31,16 +31,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from common import cli  # noqa: E402
+
+cli.calm()
+
+import torch  # noqa: E402
 from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
-from common import cli  # noqa: E402
 from common.output import Talk  # noqa: E402
 from common.vectors import model  # noqa: E402
 from common.vectors.engine import CHUNK, Engine  # noqa: E402

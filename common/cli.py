@@ -68,7 +68,7 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         _read_names_as_utf8()
         signals.begin()
     output.survive_any_encoding()
-    _calm()
+    calm()
     try:
         try:
             return main(argv)
@@ -91,9 +91,9 @@ def _read_names_as_utf8() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
-def _calm() -> None:
-    """Keep libraries' chatter to ourselves, and their threads off the cores that decoding wants."""
+def calm() -> None:
+    """Keep libraries' chatter to ourselves, and torch's threads, not loaded yet, off the cores of decoding."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch's threads leave the cores to decoding while they wait
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # they would spin while they wait

@@ -19,7 +19,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import towers
 from conftest import ROOT, picture, run_script
+
+from common.output import Talk
+from common.vectors import fleet
 
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of the machines of these tests
 os.environ.update(TOKEN, RAY_USAGE_STATS_ENABLED="0")  # which Ray reads when it is imported
@@ -213,6 +217,15 @@ def test_the_same_bytes_on_two_machines(dataset, machines, tmp_path):
         assert "Ray: 2 machines, 0 GPUs, 2 cores" in there.stderr
     assert results(local) == results(dataset)
     assert len(results(dataset)) > 9
+
+
+def test_what_was_begun_in_vain_is_the_next_answer():
+    args = towers.options("--ray")
+    with fleet.Fleet(args, Talk(args)) as machines:
+        ticket = machines.begun("encode", "vectors", [(7, 0, 1)])  # pixels that nobody has
+        with pytest.raises(RuntimeError, match="KeyError: 7"):
+            ticket.result()
+        machines.ask("look")  # told once
 
 
 def test_a_machine_of_its_own_ends_with_the_run(big, begin):

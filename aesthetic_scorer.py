@@ -34,43 +34,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import cli, disk, text
-from common.dataset import cache, claims, tree
-from common.output import Talk, show
-from common.scores import heads, owed, scorers
-from common.vectors import model
+from common import cache, claims, cli, durability, terminal, tree
+from common.clip import heads, model, score_state, scorers
+from common.reporter import Reporter, print_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args, started = parse_args(argv), time.monotonic()
-    talk = Talk(args)
+    talk = Reporter(args)
     rules = chosen_rules(args, talk)
     count = Count()
-    owing = survey(tree.topics(args.paths, talk.warn), rules, count, talk)
+    owing = survey(tree.find_topics(args.paths, talk.warn), rules, count, talk)
     if owing:
         score(owing, rules, args, count, talk)
     count.seconds = time.monotonic() - started
-    talk.tally(count.images, scored=count.scored, already_scored=count.already_scored, unreadable=talk.unreadable)
-    show(args, summary(count, rules, talk), result(count, rules, talk))
+    talk.tally(
+        count.images,
+        scored=count.scored,
+        already_scored=count.already_scored,
+        unreadable=talk.unreadable,
+    )
+    print_result(args, summary(count, rules, talk), result(count, rules, talk))
     return talk.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.parser(__doc__)
-    model.add_options(parser)
+    parser = cli.make_parser(__doc__)
+    model.add_model_options(parser)
     scoring = parser.add_argument_group("scores")
     scoring.add_argument(
         "--head",
         metavar="HEAD",
-        help=f"{', '.join(scorers.names())}, or a file with one linear layer; a named head brings its own model "
+        help=f"{', '.join(scorers.scorer_names())}, or a file with one linear layer; a named head brings its own model "
         f"(default: the --model's, or {heads.DEFAULT_HEAD})",
     )
     replacing = scoring.add_mutually_exclusive_group()
     replacing.add_argument(
-        "--only-missing", action="store_true", help="trust scores of any origin, score only images that have none"
+        "--only-missing",
+        action="store_true",
+        help="trust scores of any origin, score only images that have none",
     )
     replacing.add_argument(
-        "--rescore", action="store_true", help="replace scores of other or unknown origin; uses stored vectors"
+        "--rescore",
+        action="store_true",
+        help="replace scores of other or unknown origin; uses stored vectors",
     )
     scoring.add_argument(
         "--no-cache",
@@ -93,29 +100,39 @@ class Count:
     values: array[float] = field(default_factory=lambda: array("d"))
     precisions: set[str] = field(default_factory=set)
 
-    def add(self, state: owed.State, found: Mapping[str, float], made_by: Mapping[str, str], embedded: int = 0) -> None:
+    def add(
+        self,
+        state: score_state.ScoreState,
+        found: Mapping[str, float],
+        made_by: Mapping[str, str],
+        embedded: int = 0,
+    ) -> None:
         self.topics += 1
         self.images += len(state.stamps)
         self.already_scored += len(state.standing)
         self.scored += len(found) - len(state.standing)
         self.embedded += embedded
         self.values.extend(found.values())
-        self.precisions.update(cache.precisions(made_by))
+        self.precisions.update(cache.precisions_of(made_by))
 
 
-def chosen_rules(args: argparse.Namespace, talk: Talk) -> owed.Rules:
+def chosen_rules(args: argparse.Namespace, talk: Reporter) -> score_state.ScoringPolicy:
     """The model and head that the options name, checked as far as that goes without loading them."""
-    chosen = model.chosen(args, heads.model_of(args.head))
+    chosen = model.resolve_model(args, heads.head_model(args.head))
     if chosen.is_tiny:
         talk.warn(model.TINY_NOTE)
-    return owed.Rules(chosen, heads.chosen(args.head, chosen), args.only_missing, args.rescore)
+    return score_state.ScoringPolicy(
+        chosen, heads.resolve_head(args.head, chosen), args.only_missing, args.rescore
+    )
 
 
-def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: Talk) -> dict[tree.Topic, int]:
+def survey(
+    topics: Sequence[tree.Topic], rules: score_state.ScoringPolicy, count: Count, talk: Reporter
+) -> dict[tree.Topic, int]:
     """The topics that have images without a score, and how many; counts those that are done. No torch, no pixels."""
     owing, foreign = {}, []
     for topic in topics:
-        state = owed.survey(topic, rules, talk)
+        state = score_state.inspect_topics(topic, rules, talk)
         if state.foreign:
             foreign.append(state)
         elif state.is_done:
@@ -123,56 +140,65 @@ def survey(topics: Sequence[tree.Topic], rules: owed.Rules, count: Count, talk: 
         else:
             cache.check_writable(topic)
             owing[topic] = len(state.owed)
-    owed.refuse_foreign(foreign)
+    score_state.refuse_foreign(foreign)
     return owing
 
 
 def score(
-    owing: Mapping[tree.Topic, int], rules: owed.Rules, args: argparse.Namespace, count: Count, talk: Talk
+    owing: Mapping[tree.Topic, int],
+    rules: score_state.ScoringPolicy,
+    args: argparse.Namespace,
+    count: Count,
+    talk: Reporter,
 ) -> None:
     """Embed what has no vector yet, then write each topic's scores as its last image is done.
 
     What another run works on comes last, when that run is done with it.
     """
-    from common.vectors import embed, fleet  # numpy, and torch where an image must be opened
-    from common.vectors.engine import Engine
+    from common.clip import embed  # numpy, and torch where an image must be opened
+    from common.clip.engine import Engine
+    from common.clip.ray import client
 
-    states: dict[str, owed.State] = {}
+    states: dict[str, score_state.ScoreState] = {}
     counting = threading.Lock()
     claimed = claims.Claims(rules.model.sidecar, talk)
 
     @functools.cache
     def engine() -> Engine:
-        made = fleet.engine(machines, rules.model, args, talk)
+        made = client.make_engine(machines, rules.model, args, talk)
         rules.head.check(made.tower.dim)
         return made
 
-    def finish(work: embed.Work) -> None:
+    def finish(work: embed.EmbeddingJob) -> None:
         state = states.pop(work.topic.path)
-        state, found, made_by = owed.finish(state, work.vectors, work.failed, rules, talk)
+        state, found, made_by = score_state.write_topic_scores(
+            state, work.vectors, work.failed, rules, talk
+        )
         with counting:
             count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
         claimed.let_go(work.topic)
 
-    def works(topics: Sequence[tree.Topic]) -> Iterator[embed.Work]:
+    def works(topics: Sequence[tree.Topic]) -> Iterator[embed.EmbeddingJob]:
         for topic in filter(claimed.take, topics):
-            state = states[topic.path] = owed.survey(topic, rules, talk)
-            owed.refuse_foreign([state])
-            work = embed.owed(topic, state.stamps, state.owed, rules.model, talk)
+            state = states[topic.path] = score_state.inspect_topics(topic, rules, talk)
+            score_state.refuse_foreign([state])
+            work = embed.plan_embedding(topic, state.stamps, state.owed, rules.model, talk)
             if work.names:
                 yield work
             else:
                 finishing(work)
 
-    with fleet.chosen(args, talk) as machines:
+    with client.open_fleet(args, talk) as machines:
         for topics in claimed.rounds(list(owing)):
             total = sum(owing[topic] for topic in topics)
-            with disk.Beside(finish) as finishing:
-                for work in embed.embed(works(topics), engine, talk, total, keep=not args.no_cache):
+            with durability.BackgroundWriter(finish) as finishing:
+                for work in embed.embed_jobs(
+                    works(topics), engine, talk, total, keep=not args.no_cache
+                ):
                     finishing(work)
 
 
-def result(count: Count, rules: owed.Rules, talk: Talk) -> dict[str, Any]:
+def result(count: Count, rules: score_state.ScoringPolicy, talk: Reporter) -> dict[str, Any]:
     """The object that --json prints."""
     return {
         "images": count.images,
@@ -188,7 +214,7 @@ def result(count: Count, rules: owed.Rules, talk: Talk) -> dict[str, Any]:
     }
 
 
-def summary(count: Count, rules: owed.Rules, talk: Talk) -> Iterator[str]:
+def summary(count: Count, rules: score_state.ScoringPolicy, talk: Reporter) -> Iterator[str]:
     """The lines for people."""
     yield f"🎨 {'Technical quality' if rules.model.is_tiny else 'Aesthetic'} scores"
     yield f"   📁 topics            {count.topics:>12,}"
@@ -199,11 +225,11 @@ def summary(count: Count, rules: owed.Rules, talk: Talk) -> Iterator[str]:
     if count.values:
         yield f"   ⭐ median score      {statistics.median(count.values):>12.2f}"
     speed = f", {count.embedded / count.seconds:,.1f} images/s" if count.embedded else ""
-    yield f"   ⏱  time              {text.duration(count.seconds):>12}{speed}"
+    yield f"   ⏱  time              {terminal.format_duration(count.seconds):>12}{speed}"
     yield f"   🧠 model             {rules.model.name} ({rules.model.weights}), head {rules.choice.name}"
     if rules.model.is_tiny:
         yield f"   ⚠️  {model.TINY_NOTE}"
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))

@@ -32,97 +32,139 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, text
-from common.dataset import records, tree
+from common import cli, json_files, terminal, tree
+from common.clip.model import AESTHETICS
 from common.errors import UserError
-from common.output import Talk, show
-from common.scores import ranking
-from common.vectors.model import AESTHETICS
+from common.reporter import Reporter, print_result
+from reports import ranking
 
 TOP = 5
 MIN_IMAGES = 5
 LISTED = 6  # best and worst subclusters of --all; the JSON has them all
 SHARES = (("half", "q1", "q3"), ("90 %", "p5", "p95"), ("all", "min", "max"))
-NAME, STRIP = 22, 18  # columns of a name, so that all tables line up, and of the picture of a spread
+NAME, STRIP = (
+    22,
+    18,
+)  # columns of a name, so that all tables line up, and of the picture of a spread
 LEAST = 6  # columns that a name keeps on a line that it shares: five fit beside their medians
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Talk(args)
-    topics = tree.topics(args.paths, talk.warn)
-    data = ranking.report(topics, args.top, args.min_images, talk)
+    talk = Reporter(args)
+    topics = tree.find_topics(args.paths, talk.warn)
+    data = ranking.ranking_json(topics, args.top, args.min_images, talk)
     check(data, args.paths, talk)
     if args.output:
-        records.write_json(args.output, data)
+        json_files.write_json(args.output, data)
     if args.html:
-        from common.pages import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
+        from reports import aesthetic_page  # Jinja2 and thumbnails, only where a page is wanted
 
-        aesthetic_page.write(args.html, topics, data, talk)
-    show(args, summary(data, args.all), data)
-    talk.tally(data["found"], scored=data["overall"]["images"], without_score=data["found"] - data["overall"]["images"])
+        aesthetic_page.write_page(args.html, topics, data, talk)
+    print_result(args, summary(data, args.all), data)
+    talk.tally(
+        data["found"],
+        scored=data["overall"]["images"],
+        without_score=data["found"] - data["overall"]["images"],
+    )
     return talk.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.parser(__doc__, opens_images=False)
-    add = functools.partial(parser.add_argument, type=cli.positive)
-    add("--top", default=TOP, metavar="K", help="best and worst topics a subcluster (default: %(default)s)")
-    add("--min-images", default=MIN_IMAGES, metavar="N", help="flag topics with fewer (default: %(default)s)")
+    parser = cli.make_parser(__doc__, opens_images=False)
+    add = functools.partial(parser.add_argument, type=cli.positive_int)
+    add(
+        "--top",
+        default=TOP,
+        metavar="K",
+        help="best and worst topics a subcluster (default: %(default)s)",
+    )
+    add(
+        "--min-images",
+        default=MIN_IMAGES,
+        metavar="N",
+        help="flag topics with fewer (default: %(default)s)",
+    )
     parser.add_argument(
-        "--all", action="store_true", help="print a table of topics for each subcluster, not three lines"
+        "--all",
+        action="store_true",
+        help="print a table of topics for each subcluster, not three lines",
     )
     parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
-    parser.add_argument("--html", metavar="FILE", help="also write a page with charts and thumbnails")
+    parser.add_argument(
+        "--html", metavar="FILE", help="also write a page with charts and thumbnails"
+    )
     args = parser.parse_args(argv)
     for option in ("output", "html"):
         if getattr(args, option):
-            records.check_output(getattr(args, option), f"--{option}")
+            json_files.check_output(getattr(args, option), f"--{option}")
     return args
 
 
-def check(data: Mapping[str, Any], paths: Sequence[str], talk: Talk) -> None:
+def check(data: Mapping[str, Any], paths: Sequence[str], talk: Reporter) -> None:
     """Stop where there is nothing to rank; warn where the scores cannot be compared."""
     if not data["topics"]:
         damaged = [file["path"] for file in data["damaged_files"]]
-        reason = f"{text.sampled(damaged)} damaged" if damaged else "no scores found"
+        reason = f"{terminal.list_few(damaged)} damaged" if damaged else "no scores found"
         raise UserError(f"{', '.join(paths)}: {reason}; run aesthetic_scorer.py first")
     if len(data["made_by"]) > 1:
-        talk.warn(f"scores of different origin are compared: {', '.join(ranking.makers(data))}")
+        talk.warn(
+            f"scores of different origin are compared: {', '.join(ranking.makers_in_words(data))}"
+        )
 
 
 def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
     """The lines that people read."""
     overall, judged = data["overall"], " and ".join(data["judges"])
-    yield f"🎨 {text.clipped(text.sampled(data['datasets']), text.WIDTH - 25)}: median score {overall['median']:.2f}"
-    counted = [text.plural(len(data[level + "s"]), level) for level in ("cluster", "subcluster", "topic")]
-    yield f"   {text.plural(overall['images'], 'scored image')} · {' · '.join(counted)}"
+    yield f"🎨 {terminal.truncate_middle(terminal.list_few(data['datasets']), terminal.MAX_WIDTH - 25)}: median score {overall['median']:.2f}"
+    counted = [
+        terminal.plural(len(data[level + "s"]), level)
+        for level in ("cluster", "subcluster", "topic")
+    ]
+    yield f"   {terminal.plural(overall['images'], 'scored image')} · {' · '.join(counted)}"
     if judged != AESTHETICS:
-        yield f"   scores mean {judged}, not aesthetics" if AESTHETICS not in judged else f"   scores mean {judged}"
-    yield from (f"   {text.clipped(line, text.WIDTH - 3)}" for line in ranking.makers(data))
+        yield (
+            f"   scores mean {judged}, not aesthetics"
+            if AESTHETICS not in judged
+            else f"   scores mean {judged}"
+        )
+    yield from (
+        f"   {terminal.truncate_middle(line, terminal.MAX_WIDTH - 3)}"
+        for line in ranking.makers_in_words(data)
+    )
     yield from ("", "📊 All images")
     lows = [(share, overall[low], overall[high]) for share, low, high in SHARES]
     said = " · ".join(f"{share} {low:.2f} to {high:.2f}" for share, low, high in lows)
-    yield f"   {text.clipped(said, text.WIDTH - 3)}"
+    yield f"   {terminal.truncate_middle(said, terminal.MAX_WIDTH - 3)}"
     digits = 1 if all(round(b["from"], 1) == b["from"] for b in overall["histogram"]) else 2
-    shares = {f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]}
-    yield from text.bars(shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values()))
+    shares = {
+        f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]
+    }
+    yield from terminal.bar_chart(
+        shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values())
+    )
     said = ", ".join(leaves(data)) or "nearly all or none"
-    yield f"   {text.clipped(f'--min-score leaves {said}', text.WIDTH - 3)}"
+    yield f"   {terminal.truncate_middle(f'--min-score leaves {said}', terminal.MAX_WIDTH - 3)}"
     yield from ("", "📁 Clusters, best first")
     yield from table({"": ranking.best_first(data["clusters"])}, data["clusters"], overall)
     yield from ("", "📂 Subclusters, best first")
     yield from whole(data) if tables else brief(data)
     if data["few_images"]:
         mark = "few" if tables else "few, *"
-        yield from ("", f"   {mark}: fewer than {text.plural(data['min_images'], 'scored image')}, not to be relied on")
+        yield from (
+            "",
+            f"   {mark}: fewer than {terminal.plural(data['min_images'], 'scored image')}, not to be relied on",
+        )
     yield ""
-    yield from text.attention(ranking.attention(data))
+    yield from terminal.warnings_section(ranking.ranking_warnings(data))
 
 
 def leaves(data: Mapping[str, Any]) -> list[str]:
     """`4.5: 80 %` for half points that leave more than a few images and cut off more than a few; five fit a line."""
-    shares = {score: round(100 * n / data["overall"]["images"]) for score, n in data["score_at_least"].items()}
+    shares = {
+        score: round(100 * n / data["overall"]["images"])
+        for score, n in data["score_at_least"].items()
+    }
     telling = [f"{score}: {percent} %" for score, percent in shares.items() if 5 <= percent <= 95]
     return telling[:: -(-len(telling) // 5) or 1]
 
@@ -141,20 +183,25 @@ def ends(data: Mapping[str, Any], ordered: Sequence[str]) -> Iterator[str]:
     """The best and the worst of a subcluster's topics with their medians, each topic once; names are cut to fit."""
     best = ordered[: min(data["top"], (len(ordered) + 1) // 2)]
     worst = ranking.worst_first(data["topics"], ordered[len(best) :])[: data["top"]]
-    names = text.named([*best, *worst])
-    room = max(text.terminal(), text.WIDTH) - 11
+    names = terminal.shortest_unique_names([*best, *worst])
+    room = max(terminal.terminal_columns(), terminal.MAX_WIDTH) - 11
 
     def lines(columns: int) -> list[list[str]]:
-        cut = text.fitted(names.values(), columns)
-        return [[f"{cut[names[label]]} {score(data['topics'][label])}" for label in side] for side in (best, worst)]
+        cut = terminal.truncate_distinct(names.values(), columns)
+        return [
+            [f"{cut[names[label]]} {score(data['topics'][label])}" for label in side]
+            for side in (best, worst)
+        ]
 
     def too_wide(columns: int) -> bool:
-        return any(text.width(", ".join(items)) > room for items in lines(columns))
+        return any(terminal.display_width(", ".join(items)) > room for items in lines(columns))
 
-    longest = max(LEAST, min(room, max(map(text.width, names.values()))))
+    longest = max(LEAST, min(room, max(map(terminal.display_width, names.values()))))
     columns = LEAST + bisect_right(range(LEAST + 1, longest + 1), False, key=too_wide)
     for title, items in zip(("best", "worst"), lines(columns), strict=True):
-        for number, line in enumerate(text.flowed(items, text.terminal() - 11)):
+        for number, line in enumerate(
+            terminal.join_wrapped(items, terminal.terminal_columns() - 11)
+        ):
             yield f"    {'' if number else title:6}{line}"
 
 
@@ -167,10 +214,15 @@ def whole(data: Mapping[str, Any]) -> Iterator[str]:
     subclusters, overall = data["subclusters"], data["overall"]
     yield from table(apart(subclusters), subclusters, overall)
     for label, subcluster in sorted(subclusters.items()):
-        said = f"median {subcluster['median']:.2f}, {text.plural(subcluster['topics'], 'topic')}"
-        yield from ("", f"📂 {text.clipped(text.shown(label), text.WIDTH - 5 - len(said))}  {said}")
+        said = (
+            f"median {subcluster['median']:.2f}, {terminal.plural(subcluster['topics'], 'topic')}"
+        )
+        yield from (
+            "",
+            f"📂 {terminal.truncate_middle(terminal.escape(label), terminal.MAX_WIDTH - 5 - len(said))}  {said}",
+        )
         ranked = {topic: data["topics"][topic] for topic in subcluster["ranking"]}
-        yield from table(ranking.listed(subcluster, data["top"]), ranked, overall)
+        yield from table(ranking.best_and_worst(subcluster, data["top"]), ranked, overall)
 
 
 def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -182,23 +234,37 @@ def apart(subclusters: Mapping[str, Any]) -> dict[str, list[str]]:
     return {f"best {LISTED}": best[:LISTED], left: best[-LISTED:]}
 
 
-def table(sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]) -> list[str]:
+def table(
+    sections: Mapping[str, Sequence[str]], ranked: Mapping[str, Any], overall: Mapping[str, Any]
+) -> list[str]:
     """A line a folder: images, median, quartiles, their place; its name is unlike that of all others in `ranked`."""
-    names, low, high = text.named(ranked), overall["min"], overall["max"]
-    cut = text.fitted((names[label] for labels in sections.values() for label in labels), NAME)
+    names, low, high = terminal.shortest_unique_names(ranked), overall["min"], overall["max"]
+    cut = terminal.truncate_distinct(
+        (names[label] for labels in sections.values() for label in labels), NAME
+    )
     axis = f"{low:.2f}{high:{STRIP - len(f'{low:.2f}')}.2f}"
     rows: list[tuple[str, ...]] = []
     for title, labels in sections.items():
-        rows.append((title, "", "", "", "", "") if rows else (title, "images", "median", "quartiles", axis, ""))
+        rows.append(
+            (title, "", "", "", "", "")
+            if rows
+            else (title, "images", "median", "quartiles", axis, "")
+        )
         for label in labels:
             found = ranked[label]
-            strip = text.strip(found["q1"], found["median"], found["q3"], low, high, STRIP)
+            strip = terminal.range_plot(found["q1"], found["median"], found["q3"], low, high, STRIP)
             quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
             few = "few" if found["few"] else ""
-            figures = text.number(found["images"]), f"{found['median']:.2f}", quartiles, strip, few
-            rows.append((text.padded(cut[names[label]], NAME), *figures))
-    return text.table(rows, " rrr  ")
+            figures = (
+                terminal.thousands(found["images"]),
+                f"{found['median']:.2f}",
+                quartiles,
+                strip,
+                few,
+            )
+            rows.append((terminal.pad_cell(cut[names[label]], NAME), *figures))
+    return terminal.format_table(rows, " rrr  ")
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))

@@ -34,68 +34,95 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, text
-from common.dataset import records, tree
-from common.duplicates import across, counting, decisions
-from common.duplicates.counting import Count
+from common import across_file, cli, decisions, json_files, terminal, tree
 from common.errors import UserError
-from common.output import Talk, show
+from common.reporter import Reporter, print_result
+from reports import duplicate_counts
+from reports.duplicate_counts import DuplicateTotals
 
 TOP = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Talk(args)
-    topics = tree.topics(args.paths, talk.warn)
-    decisions.tell(topics, talk)
-    data = report(topics, [counting.counted(topic, talk) for topic in topics], args.top)
-    data["across"] = counting.beyond(topics, across.read(topics, talk.warn), args.top)
+    talk = Reporter(args)
+    topics = tree.find_topics(args.paths, talk.warn)
+    decisions.add_decisions(topics, talk)
+    data = report(
+        topics, [duplicate_counts.count_duplicates(topic, talk) for topic in topics], args.top
+    )
+    data["across"] = duplicate_counts.count_across(
+        topics, across_file.read_across(topics, talk.warn), args.top
+    )
     if not data["searched"]:
-        raise UserError(f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first")
+        raise UserError(
+            f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first"
+        )
     if args.html:
-        from common.pages import review_page  # Jinja2 and thumbnails, only where a page is wanted
+        from reports import review_page  # Jinja2 and thumbnails, only where a page is wanted
 
-        review_page.write(args.html, topics, talk)
-    talk.tally(data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"])
-    show(args, summary(data), data)
+        review_page.write_page(args.html, topics, talk)
+    talk.tally(
+        data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
+    )
+    print_result(args, summary(data), data)
     return talk.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.parser(__doc__, limits_pixels=False)
+    parser = cli.make_parser(__doc__, limits_pixels=False)
     parser.add_argument(
-        "--top", type=cli.positive, default=TOP, metavar="N", help="topics with most duplicates (default: %(default)s)"
+        "--top",
+        type=cli.positive_int,
+        default=TOP,
+        metavar="N",
+        help="topics with most duplicates (default: %(default)s)",
     )
-    parser.add_argument("--html", metavar="FILE", help="also write a page to review every set of duplicates")
+    parser.add_argument(
+        "--html", metavar="FILE", help="also write a page to review every set of duplicates"
+    )
     args = parser.parse_args(argv)
     if args.html:
-        records.check_output(args.html, "--html")
+        json_files.check_output(args.html, "--html")
     return args
 
 
-def report(topics: Sequence[tree.Topic], counts: Sequence[Count], top: int) -> dict[str, Any]:
+def report(
+    topics: Sequence[tree.Topic], counts: Sequence[DuplicateTotals], top: int
+) -> dict[str, Any]:
     """The object that --json prints."""
     of = dict(zip((topic.path for topic in topics), counts, strict=True))
-    named = {label: of[group[0].path] for label, group in tree.grouped(topics, "topic").items()}
-    grouped = tree.grouped(topics, "cluster")
-    clusters = {label: totals([of[topic.path] for topic in group]) for label, group in grouped.items()}
+    named = {
+        label: of[group[0].path] for label, group in tree.group_by_level(topics, "topic").items()
+    }
+    grouped = tree.group_by_level(topics, "cluster")
+    clusters = {
+        label: totals([of[topic.path] for topic in group]) for label, group in grouped.items()
+    }
     worst = sorted(named, key=lambda label: (-named[label].redundant, -named[label].entries, label))
     folders = dict.fromkeys(os.path.dirname(topic.path) for topic in topics)
     return {
         **totals(counts),
-        "median_images_per_cluster": statistics.median(each["images"] for each in clusters.values()),
-        "median_duplicates_per_cluster": statistics.median(each["duplicate_entries"] for each in clusters.values()),
+        "median_images_per_cluster": statistics.median(
+            each["images"] for each in clusters.values()
+        ),
+        "median_duplicates_per_cluster": statistics.median(
+            each["duplicate_entries"] for each in clusters.values()
+        ),
         "clusters": clusters,
-        "worst_topics": [{"topic": label, **totals([named[label]])} for label in worst if named[label].entries][:top],
-        "not_searched": [label for label, count in named.items() if not count.is_searched and not count.damaged],
+        "worst_topics": [
+            {"topic": label, **totals([named[label]])} for label in worst if named[label].entries
+        ][:top],
+        "not_searched": [
+            label for label, count in named.items() if not count.is_searched and not count.damaged
+        ],
         "outdated": {label: count.outdated for label, count in named.items() if count.outdated},
         "damaged": {label: count.damaged for label, count in named.items() if count.damaged},
-        "strays": [path for folder in folders for path in records.strays(folder)],
+        "strays": [path for folder in folders for path in json_files.orphaned_files(folder)],
     }
 
 
-def totals(counts: Sequence[Count]) -> dict[str, Any]:
+def totals(counts: Sequence[DuplicateTotals]) -> dict[str, Any]:
     return {
         "topics": len(counts),
         "images": sum(count.images for count in counts),
@@ -119,26 +146,33 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"   📊 median duplicates a cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
     yield from ("", "📁 Clusters, most redundant images first")
     clusters = data["clusters"]
-    yield from table({label: clusters[label] for label in sorted(clusters, key=lambda one: worst(clusters, one))})
+    yield from table(
+        {label: clusters[label] for label in sorted(clusters, key=lambda one: worst(clusters, one))}
+    )
     yield from beyond(data["across"])
     if data["worst_topics"]:
         yield from ("", "📂 Topics, most redundant images first")
         yield from table({each["topic"]: each for each in data["worst_topics"]})
     yield ""
-    yield from text.attention(attention(data))
+    yield from terminal.warnings_section(attention(data))
 
 
 def beyond(found: Mapping[str, Any]) -> Iterator[str]:
     """The lines on matches with other topics and with references."""
     if found["pairs"]:
         yield from ("", f"🌐 Pairs across topics: {kinds(found['pairs'])}")
-        yield from (f"   {each['pairs']:>6,}  {text.shown(' and '.join(each['topics']))}" for each in found["topics"])
+        yield from (
+            f"   {each['pairs']:>6,}  {terminal.escape(' and '.join(each['topics']))}"
+            for each in found["topics"]
+        )
     if found["references"]:
         yield f"📌 Matches with reference folders: {kinds(found['references'])}"
 
 
 def kinds(pairs: Mapping[str, int]) -> str:
-    return ", ".join(f"{pairs[kind]:,} {kind}" for kind in across.KINDS if kind in pairs)
+    return ", ".join(
+        f"{pairs[kind]:,} {kind}" for kind in across_file.ACROSS_KINDS if kind in pairs
+    )
 
 
 def worst(clusters: Mapping[str, Any], label: str) -> tuple[int, int, str]:
@@ -146,15 +180,18 @@ def worst(clusters: Mapping[str, Any], label: str) -> tuple[int, int, str]:
 
 
 def share(totals: Mapping[str, Any], key: str) -> str:
-    return text.share(totals[key], totals["searched"])
+    return terminal.format_percent(totals[key], totals["searched"])
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines: list[tuple[str, ...]] = [("", "images", "duplicates", "redundant", "share")]
     for label, row in rows.items():
-        numbers = (text.number(row[key]) for key in ("images", "duplicate_entries", "redundant_images"))
-        lines.append((text.shown(label), *numbers, share(row, "redundant_images")))
-    return text.table(lines, " rrrr")
+        numbers = (
+            terminal.thousands(row[key])
+            for key in ("images", "duplicate_entries", "redundant_images")
+        )
+        lines.append((terminal.escape(label), *numbers, share(row, "redundant_images")))
+    return terminal.format_table(lines, " rrrr")
 
 
 def attention(data: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str, str]], int]]:
@@ -163,10 +200,12 @@ def attention(data: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str
         "Not searched: run find_duplicates.py": [(label, "") for label in data["not_searched"]],
         "Changed since the search: run find_duplicates.py again": list(data["outdated"].items()),
         "Damaged: run find_duplicates.py again": list(data["damaged"].items()),
-        "Files whose topic is gone": [(os.path.basename(path), os.path.dirname(path)) for path in data["strays"]],
+        "Files whose topic is gone": [
+            (os.path.basename(path), os.path.dirname(path)) for path in data["strays"]
+        ],
     }
     yield from ((title, places, len(places)) for title, places in told.items())
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))

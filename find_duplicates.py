@@ -45,83 +45,94 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import cli, text
-from common.dataset import cache, records, tree
-from common.duplicates import decisions, options, references
+from common import cache, cli, decisions, json_files, terminal, tree
+from common.clip import model
 from common.errors import UserError
-from common.output import Talk, show
-from common.vectors import model
+from common.reporter import Reporter, print_result
+from duplicates import options, references
 
 if TYPE_CHECKING:
-    from common.duplicates.matching import Found
+    from duplicates.results import TopicSummary
 
 SHOWN = 5  # of the largest sets
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Talk(args)
+    talk = Reporter(args)
     if args.explain:
         return explain(args, talk)
-    threshold = options.threshold(args)
+    threshold = options.resolve_threshold(args)
     if args.no_verify:
         talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
-    topics = checked(tree.topics(args.paths, talk.warn), talk)
-    references.check(args.against, args.paths, topics if args.across or args.against else [])
-    decisions.tell(topics, talk, args.decisions)
+    topics = checked(tree.find_topics(args.paths, talk.warn), talk)
+    references.check_references(
+        args.against, args.paths, topics if args.across or args.against else []
+    )
+    decisions.add_decisions(topics, talk, args.decisions)
     told = searched(topics, threshold, args, talk)
-    talk.tally(told["images"], searched=told["images"] - told["unreadable"], unreadable=told["unreadable"])
-    show(args, summary(told, args.variants), told)
+    talk.tally(
+        told["images"], searched=told["images"] - told["unreadable"], unreadable=told["unreadable"]
+    )
+    print_result(args, summary(told, args.variants), told)
     return talk.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.parser(__doc__)
-    options.add(parser)
-    model.add_options(parser)
+    parser = cli.make_parser(__doc__)
+    options.add_options(parser)
+    model.add_model_options(parser)
     return parser.parse_args(argv)
 
 
-def explain(args: argparse.Namespace, talk: Talk) -> int:
+def explain(args: argparse.Namespace, talk: Reporter) -> int:
     """Print what a close look says of two files. Raises UserError."""
     if len(args.paths) != 2:
         raise UserError("--explain: wants two image files, and nothing else")
-    from common.duplicates import explaining
+    from duplicates import explain
 
     one, other = args.paths
-    told = explaining.explained(one, other, args.max_pixels)
-    show(args, explaining.lines(told), explaining.result(told))
+    told = explain.explain_pair(one, other, args.max_pixels)
+    print_result(args, explain.explanation_lines(told), explain.explanation_json(told))
     return talk.status
 
 
-def checked(topics: list[tree.Topic], talk: Talk) -> list[tree.Topic]:
+def checked(topics: list[tree.Topic], talk: Reporter) -> list[tree.Topic]:
     """The topics whose results can be written, which is known then; names the files whose topic is gone."""
     for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
-        records.check_writable(subcluster)
-        for path in records.strays(subcluster):
-            talk.warn(f"{text.shown(path)}: its topic is gone; delete it if that is meant")
+        json_files.check_writable(subcluster)
+        for path in json_files.orphaned_files(subcluster):
+            talk.warn(f"{terminal.escape(path)}: its topic is gone; delete it if that is meant")
     for topic in topics:
         cache.check_writable(topic)
-        if not records.can_be_named(topic):
-            talk.warn(f"{text.shown(topic.path)}: not searched, too long a name for duplicates_NAME.json; shorten it")
-    return list(filter(records.can_be_named, topics))
+        if not json_files.has_valid_record_name(topic):
+            talk.warn(
+                f"{terminal.escape(topic.path)}: not searched, too long a name for duplicates_NAME.json; shorten it"
+            )
+    return list(filter(json_files.has_valid_record_name, topics))
 
 
-def searched(topics: Sequence[tree.Topic], threshold: float, args: argparse.Namespace, talk: Talk) -> dict[str, Any]:
+def searched(
+    topics: Sequence[tree.Topic], threshold: float, args: argparse.Namespace, talk: Reporter
+) -> dict[str, Any]:
     """Search each topic, and beyond it where that is asked for; the object that --json prints."""
-    from common.duplicates import crossing, methods, settling  # Pillow, numpy
-    from common.duplicates.pool import Pool
-    from common.vectors import fleet
+    from common.clip.ray import client
+    from duplicates import proposers, search, search_across  # Pillow, numpy
+    from duplicates.pool import Pool
 
-    method = methods.chosen(threshold, args, talk)
-    with fleet.chosen(args, talk) as machines, Pool(args.workers, machines) as pool:
-        told = result(settling.within(topics, method, args, pool, talk), threshold, args.method, talk)
+    method = proposers.make_proposer(threshold, args, talk)
+    with client.open_fleet(args, talk) as machines, Pool(args.workers, machines) as pool:
+        told = result(
+            search.search_topics(topics, method, args, pool, talk), threshold, args.method, talk
+        )
         if args.across or args.against:
-            told["across"] = crossing.search(topics, method, args, pool, talk)
+            told["across"] = search_across.search_datasets(topics, method, args, pool, talk)
     return told
 
 
-def result(found: Sequence[Found], threshold: float, method: str, talk: Talk) -> dict[str, Any]:
+def result(
+    found: Sequence[TopicSummary], threshold: float, method: str, talk: Reporter
+) -> dict[str, Any]:
     """What is told of topics."""
     return {
         "images": sum(one.images for one in found),
@@ -138,13 +149,22 @@ def result(found: Sequence[Found], threshold: float, method: str, talk: Talk) ->
 
 
 def kinds(variants: dict[str, int]) -> list[str]:
-    return [f"{count:,} {kind}" for kind, count in sorted(variants.items(), key=lambda entry: -entry[1])]
+    return [
+        f"{count:,} {kind}" for kind, count in sorted(variants.items(), key=lambda entry: -entry[1])
+    ]
 
 
-def largest(found: Sequence[Found]) -> list[dict[str, Any]]:
+def largest(found: Sequence[TopicSummary]) -> list[dict[str, Any]]:
     """The largest sets of all topics: the topic, the image that stays, and those that a merge would leave out."""
-    sets = [(-len(copies), one.label, keeper, copies) for one in found for keeper, copies in one.sets.items()]
-    return [{"topic": topic, "keeper": keeper, "copies": copies} for _, topic, keeper, copies in sorted(sets)[:SHOWN]]
+    sets = [
+        (-len(copies), one.label, keeper, copies)
+        for one in found
+        for keeper, copies in one.sets.items()
+    ]
+    return [
+        {"topic": topic, "keeper": keeper, "copies": copies}
+        for _, topic, keeper, copies in sorted(sets)[:SHOWN]
+    ]
 
 
 def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
@@ -155,23 +175,32 @@ def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
     yield f"   🔗 matches           {told['matches']:>12,}"
     yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
     if variants:
-        doubtful = told["variants"].get(records.DOUBTFUL, 0)
-        likely = {kind: count for kind, count in told["variants"].items() if kind != records.DOUBTFUL}
-        yield f"   🪞 variants          {sum(likely.values()):>12,}  {text.sampled(kinds(likely))}"
-        untold = f"; {told['doubtful_untold']:,} less likely ones are not told" if told["doubtful_untold"] else ""
+        doubtful = told["variants"].get(json_files.DOUBTFUL, 0)
+        likely = {
+            kind: count for kind, count in told["variants"].items() if kind != json_files.DOUBTFUL
+        }
+        yield f"   🪞 variants          {sum(likely.values()):>12,}  {terminal.list_few(kinds(likely))}"
+        untold = (
+            f"; {told['doubtful_untold']:,} less likely ones are not told"
+            if told["doubtful_untold"]
+            else ""
+        )
         yield f"   🤔 doubtful          {doubtful:>12,}  for you to look at{untold}"
     yield f"   ❌ unreadable        {told['unreadable']:>12,}"
     if beyond := told.get("across"):
-        for name, told_of in (("🌐 across topics ", beyond["pairs"]), ("📌 and references", beyond["references"])):
-            yield f"   {name}    {sum(told_of.values()):>12,}  {text.sampled(kinds(told_of))}".rstrip()
+        for name, told_of in (
+            ("🌐 across topics ", beyond["pairs"]),
+            ("📌 and references", beyond["references"]),
+        ):
+            yield f"   {name}    {sum(told_of.values()):>12,}  {terminal.list_few(kinds(told_of))}".rstrip()
     near = "cosine similarity from {:g}" if told["method"] == "clip" else "hashes within {:g} bits"
     yield f"   🧭 method            {told['method']}, {near.format(told['threshold'])}, then a close look"
     yield from ["", "👯 Largest sets"] if told["largest"] else []
     for one in told["largest"]:
-        stands = f"{text.shown(one['keeper'])} stands for {text.sampled(one['copies'])}"
-        yield f"   {text.clipped(text.shown(one['topic']), text.WIDTH - 3)}"
-        yield f"      {text.clipped(stands, text.WIDTH - 6)}"
+        stands = f"{terminal.escape(one['keeper'])} stands for {terminal.list_few(one['copies'])}"
+        yield f"   {terminal.truncate_middle(terminal.escape(one['topic']), terminal.MAX_WIDTH - 3)}"
+        yield f"      {terminal.truncate_middle(stands, terminal.MAX_WIDTH - 6)}"
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))

@@ -46,13 +46,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, text
-from common.dataset import records, tree
+from common import cli, json_files, terminal, tree
 from common.errors import UserError
-from common.merging.copying import HARDLINK, MODES
-from common.output import Talk, show
-from common.splitting import choice, export
-from common.splitting.choice import Rules, Split
+from common.reporter import Reporter, print_result
+from merging.copying import HARDLINK, MODES
+from splitting import choice, export
+from splitting.choice import SplitPolicy, Split
 
 TRAIN, VALID = 10, 5
 NAMED = 5  # topics or leaks named in the summary
@@ -61,49 +60,101 @@ NAMED = 5  # topics or leaks named in the summary
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     cuts = args.min_score, args.min_side, args.count_megapixels
-    talk, rules = Talk(args), Rules(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts)
-    topics = tree.grouped(tree.topics(args.paths, talk.warn), "topic")
-    splits = dict(zip(topics, choice.splits([topic for (topic,) in topics.values()], rules, talk), strict=True))
-    plan = export.planned(splits.values(), args.paths, args.export, args.mode) if args.export else None
+    talk, rules = (
+        Reporter(args),
+        SplitPolicy(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts),
+    )
+    topics = tree.group_by_level(tree.find_topics(args.paths, talk.warn), "topic")
+    splits = dict(
+        zip(
+            topics,
+            choice.split_topics([topic for (topic,) in topics.values()], rules, talk),
+            strict=True,
+        )
+    )
+    plan = (
+        export.plan_export(splits.values(), args.paths, args.export, args.mode)
+        if args.export
+        else None
+    )
     write(splits.values(), args.output_dir, args.relative, args.paths)
     if plan:
-        export.apply(plan, talk)
+        export.apply_export(plan, talk)
     data = report(splits) | ({"export": plan.report()} if plan else {})
-    show(args, summary(splits, data, rules, args.output_dir), data)
+    print_result(args, summary(splits, data, rules, args.output_dir), data)
     talk.tally(sum(data["counts"].values()), **data["counts"])
     return talk.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = cli.parser(__doc__, limits_pixels=False)
-    add = functools.partial(parser.add_argument, type=number, metavar="N", help="images a topic (default: %(default)s)")
+    parser = cli.make_parser(__doc__, limits_pixels=False)
+    add = functools.partial(
+        parser.add_argument, type=number, metavar="N", help="images a topic (default: %(default)s)"
+    )
     add("--train", default=TRAIN)
     add("--valid", default=VALID)
-    parser.add_argument("--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)")
-    parser.add_argument("--relative", action="store_true", help="write paths relative to their dataset")
-    parser.add_argument("--require-full", action="store_true", help="leave out topics too small for both sets")
-    parser.add_argument("--exclude-duplicates", action="store_true", help="pick no copies; validate with no variants")
-    cuts = parser.add_argument_group("cuts by quality (aesthetic_stats.py tells what each --min-score would leave)")
-    cuts.add_argument("--min-score", type=float, default=-math.inf, metavar="S", help="choose none that scores less")
-    cuts.add_argument("--min-side", type=cli.positive, default=0, metavar="PIXELS", help="choose no smaller image")
+    parser.add_argument(
+        "--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)"
+    )
+    parser.add_argument(
+        "--relative", action="store_true", help="write paths relative to their dataset"
+    )
+    parser.add_argument(
+        "--require-full", action="store_true", help="leave out topics too small for both sets"
+    )
+    parser.add_argument(
+        "--exclude-duplicates",
+        action="store_true",
+        help="pick no copies; validate with no variants",
+    )
+    cuts = parser.add_argument_group(
+        "cuts by quality (aesthetic_stats.py tells what each --min-score would leave)"
+    )
     cuts.add_argument(
-        "--count-megapixels", type=float, default=math.inf, metavar="M", help="rank as if none had more megapixels"
+        "--min-score",
+        type=float,
+        default=-math.inf,
+        metavar="S",
+        help="choose none that scores less",
+    )
+    cuts.add_argument(
+        "--min-side",
+        type=cli.positive_int,
+        default=0,
+        metavar="PIXELS",
+        help="choose no smaller image",
+    )
+    cuts.add_argument(
+        "--count-megapixels",
+        type=float,
+        default=math.inf,
+        metavar="M",
+        help="rank as if none had more megapixels",
     )
     out = parser.add_argument_group("a folder that trainers open as it is")
-    out.add_argument("--export", metavar="FOLDER", help="also put the chosen images there, with captions and metadata")
-    out.add_argument("--mode", choices=MODES, default=HARDLINK, help="how images come there (default: %(default)s)")
+    out.add_argument(
+        "--export",
+        metavar="FOLDER",
+        help="also put the chosen images there, with captions and metadata",
+    )
+    out.add_argument(
+        "--mode",
+        choices=MODES,
+        default=HARDLINK,
+        help="how images come there (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     if not args.train + args.valid:
         parser.error("--train 0 --valid 0 picks nothing")
     if not args.count_megapixels > 0:
         parser.error("--count-megapixels wants a number above 0")
-    records.check_output(os.path.join(args.output_dir, "train_set.json"), "--output-dir")
+    json_files.check_output(os.path.join(args.output_dir, "train_set.json"), "--output-dir")
     return args
 
 
 def number(value: str) -> int:
     """An argparse type: a whole number, 0 included."""
-    return cli.positive(value) if int(value) else 0
+    return cli.positive_int(value) if int(value) else 0
 
 
 number.__name__ = "whole number"  # argparse names the type in its error
@@ -118,13 +169,17 @@ def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[
             made = map(split.topic.file, images)
             lists[name] += [os.path.relpath(path, start) for path in made] if relative else made
     if not any(lists.values()):
-        asked = text.shown(shlex.join(paths))
-        raise UserError(f"{asked}: no image to choose; run aesthetic_scorer.py {asked} first, or ask for less")
+        asked = terminal.escape(shlex.join(paths))
+        raise UserError(
+            f"{asked}: no image to choose; run aesthetic_scorer.py {asked} first, or ask for less"
+        )
     twice = [path for path, count in Counter(lists["train"] + lists["valid"]).items() if count > 1]
     if twice:
-        raise UserError(f"{twice[0]}: in two datasets, which --relative cannot tell apart; split one at a time")
+        raise UserError(
+            f"{twice[0]}: in two datasets, which --relative cannot tell apart; split one at a time"
+        )
     for name, chosen in lists.items():
-        records.write_json(os.path.join(folder, f"{name}_set.json"), chosen)
+        json_files.write_json(os.path.join(folder, f"{name}_set.json"), chosen)
 
 
 def report(splits: Mapping[str, Split]) -> dict[str, Any]:
@@ -147,7 +202,12 @@ def report(splits: Mapping[str, Split]) -> dict[str, Any]:
         "valid": counts["valid"],
         "counts": dict(counts),
         "leaks": [
-            {"topic": label, "valid": name, "train": os.path.relpath(path, split.topic.path), "kind": kind}
+            {
+                "topic": label,
+                "valid": name,
+                "train": os.path.relpath(path, split.topic.path),
+                "kind": kind,
+            }
             for label, split in splits.items()
             for name, path, kind in split.leaks
         ],
@@ -155,24 +215,50 @@ def report(splits: Mapping[str, Split]) -> dict[str, Any]:
     }
 
 
-def summary(splits: Mapping[str, Split], data: Mapping[str, Any], rules: Rules, folder: str) -> Iterator[str]:
+def summary(
+    splits: Mapping[str, Split], data: Mapping[str, Any], rules: SplitPolicy, folder: str
+) -> Iterator[str]:
     """The lines that people read."""
     yield f"🎯 {data['train']:,} for training and {data['valid']:,} for validation"
-    yield f"   from {text.plural(len(splits), 'topic')}: the best {rules.train} and the next {rules.valid} of each"
-    small = [label for label, split in splits.items() if 0 < split.available < rules.train + rules.valid]
-    unscored = [label for label, split in splits.items() if split.topic.found == split.counts["without_score"] > 0]
-    title = "Topics left out, too small for both sets" if rules.require_full else "Topics too small for both sets"
+    yield f"   from {terminal.plural(len(splits), 'topic')}: the best {rules.train} and the next {rules.valid} of each"
+    small = [
+        label for label, split in splits.items() if 0 < split.available < rules.train + rules.valid
+    ]
+    unscored = [
+        label
+        for label, split in splits.items()
+        if split.topic.found == split.counts["without_score"] > 0
+    ]
+    title = (
+        "Topics left out, too small for both sets"
+        if rules.require_full
+        else "Topics too small for both sets"
+    )
     yield from listed(f"📉 {title}", [f"{label}: {splits[label].available}" for label in small])
     yield from listed(
-        "❔ Topics without scores: run aesthetic_scorer.py", [splits[label].topic.path for label in unscored]
+        "❔ Topics without scores: run aesthetic_scorer.py",
+        [splits[label].topic.path for label in unscored],
     )
-    leaks = [f"{leak['topic']}: {leak['valid']} is like {leak['train']} ({leak['kind']})" for leak in data["leaks"]]
-    yield from listed("💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks)
-    yield from (f"📄 {text.shown(os.path.join(folder, name))}" for name in ("train_set.json", "valid_set.json"))
+    leaks = [
+        f"{leak['topic']}: {leak['valid']} is like {leak['train']} ({leak['kind']})"
+        for leak in data["leaks"]
+    ]
+    yield from listed(
+        "💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks
+    )
+    yield from (
+        f"📄 {terminal.escape(os.path.join(folder, name))}"
+        for name in ("train_set.json", "valid_set.json")
+    )
     if made := data.get("export"):
-        counted = text.plural(made["images"], "image"), text.plural(made["captions"], "caption")
-        yield f"🚚 {text.shown(made['folder'])}: {', '.join(counted)}"
-        yield from listed("✏️  Stay as they are there: edited, or not from an export", made["edited"])
+        counted = (
+            terminal.plural(made["images"], "image"),
+            terminal.plural(made["captions"], "caption"),
+        )
+        yield f"🚚 {terminal.escape(made['folder'])}: {', '.join(counted)}"
+        yield from listed(
+            "✏️  Stay as they are there: edited, or not from an export", made["edited"]
+        )
         yield from listed("❔ Not exported: their names are not UTF-8", made["left_out"])
 
 
@@ -180,10 +266,10 @@ def listed(title: str, lines: Sequence[str]) -> Iterator[str]:
     """A title with its count and the first few lines; nothing where there are none."""
     if lines:
         yield f"{title}: {len(lines):,}"
-        yield from (f"   {text.shown(line)}" for line in lines[:NAMED])
+        yield from (f"   {terminal.escape(line)}" for line in lines[:NAMED])
     if len(lines) > NAMED:
         yield f"   … and {len(lines) - NAMED:,} more"
 
 
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))

@@ -27,9 +27,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common.dataset import sidecar  # noqa: E402
-from common.dataset.tree import Topic  # noqa: E402
-from common.duplicates import fingerprints, hashing, options  # noqa: E402
+from common import sidecar  # noqa: E402
+from common.tree import Topic  # noqa: E402
+from duplicates import hash_rows, hashing, options  # noqa: E402
 
 COPIES = 50  # one image in so many is a copy of another
 FLIPPED = 4  # bits in which its hash differs
@@ -40,7 +40,7 @@ sys.path.insert(0, sys.argv[1])
 started = time.perf_counter()
 from common.dataset import tree
 from common.duplicates import crossing, methods, options
-from common.output import Talk
+from common.reporter import Talk
 args = argparse.Namespace(method="phash", quiet=True, max_pixels=1)
 topics = tree.topics([sys.argv[2]], print)
 method = methods.chosen(options.DISTANCE, args, Talk(args))
@@ -58,24 +58,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.scratch) as scratch:
         hashes = make(Path(scratch, "DataSet"), args.images, args.topics)
         command = [sys.executable, "-c", RUN, str(ROOT), str(Path(scratch, "DataSet"))]
-        read, seconds, busy, memory, pairs = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        print(f"{args.images:,} images in {args.topics:,} topics: {seconds:.1f} s ({busy:.1f} s of CPU)")
+        read, seconds, busy, memory, pairs = json.loads(
+            subprocess.run(command, check=True, capture_output=True).stdout
+        )
+        print(
+            f"{args.images:,} images in {args.topics:,} topics: {seconds:.1f} s ({busy:.1f} s of CPU)"
+        )
         print(f"    {read:.1f} s of them to read sidecars; {memory / 1e6:.2f} GB at its peak")
-        print(f"    {pairs:,} pairs proposed; {args.images // COPIES:,} planted, some of them within a topic")
+        print(
+            f"    {pairs:,} pairs proposed; {args.images // COPIES:,} planted, some of them within a topic"
+        )
     if importlib.util.find_spec("imagededup"):
         took = peer(hashes[: args.peer])
         whole = took * (args.images / args.peer) ** 2
-        print(f"imagededup, brute force: {args.peer:,} in {took:.1f} s, so about {whole:,.0f} s for {args.images:,}")
+        print(
+            f"imagededup, brute force: {args.peer:,} in {took:.1f} s, so about {whole:,.0f} s for {args.images:,}"
+        )
     else:
         print("imagededup is not installed: pip install -r benchmarks/requirements.txt")
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=100_000, help="default: %(default)s")
     parser.add_argument("--topics", type=int, default=1000, help="default: %(default)s")
-    parser.add_argument("--peer", type=int, default=20_000, help="hashes for imagededup (default: %(default)s)")
-    parser.add_argument("--scratch", help="where the dataset goes (default: the system's temporary folder)")
+    parser.add_argument(
+        "--peer", type=int, default=20_000, help="hashes for imagededup (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--scratch", help="where the dataset goes (default: the system's temporary folder)"
+    )
     return parser.parse_args()
 
 
@@ -98,7 +112,7 @@ def make(dataset: Path, images: int, topics: int) -> np.ndarray:
             os.close(os.open(folder / f"{image:06}.jpg", os.O_CREAT))
         topic = Topic(str(folder), "", "", "", "", each)
         stamps = topic.stamps()
-        prints = sidecar.load(topic, hashing.NAME, fingerprints.LAYOUT, fingerprints.ABOUT, print)
+        prints = sidecar.load_sidecar(topic, hashing.NAME, hash_rows.LAYOUT, hash_rows.ABOUT, print)
         own = slice(number * each, (number + 1) * each)
         prints.add(
             list(stamps),
@@ -119,7 +133,9 @@ def peer(hashes: np.ndarray) -> float:
     encodings = {f"{number}.jpg": f"{value:016x}" for number, value in enumerate(hashes.tolist())}
     started = time.perf_counter()
     PHash(verbose=False).find_duplicates(
-        encoding_map=encodings, max_distance_threshold=options.DISTANCE, search_method="brute_force_cython"
+        encoding_map=encodings,
+        max_distance_threshold=options.DISTANCE,
+        search_method="brute_force_cython",
     )
     return time.perf_counter() - started
 

@@ -36,22 +36,34 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from common import cli  # noqa: E402
-from common.duplicates import fingerprints, neighbours  # noqa: E402
+from duplicates import hash_rows, neighbours  # noqa: E402
 
 PEER = importlib.util.find_spec("imagededup") is not None
 PARTS = ("hashing", "search", "topics", "vectors", "copies")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", nargs="+", metavar="FOLDER", help="pictures to plant copies of, searched deeply")
-    parser.add_argument("--originals", type=int, default=200, help="how many of them (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=100, help="which of them, in which order (default: %(default)s)")
-    parser.add_argument("--vectors", type=int, default=100_000, help="of 768 numbers each (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", nargs="+", metavar="FOLDER", help="pictures to plant copies of, searched deeply"
+    )
+    parser.add_argument(
+        "--originals", type=int, default=200, help="how many of them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=100, help="which of them, in which order (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--vectors", type=int, default=100_000, help="of 768 numbers each (default: %(default)s)"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
     if not PEER:
-        print("imagededup is not installed, its lines are left out: pip install -r benchmarks/requirements.txt\n")
+        print(
+            "imagededup is not installed, its lines are left out: pip install -r benchmarks/requirements.txt\n"
+        )
     with tempfile.TemporaryDirectory() as folder:
         if "hashing" in args.only:
             hashing(Path(folder))
@@ -80,14 +92,18 @@ def hashing(folder: Path, count: int = 40, rounds: int = 3) -> None:
     for number, path in enumerate(paths):
         scene(number, (1600, 1200)).save(path, quality=90)
     means: dict[str, Callable[[], object]] = {
-        "ours, hash, thumbnail and colours": lambda: fingerprints.read(paths, cli.MAX_PIXELS),
-        "imagehash.phash, a plain loop": lambda: [imagehash.phash(Image.open(path)) for path in paths],
+        "ours, hash, thumbnail and colours": lambda: hash_rows.read_hash_row(paths, cli.MAX_PIXELS),
+        "imagehash.phash, a plain loop": lambda: [
+            imagehash.phash(Image.open(path)) for path in paths
+        ],
     }
     if PEER:
         from imagededup.methods import PHash
 
         peer = PHash(verbose=False)
-        means["imagededup PHash.encode_image"] = lambda: [peer.encode_image(image_file=path) for path in paths]
+        means["imagededup PHash.encode_image"] = lambda: [
+            peer.encode_image(image_file=path) for path in paths
+        ]
     best = dict.fromkeys(means, 0.0)
     for _ in range(rounds):  # taken in turns, so that all meet the same weather
         for name, read in means.items():
@@ -96,7 +112,9 @@ def hashing(folder: Path, count: int = 40, rounds: int = 3) -> None:
             best[name] = max(best[name], count / (time.process_time() - started))
     print(f"hashing {count} JPEGs of 1600x1200     images/s a core   ours is")
     for name, rate in best.items():
-        print(f"   {name:34} {rate:12.1f} {best['ours, hash, thumbnail and colours'] / rate:12.1f}x")
+        print(
+            f"   {name:34} {rate:12.1f} {best['ours, hash, thumbnail and colours'] / rate:12.1f}x"
+        )
     print()
 
 
@@ -110,7 +128,9 @@ def _measured(measure: Callable[..., int], args: tuple[object, ...]) -> tuple[in
     started = time.perf_counter()
     given = measure(*args)
     seconds = time.perf_counter() - started
-    status = Path("/proc/self/status")  # what the kernel counts for getrusage includes the parent's memory at the fork
+    status = Path(
+        "/proc/self/status"
+    )  # what the kernel counts for getrusage includes the parent's memory at the fork
     if status.exists():
         peak = int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
     else:
@@ -120,14 +140,16 @@ def _measured(measure: Callable[..., int], args: tuple[object, ...]) -> tuple[in
 
 def close_hashes(distance: int) -> int:
     hashes = np.random.default_rng(0).integers(0, 2**64, 100_000, dtype=np.uint64)
-    return sum(len(first) for first, _ in neighbours.within(hashes, distance))
+    return sum(len(first) for first, _ in neighbours.pairs_within_distance(hashes, distance))
 
 
 def search() -> None:
     print("all pairs of 100,000 hashes               pairs   seconds   peak MB")
     for distance in (0, 6, 12, 14):
         pairs, seconds, memory = apart(close_hashes, distance)
-        print(f"   within {distance:2} bits                  {pairs:12,} {seconds:9.2f} {memory:9.0f}")
+        print(
+            f"   within {distance:2} bits                  {pairs:12,} {seconds:9.2f} {memory:9.0f}"
+        )
     print()
 
 
@@ -161,12 +183,19 @@ def topics(folder: Path, count: int = 2000, images: int = 50) -> None:
 def close_vectors(count: int, device: str) -> int:
     rng = np.random.default_rng(0)
     found = rng.standard_normal((count, 768), dtype=np.float32)
-    found[1::2] = found[::2][: count // 2] + 0.1 * found[1::2]  # every second one is close to the one before
+    found[1::2] = (
+        found[::2][: count // 2] + 0.1 * found[1::2]
+    )  # every second one is close to the one before
     found /= np.linalg.norm(found, axis=1, keepdims=True)
     pairs = 0
-    for what, rows in ((f"{device}, the first 1,000", found[:1000]), (device, found)):  # the first also wakes a GPU
+    for what, rows in (
+        (f"{device}, the first 1,000", found[:1000]),
+        (device, found),
+    ):  # the first also wakes a GPU
         started = time.perf_counter()
-        pairs = sum(len(first) for first, _ in neighbours.similar(rows, 0.98, device))
+        pairs = sum(
+            len(first) for first, _ in neighbours.pairs_above_similarity(rows, 0.98, device)
+        )
         print(f"   {what:34} {pairs:12,} {time.perf_counter() - started:9.2f}", flush=True)
     return pairs
 
@@ -186,9 +215,17 @@ def planted(original: Image.Image) -> Iterator[tuple[str, Image.Image, dict[str,
     """Eight kinds of copy: name, picture, how it is saved."""
     width, height = original.size
     yield "jpeg 20", original, {"quality": 20}
-    yield "half size", original.resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.LANCZOS), {}
+    yield (
+        "half size",
+        original.resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.LANCZOS),
+        {},
+    )
     yield "png", original, {"format": "PNG"}
-    yield "cropped", original.crop((width * 3 // 100, height * 3 // 100, width * 97 // 100, height * 97 // 100)), {}
+    yield (
+        "cropped",
+        original.crop((width * 3 // 100, height * 3 // 100, width * 97 // 100, height * 97 // 100)),
+        {},
+    )
     yield "brighter", ImageEnhance.Brightness(original).enhance(1.25), {}
     yield "grey", ImageOps.grayscale(original), {}
     marked = original.copy()
@@ -202,7 +239,9 @@ def planted(original: Image.Image) -> Iterator[tuple[str, Image.Image, dict[str,
 
 def plant(folder: Path, sources: list[str], count: int, seed: int) -> None:
     """Originals `0001-original.jpg` and their copies `0001-KIND`, no original the same picture as another."""
-    paths = sorted(str(path) for source in sources for path in Path(source).rglob("*") if path.is_file())
+    paths = sorted(
+        str(path) for source in sources for path in Path(source).rglob("*") if path.is_file()
+    )
     random.Random(seed).shuffle(paths)
     folder.mkdir(parents=True)
     seen: list[np.ndarray] = []
@@ -235,13 +274,22 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
         ("ours, 14 bits", ["--threshold", "14"]),
         ("ours, 18 bits", ["--threshold", "18"]),
     ):
-        command = [sys.executable, str(ROOT / "find_duplicates.py"), str(topic), "--json", "--quiet", *options]
+        command = [
+            sys.executable,
+            str(ROOT / "find_duplicates.py"),
+            str(topic),
+            "--json",
+            "--quiet",
+            *options,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         rows[name] = json.loads((topic.parent / "duplicates_Topic.json").read_text())
     names = sorted(path.name for path in topic.iterdir() if path.suffix in (".jpg", ".png"))
-    hashes = np.array([int(str(imagehash.phash(Image.open(topic / name))), 16) for name in names], dtype=np.uint64)
+    hashes = np.array(
+        [int(str(imagehash.phash(Image.open(topic / name))), 16) for name in names], dtype=np.uint64
+    )
     rows["imagehash.phash, 10 bits"] = {name: [] for name in names}
-    for first, second in neighbours.within(hashes, 10):
+    for first, second in neighbours.pairs_within_distance(hashes, 10):
         for i, j in zip(first.tolist(), second.tolist(), strict=True):
             rows["imagehash.phash, 10 bits"][names[i]].append(names[j])
     if PEER:
@@ -252,7 +300,11 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
             rows[name] = peer.find_duplicates(encoding_map=peer.encode_images(image_dir=str(topic)))
     kinds = [kind for kind, _, _ in planted(Image.new("RGB", (100, 100)))]
     print(f"8 copies each of {len(names) // 9} pictures, seed {seed}")
-    print(f"   {'':26} recall  " + "  ".join(f"{kind:>7.7}" for kind in kinds) + "  pairs  wrong  precision")
+    print(
+        f"   {'':26} recall  "
+        + "  ".join(f"{kind:>7.7}" for kind in kinds)
+        + "  pairs  wrong  precision"
+    )
     for name, found in rows.items():
         judge(name, found, kinds)
 

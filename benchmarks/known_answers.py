@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import aesthetic_scorer
 from common import cli
-from common.scores import heads, scorers
+from common.clip import heads, scorers
 
 CAT = "https://thumbs.dreamstime.com/b/lovely-cat-as-domestic-animal-view-pictures-182393057.jpg"
 SIMPLE = "https://github.com/shunk031/simple-aesthetics-predictor"
@@ -41,7 +41,11 @@ SAMPLES = "https://github.com/discus0434/aesthetic-predictor-v2-5/raw/4d5f1baff3
 RATINGS = "https://github.com/LAION-AI/aesthetic-predictor/raw/main/vit_{}_embeddings/rating{}.npy"
 WITHIN = 0.02  # other decoders and image libraries differ by a grey level here and there
 WITHIN_BF16 = 0.05  # v2.5's scores were published from bf16, with two decimals
-WITHIN_PRECISIONS = {"fp32": 0.005, "bf16": 0.05, "fp16": 0.02}  # beside fp32 on the CPU; heads of a norm near 28
+WITHIN_PRECISIONS = {
+    "fp32": 0.005,
+    "bf16": 0.05,
+    "fp16": 0.02,
+}  # beside fp32 on the CPU; heads of a norm near 28
 RISING = {  # LAION's heads on LAION's ten text embeddings, "rating 0" to "rating 9", in float64
     "l_14": (-2.4579, -0.1379, 1.8951, 3.5849, 5.0997, 6.4701, 7.7870, 9.0480, 10.2264, 11.3044),
     "b_32": (-1.4700, 0.2728, 1.9900, 3.6114, 5.0874, 6.3926, 7.6682, 8.9155, 9.9166, 11.0056),
@@ -60,14 +64,22 @@ class Answer:
 
 
 ANSWERS = (
-    Answer("laion-v1", "ViT-L-14-quickgelu", CAT, 5.0491, WITHIN),  # in the tests of SIMPLE, as the next four
+    Answer(
+        "laion-v1", "ViT-L-14-quickgelu", CAT, 5.0491, WITHIN
+    ),  # in the tests of SIMPLE, as the next four
     Answer("laion-v1", "ViT-B-32-quickgelu", CAT, 4.4723, WITHIN),
     Answer("laion-v1", "ViT-B-16-quickgelu", CAT, 4.3533, WITHIN),
     Answer("laion-v2", "ViT-L-14-quickgelu", ASTRONAUT, 5.7546, WITHIN),
     Answer("laion-v2-ava", "ViT-L-14-quickgelu", ASTRONAUT, 5.6563, WITHIN),
-    Answer("siglip-v2.5", "siglip-v2.5", SAMPLES.format(1), 4.22, WITHIN_BF16),  # in assets/example.png of its
-    Answer("siglip-v2.5", "siglip-v2.5", SAMPLES.format(2), 3.91, WITHIN_BF16),  # repository; which score belongs to
-    Answer("siglip-v2.5", "siglip-v2.5", SAMPLES.format(3), 2.58, WITHIN_BF16),  # which picture was told by their
+    Answer(
+        "siglip-v2.5", "siglip-v2.5", SAMPLES.format(1), 4.22, WITHIN_BF16
+    ),  # in assets/example.png of its
+    Answer(
+        "siglip-v2.5", "siglip-v2.5", SAMPLES.format(2), 3.91, WITHIN_BF16
+    ),  # repository; which score belongs to
+    Answer(
+        "siglip-v2.5", "siglip-v2.5", SAMPLES.format(3), 2.58, WITHIN_BF16
+    ),  # which picture was told by their
     Answer("siglip-v2.5", "siglip-v2.5", SAMPLES.format(4), 6.78, WITHIN_BF16),  # aspect ratios
 )
 
@@ -78,11 +90,21 @@ class NotRun(Exception):
 
 def main() -> int:
     args = parse_args()
-    answers = tuple(Answer(**row) for row in json.loads(args.answers.read_text())) if args.answers else ANSWERS
-    wanted = [answer for answer in answers if args.answers or answer.head in (args.head or scorers.names())]
+    answers = (
+        tuple(Answer(**row) for row in json.loads(args.answers.read_text()))
+        if args.answers
+        else ANSWERS
+    )
+    wanted = [
+        answer
+        for answer in answers
+        if args.answers or answer.head in (args.head or scorers.scorer_names())
+    ]
     off = skipped = 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, ((head, model), rows) in enumerate(groupby(wanted, key=lambda row: (row.head, row.model))):
+        for number, ((head, model), rows) in enumerate(
+            groupby(wanted, key=lambda row: (row.head, row.model))
+        ):
             print(f"{head} on {model}")
             try:
                 off += compared(list(rows), Path(folder) / str(number))
@@ -101,8 +123,12 @@ def main() -> int:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--head", nargs="+", choices=scorers.names(), help="only these (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--head", nargs="+", choices=scorers.scorer_names(), help="only these (default: all)"
+    )
     parser.add_argument("--answers", type=Path, metavar="FILE", help="other answers, as JSON")
     return parser.parse_args()
 
@@ -116,11 +142,15 @@ def compared(rows: list[Answer], folder: Path) -> int:
     scores = scored(folder, rows[0], "cpu", "fp32")
     off = 0
     for number, row in enumerate(rows):
-        off += line(row.picture.rpartition("/")[2], row.score, scores[named(number, row)], row.within)
+        off += line(
+            row.picture.rpartition("/")[2], row.score, scores[named(number, row)], row.within
+        )
     for device, precision in runs():
         other = scored(folder, rows[0], device, precision)
         worst = max(scores, key=lambda name: abs(scores[name] - other[name]))
-        off += line(f"{device} {precision}", scores[worst], other[worst], WITHIN_PRECISIONS[precision])
+        off += line(
+            f"{device} {precision}", scores[worst], other[worst], WITHIN_PRECISIONS[precision]
+        )
     return off
 
 
@@ -143,10 +173,21 @@ def scored(folder: Path, row: Answer, device: str, precision: str) -> dict[str, 
     """What aesthetic_scorer.py writes for the pictures. Raises NotRun with what it said."""
     for path in folder.rglob("aesthetic_data.json"):
         path.unlink()  # or scores of another precision would stand
-    options = ["--head", row.head, "--model", row.model, "--device", device, "--precision", precision]
+    options = [
+        "--head",
+        row.head,
+        "--model",
+        row.model,
+        "--device",
+        device,
+        "--precision",
+        precision,
+    ]
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        status = cli.run(aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--workers", "0"])
+        status = cli.run_script(
+            aesthetic_scorer.main, [str(folder), *options, "--no-cache", "--workers", "0"]
+        )
     if status:
         raise NotRun(said.getvalue().strip().splitlines()[-1])
     return json.loads(next(folder.rglob("aesthetic_data.json")).read_text())
@@ -158,15 +199,17 @@ def rising(name: str, folder: Path) -> int:
 
     from common.errors import UserError
 
-    row = next(row for row in scorers.named("laion-v1") if f"_{name}_" in row.file)
-    choice = heads.Choice(row.head, str(folder / os.path.basename(row.file)), row.address, row.digest)
+    row = next(row for row in scorers.find_scorer("laion-v1") if f"_{name}_" in row.file)
+    choice = heads.HeadChoice(
+        row.head, str(folder / os.path.basename(row.file)), row.address, row.digest
+    )
     vectors = []
     for number in range(10):
         path = folder / f"{name}{number}.npy"
         fetch(RATINGS.format(name, number), path)
         vectors.append(np.load(path).reshape(-1))
     try:
-        found = heads.load(choice)(np.stack(vectors))
+        found = heads.load_head(choice)(np.stack(vectors))
     except UserError as error:
         raise NotRun(str(error)) from None
     return sum(line(f"rating {n}", RISING[name][n], score, 0.001) for n, score in enumerate(found))

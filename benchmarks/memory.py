@@ -29,14 +29,22 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from common import images  # noqa: E402
 from common.cli import MAX_PIXELS  # noqa: E402
-from common.dataset import images  # noqa: E402
-from common.duplicates import fingerprints  # noqa: E402
+from duplicates import hash_rows  # noqa: E402
 
 ORIENTATION, TURNED = 0x0112, 6
 TILE = 512  # pixels a side, of a tiled TIFF
 SMALL = 1024  # pixels a side of the file that a process meets first
-ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+ADAM7 = (
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)
 WAYS = ("opened", "hashed", "scored")
 
 
@@ -47,7 +55,8 @@ def main() -> None:
         return
     side = round((args.megapixels * 1e6) ** 0.5 / TILE) * TILE
     print(
-        f"{'bytes a pixel, ' + format(side * side / 1e6, '.0f') + ' megapixels':36}" + "".join(f"{w:>9}" for w in WAYS)
+        f"{'bytes a pixel, ' + format(side * side / 1e6, '.0f') + ' megapixels':36}"
+        + "".join(f"{w:>9}" for w in WAYS)
     )
     with tempfile.TemporaryDirectory() as folder:
         for kind in [args.only] if args.only else KINDS:
@@ -55,13 +64,19 @@ def main() -> None:
             KINDS[kind](small, SMALL)
             KINDS[kind](large, side)
             found = [measured(small, large, way) for way in WAYS]
-            print(f"{kind:36}" + "".join(f"{grown / side / side:9.1f}" for grown in found), flush=True)
+            print(
+                f"{kind:36}" + "".join(f"{grown / side / side:9.1f}" for grown in found), flush=True
+            )
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--megapixels", type=float, default=24, help="default: %(default)s")
-    parser.add_argument("--only", choices=KINDS, metavar="KIND", help="one kind: " + "; ".join(KINDS))
+    parser.add_argument(
+        "--only", choices=KINDS, metavar="KIND", help="one kind: " + "; ".join(KINDS)
+    )
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -85,13 +100,17 @@ def meeting(way: str) -> Callable[[str], object]:
     if way == "opened":
         return images.open_image
     if way == "hashed":
-        return lambda path: good(fingerprints.read([path], MAX_PIXELS)[1].values())
+        return lambda path: good(hash_rows.read_hash_row([path], MAX_PIXELS)[1].values())
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-    from common.vectors.engine import _Decoder
+    from common.clip.engine import _Decoder
 
-    decoder = _Decoder(Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224)]), None, MAX_PIXELS)
-    return lambda path: good(said for said in decoder.__getitems__([path])[1] if isinstance(said, str))
+    decoder = _Decoder(
+        Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224)]), None, MAX_PIXELS
+    )
+    return lambda path: good(
+        said for said in decoder.__getitems__([path])[1] if isinstance(said, str)
+    )
 
 
 def good(reasons: Iterable[str]) -> None:
@@ -160,10 +179,24 @@ def tiled_tiff(path: Path, side: int) -> None:
     entries = [(tag, 1, value) for tag, value in tags.items()]
     entries += [(324, count, lists), (325, count, lists + 4 * count)]
     with open(path, "wb") as file:
-        file.write(b"II*\0" + end.to_bytes(4, "little") + b"".join(packed) + len(entries).to_bytes(2, "little"))
+        file.write(
+            b"II*\0"
+            + end.to_bytes(4, "little")
+            + b"".join(packed)
+            + len(entries).to_bytes(2, "little")
+        )
         for tag, number, value in entries:
-            file.write(b"".join(n.to_bytes(size, "little") for n, size in ((tag, 2), (4, 2), (number, 4), (value, 4))))
-        file.write(bytes(4) + starts[:-1].astype("<u4").tobytes() + np.array([*map(len, packed)], "<u4").tobytes())
+            file.write(
+                b"".join(
+                    n.to_bytes(size, "little")
+                    for n, size in ((tag, 2), (4, 2), (number, 4), (value, 4))
+                )
+            )
+        file.write(
+            bytes(4)
+            + starts[:-1].astype("<u4").tobytes()
+            + np.array([*map(len, packed)], "<u4").tobytes()
+        )
 
 
 def tiles(pixels: np.ndarray) -> Iterator[bytes]:
@@ -184,7 +217,9 @@ KINDS: dict[str, Callable[[Path, int], None]] = {
     "TIFF, turned": saved("TIFF", exif=turned()),
     "float TIFF, turned": float_tiff,
     "WebP, turned": saved("WEBP", exif=turned(), quality=50, method=0),
-    "WebP, lossless, transparent, turned": saved("WEBP", "RGBA", exif=turned(), lossless=True, quality=0, method=0),
+    "WebP, lossless, transparent, turned": saved(
+        "WEBP", "RGBA", exif=turned(), lossless=True, quality=0, method=0
+    ),
 }
 
 

@@ -32,11 +32,24 @@ CP = 'cp -r "$0" "$1" && sync -f "$1"'
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=20_000, help="files to merge and to split (default: %(default)s)")
-    parser.add_argument("--planned", type=int, default=1_000_000, help="images to plan for (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="copies of each kind; the median counts")
-    parser.add_argument("--folder", help="where the data is made (default: the usual temporary folder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--files",
+        type=int,
+        default=20_000,
+        help="files to merge and to split (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--planned", type=int, default=1_000_000, help="images to plan for (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="copies of each kind; the median counts"
+    )
+    parser.add_argument(
+        "--folder", help="where the data is made (default: the usual temporary folder)"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         root = Path(folder)
@@ -55,7 +68,9 @@ def copying(root: Path, count: int, rounds: int) -> None:
     ways: dict[str, Callable[[], object]] = {
         "cp -r, sync": lambda: subprocess.run(["sh", "-c", CP, dataset, target], check=True),
         "merge": lambda: script("merge_clusters.py", dataset, "--output", target),
-        "hardlink": lambda: script("merge_clusters.py", dataset, "--output", target, "--mode", "hardlink"),
+        "hardlink": lambda: script(
+            "merge_clusters.py", dataset, "--output", target, "--mode", "hardlink"
+        ),
     }
     for _ in range(rounds):
         for name, way in ways.items():
@@ -66,7 +81,11 @@ def copying(root: Path, count: int, rounds: int) -> None:
             shutil.rmtree(target)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     for name in ways:
-        note = f"{median[name] / median['cp -r, sync']:.2f} times cp -r and sync" if name == "merge" else ""
+        note = (
+            f"{median[name] / median['cp -r, sync']:.2f} times cp -r and sync"
+            if name == "merge"
+            else ""
+        )
         show(f"{count:,} files of 100 kB: {name}", median[name], note)
     shutil.rmtree(dataset)
 
@@ -85,7 +104,11 @@ def splitting(root: Path, count: int) -> None:
         scores.setdefault(path.parent, {})[path.name] = round(rng.uniform(3, 8), 4)
     for folder, made in scores.items():
         (folder / "aesthetic_data.json").write_text(json.dumps(made))
-    show(f"{count:,} scored images: split", timed(lambda: script("split_data.py", dataset, "--output-dir", root)), "")
+    show(
+        f"{count:,} scored images: split",
+        timed(lambda: script("split_data.py", dataset, "--output-dir", root)),
+        "",
+    )
     export = ["--train", str(count), "--output-dir", str(root), "--export", str(root / "ready")]
     for note in ("", "nothing to do"):
         seconds = timed(lambda: script("split_data.py", dataset, *export))
@@ -104,7 +127,9 @@ def planning(root: Path, count: int) -> None:
     for run in ("plan", "link", "plan again"):
         options = ["--mode", "hardlink", *([] if run == "link" else ["--dry-run"])]
         seconds = timed(
-            lambda options=options: script("merge_clusters.py", dataset, "--output", root / "full", *options)
+            lambda options=options: script(
+                "merge_clusters.py", dataset, "--output", root / "full", *options
+            )
         )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         show(f"{count:,} images: {run}", seconds, f"peak of all so far {peak:.2f} GB")

@@ -39,15 +39,16 @@ sys.path.insert(1, str(ROOT / "tests"))
 
 from common import cli  # noqa: E402
 
-cli.calm()
+cli.quiet_libraries()
 
 import torch  # noqa: E402
 from conftest import picture  # noqa: E402
 from towers import SMALL, save_model  # noqa: E402
 
-from common.dataset import tree  # noqa: E402
-from common.output import Talk  # noqa: E402
-from common.vectors import embed, fleet, model  # noqa: E402
+from common import tree  # noqa: E402
+from common.clip import embed, model  # noqa: E402
+from common.clip.ray import client
+from common.reporter import Reporter  # noqa: E402
 
 LIGHT = 16_000  # images for the driver alone
 
@@ -61,16 +62,26 @@ class Cost(NamedTuple):
 
     def __str__(self) -> str:
         driver = f"{self.driver:10.1f}" if self.driver else f"{'':>10}"
-        return f"{self.start:10.1f}{self.speed:10.1f}{driver}   {self.moved:,} ({self.size:,} bytes)"
+        return (
+            f"{self.start:10.1f}{self.speed:10.1f}{driver}   {self.moved:,} ({self.size:,} bytes)"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, help="a folder of JPEG files (default: made ones of 640x480)")
-    parser.add_argument("--count", type=int, default=4000, help="photos (default: %(default)s); fewer are repeated")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", type=Path, help="a folder of JPEG files (default: made ones of 640x480)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=4000, help="photos (default: %(default)s); fewer are repeated"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--folder", help="where the dataset is made (default: the system's temporary folder)")
-    model.add_options(parser)
+    parser.add_argument(
+        "--folder", help="where the dataset is made (default: the system's temporary folder)"
+    )
+    model.add_model_options(parser)
     args = argparse.Namespace(**vars(parser.parse_args()), quiet=True, max_pixels=cli.MAX_PIXELS)
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         folder = Path(scratch)
@@ -79,7 +90,9 @@ def main() -> None:
         alternated("", datasets(folder / "photos", photos, args.count), args)
         light = copy.copy(args)
         light.model, light.batch_size = f"local-dir:{save_model(folder / 'model', SMALL)}", 256
-        alternated("light, ", datasets(folder / "light", made(folder / "small", (32, 32)), LIGHT), light)
+        alternated(
+            "light, ", datasets(folder / "light", made(folder / "small", (32, 32)), LIGHT), light
+        )
 
 
 def made(folder: Path, size: tuple[int, int]) -> list[Path]:
@@ -107,12 +120,16 @@ def alternated(kind: str, folders: Sequence[Path], args: argparse.Namespace) -> 
     costs: dict[str, list[Cost]] = {}
     for _ in range(args.rounds):
         for gpus in cases(args):
-            name = kind + ("without Ray" if gpus is None else f"Ray, {gpus} GPU" + "s" * (gpus != 1))
+            name = kind + (
+                "without Ray" if gpus is None else f"Ray, {gpus} GPU" + "s" * (gpus != 1)
+            )
             costs.setdefault(name, []).append(measured(gpus, folders, args))
             print(f"{name:24}{costs[name][-1]}", flush=True)
     for name, rounds in costs.items():
         start, speed, driver, moved, size = map(statistics.median, zip(*rounds, strict=True))
-        print(f"{name + ', median':24}{Cost(start, speed, driver, int(moved), int(size))}", flush=True)
+        print(
+            f"{name + ', median':24}{Cost(start, speed, driver, int(moved), int(size))}", flush=True
+        )
 
 
 def cases(args: argparse.Namespace) -> list[int | None]:
@@ -127,13 +144,13 @@ def measured(gpus: int | None, folders: Sequence[Path], args: argparse.Namespace
     args.ray_address = args.ray_address if args.ray else None
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(gpus)))
-    talk, chosen = Talk(args), model.chosen(args)
+    talk, chosen = Reporter(args), model.resolve_model(args)
     times = [time.perf_counter()]
-    with fleet.chosen(args, talk) as machines:
+    with client.open_fleet(args, talk) as machines:
         asking = []
         if machines:
             machines.ask, machines.begun = asking = [Timed(machines.ask), Timed(machines.begun)]  # type: ignore
-        engine = fleet.engine(machines, chosen, args, talk)
+        engine = client.make_engine(machines, chosen, args, talk)
         for folder in folders:
             before = talking() + sum(one.seconds for one in asking)
             images = embedded(folder, chosen, engine, talk)
@@ -142,7 +159,9 @@ def measured(gpus: int | None, folders: Sequence[Path], args: argparse.Namespace
         moved = machines.state.moved if machines else 0
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     size = moved * 3 * engine.tower.size**2
-    return Cost(times[1] - times[0], images / (times[3] - times[2]), spent / images * 1e6, moved, size)
+    return Cost(
+        times[1] - times[0], images / (times[3] - times[2]), spent / images * 1e6, moved, size
+    )
 
 
 class Timed:
@@ -159,12 +178,12 @@ class Timed:
             self.seconds += time.thread_time() - begun
 
 
-def embedded(dataset: Path, chosen: model.Model, engine: fleet.Engine, talk: Talk) -> int:
+def embedded(dataset: Path, chosen: model.Model, engine: client.Engine, talk: Reporter) -> int:
     """Give every image a vector anew; returns how many there are."""
-    topics = tree.topics([str(dataset)], talk.warn)
+    topics = tree.find_topics([str(dataset)], talk.warn)
     for topic in topics:
         shutil.rmtree(os.path.join(topic.path, ".cache"), ignore_errors=True)
-    works = embed.embedded(topics, chosen, lambda: engine, talk)
+    works = embed.embed_missing(topics, chosen, lambda: engine, talk)
     return sum(work.landed for work in works)
 
 
@@ -173,7 +192,12 @@ def talking() -> float:
     ticks = 0
     for process in multiprocessing.active_children():
         if process.name == "ray":
-            ticks += sum(map(int, Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+            ticks += sum(
+                map(
+                    int,
+                    Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13],
+                )
+            )
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

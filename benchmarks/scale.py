@@ -49,9 +49,18 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--large", type=int, default=20_000, help="images of the large dataset (default: %(default)s)")
-    parser.add_argument("--scratch", help="where the datasets go (default: the system's temporary folder)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--large",
+        type=int,
+        default=20_000,
+        help="images of the large dataset (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scratch", help="where the datasets go (default: the system's temporary folder)"
+    )
     return parser.parse_args()
 
 

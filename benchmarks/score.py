@@ -38,15 +38,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from common import cli  # noqa: E402
 
-cli.calm()
+cli.quiet_libraries()
 
 import torch  # noqa: E402
 from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
-from common.output import Talk  # noqa: E402
-from common.vectors import model  # noqa: E402
-from common.vectors.engine import CHUNK, Engine  # noqa: E402
+from common.clip import model  # noqa: E402
+from common.clip.engine import CHUNK_IMAGES, Engine  # noqa: E402
+from common.reporter import Reporter  # noqa: E402
 
 CUDA = torch.cuda.is_available()
 PARTS = ("full", "fast", "plain", "effects")
@@ -64,30 +64,45 @@ def main() -> None:
         first = Image.open(paths[0])
         device = torch.cuda.get_device_name() if CUDA else "cpu"
         print(
-            f"{args.model} on {device}, {cli.cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"
+            f"{args.model} on {device}, {cli.available_cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"
         )
         for part, fast in (("full", []), ("fast", ["--fast-decode"])):
             if part in args.only:
                 speeds(paths, dataset, [*options, *fast], head)
         if "plain" in args.only:
-            print(f"   plain loop         {plain(made.model, head, paths[: args.plain]):9.1f}", flush=True)
+            print(
+                f"   plain loop         {plain(made.model, head, paths[: args.plain]):9.1f}",
+                flush=True,
+            )
         if "effects" in args.only:
             effects(options, paths[: args.plain])
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path, help="take JPEGs from here (default: generated ones of 1600x1200)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", type=Path, help="take JPEGs from here (default: generated ones of 1600x1200)"
+    )
     parser.add_argument(
         "--model",
         default="ViT-L-14-quickgelu" if CUDA else "ViT-B-32-quickgelu",
         help="as --model of the scorer (default: %(default)s)",
     )
-    parser.add_argument("--pretrained", metavar="FILE", help="its weights (default: seeded random ones)")
-    parser.add_argument("--count", type=int, default=20_000 if CUDA else 600, help="images (default: %(default)s)")
-    parser.add_argument("--plain", type=int, default=500 if CUDA else 100, help="images for plain and effects")
+    parser.add_argument(
+        "--pretrained", metavar="FILE", help="its weights (default: seeded random ones)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=20_000 if CUDA else 600, help="images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--plain", type=int, default=500 if CUDA else 100, help="images for plain and effects"
+    )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--scratch", help="where the dataset goes (default: the system's temporary folder)")
+    parser.add_argument(
+        "--scratch", help="where the dataset goes (default: the system's temporary folder)"
+    )
     return parser.parse_args()
 
 
@@ -96,7 +111,7 @@ def weighed(name: str, file: str | None, folder: Path) -> list[str]:
     if name == model.TINY or name.startswith(model.LOCAL):
         return ["--model", name]
     if not file:
-        save_model(folder, model.TANH.get(name, (name,))[0])
+        save_model(folder, model.TANH_GELU_MODELS.get(name, (name,))[0])
     return ["--model", name, "--pretrained", file or str(folder / "open_clip_model.safetensors")]
 
 
@@ -104,7 +119,9 @@ def make_dataset(folder: Path, photos: Path | None, count: int) -> Path:
     """A topic of `count` JPEGs: copies of the photos, or of 64 generated pictures as detailed as photos are."""
     folder.mkdir(parents=True)
     if photos:
-        found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+        found = sorted(
+            path for path in photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")
+        )
         contents = [path.read_bytes() for path in found[:count]]
     else:
         contents = [generated(seed) for seed in range(64)]
@@ -118,24 +135,30 @@ def generated(seed: int) -> bytes:
     random = np.random.default_rng(seed)
     picture = np.zeros((1200, 1600, 3))
     for cells in (4, 16, 64, 256):
-        coarse = Image.fromarray(random.integers(0, 256, (cells * 3 // 4, cells, 3), dtype=np.uint8))
-        picture += np.asarray(coarse.resize((1600, 1200), Image.Resampling.BICUBIC), dtype=float) / 4
+        coarse = Image.fromarray(
+            random.integers(0, 256, (cells * 3 // 4, cells, 3), dtype=np.uint8)
+        )
+        picture += (
+            np.asarray(coarse.resize((1600, 1200), Image.Resampling.BICUBIC), dtype=float) / 4
+        )
     file = io.BytesIO()
     Image.fromarray(picture.astype(np.uint8)).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
 def engine(options: list[str], paths: list[str]) -> Engine:
-    parser = cli.parser("")
-    model.add_options(parser)
+    parser = cli.make_parser("")
+    model.add_model_options(parser)
     args = parser.parse_args([*options, "--quiet", paths[0]])
-    return Engine(model.chosen(args), args, Talk(args))
+    return Engine(model.resolve_model(args), args, Reporter(args))
 
 
 def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> None:
     made = engine(options, paths)
-    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    warm = [path for path in paths if Path(path).read_bytes()]  # the files are in the page cache from here on
+    chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
+    warm = [
+        path for path in paths if Path(path).read_bytes()
+    ]  # the files are in the page cache from here on
     started = time.perf_counter()
     decoded = [pixels for pixels, _ in made.decoded(chunks)]
     decoding = len(warm) / (time.perf_counter() - started)
@@ -146,12 +169,18 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> N
     del decoded
     with busy_share() as busy:
         whole = end_to_end(dataset, [*options, "--head", str(head)])
-    possible = min(decoding, modelling) if made.device.type == "cuda" else 1 / (1 / decoding + 1 / modelling)
-    decode = "--fast-decode" if made.model.decode == model.DRAFT else "full decode"
+    possible = (
+        min(decoding, modelling)
+        if made.device.type == "cuda"
+        else 1 / (1 / decoding + 1 / modelling)
+    )
+    decode = "--fast-decode" if made.model.decode == model.DRAFT_DECODE else "full decode"
     print(f"{decode} ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)")
     print(f"   decoding alone     {decoding:9.1f}")
     print(f"   model alone        {modelling:9.1f}")
-    print(f"   end to end         {whole:9.1f}   {whole / possible:.0%} of what is possible ({possible:.1f})")
+    print(
+        f"   end to end         {whole:9.1f}   {whole / possible:.0%} of what is possible ({possible:.1f})"
+    )
     for line in busy:
         print(f"   {line}")
 
@@ -187,13 +216,21 @@ def busy_share() -> Iterator[list[str]]:
     if not CUDA:
         yield lines
         return
-    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
+    command = [
+        "nvidia-smi",
+        "--query-gpu=utilization.gpu",
+        "--format=csv,noheader,nounits",
+        "-lms",
+        "200",
+    ]
     sampler = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     yield lines
     sampler.terminate()
     samples = [int(line) for line in sampler.communicate()[0].split()]
     half = samples[len(samples) // 2 :]
-    lines.append(f"GPU busy           {np.mean(samples):8.0f}%   from start to end, model loading included")
+    lines.append(
+        f"GPU busy           {np.mean(samples):8.0f}%   from start to end, model loading included"
+    )
     lines.append(f"                   {np.mean(half):8.0f}%   in the second half of that time")
 
 
@@ -201,7 +238,9 @@ def plain(chosen: model.Model, head: Path, paths: list[str]) -> float:
     import open_clip
 
     device = "cuda" if CUDA else "cpu"
-    whole, _, transform = open_clip.create_model_and_transforms(chosen.source, chosen.file, device=device)
+    whole, _, transform = open_clip.create_model_and_transforms(
+        chosen.source, chosen.file, device=device
+    )
     weights = torch.load(head, weights_only=True)
     linear = torch.nn.Linear(weights["weight"].shape[1], 1).to(device)
     linear.load_state_dict(weights)
@@ -227,13 +266,17 @@ def effects(options: list[str], paths: list[str]) -> None:
     for name, more in cases.items():
         made = engine([*options, *more], paths)
         pixels = torch.cat([part for part, _ in made.decoded([paths])])
-        parts = [made.encode([(part, 0, len(part))])[0].result() for part in pixels.split(made.batch)]
+        parts = [
+            made.encode([(part, 0, len(part))])[0].result() for part in pixels.split(made.batch)
+        ]
         vectors[name] = np.concatenate(parts).astype(float)
         speed[name] = model_alone(made, pixels, 4 * made.batch if CUDA else len(paths))
     exact = vectors.pop("fp32")
     weight = np.random.default_rng(0).normal(size=exact.shape[1])
     weight *= 28.4 / np.linalg.norm(weight)
-    print(f"effect on vectors and scores, against fp32 (model alone {speed['fp32']:.1f} images/s) and full decode")
+    print(
+        f"effect on vectors and scores, against fp32 (model alone {speed['fp32']:.1f} images/s) and full decode"
+    )
     for name, found in vectors.items():
         moved = np.abs((found - exact) @ weight)
         cosine = (found * exact).sum(axis=1) / np.linalg.norm(found, axis=1)

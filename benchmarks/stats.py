@@ -33,25 +33,45 @@ LINKS = 20_000  # names a file may have: file systems have a limit
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--photos", type=Path, help="folder of photos (default: noise of 500x375)")
-    parser.add_argument("--topics", type=int, default=10_000, help="topics of 100 images (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement, the best counts (default: 3)")
+    parser.add_argument(
+        "--topics", type=int, default=10_000, help="topics of 100 images (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of each measurement, the best counts (default: 3)"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        print(f"{'what':44} {'images':>10} {'seconds':>8} {'CPU':>6} {'a second':>9} {'peak MB':>8}")
-        measure("headers, warm cache", "dataset_stats.py", photos(base, args.photos), HEADERS, args.runs + 1)
+        print(
+            f"{'what':44} {'images':>10} {'seconds':>8} {'CPU':>6} {'a second':>9} {'peak MB':>8}"
+        )
+        measure(
+            "headers, warm cache",
+            "dataset_stats.py",
+            photos(base, args.photos),
+            HEADERS,
+            args.runs + 1,
+        )
         for topics in (args.topics // 10, args.topics):
             made = tree(base / f"Tree{topics}", topics)
             images = topics * IMAGES
-            measure(f"headers of a sparse tree, {topics:,} topics", "dataset_stats.py", made, images, 1)
+            measure(
+                f"headers of a sparse tree, {topics:,} topics", "dataset_stats.py", made, images, 1
+            )
             measure(f"scores, {topics:,} topics", "aesthetic_stats.py", made, images, args.runs)
 
 
 def photos(base: Path, source: Path | None) -> Path:
     """A dataset of HEADERS names for the photos of `source`, or for 60 pictures of noise."""
-    given = [path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")] if source else []
+    given = (
+        [path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg")]
+        if source
+        else []
+    )
     contents = [path.read_bytes() for path in given]
     for seed in range(0 if contents else 60):
         noise = np.random.default_rng(seed).integers(0, 256, (375, 500, 3), dtype=np.uint8)
@@ -109,7 +129,10 @@ def measure(what: str, script: str, dataset: Path, images: int, runs: int) -> No
         busy.append(usage.ru_utime + usage.ru_stime)
         memory = max(memory, usage.ru_maxrss)
     rate = images / min(seconds)
-    print(f"{what:44} {images:10,} {min(seconds):8.1f} {min(busy):6.1f} {rate:9,.0f} {memory / 1000:8.0f}", flush=True)
+    print(
+        f"{what:44} {images:10,} {min(seconds):8.1f} {min(busy):6.1f} {rate:9,.0f} {memory / 1000:8.0f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ about 0.2 megapixels.
 
 Examples:
     python benchmarks/tiny_model.py PHOTOS
-    python benchmarks/tiny_model.py PHOTOS --model common/models/tiny /tmp/tiny-seed-1
+    python benchmarks/tiny_model.py PHOTOS --model common/clip/models/tiny /tmp/tiny-seed-1
 """
 
 import argparse
@@ -33,34 +33,48 @@ from torch.nn.functional import normalize
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 from tqdm import tqdm
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "common" / "models" / "tiny"
+EMBEDDED = Path(__file__).resolve().parent.parent / "common" / "clip" / "models" / "tiny"
 BATCH, THREADS = 32, 2
 
 
 def main() -> int:
     args = parse_args()
     torch.set_num_threads(THREADS)
-    photos = sorted(path for path in args.photos.iterdir() if path.is_file() and not path.name.startswith("."))
+    photos = sorted(
+        path for path in args.photos.iterdir() if path.is_file() and not path.name.startswith(".")
+    )
     models = [Model(folder) for folder in args.model]
     scores = {model.folder: [] for model in models}
     for views in views_of(photos, {model.size for model in models}):
         for model in models:
             scores[model.folder].append(model.scores(views[model.size]))
-    print(f"{len(photos)} photos; share of copies that score lower, in percent, and Spearman's rho with severity\n")
+    print(
+        f"{len(photos)} photos; share of copies that score lower, in percent, and Spearman's rho with severity\n"
+    )
     print(table([np.stack(rows) for rows in scores.values()]))
     for number, model in enumerate(models, start=1):
         originals = np.stack(scores[model.folder])[:, 0]
-        spread = f"the photos score {originals.mean():.2f} on average, deviation {originals.std():.2f}"
+        spread = (
+            f"the photos score {originals.mean():.2f} on average, deviation {originals.std():.2f}"
+        )
         print(f"\nmodel {number}: {model.folder}: {spread}; {model.speed():.0f} images/s alone")
     print(f"\nspeed: batches of {BATCH}, {THREADS} threads, channels_last")
     return 0
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, help="folder of photos that the model was not trained on")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--model", type=Path, nargs="+", default=[EMBEDDED], help="model folders (default: the embedded one)"
+        "photos", type=Path, help="folder of photos that the model was not trained on"
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        default=[EMBEDDED],
+        help="model folders (default: the embedded one)",
     )
     args = parser.parse_args()
     if not args.photos.is_dir():
@@ -127,9 +141,16 @@ def views_of_photo(path: Path, sizes: set[int]) -> dict[int, np.ndarray]:
     rng = np.random.default_rng(crc32(os.fsencode(path.name)))  # the same noise in every run
     with Image.open(path) as file:
         photo = file.convert("RGB")
-    views = [photo, *(kind.apply(photo, level, rng) for kind in DEGRADATIONS for level in kind.levels)]
-    fitted = {size: Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)]) for size in sizes}
-    return {size: np.stack([np.asarray(fit(view)) for view in views]) for size, fit in fitted.items()}
+    views = [
+        photo,
+        *(kind.apply(photo, level, rng) for kind in DEGRADATIONS for level in kind.levels),
+    ]
+    fitted = {
+        size: Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)]) for size in sizes
+    }
+    return {
+        size: np.stack([np.asarray(fit(view)) for view in views]) for size, fit in fitted.items()
+    }
 
 
 class Model:
@@ -137,23 +158,35 @@ class Model:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.visual = open_clip.create_model(f"local-dir:{folder}").visual.eval().to(memory_format=torch.channels_last)
+        self.visual = (
+            open_clip.create_model(f"local-dir:{folder}")
+            .visual.eval()
+            .to(memory_format=torch.channels_last)
+        )
         self.head = load_file(folder / "head.safetensors")
         preprocessing = json.loads((folder / "open_clip_config.json").read_text())["preprocess_cfg"]
-        self.mean, self.std = (torch.tensor(preprocessing[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        self.mean, self.std = (
+            torch.tensor(preprocessing[key]).view(1, 3, 1, 1) for key in ("mean", "std")
+        )
         self.size = open_clip.model.to_2tuple(self.visual.image_size)[0]
 
     @torch.inference_mode()
     def scores(self, views: np.ndarray) -> np.ndarray:
         """(n,) float32 for uint8 pixels (n, size, size, 3)."""
-        images = torch.from_numpy(views).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        images = (
+            torch.from_numpy(views)
+            .permute(0, 3, 1, 2)
+            .contiguous(memory_format=torch.channels_last)
+        )
         embeddings = normalize(self.visual((images.float() / 255 - self.mean) / self.std), dim=-1)
         return (embeddings @ self.head["weight"].T + self.head["bias"])[:, 0].numpy()
 
     @torch.inference_mode()
     def speed(self, passes: int = 50) -> float:
         """Images a second in the fastest pass: other work on the machine can only slow one down."""
-        images = torch.rand(BATCH, 3, self.size, self.size).contiguous(memory_format=torch.channels_last)
+        images = torch.rand(BATCH, 3, self.size, self.size).contiguous(
+            memory_format=torch.channels_last
+        )
         seconds = []
         for _ in range(passes):
             start = time.perf_counter()
@@ -171,7 +204,9 @@ def table(scores: list[np.ndarray]) -> str:
         cells = [kind.name, " / ".join(f"{level:g}" for level in kind.levels)]
         for model in scores:
             photo, copies = model[:, :1], model[:, first : first + len(kind.levels)]
-            cells.append(" / ".join(f"{100 * share:.1f}" for share in (copies < photo).mean(axis=0)))
+            cells.append(
+                " / ".join(f"{100 * share:.1f}" for share in (copies < photo).mean(axis=0))
+            )
             cells.append(f"{-rank_correlation(np.hstack([photo, copies])):.2f}")
         lines.append(f"| {' | '.join(cells)} |")
         first += len(kind.levels)

@@ -35,20 +35,34 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("kinds", "lookalikes", "speed")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-Make = Callable[[Image.Image, Image.Image], Image.Image]  # of a picture, and another one for a collage
+Make = Callable[
+    [Image.Image, Image.Image], Image.Image
+]  # of a picture, and another one for a collage
 Found = dict[str, dict[str, str]]  # both ways: what two pictures are to each other
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", nargs="+", default=[], metavar="FOLDER", help="your pictures, searched deeply")
-    parser.add_argument("--originals", type=int, default=100, help="how many of them (default: %(default)s)")
-    parser.add_argument("--count", type=int, default=5000, help="photos of the speed test (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=100, help="which of them (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--photos", nargs="+", default=[], metavar="FOLDER", help="your pictures, searched deeply"
+    )
+    parser.add_argument(
+        "--originals", type=int, default=100, help="how many of them (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=5000, help="photos of the speed test (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=100, help="which of them (default: %(default)s)"
+    )
     parser.add_argument("--fastdup", metavar="PYTHON", help="a Python that has fastdup")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     args = parser.parse_args()
-    paths = sorted(p for source in args.photos for p in Path(source).rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(
+        p for source in args.photos for p in Path(source).rglob("*") if p.suffix.lower() in SUFFIXES
+    )
     random.Random(args.seed).shuffle(paths)
     with tempfile.TemporaryDirectory() as folder:
         if "lookalikes" in args.only:
@@ -62,13 +76,22 @@ def main() -> None:
 def zoomed(share: float) -> Make:
     def crop(made: Image.Image, _: Image.Image) -> Image.Image:
         width, height = made.size
-        return made.crop((int(width * share), int(height * share), int(width * (1 - share)), int(height * (1 - share))))
+        return made.crop(
+            (
+                int(width * share),
+                int(height * share),
+                int(width * (1 - share)),
+                int(height * (1 - share)),
+            )
+        )
 
     return crop
 
 
 def framed(across: float, down: float, colour: str) -> Make:
-    return lambda made, _: ImageOps.expand(made, (int(made.width * across), int(made.height * down)), colour)
+    return lambda made, _: ImageOps.expand(
+        made, (int(made.width * across), int(made.height * down)), colour
+    )
 
 
 def captioned(made: Image.Image, _: Image.Image) -> Image.Image:
@@ -86,7 +109,13 @@ def overlaid(made: Image.Image, _: Image.Image) -> Image.Image:
     for place, words in ((0.03, "NOBODY ASKED"), (0.83, "STILL A COPY")):
         middle = (made.width / 2, made.height * place)
         ImageDraw.Draw(whole).text(
-            middle, words, "white", font_size=size, anchor="ma", stroke_width=edge, stroke_fill="black"
+            middle,
+            words,
+            "white",
+            font_size=size,
+            anchor="ma",
+            stroke_width=edge,
+            stroke_fill="black",
         )
     return whole
 
@@ -102,7 +131,9 @@ def screenshot(made: Image.Image, _: Image.Image) -> Image.Image:
     screen = Image.new("RGB", (int(made.width * 1.2), int(made.height * 1.5)), (248, 248, 250))
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, screen.width, made.height // 10), fill=(30, 60, 120))
-    draw.text((10, made.height // 50), "10:24   Pictures", "white", font_size=max(9, made.height // 20))
+    draw.text(
+        (10, made.height // 50), "10:24   Pictures", "white", font_size=max(9, made.height // 20)
+    )
     screen.paste(made, (made.width // 10, made.height // 5))
     return screen
 
@@ -138,9 +169,13 @@ def hue(degrees: int) -> Make:
 
 
 COPIES: dict[str, Make] = {
-    "half size": lambda made, _: made.resize((made.width // 2, made.height // 2), Image.Resampling.LANCZOS),
+    "half size": lambda made, _: made.resize(
+        (made.width // 2, made.height // 2), Image.Resampling.LANCZOS
+    ),
     "64 pixels": smaller(64),
-    "squeezed": lambda made, _: made.resize((made.width * 3 // 4, made.height), Image.Resampling.LANCZOS),
+    "squeezed": lambda made, _: made.resize(
+        (made.width * 3 // 4, made.height), Image.Resampling.LANCZOS
+    ),
     "blurred": lambda made, _: made.filter(ImageFilter.GaussianBlur(2)),
     "sharpened": lambda made, _: ImageEnhance.Sharpness(made).enhance(3),
     "noise": noisy,
@@ -179,7 +214,9 @@ def kinds(folder: Path, paths: list[Path], count: int) -> None:
         original.save(topic / f"{number:04}-original.jpg", quality=92)
         for kind, make in {**COPIES, **VARIANTS}.items():
             make(original, other).save(topic / f"{number:04}-{kind}.jpg", quality=88)
-    print(f"{len(COPIES)} kinds of copies and {len(VARIANTS)} of variants of {len(originals) - 1} pictures")
+    print(
+        f"{len(COPIES)} kinds of copies and {len(VARIANTS)} of variants of {len(originals) - 1} pictures"
+    )
     print(f"   {'':28}   copy  variant  doubtful  missed")
     told = searched(folder)
     answers: dict[str, Counter[str]] = defaultdict(Counter)
@@ -195,10 +232,14 @@ def kinds(folder: Path, paths: list[Path], count: int) -> None:
         print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(name, *shares(together)))
     for name, found in {"ours": told, **peers(topic)}.items():
         wrong = Counter(
-            kind for one, others in found.items() for other, kind in others.items() if not (shows(one) & shows(other))
+            kind
+            for one, others in found.items()
+            for other, kind in others.items()
+            if not (shows(one) & shows(other))
         )
         hit = sum(
-            f"{name[:4]}-original.jpg" in found.get(name, {}) for name in (path.name for path in topic.glob("*.jpg"))
+            f"{name[:4]}-original.jpg" in found.get(name, {})
+            for name in (path.name for path in topic.glob("*.jpg"))
         )
         planted = (len(originals) - 1) * (len(COPIES) + len(VARIANTS))
         print(f"   {name:28} found {hit / planted:.3f} of all; wrong pairs {told_of(wrong)}")
@@ -229,7 +270,14 @@ def unlike(paths: list[Path]) -> Iterator[Image.Image]:
 
 def searched(dataset: Path, *options: str) -> Found:
     """What a run with --variants says of a dataset of one subcluster."""
-    command = [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--variants", "--json", "--quiet"]
+    command = [
+        sys.executable,
+        str(ROOT / "find_duplicates.py"),
+        str(dataset),
+        "--variants",
+        "--json",
+        "--quiet",
+    ]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
     told: Found = defaultdict(dict)
     for path in dataset.glob("*/*/duplicates_*.json"):
@@ -265,7 +313,9 @@ def peers(topic: Path) -> dict[str, Found]:
 
         peer = PHash(verbose=False)
         said = peer.find_duplicates(encoding_map=peer.encode_images(image_dir=str(topic)))
-        found["imagededup PHash"] = {name: dict.fromkeys(others, "copy") for name, others in said.items()}
+        found["imagededup PHash"] = {
+            name: dict.fromkeys(others, "copy") for name, others in said.items()
+        }
     return found
 
 
@@ -292,7 +342,11 @@ def clock(rng: random.Random) -> Image.Image:
     draw.ellipse((30, 30, 370, 370), outline="black", width=6)
     for length, width in ((80, 9), (130, 5)):
         turn = rng.random() * 2 * np.pi
-        draw.line((200, 200, 200 + length * np.sin(turn), 200 - length * np.cos(turn)), fill="black", width=width)
+        draw.line(
+            (200, 200, 200 + length * np.sin(turn), 200 - length * np.cos(turn)),
+            fill="black",
+            width=width,
+        )
     return made
 
 
@@ -301,14 +355,19 @@ def bars(rng: random.Random) -> Image.Image:
     draw = ImageDraw.Draw(made)
     draw.line((60, 40, 60, 420, 600, 420), fill="black", width=2)
     for column in range(8):
-        draw.rectangle((80 + 64 * column, 420 - rng.randint(40, 360), 124 + 64 * column, 419), fill=(31, 119, 180))
+        draw.rectangle(
+            (80 + 64 * column, 420 - rng.randint(40, 360), 124 + 64 * column, 419),
+            fill=(31, 119, 180),
+        )
     return made
 
 
 def page(rng: random.Random) -> Image.Image:
     made = Image.new("RGB", (620, 800), "white")
     for line in range(32):
-        words = " ".join("".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(11))
+        words = " ".join(
+            "".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(11)
+        )
         ImageDraw.Draw(made).text((50, 50 + 22 * line), words[:70], "black", font_size=15)
     return made
 
@@ -321,7 +380,9 @@ def application(rng: random.Random) -> Image.Image:
     for place, words in enumerate(("Home", "Inbox", "Sent", "Drafts", "Notes", "Tags")):
         draw.text((20, 70 + 40 * place), words, "black", font_size=16)
     for place in range(rng.randint(6, 10)):
-        words = " ".join("".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(8))
+        words = " ".join(
+            "".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(8)
+        )
         draw.text((200, 70 + 50 * place), words, (30, 30, 30), font_size=15)
     return made
 
@@ -331,7 +392,9 @@ def lookalikes(folder: Path, seed: int) -> None:
     letters = "ABCDEFGHKLMNPRSTUVXYZ23456789"
     rng = random.Random(seed)
     families: dict[str, list[Image.Image]] = {
-        "icons with other letters": [icon(shape, letter) for shape in ("disc", "square") for letter in letters],
+        "icons with other letters": [
+            icon(shape, letter) for shape in ("disc", "square") for letter in letters
+        ],
         "a letter in the corner": [icon("disc", "Q", letter) for letter in letters],
         "emblems on one tone": [emblem(letter) for letter in letters],
         "clocks at other times": [clock(rng) for _ in range(40)],
@@ -349,9 +412,13 @@ def lookalikes(folder: Path, seed: int) -> None:
     for name in families:
         topic = folder / "Alike/Families" / name
         told: Found = defaultdict(dict)
-        for one, others in json.loads((topic.parent / f"duplicates_{name}.json").read_text()).items():
+        for one, others in json.loads(
+            (topic.parent / f"duplicates_{name}.json").read_text()
+        ).items():
             told[one].update(dict.fromkeys(others, "copy"))
-        for one, kinds_of in json.loads((topic.parent / f"variants_{name}.json").read_text()).items():
+        for one, kinds_of in json.loads(
+            (topic.parent / f"variants_{name}.json").read_text()
+        ).items():
             told[one].update(kinds_of)
         count = len(families[name]) * (len(families[name]) - 1) // 2
         for tool, found in {"ours": told, **peers(topic)}.items():
@@ -369,7 +436,9 @@ def tiles(paths: list[Path]) -> Iterator[Image.Image]:
             whole = opened.convert("RGB")
         for top in range(0, whole.height - 239, 240):
             for left in range(0, whole.width - 319, 320):
-                yield whole.crop((left, top, left + 320, top + 240)).resize((516, 387), Image.Resampling.BICUBIC)
+                yield whole.crop((left, top, left + 320, top + 240)).resize(
+                    (516, 387), Image.Resampling.BICUBIC
+                )
 
 
 def speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> None:
@@ -384,10 +453,15 @@ def speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> N
     timed("the same, --variants", [*script, "--variants"])
     timed("the same again", [*script, "--variants"])
     loop = "import sys, glob, imagehash; from PIL import Image\nfor p in glob.glob(sys.argv[1] + '/*.jpg'): "
-    timed("imagehash.phash, a plain loop", [sys.executable, "-c", loop + "imagehash.phash(Image.open(p))", str(topic)])
+    timed(
+        "imagehash.phash, a plain loop",
+        [sys.executable, "-c", loop + "imagehash.phash(Image.open(p))", str(topic)],
+    )
     if importlib.util.find_spec("imagededup"):
         for method in ("PHash", "CNN"):
-            code = f"import sys; from imagededup.methods import {method}\nif __name__ == '__main__': "
+            code = (
+                f"import sys; from imagededup.methods import {method}\nif __name__ == '__main__': "
+            )
             code += f"{method}(verbose=False).find_duplicates(image_dir=sys.argv[1])"
             timed(f"imagededup {method}", [sys.executable, "-c", code, str(topic)])
     if fastdup:
@@ -404,7 +478,9 @@ def timed(name: str, command: list[str]) -> None:
         peak = max(peak, memory_of(process.pid))
         time.sleep(1)
     ended = "" if process.returncode == 0 else f"   failed with status {process.returncode}"
-    print(f"   {name:34} {time.perf_counter() - started:7.1f} {peak / 2**20:9.0f}{ended}", flush=True)
+    print(
+        f"   {name:34} {time.perf_counter() - started:7.1f} {peak / 2**20:9.0f}{ended}", flush=True
+    )
 
 
 def memory_of(pid: int) -> int:

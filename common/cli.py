@@ -1,6 +1,6 @@
 """The command line that all seven scripts share: their options, and how a run begins and ends.
 
-Knows nothing of images. The contract in short: stdout is the result, stderr is talk (common/output.py), and the exit
+Knows nothing of images. The contract in short: stdout is the result, stderr is talk (common/reporter.py), and the exit
 status is 0 (done), 1 (`--strict` and an image was unreadable), 2 (nothing could be done, or the job stopped part way),
 130 or 143 (interrupted, finished work kept), 141 (stdout was closed).
 """
@@ -14,28 +14,42 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 
-from common import errors, output, signals
+from common import errors, reporter, signals
 
-MAX_PIXELS = 200_000_000  # a 200 megapixel photo decodes to 600 MB; more is a bomb or wants a decision
+MAX_PIXELS = (
+    200_000_000  # a 200 megapixel photo decodes to 600 MB; more is a bomb or wants a decision
+)
 
 
-def parser(doc: str, opens_images: bool = True, limits_pixels: bool = True) -> argparse.ArgumentParser:
+def make_parser(
+    doc: str, opens_images: bool = True, limits_pixels: bool = True
+) -> argparse.ArgumentParser:
     """An argument parser with the options that every script has; `doc` is the script's docstring.
 
     `opens_images` adds what only makes sense where image files are read, `limits_pixels` what needs their pixels.
     """
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("paths", nargs="+", metavar="PATH", help="dataset, cluster, subcluster or topic folder")
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument(
+        "paths", nargs="+", metavar="PATH", help="dataset, cluster, subcluster or topic folder"
+    )
     common = made.add_argument_group("options that all scripts share")
-    common.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the summary")
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON object on stdout instead of the summary"
+    )
     common.add_argument("--quiet", action="store_true", help="print nothing on stderr but errors")
-    common.add_argument("--strict", action="store_true", help="exit with status 1 when any image is unreadable")
+    common.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when any image is unreadable"
+    )
     if opens_images:
-        common.add_argument("--bad-files", metavar="FILE", help="append unreadable images to FILE as JSON lines")
+        common.add_argument(
+            "--bad-files", metavar="FILE", help="append unreadable images to FILE as JSON lines"
+        )
     if opens_images and limits_pixels:
         common.add_argument(
             "--max-pixels",
-            type=positive,
+            type=positive_int,
             default=MAX_PIXELS,
             metavar="N",
             help="images with more pixels are unreadable (default: %(default)s)",
@@ -43,7 +57,7 @@ def parser(doc: str, opens_images: bool = True, limits_pixels: bool = True) -> a
     return made
 
 
-def positive(value: str) -> int:
+def positive_int(value: str) -> int:
     """An argparse type: a whole number of at least 1."""
     number = int(value)
     if number < 1:
@@ -51,36 +65,38 @@ def positive(value: str) -> int:
     return number
 
 
-positive.__name__ = "number of at least 1"  # argparse names the type in its error
+positive_int.__name__ = "number of at least 1"  # argparse names the type in its error
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+def run_script(
+    main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None
+) -> int:
     """Run a script's main and turn whatever ends it early into one line on stderr and an exit status.
 
     With `argv` it is another program that runs it, and signals are that one's business.
     """
     if argv is None:
         _read_names_as_utf8()
-        signals.begin()
-    output.survive_any_encoding()
-    calm()
+        signals.start_job()
+    reporter.survive_any_encoding()
+    quiet_libraries()
     try:
         try:
             return main(argv)
         finally:
             sys.stdout.flush()  # here, where its failure is caught: not at exit
     except BaseException as error:
-        status = None if signals.have_come() else errors.status_of(error)
+        status = None if signals.stop_requested() else errors.exit_status(error)
         if status is None:
             raise
         return status
     finally:
-        signals.over()
+        signals.finish_job()
 
 
 def _read_names_as_utf8() -> None:
@@ -91,7 +107,7 @@ def _read_names_as_utf8() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
-def calm() -> None:
+def quiet_libraries() -> None:
     """Keep libraries' chatter to ourselves, and torch's threads, not loaded yet, off the cores of decoding."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

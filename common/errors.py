@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TextIO
 
-from common import text
+from common import terminal
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REMEDIES = {
@@ -34,64 +34,71 @@ DECODER_DIED = (
 )
 
 
-MOMENT = 0.5  # seconds
+PATIENCE_SECONDS = 0.5  # seconds
 
 
 class UserError(Exception):
     """Something the person at the keyboard can mend: printed as one line, exit status 2."""
 
 
-def disk_full(path: object, error: OSError) -> str:
+def is_disk_full(path: object, error: OSError) -> str:
     """What to say when a file could not be written to its end."""
     return (
-        f"{text.shown(path)}: could not be written ({error.strerror}); finished work is kept: "
+        f"{terminal.escape(path)}: could not be written ({error.strerror}); finished work is kept: "
         "make room, then run the same command again"
     )
 
 
-def unusable(path: object, use: str, error: OSError) -> UserError:
+def os_error_to_user_error(path: object, use: str, error: OSError) -> UserError:
     """What to raise where a path cannot be `use`, "read" or "written" say: the reason, and what mends that."""
     if error.errno in DISK_FULL:
-        return UserError(disk_full(path, error))
-    return UserError(f"{path}: cannot be {use} ({error.strerror}); {REMEDIES.get(error.errno or 0, 'see to it')}")
+        return UserError(is_disk_full(path, error))
+    return UserError(
+        f"{path}: cannot be {use} ({error.strerror}); {REMEDIES.get(error.errno or 0, 'see to it')}"
+    )
 
 
-def decoder_died() -> UserError:
+def decoder_died_error() -> UserError:
     """What to raise where a decoding process ended by itself."""
-    time.sleep(MOMENT)  # who ends all our processes one by one means this one too: that is the reason then
+    time.sleep(
+        PATIENCE_SECONDS
+    )  # who ends all our processes one by one means this one too: that is the reason then
     return UserError(DECODER_DIED)
 
 
-def status_of(error: BaseException) -> int | None:
+def exit_status(error: BaseException) -> int | None:
     """The exit status of what ended a script, after its line on stderr; None for a bug of ours."""
     match error:
         case UserError() as mistake:
-            return _ended(f"error: {text.shown(mistake)}", 2)
+            return _print_error(f"error: {terminal.escape(mistake)}", 2)
         case BrokenPipeError():
-            _drop(sys.stdout, sys.stderr)
+            _redirect_to_devnull(sys.stdout, sys.stderr)
             return 128 + signal.SIGPIPE
         case OSError() as failed if failed.errno in DISK_FULL:
-            status = _ended(f"error: {disk_full(failed.filename or 'output', failed)}", 2)
+            status = _print_error(f"error: {is_disk_full(failed.filename or 'output', failed)}", 2)
             if not failed.filename:
-                _drop(sys.stdout)
+                _redirect_to_devnull(sys.stdout)
             return status
         case OSError() as failed if failed.filename is not None:
-            return _ended(f"error: {text.shown(failed.filename)}: {failed.strerror}; see to it, then run this again", 2)
+            return _print_error(
+                f"error: {terminal.escape(failed.filename)}: {failed.strerror}; see to it, then run this again",
+                2,
+            )
     return None
 
 
-def _ended(message: str, status: int) -> int:
+def _print_error(message: str, status: int) -> int:
     with contextlib.suppress(OSError):
-        print(f"{_script()}: {message}", file=sys.stderr)
+        print(f"{_script_name()}: {message}", file=sys.stderr)
     return status
 
 
-def _drop(*streams: TextIO) -> None:
+def _redirect_to_devnull(*streams: TextIO) -> None:
     """Lead what Python still flushes at exit to nowhere."""
     for stream in streams:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _script() -> str:
+def _script_name() -> str:
     return os.path.basename(sys.argv[0])

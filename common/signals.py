@@ -27,10 +27,12 @@ STOPS = {
     signal.SIGTERM: "stopped by SIGTERM",
     signal.SIGHUP: "stopped by SIGHUP",
 }
-PATIENCE = 2.0  # seconds that tidying up may take
+PATIENCE_SECONDS = 2.0  # seconds that tidying up may take
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # of the scripts
 
-_caught_by = 0  # the process whose signals these are; a decoding process inherits the handlers for a moment
+_caught_by = (
+    0  # the process whose signals these are; a decoding process inherits the handlers for a moment
+)
 _at_work = False  # whether an exception finds somebody who tidies up
 _stopped_by: int | None = None  # the first stop signal that came
 _last_words = allocate_lock()
@@ -44,7 +46,7 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-def begin() -> None:
+def start_job() -> None:
     """From here to `over` a stop signal is an exception."""
     global _at_work
     if _caught_by != os.getpid():
@@ -52,14 +54,14 @@ def begin() -> None:
     _at_work = True
 
 
-def over() -> None:
+def finish_job() -> None:
     """The work is done, or has failed for another reason: what remains takes a moment, and nothing stops it."""
     if _at_work:
         for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
 
 
-def have_come() -> bool:
+def stop_requested() -> bool:
     """Whether a stop signal has: whatever error there is then, that is the reason."""
     return _stopped_by is not None
 
@@ -81,7 +83,7 @@ def become_worker(leads: bool = False) -> None:
         start_new_thread(_follow, (parent.sentinel, leads))
 
 
-def take_along() -> NoReturn:
+def kill_process_group() -> NoReturn:
     """End this process, which leads, and all that it has started."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)
@@ -91,7 +93,7 @@ def _follow(parent: int, leads: bool) -> None:
     from multiprocessing import connection
 
     connection.wait([parent])
-    take_along() if leads else os._exit(1)
+    kill_process_group() if leads else os._exit(1)
 
 
 def _catch() -> None:
@@ -100,7 +102,9 @@ def _catch() -> None:
     sys.excepthook, sys.unraisablehook = _uncaught, _unraisable
     wakes, waker = os.pipe()
     os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)  # wakes the thread whatever the main one is held up in
+    signal.set_wakeup_fd(
+        waker, warn_on_full_buffer=False
+    )  # wakes the thread whatever the main one is held up in
     start_new_thread(_watch, (wakes,))
     for number in STOPS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -114,7 +118,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     if _stopped_by is None:
         _stopped_by = number
         if not _at_work:
-            _leave(number)
+            _exit_now(number)
         _kill_workers()  # now: torch and the pool would wait for what they are decoding
         raise Stopped(number)
 
@@ -122,11 +126,11 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 def _watch(wakes: int) -> None:
     while (number := os.read(wakes, 1)[0]) not in STOPS:
         pass
-    time.sleep(PATIENCE)
-    _leave(_stopped_by or number)
+    time.sleep(PATIENCE_SECONDS)
+    _exit_now(_stopped_by or number)
 
 
-def _leave(number: int) -> NoReturn:
+def _exit_now(number: int) -> NoReturn:
     """Say the one line and end, without all that Python, torch and pools of processes would still wait for."""
     import select
 
@@ -134,7 +138,9 @@ def _leave(number: int) -> NoReturn:
     line = f"{os.path.basename(sys.argv[0])}: {STOPS[number]}; finished work is kept, the same command goes on\n"
     try:
         if select.select([], [2], [], 0)[1]:  # not into a full pipe that nobody reads
-            os.write(2, (b"\r\33[K" if os.isatty(2) else b"") + os.fsencode(line))  # over a progress bar
+            os.write(
+                2, (b"\r\33[K" if os.isatty(2) else b"") + os.fsencode(line)
+            )  # over a progress bar
     except OSError:  # stderr was closed
         pass
     _kill_workers()
@@ -148,8 +154,8 @@ def _kill_workers() -> None:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if isinstance(error, KeyboardInterrupt) or have_come():
-        _leave(_stopped_by or signal.SIGINT)
+    if isinstance(error, KeyboardInterrupt) or stop_requested():
+        _exit_now(_stopped_by or signal.SIGINT)
     sys.__excepthook__(kind, error, trace)
 
 
@@ -158,15 +164,17 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
     global _stopped_by
     if isinstance(lost.exc_value, Stopped):
         _stopped_by = None
-        start_new_thread(_again, (lost.exc_value.number,))
-    elif not have_come():
+        start_new_thread(_resend_later, (lost.exc_value.number,))
+    elif not stop_requested():
         sys.__unraisablehook__(lost)
 
 
-def _again(number: int) -> None:
+def _resend_later(number: int) -> None:
     time.sleep(0.01)  # by then the main thread is out of the destructor
     os.kill(os.getpid(), number)
 
 
-if os.path.dirname(os.path.realpath(getattr(__main__, "__file__", ""))) == ROOT:  # a script, and no test or worker
+if (
+    os.path.dirname(os.path.realpath(getattr(__main__, "__file__", ""))) == ROOT
+):  # a script, and no test or worker
     _catch()

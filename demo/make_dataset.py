@@ -35,7 +35,10 @@ BAD_SHOTS = "Bad shots"  # the topic of a subcluster that holds what went wrong
 LOGOS = "Signs/Symbols/Logos"
 TRAIN, VALID = 10, 5
 SMALL, LARGE = 500_000, 2_000_000  # pixels: the resolution groups' bounds
-ORIENTATION, QUARTER_TURN = 0x0112, 6  # the EXIF tag, and its value for pixels that want a turn clockwise
+ORIENTATION, QUARTER_TURN = (
+    0x0112,
+    6,
+)  # the EXIF tag, and its value for pixels that want a turn clockwise
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,49 @@ class Series:
 
 
 SERIES = (
-    Series("Space/Deep sky/Galaxies", "hubble_deep_field.jpg", (5, 4, 0.25, 2), "galaxy {n:02}.jpg"),
-    Series("Space/Launches/Falcon", "rocket.jpg", (2, 2, 0.6, 1), "IMG_{i:04}.jpg", "rocket {n} on its pad", True),
+    Series(
+        "Space/Deep sky/Galaxies", "hubble_deep_field.jpg", (5, 4, 0.25, 2), "galaxy {n:02}.jpg"
+    ),
+    Series(
+        "Space/Launches/Falcon",
+        "rocket.jpg",
+        (2, 2, 0.6, 1),
+        "IMG_{i:04}.jpg",
+        "rocket {n} on its pad",
+        True,
+    ),
     Series("Surfaces/Ground/Gravel", "gravel.png", (4, 4, 0.3, 2), "gravel_{n:02}.png"),
     Series("Surfaces/Walls/Brick", "brick.png", (2, 2, 0.55, 1), "brick {n}.bmp"),
-    Series("People/Portraits/Astronaut", "astronaut.png", (2, 2, 0.6, 1), "astronaut-{n}.png", "an astronaut", True),
-    Series("People/Street/Camera man", "camera.png", (2, 2, 0.6, 1), "street {n}.JPG", has_bad_shots=True),
-    Series("Animals/Cats/チェルシー", "chelsea.png", (2, 2, 0.6, 1), "猫 {n}.webp", "チェルシー, a cat", True),
-    Series("Things/Table/Coffee", "coffee.png", (2, 2, 0.6, 1), "cup of coffee {n}.jpeg", has_bad_shots=True),
+    Series(
+        "People/Portraits/Astronaut",
+        "astronaut.png",
+        (2, 2, 0.6, 1),
+        "astronaut-{n}.png",
+        "an astronaut",
+        True,
+    ),
+    Series(
+        "People/Street/Camera man",
+        "camera.png",
+        (2, 2, 0.6, 1),
+        "street {n}.JPG",
+        has_bad_shots=True,
+    ),
+    Series(
+        "Animals/Cats/チェルシー",
+        "chelsea.png",
+        (2, 2, 0.6, 1),
+        "猫 {n}.webp",
+        "チェルシー, a cat",
+        True,
+    ),
+    Series(
+        "Things/Table/Coffee",
+        "coffee.png",
+        (2, 2, 0.6, 1),
+        "cup of coffee {n}.jpeg",
+        has_bad_shots=True,
+    ),
     Series("Medicine/Eyes/Retina", "retina.jpg", (2, 2, 0.57, 1), "retina_{n}.jpg"),
 )
 # Original, kind and name of the copy, which lies beside it. Every copy has fewer pixels, so that it never outranks it.
@@ -71,15 +109,26 @@ COPIES = (
     ("DataSet_2/Space/Deep sky/Galaxies/galaxy 12.jpg", "recompressed", "galaxy 12 forwarded.jpg"),
     ("DataSet_1/Space/Launches/Falcon/IMG_0002.jpg", "turned", "IMG_0002_turned.jpg"),
     ("DataSet_2/Surfaces/Ground/Gravel/gravel_09.png", "recompressed", "gravel_09.jpg"),
-    ("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "resized", "astronaut-1 thumbnail.webp"),
+    (
+        "DataSet_1/People/Portraits/Astronaut/astronaut-1.png",
+        "resized",
+        "astronaut-1 thumbnail.webp",
+    ),
     ("DataSet_2/Animals/Cats/チェルシー/猫 3.webp", "turned", "猫 3 コピー.jpg"),
     ("DataSet_2/Things/Table/Coffee/cup of coffee 4.jpeg", "marked", "coffee stock.jpg"),
 )
 # The same for what is made from a picture, but cannot stand for it.
-VARIANTS = (("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "overlaid", "astronaut-1 preview.jpg"),)
+VARIANTS = (
+    ("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "overlaid", "astronaut-1 preview.jpg"),
+)
 # Original, kind, and the other dataset's copy in the same topic: no search of a single dataset can find these.
 COPIES_ACROSS = (
-    ("DataSet_1/Space/Deep sky/Galaxies/galaxy 03.jpg", "recompressed", "DataSet_2", "a galaxy from the web.jpg"),
+    (
+        "DataSet_1/Space/Deep sky/Galaxies/galaxy 03.jpg",
+        "recompressed",
+        "DataSet_2",
+        "a galaxy from the web.jpg",
+    ),
     ("DataSet_1/People/Street/Camera man/street 2.JPG", "turned", "DataSet_2", "old print.jpg"),
     ("DataSet_2/Medicine/Eyes/Retina/retina_4.jpg", "resized", "DataSet_1", "retina small.jpg"),
 )
@@ -95,12 +144,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_oddities(sample, photos)
     add_copies(sample)
     sample.write_truth()
-    print(f"🧪 {len(sample.paths)} images in {' and '.join(str(args.folder / name) for name in DATASETS)}")
+    print(
+        f"🧪 {len(sample.paths)} images in {' and '.join(str(args.folder / name) for name in DATASETS)}"
+    )
     return 0
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     default = Path(__file__).resolve().parent / "data"
     parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=default)
     return parser.parse_args(argv)
@@ -110,7 +163,9 @@ def bundled_photos() -> Path:
     """The folder of photos inside the installed scikit-image; nothing of it is imported."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
-        raise SystemExit("make_dataset.py: error: scikit-image is missing; pip install -r requirements-dev.txt")
+        raise SystemExit(
+            "make_dataset.py: error: scikit-image is missing; pip install -r requirements-dev.txt"
+        )
     return Path(package.origin).parent / "data"
 
 
@@ -121,9 +176,22 @@ class Sample:
         self.folder = folder
         self.paths: set[str] = set()
         self.groups = Counter(small=0, medium=0, large=0)
-        self.distinct: Counter[str] = Counter()  # pictures a topic has, copies and broken files not counted
-        kinds = ("copies", "variants", "copies_across", "identical", "renamed", "captions", "degraded")
-        self.known: dict[str, Any] = {kind: {} for kind in kinds} | {"truncated": [], "lookalikes": []}
+        self.distinct: Counter[str] = (
+            Counter()
+        )  # pictures a topic has, copies and broken files not counted
+        kinds = (
+            "copies",
+            "variants",
+            "copies_across",
+            "identical",
+            "renamed",
+            "captions",
+            "degraded",
+        )
+        self.known: dict[str, Any] = {kind: {} for kind in kinds} | {
+            "truncated": [],
+            "lookalikes": [],
+        }
 
     def add(self, path: str, picture: Image.Image, caption: str = "") -> str:
         """Write one picture of its own, with its caption; returns its path."""
@@ -164,10 +232,16 @@ class Sample:
         self.groups["small" if pixels < SMALL else "medium" if pixels <= LARGE else "large"] += 1
 
     def write_truth(self) -> None:
-        split = {topic: [min(TRAIN, n), max(0, min(VALID, n - TRAIN))] for topic, n in self.distinct.items()}
+        split = {
+            topic: [min(TRAIN, n), max(0, min(VALID, n - TRAIN))]
+            for topic, n in self.distinct.items()
+        }
         images = Counter(parted(path)[0] for path in self.paths)
         truth = {**self.known, "images": images, "resolution_groups": self.groups, "split": split}
-        write(self.folder / "truth.json", json.dumps(truth, indent=2, sort_keys=True, ensure_ascii=False).encode())
+        write(
+            self.folder / "truth.json",
+            json.dumps(truth, indent=2, sort_keys=True, ensure_ascii=False).encode(),
+        )
 
 
 def add_series(sample: Sample, series: Series, photo: Image.Image) -> None:
@@ -187,11 +261,16 @@ def add_series(sample: Sample, series: Series, photo: Image.Image) -> None:
 def add_oddities(sample: Sample, photos: Path) -> None:
     """A large picture, a download that broke off, and signs on plain ground that a 64-bit pHash cannot tell apart."""
     retina, coffee = (opened(photos / name) for name in ("retina.jpg", "coffee.png"))
-    sample.add("DataSet_1/Medicine/Eyes/Retina/whole retina, upscaled.jpg", retina.resize((1600, 1600)))
+    sample.add(
+        "DataSet_1/Medicine/Eyes/Retina/whole retina, upscaled.jpg", retina.resize((1600, 1600))
+    )
     sample.add_truncated("DataSet_1/Things/Table/Coffee/unfinished download.jpg", coffee)
-    sample.add(f"DataSet_1/{LOGOS}/horse.png", Image.open(photos / "horse.png"))  # with transparency
+    sample.add(
+        f"DataSet_1/{LOGOS}/horse.png", Image.open(photos / "horse.png")
+    )  # with transparency
     ring, diamond = (
-        sample.add(f"DataSet_1/{LOGOS}/{shape}.png", pictures.sign(shape)) for shape in ("ring", "diamond")
+        sample.add(f"DataSet_1/{LOGOS}/{shape}.png", pictures.sign(shape))
+        for shape in ("ring", "diamond")
     )
     sample.known["lookalikes"].append([ring, diamond])
 

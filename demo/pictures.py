@@ -15,7 +15,9 @@ Change = Callable[[Image.Image], Image.Image]
 NOISE = 50  # standard deviation, of 255
 
 
-def crops(photo: Image.Image, columns: int, rows: int, share: float, scale: float) -> list[Image.Image]:
+def crops(
+    photo: Image.Image, columns: int, rows: int, share: float, scale: float
+) -> list[Image.Image]:
     """Windows that show `share` of the photo's width and height, spread evenly row by row, enlarged by `scale`."""
     width, height = round(photo.width * share), round(photo.height * share)
     windows = []
@@ -47,11 +49,19 @@ def stamped(picture: Image.Image) -> Image.Image:
     return _lettered(picture, "SAMPLE", (0.5, 0.5), "mm", 1 / 6)
 
 
-def _lettered(picture: Image.Image, word: str, place: tuple[float, float], anchor: str, height: float) -> Image.Image:
+def _lettered(
+    picture: Image.Image, word: str, place: tuple[float, float], anchor: str, height: float
+) -> Image.Image:
     small = scaled(picture, 0.75)
     draw = ImageDraw.Draw(small, "RGBA")
     font = ImageFont.load_default(small.height * height)
-    draw.text((small.width * place[0], small.height * place[1]), word, (255, 255, 255, 110), font, anchor=anchor)
+    draw.text(
+        (small.width * place[0], small.height * place[1]),
+        word,
+        (255, 255, 255, 110),
+        font,
+        anchor=anchor,
+    )
     return small
 
 
@@ -63,17 +73,23 @@ def noisy(picture: Image.Image) -> Image.Image:
 
 MADE: dict[str, Change] = {
     "resized": lambda picture: scaled(picture, 0.5),
-    "recompressed": lambda picture: scaled(picture, 0.8),  # and saved at low quality, as messengers do
+    "recompressed": lambda picture: scaled(
+        picture, 0.8
+    ),  # and saved at low quality, as messengers do
     "turned": turned,
     "marked": marked,
     "overlaid": stamped,
 }
 BAD_SHOTS: dict[str, Change] = {
-    "out of focus": lambda picture: picture.filter(ImageFilter.GaussianBlur(min(picture.size) / 60)),
+    "out of focus": lambda picture: picture.filter(
+        ImageFilter.GaussianBlur(min(picture.size) / 60)
+    ),
     "noisy": noisy,
     "too dark": lambda picture: ImageEnhance.Brightness(picture).enhance(0.2),
     "too bright": lambda picture: ImageEnhance.Brightness(picture).enhance(3.0),
-    "few pixels": lambda picture: scaled(picture, 1 / 6).resize(picture.size, Image.Resampling.BICUBIC),
+    "few pixels": lambda picture: scaled(picture, 1 / 6).resize(
+        picture.size, Image.Resampling.BICUBIC
+    ),
 }
 
 

@@ -49,7 +49,11 @@ def main() -> None:
     args = parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        subprocess.run([sys.executable, ROOT / "demo/make_dataset.py", folder], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, ROOT / "demo/make_dataset.py", folder],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         outputs = {name: output(command, folder) for name, command in COMMANDS.items()}
         for page in PAGES:
             page.write_text(with_samples(page.read_text("utf-8"), outputs), "utf-8")
@@ -58,7 +62,9 @@ def main() -> None:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pictures", action="store_true", help="also make docs/*.png")
     return parser.parse_args()
 
@@ -68,13 +74,17 @@ def output(command: str, folder: Path) -> str:
     script, *arguments = command.split()
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     run = [sys.executable, str(ROOT / script), *arguments, "--quiet"]
-    done = subprocess.run(run, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        run, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
     return done.stdout.replace(str(folder.resolve()), "/data").rstrip()
 
 
 def with_samples(page: str, outputs: dict[str, str]) -> str:
     """A page of Markdown with each of its samples cut anew from what the commands printed."""
-    return SAMPLE.sub(lambda match: match["head"] + part(outputs[match["name"]], match) + match["end"], page)
+    return SAMPLE.sub(
+        lambda match: match["head"] + part(outputs[match["name"]], match) + match["end"], page
+    )
 
 
 def part(printed: str, asked: re.Match[str]) -> str:
@@ -84,7 +94,9 @@ def part(printed: str, asked: re.Match[str]) -> str:
         while lines and asked["words"] not in lines[0]:
             del lines[0]
         if not lines:
-            raise SystemExit(f"samples.py: error: {asked['name']} prints no line with: {asked['words']}")
+            raise SystemExit(
+                f"samples.py: error: {asked['name']} prints no line with: {asked['words']}"
+            )
     return "".join(f"{line}\n" for line in lines[: int(asked["lines"] or len(lines))])
 
 
@@ -100,7 +112,10 @@ def take_pictures(summary: str, page: Path) -> None:
     )
     (ROOT / "docs").mkdir(exist_ok=True)
     with Browser() as browser:
-        for name, shown, width, height in (("terminal", terminal, 720, 18 * LINES + 36), ("page", page, 1100, 1150)):
+        for name, shown, width, height in (
+            ("terminal", terminal, 720, 18 * LINES + 36),
+            ("page", page, 1100, 1150),
+        ):
             browser.open(shown, width)
             browser.screenshot(ROOT / f"docs/{name}.png", height)
 

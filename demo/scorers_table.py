@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the table in docs/scorers.md from that in common/scores/scorers.py; a test holds the one to the other.
+"""Makes the table in docs/scorers.md from that in common/clip/scorers.py; a test holds the one to the other.
 
 example:
   demo/scorers_table.py
@@ -14,10 +14,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common.scores.scorers import SCORERS, Scorer  # noqa: E402
+from common.clip.scorers import SCORERS, Scorer  # noqa: E402
 
 PAGE = ROOT / "docs/scorers.md"
-COLUMNS = ("`--head`", "model (`--model`, weights)", "input", "weights", "head", "what scores mean", "published")
+COLUMNS = (
+    "`--head`",
+    "model (`--model`, weights)",
+    "input",
+    "weights",
+    "head",
+    "what scores mean",
+    "published",
+)
 TABLE = re.compile(r"(?<=<!-- table -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 

@@ -14,10 +14,14 @@ from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data"))  # real photos, where there are any
+SHARED = Path(
+    os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data")
+)  # real photos, where there are any
 
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the same suite on every machine; tests/test_cuda.py wants a GPU
+os.environ.setdefault(
+    "CUDA_VISIBLE_DEVICES", ""
+)  # the same suite on every machine; tests/test_cuda.py wants a GPU
 
 # The same examples on every run; `make soak` draws new ones.
 settings.register_profile("steady", derandomize=True)
@@ -30,17 +34,25 @@ def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
-@pytest.fixture(scope="session", params=["made", "real"] if (SHARED / "photos").is_dir() else ["made"])
+@pytest.fixture(
+    scope="session", params=["made", "real"] if (SHARED / "photos").is_dir() else ["made"]
+)
 def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Photos as JPEG files of about 0.2 megapixels, some of them grey: made ones, and real ones where there are any."""
     if request.param == "real":
         return sorted((SHARED / "photos" / "imagenet").iterdir())
     folder = tmp_path_factory.mktemp("photos")
     for number in range(80):
-        size = ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[number % 4]
-        grain = Image.effect_noise(size, 90).convert("RGB")  # what a careless way of making it smaller would catch
+        size = ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[
+            number % 4
+        ]
+        grain = Image.effect_noise(size, 90).convert(
+            "RGB"
+        )  # what a careless way of making it smaller would catch
         made = Image.blend(picture(number, size), grain, 0.4)
-        (made.convert("L") if number % 7 == 0 else made).save(folder / f"{number:02}.JPEG", quality=75 + number % 20)
+        (made.convert("L") if number % 7 == 0 else made).save(
+            folder / f"{number:02}.JPEG", quality=75 + number % 20
+        )
     return sorted(folder.iterdir())
 
 
@@ -66,8 +78,12 @@ def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "small", SMALL)
 
 
-def run_script(name: str, *args: object, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+def run_script(
+    name: str, *args: object, env: dict[str, str] | None = None, **options
+) -> subprocess.CompletedProcess:
     """Run a script in a process of its own; output as text."""
     command = [sys.executable, str(ROOT / name), *map(os.fspath, map(str, args))]
     environment = {**os.environ, **(env or {})}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=120, **options
+    )

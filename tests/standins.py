@@ -30,7 +30,9 @@ class Standin(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, Path] = {}
         self.sent: dict[str, list[int]] = {}  # by path: the bytes of each answer
-        self.breaks: set[str] = set()  # paths whose next answer stops half way, the last thing that it says
+        self.breaks: set[str] = (
+            set()
+        )  # paths whose next answer stops half way, the last thing that it says
         self.is_down = False
         self.address = f"http://127.0.0.1:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -92,7 +94,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def run(home: Path, standin: Standin, digests: dict[str, str], models: dict, *args: object, seconds: int = 120):
+def run(
+    home: Path,
+    standin: Standin,
+    digests: dict[str, str],
+    models: dict,
+    *args: object,
+    seconds: int = 120,
+):
     """Run a script that knows no network but the stand-in, and no cache but the one below `home`."""
     environment = {
         **os.environ,
@@ -117,7 +126,7 @@ def main() -> None:
     import open_clip
     import towers
 
-    from common.scores import scorers
+    from common.clip import scorers
 
     towers.siglip()  # timm knows it by name from here on
     open_clip.factory._MODEL_CONFIGS.update(told["models"])

@@ -18,10 +18,8 @@ from PIL import Image
 import duplicates_stats
 import merge_clusters
 import split_data
-from common import cli
-from common.dataset import cache, records
-from common.dataset.tree import Stamp, Topic
-from common.duplicates import across
+from common import across_file, cache, cli, json_files
+from common.tree import Stamp, Topic
 
 MADE = {"method": "phash", "threshold": 14}
 
@@ -30,7 +28,7 @@ MADE = {"method": "phash", "threshold": 14}
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
     def call(script, *args: object) -> tuple[int, dict, str]:
         capsys.readouterr()
-        status = cli.run(script.main, [*map(str, args), "--json"])
+        status = cli.run_script(script.main, [*map(str, args), "--json"])
         printed = capsys.readouterr()
         return status, json.loads(printed.out) if printed.out else {}, printed.err
 
@@ -46,10 +44,15 @@ def make(dataset: Path, **topics: str) -> Path:
             Image.new("L", (60 - number, 40), ord(letter)).save(folder / f"{letter}.png")
         there = Topic(str(folder), dataset.name, "C", "S", place, len(letters))
         stamps = there.stamps()
-        records.write_scores(there, dict.fromkeys(stamps, 5))
-        records.write_matches(there, {name: set() for name in stamps})
+        json_files.write_scores(there, dict.fromkeys(stamps, 5))
+        json_files.write_matches(there, {name: set() for name in stamps})
         extents = {name: (stamp, Image.open(folder / name).size) for name, stamp in stamps.items()}
-        cache.update(there, extents, duplicates=cache.Provenance({}, stamps), scores=cache.Provenance({}, stamps))
+        cache.update_cache(
+            there,
+            extents,
+            duplicates=cache.Provenance({}, stamps),
+            scores=cache.Provenance({}, stamps),
+        )
     return dataset
 
 
@@ -66,7 +69,9 @@ def put(dataset: Path, *pairs: str, compared: bool = True) -> None:
         found.setdefault(paths[0], {})[paths[1]] = kind[0] if kind else "copy"
     named = {path for one, others in found.items() for path in (one, *others)}
     stamps = {path: stamp(dataset / path) for path in named}
-    across.write(str(dataset), found, lambda one, other, kind: compared, MADE, stamps, pytest.fail)
+    across_file.write_across(
+        str(dataset), found, lambda one, other, kind: compared, MADE, stamps, pytest.fail
+    )
 
 
 def held(dataset: Path) -> dict[str, dict[str, str]]:
@@ -86,10 +91,12 @@ def test_the_file_and_what_made_it(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "D/.cache/images.json").read_text())["duplicates"] == {
         "made_by": MADE,
         "images": {path: list(stamp(tmp_path / "D" / path)) for path in paths},
-        "digest": records.digest(str(tmp_path / "D/duplicates_across.json")),
+        "digest": json_files.file_digest(str(tmp_path / "D/duplicates_across.json")),
     }
     said: list[str] = []
-    found = across.read([Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], said.append)
+    found = across_file.read_across(
+        [Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], said.append
+    )
     assert said == [] and found.references == {f"{tmp_path}/r.png"}
     assert found.within(f"{tmp_path}/D/C/S/U/c.png") == {f"{tmp_path}/D/C/S/T/a.png": "copy"}
     assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {}
@@ -112,16 +119,23 @@ def test_what_was_not_compared_stays_and_what_changed_does_not_come_back(tmp_pat
         "C/S/V/e.png": {"C/S/T/b.png": "copy"},
     }
     put(tmp_path / "D", "T/a V/f")
-    assert held(tmp_path / "D") == {"C/S/T/a.png": {"C/S/V/f.png": "copy"}, "C/S/V/f.png": {"C/S/T/a.png": "copy"}}
+    assert held(tmp_path / "D") == {
+        "C/S/T/a.png": {"C/S/V/f.png": "copy"},
+        "C/S/V/f.png": {"C/S/T/a.png": "copy"},
+    }
 
 
 def within(dataset: Path, name: str, warn: Callable[[str], None] = pytest.fail) -> dict[str, str]:
     """The matches of an image in T that are relied on."""
-    found = across.read([Topic(str(dataset / "C/S/T"), dataset.name, "C", "S", "T", 2)], warn)
+    found = across_file.read_across(
+        [Topic(str(dataset / "C/S/T"), dataset.name, "C", "S", "T", 2)], warn
+    )
     return found.within(f"{dataset}/C/S/T/{name}.png")
 
 
-def test_a_record_is_believed_for_its_file_alone_and_without_one_images_may_not_be_younger(tmp_path: Path) -> None:
+def test_a_record_is_believed_for_its_file_alone_and_without_one_images_may_not_be_younger(
+    tmp_path: Path,
+) -> None:
     dataset = tmp_path / "D"
     make(dataset, T="ab", U="cd")
     put(dataset, "T/a U/c", "T/b U/d")
@@ -135,7 +149,9 @@ def test_a_record_is_believed_for_its_file_alone_and_without_one_images_may_not_
     os.utime(image, ns=(2 * 10**18, 2 * 10**18))
     assert within(dataset, "a", said.append) == {} and len(said) == 2
     put(dataset, "T/a U/d", compared=False)
-    assert within(dataset, "a", said.append) == {f"{dataset}/C/S/U/d.png": "copy"} and len(said) == 3
+    assert (
+        within(dataset, "a", said.append) == {f"{dataset}/C/S/U/d.png": "copy"} and len(said) == 3
+    )
 
 
 def test_decisions_hold_across_topics(tmp_path: Path) -> None:
@@ -146,8 +162,13 @@ def test_decisions_hold_across_topics(tmp_path: Path) -> None:
     }
     (tmp_path / "D/decisions.json").write_text(json.dumps(decided))
     put(tmp_path / "D", "T/a U/c", "T/b U/d mirrored")
-    assert held(tmp_path / "D") == {"C/S/T/b.png": {"C/S/U/d.png": "copy"}, "C/S/U/d.png": {"C/S/T/b.png": "copy"}}
-    found = across.read([Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], pytest.fail)
+    assert held(tmp_path / "D") == {
+        "C/S/T/b.png": {"C/S/U/d.png": "copy"},
+        "C/S/U/d.png": {"C/S/T/b.png": "copy"},
+    }
+    found = across_file.read_across(
+        [Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], pytest.fail
+    )
     assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {f"{tmp_path}/D/C/S/U/d.png": "copy"}
 
 
@@ -158,7 +179,9 @@ def test_stale_entries_are_named_and_act_on_nothing(tmp_path: Path, run) -> None
     os.utime(tmp_path / "D/C/S/U/d.png")
     (tmp_path / "D/C/S/U/e.png").unlink()
     (tmp_path / "r.png").write_bytes(b"another")
-    status, told, said = run(merge_clusters, tmp_path / "D", "--drop-across", "--output", tmp_path / "full")
+    status, told, said = run(
+        merge_clusters, tmp_path / "D", "--drop-across", "--output", tmp_path / "full"
+    )
     assert (status, told["copied"], told["duplicates"], told["references"]) == (0, 5, 0, 0)
     assert (
         f"{tmp_path}/D/duplicates_across.json: no longer fits (run find_duplicates.py --across again): "
@@ -182,10 +205,20 @@ def test_a_damaged_file_stops_whatever_acts_on_it(tmp_path: Path, run, content: 
 def test_the_statistics_tell_pairs_topics_and_references(tmp_path: Path, run) -> None:
     make(tmp_path / "D", T="abc", U="def", V="gh")
     (tmp_path / "r.png").write_bytes(b"reference")
-    put(tmp_path / "D", "T/a U/d", "T/b U/e mirrored", "T/c U/f doubtful", "V/g T/a", f"V/h {tmp_path}/r.png")
+    put(
+        tmp_path / "D",
+        "T/a U/d",
+        "T/b U/e mirrored",
+        "T/c U/f doubtful",
+        "V/g T/a",
+        f"V/h {tmp_path}/r.png",
+    )
     assert run(duplicates_stats, tmp_path / "D")[1]["across"] == {
         "pairs": {"copy": 2, "mirrored": 1, "doubtful": 1},
-        "topics": [{"topics": ["D/C/S/T", "D/C/S/U"], "pairs": 2}, {"topics": ["D/C/S/T", "D/C/S/V"], "pairs": 1}],
+        "topics": [
+            {"topics": ["D/C/S/T", "D/C/S/U"], "pairs": 2},
+            {"topics": ["D/C/S/T", "D/C/S/V"], "pairs": 1},
+        ],
         "references": {"copy": 1},
     }
     assert run(duplicates_stats, tmp_path / "D/C/S/V", "--top", 1)[1]["across"] == {
@@ -197,17 +230,32 @@ def test_the_statistics_tell_pairs_topics_and_references(tmp_path: Path, run) ->
 
 
 def chosen(folder: Path) -> dict[str, list[str]]:
-    sets = {name: json.loads((folder / f"{name}_set.json").read_text()) for name in ("train", "valid")}
-    return {name: [f"{Path(path).parent.name}/{Path(path).stem}" for path in paths] for name, paths in sets.items()}
+    sets = {
+        name: json.loads((folder / f"{name}_set.json").read_text()) for name in ("train", "valid")
+    }
+    return {
+        name: [f"{Path(path).parent.name}/{Path(path).stem}" for path in paths]
+        for name, paths in sets.items()
+    }
 
 
 def test_a_split_knows_all_topics_and_references(tmp_path: Path, run) -> None:
     make(tmp_path / "D", T="abcdef", U="ghijkl")
     (tmp_path / "r.png").write_bytes(b"reference")
-    put(tmp_path / "D", "T/a U/i", "T/d U/g mirrored", "T/b U/h", "T/c U/j doubtful", f"T/e {tmp_path}/r.png cropped")
+    put(
+        tmp_path / "D",
+        "T/a U/i",
+        "T/d U/g mirrored",
+        "T/b U/h",
+        "T/c U/j doubtful",
+        f"T/e {tmp_path}/r.png cropped",
+    )
     options = ("--train", 2, "--valid", 2, "--output-dir", tmp_path)
     told = run(split_data, tmp_path / "D", *options)[1]
-    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/g", "U/h"], "valid": ["T/c", "T/d", "U/i", "U/j"]}
+    assert chosen(tmp_path) == {
+        "train": ["T/a", "T/b", "U/g", "U/h"],
+        "valid": ["T/c", "T/d", "U/i", "U/j"],
+    }
     assert told["leaks"] == [
         {"topic": "D/C/S/T", "valid": "d.png", "train": "../U/g.png", "kind": "mirrored"},
         {"topic": "D/C/S/U", "valid": "i.png", "train": "../T/a.png", "kind": "copy"},
@@ -215,11 +263,18 @@ def test_a_split_knows_all_topics_and_references(tmp_path: Path, run) -> None:
     assert told["counts"]["match_a_reference"] == 1
     told = run(split_data, tmp_path / "D", *options, "--exclude-duplicates")[1]
     assert told["leaks"] == [] and told["counts"]["related_to_chosen"] == 3
-    assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/g", "U/j"], "valid": ["T/c", "T/f", "U/k", "U/l"]}
+    assert chosen(tmp_path) == {
+        "train": ["T/a", "T/b", "U/g", "U/j"],
+        "valid": ["T/c", "T/f", "U/k", "U/l"],
+    }
 
 
 places = st.sampled_from(
-    [f"{place}/{letter}" for place, letters in (("T", "abcd"), ("U", "efgh"), ("V", "ijkl")) for letter in letters]
+    [
+        f"{place}/{letter}"
+        for place, letters in (("T", "abcd"), ("U", "efgh"), ("V", "ijkl"))
+        for letter in letters
+    ]
 )
 
 
@@ -231,7 +286,9 @@ def test_of_copies_in_two_topics_the_better_is_chosen_wherever_it_lies(tmp_path:
     told = run(split_data, tmp_path / "D", *options)[1]
     assert chosen(tmp_path) == {"train": ["T/a", "T/c", "U/e", "U/f"], "valid": ["T/d", "U/g"]}
     assert told["counts"]["related_to_chosen"] == 1
-    put(tmp_path / "D", "T/c U/h", compared=True)  # c is better than h, but neither is among the best two
+    put(
+        tmp_path / "D", "T/c U/h", compared=True
+    )  # c is better than h, but neither is among the best two
     run(split_data, tmp_path / "D", *options)
     assert chosen(tmp_path) == {"train": ["T/a", "T/b", "U/e", "U/f"], "valid": ["T/c", "U/g"]}
     put(tmp_path / "D", "T/b U/g", "T/c U/f")  # b has room where it lies, g and f give way
@@ -246,7 +303,7 @@ def test_of_copies_in_two_topics_the_better_is_chosen_wherever_it_lies(tmp_path:
 @given(
     pairs=st.dictionaries(
         st.tuples(places, places).filter(lambda pair: pair[0][0] < pair[1][0]),
-        st.sampled_from(across.KINDS),
+        st.sampled_from(across_file.ACROSS_KINDS),
         max_size=10,
     ),
     barred=st.sets(places, max_size=2),
@@ -276,21 +333,30 @@ def test_no_leak_and_no_picture_twice(tmp_path_factory, pairs, barred) -> None:
             *options,
         ]
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            assert cli.run(split_data.main, args) == 0
+            assert cli.run_script(split_data.main, args) == 0
         sets = chosen(root)
         assert not {*sets["train"], *sets["valid"]} & barred
-        leaks = {(v, t) for v in sets["valid"] for t in sets["train"] if both.get((v, t), "doubtful") != "doubtful"}
+        leaks = {
+            (v, t)
+            for v in sets["valid"]
+            for t in sets["train"]
+            if both.get((v, t), "doubtful") != "doubtful"
+        }
         told = json.loads(printed.getvalue())["leaks"]
         assert len(told) == len(leaks)
         assert {(f"{e['topic'][-1]}/{e['valid'][0]}", e["train"][3:6]) for e in told} == leaks
         if options:
             assert not leaks
-            assert "copy" not in {both.get(pair) for pair in itertools.combinations(sets["train"] + sets["valid"], 2)}
+            assert "copy" not in {
+                both.get(pair) for pair in itertools.combinations(sets["train"] + sets["valid"], 2)
+            }
             copies = [pair for pair, kind in both.items() if kind == "copy"]
             for one, other in copies:
                 alone = sum(bool({one, other} & {*pair}) for pair in copies) == 2  # in no chain
                 if alone and one in sets["train"] and better(other, one):
-                    assert other in barred or any(name[0] == other[0] and better(name, other) for name in sets["train"])
+                    assert other in barred or any(
+                        name[0] == other[0] and better(name, other) for name in sets["train"]
+                    )
 
 
 def better(one: str, other: str) -> bool:
@@ -304,27 +370,41 @@ def test_a_merge_keeps_copies_in_other_topics_unless_told(tmp_path: Path, run) -
     assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all")[1]["copied"] == 6
     told = run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")[1]
     assert (told["copied"], told["duplicates"]) == (4, 2)
-    lines = [json.loads(line) for line in (tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()
+    ]
     assert {
-        line["source"][-7:-4]: (line["kept"], line["reason"]) for line in lines if line["action"] == "duplicate"
+        line["source"][-7:-4]: (line["kept"], line["reason"])
+        for line in lines
+        if line["action"] == "duplicate"
     } == {
         "T/b": ("C/S/U/d.png", "matches C/S/U/d.png"),  # d is larger than b
         "U/e": ("C/S/T/a.png", "matches C/S/T/a.png"),
     }
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*"))
-    assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")[1]["already_there"] == 4
-    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*")) == before
+    assert (
+        run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")[1][
+            "already_there"
+        ]
+        == 4
+    )
+    assert (
+        sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*")) == before
+    )
 
 
 def test_a_chain_through_topics_leaves_a_kept_match_for_each(tmp_path: Path, run) -> None:
     """In its topic b goes for a; with --drop-across a goes for c, and so b, which c does not stand for, stays."""
     make(tmp_path / "D", S="c", T="xab")
     there = Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 3)
-    records.write_matches(there, {"a.png": {"b.png"}, "x.png": set()})
+    json_files.write_matches(there, {"a.png": {"b.png"}, "x.png": set()})
     put(tmp_path / "D", "T/a S/c")
     run(merge_clusters, tmp_path / "D", "--output", tmp_path / "plain")
     run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")
-    names = {to: sorted(path.stem for path in (tmp_path / to).rglob("*.png")) for to in ("plain", "full")}
+    names = {
+        to: sorted(path.stem for path in (tmp_path / to).rglob("*.png")) for to in ("plain", "full")
+    }
     assert names == {"plain": ["a", "c", "x"], "full": ["b", "c", "x"]}
 
 
@@ -333,7 +413,12 @@ def test_copies_of_references_are_left_out_and_never_all_of_a_dataset(tmp_path: 
     make(tmp_path / "E", T="e")
     (tmp_path / "r.png").write_bytes(b"reference")
     (tmp_path / "D/decisions.json").write_text('{"keep": ["C/S/T/d.png"]}')
-    put(tmp_path / "D", f"T/a {tmp_path}/r.png", f"T/b {tmp_path}/r.png mirrored", f"T/d {tmp_path}/r.png")
+    put(
+        tmp_path / "D",
+        f"T/a {tmp_path}/r.png",
+        f"T/b {tmp_path}/r.png mirrored",
+        f"T/d {tmp_path}/r.png",
+    )
     told = run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full")[1]
     assert (told["copied"], told["references"]) == (3, 1)
     line = json.loads((tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()[0])
@@ -342,8 +427,15 @@ def test_copies_of_references_are_left_out_and_never_all_of_a_dataset(tmp_path: 
         None,
         f"matches the reference {tmp_path}/r.png",
     )
-    assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all", "--keep-duplicates")[1]["copied"] == 4
+    assert (
+        run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all", "--keep-duplicates")[1][
+            "copied"
+        ]
+        == 4
+    )
     put(tmp_path / "E", f"T/e {tmp_path}/r.png")
-    status, _, said = run(merge_clusters, tmp_path / "D", tmp_path / "E", "--output", tmp_path / "both")
+    status, _, said = run(
+        merge_clusters, tmp_path / "D", tmp_path / "E", "--output", tmp_path / "both"
+    )
     assert status == 2 and f"{tmp_path}/E: every image in it is a copy of a reference image" in said
     assert not (tmp_path / "both").exists()

@@ -36,7 +36,16 @@ def heads(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture
 def options(tower, heads) -> list[str]:
-    return ["--model", f"local-dir:{tower}", "--head", str(heads[0]), "--device", "cpu", "--workers", "0"]
+    return [
+        "--model",
+        f"local-dir:{tower}",
+        "--head",
+        str(heads[0]),
+        "--device",
+        "cpu",
+        "--workers",
+        "0",
+    ]
 
 
 @pytest.fixture
@@ -45,7 +54,7 @@ def score(options, capsys) -> Callable[..., dict]:
 
     def run(*arguments: object) -> dict:
         capsys.readouterr()
-        status = cli.run(aesthetic_scorer.main, [*options, "--json", *map(str, arguments)])
+        status = cli.run_script(aesthetic_scorer.main, [*options, "--json", *map(str, arguments)])
         said = capsys.readouterr()
         return {**json.loads(said.out or "{}"), "status": status, "said": said.err}
 
@@ -65,15 +74,29 @@ def spoil(path: Path) -> None:
 
 def tree(folder: Path) -> dict[str, bytes]:
     """Every JSON file below `folder` but for caches."""
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.json") if ".cache" not in p.parts}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*.json")
+        if ".cache" not in p.parts
+    }
 
 
 def test_a_fresh_dataset(make_topic, tmp_path, score, tower, heads):
     make_topic(TOPIC, "b.png", "a.jpg")
     other = make_topic("DataSet/Cluster/Sub/Other topic", "a.jpg", seed=1)
     found = score(tmp_path / "DataSet")
-    told = {key: found[key] for key in ("images", "scored", "already_scored", "unreadable", "topics", "status")}
-    assert told == {"images": 3, "scored": 3, "already_scored": 0, "unreadable": 0, "topics": 2, "status": 0}
+    told = {
+        key: found[key]
+        for key in ("images", "scored", "already_scored", "unreadable", "topics", "status")
+    }
+    assert told == {
+        "images": 3,
+        "scored": 3,
+        "already_scored": 0,
+        "unreadable": 0,
+        "topics": 2,
+        "status": 0,
+    }
     assert found["model"] == f"local-dir:{tower.name}"
     assert found["precision"] == "fp32"
     assert "3 images found = 3 scored" in found["said"]
@@ -90,7 +113,9 @@ def test_batches_and_workers_do_not_matter(make_topic, tmp_path, score, batch, w
     score(tmp_path / "DataSet")
     expected = {name: json.loads(text) for name, text in tree(tmp_path).items()}
     shutil.rmtree(tmp_path / f"{TOPIC}1/.cache")
-    score(tmp_path / "DataSet", "--rescore", "--no-cache", "--batch-size", batch, "--workers", workers)
+    score(
+        tmp_path / "DataSet", "--rescore", "--no-cache", "--batch-size", batch, "--workers", workers
+    )
     for name, text in tree(tmp_path).items():
         assert json.loads(text) == pytest.approx(expected[name], abs=0.0005)
 
@@ -130,7 +155,9 @@ def test_an_unreadable_image_is_listed_once_and_tried_again(make_topic, tmp_path
     assert (found["status"], found["unreadable"]) == (1, 1)
     assert found["said"].count("bad.jpg") == 1
     assert "2 images found = 1 scored + 1 unreadable" in found["said"]
-    assert [json.loads(line)["path"] for line in bad.read_text().splitlines()] == [str(topic / "bad.jpg")]
+    assert [json.loads(line)["path"] for line in bad.read_text().splitlines()] == [
+        str(topic / "bad.jpg")
+    ]
     assert list(scores(topic)) == ["a.jpg"]
     picture(9).save(topic / "bad.jpg")
     assert score(topic, "--strict")["status"] == 0
@@ -233,7 +260,9 @@ def test_no_cache_keeps_no_vectors_and_scores_nothing_twice(make_topic, score):
     assert score(topic, "--no-cache")["already_scored"] == 1
 
 
-def test_an_image_the_model_fails_on_is_listed_and_never_written(make_topic, tmp_path, tower, score):
+def test_an_image_the_model_fails_on_is_listed_and_never_written(
+    make_topic, tmp_path, tower, score
+):
     broken = tmp_path / "broken"
     shutil.copytree(tower, broken)
     tensors = load_file(broken / "open_clip_model.safetensors")
@@ -253,7 +282,9 @@ def test_the_zoo(make_topic, tmp_path, score):
     bad = tmp_path / "bad.jsonl"
     found = score(topic, "--bad-files", bad, "--workers", 2)
     assert found["status"] == 0
-    assert sorted(scores(topic)) == sorted([*(f"plain{number:03}.jpg" for number in range(100)), *readable])
+    assert sorted(scores(topic)) == sorted(
+        [*(f"plain{number:03}.jpg" for number in range(100)), *readable]
+    )
     listed = [json.loads(line) for line in bad.read_text().splitlines()]
     assert sorted(os.path.basename(entry["path"]) for entry in listed) == sorted(unreadable)
     for entry in listed:
@@ -272,7 +303,9 @@ def test_the_zoo(make_topic, tmp_path, score):
         (["{dataset}", "--bad-files", "{dataset}/no/such/folder"], "--bad-files another place"),
     ],
 )
-def test_mistakes_end_in_one_line_before_anything_is_opened(make_topic, tmp_path, score, arguments, reason):
+def test_mistakes_end_in_one_line_before_anything_is_opened(
+    make_topic, tmp_path, score, arguments, reason
+):
     topic = make_topic(TOPIC, "a.jpg")
     spoil(topic / "a.jpg")
     (tmp_path / "DataSet/empty").mkdir()
@@ -292,7 +325,11 @@ def test_mistakes_end_in_one_line_before_anything_is_opened(make_topic, tmp_path
 def test_without_weights_it_stops_soon_and_says_what_to_do(make_topic, tmp_path):
     make_topic(TOPIC, "a.jpg")
     (tmp_path / "home").mkdir()
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"), "HOME": str(tmp_path / "home")}
+    environment = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "home"),
+        "HOME": str(tmp_path / "home"),
+    }
     started = time.monotonic()
     head = save_head(tmp_path / "head.pth", 768)
     found = run_script("aesthetic_scorer.py", tmp_path / "DataSet", "--head", head, env=environment)
@@ -304,7 +341,9 @@ def test_without_weights_it_stops_soon_and_says_what_to_do(make_topic, tmp_path)
 
 def begin(dataset: Path, options: list[str], **more) -> subprocess.Popen:
     command = [sys.executable, ROOT / "aesthetic_scorer.py", dataset, *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
 
 
 def dataset_of(tmp_path: Path, name: str, topics: int, images: int) -> Path:
@@ -316,9 +355,14 @@ def dataset_of(tmp_path: Path, name: str, topics: int, images: int) -> Path:
     return tmp_path / name
 
 
-def kill_and_resume(tmp_path: Path, options: list[str], kills: int, topics: int, images: int) -> None:
+def kill_and_resume(
+    tmp_path: Path, options: list[str], kills: int, topics: int, images: int
+) -> None:
     options = [*options, "--batch-size", "2"]
-    whole, killed = dataset_of(tmp_path, "Whole", topics, images), dataset_of(tmp_path, "Killed", topics, images)
+    whole, killed = (
+        dataset_of(tmp_path, "Whole", topics, images),
+        dataset_of(tmp_path, "Killed", topics, images),
+    )
     started = time.monotonic()
     assert begin(whole, options).wait() == 0
     seconds = time.monotonic() - started
@@ -365,7 +409,9 @@ def test_a_signal_keeps_finished_work(tmp_path, options, number, status):
     assert done and all(len(json.loads(path.read_text())) == 8 for path in done)
 
 
-def test_a_full_disk_ends_in_one_line_and_the_old_file_is_intact(make_topic, tmp_path, options, score):
+def test_a_full_disk_ends_in_one_line_and_the_old_file_is_intact(
+    make_topic, tmp_path, options, score
+):
     topic = make_topic(TOPIC, "a.jpg", "b.jpg")
     score(topic)
     before = (topic / "aesthetic_data.json").read_bytes()

@@ -17,8 +17,7 @@ from conftest import ROOT, run_script
 from wcwidth import wcswidth
 
 import aesthetic_stats
-from common import cli
-from common.dataset import cache, tree
+from common import cache, cli, tree
 
 GOLDEN = Path(__file__).parent / "golden"
 CLIP = {
@@ -38,7 +37,10 @@ def stats(tmp_path, capsys):
     def run(*arguments, status=0):
         output = tmp_path / "scores.json"
         output.unlink(missing_ok=True)
-        assert cli.run(aesthetic_stats.main, [*map(str, arguments), "--output", str(output)]) == status
+        assert (
+            cli.run_script(aesthetic_stats.main, [*map(str, arguments), "--output", str(output)])
+            == status
+        )
         said = capsys.readouterr()
         return (json.loads(output.read_text()) if output.exists() else None), said.out, said.err
 
@@ -49,15 +51,19 @@ def stats(tmp_path, capsys):
 def scored(tmp_path):
     """Make a topic of (empty) image files with scores: scored("Set/C/S/T", {"a.jpg": 5.1}, made_by=CLIP)."""
 
-    def make(path: str, scores: object, made_by: Mapping[str, str] | None = CLIP, images=None) -> Path:
+    def make(
+        path: str, scores: object, made_by: Mapping[str, str] | None = CLIP, images=None
+    ) -> Path:
         folder = tmp_path / path
         folder.mkdir(parents=True, exist_ok=True)
         for name in images if images is not None else scores:
             (folder / name).touch()
-        (folder / "aesthetic_data.json").write_text(scores if isinstance(scores, str) else json.dumps(scores))
+        (folder / "aesthetic_data.json").write_text(
+            scores if isinstance(scores, str) else json.dumps(scores)
+        )
         if made_by is not None:
-            (topic,) = tree.topics([str(folder)], print)
-            cache.update(topic, scores=cache.Provenance(made_by, topic.stamps()))
+            (topic,) = tree.find_topics([str(folder)], print)
+            cache.update_cache(topic, scores=cache.Provenance(made_by, topic.stamps()))
         return folder
 
     return make
@@ -69,7 +75,14 @@ def named(*scores: float) -> dict[str, float]:
 
 def entry(topic: str, *scores: float) -> dict[str, object]:
     q1, median, q3 = np.quantile(scores, [0.25, 0.5, 0.75])
-    return {"topic": topic, "images": len(scores), "median": median, "q1": q1, "q3": q3, "few": len(scores) < 5}
+    return {
+        "topic": topic,
+        "images": len(scores),
+        "median": median,
+        "q1": q1,
+        "q3": q3,
+        "few": len(scores) < 5,
+    }
 
 
 def described(*scores: float) -> dict[str, object]:
@@ -105,11 +118,17 @@ def test_the_whole_json(scored, stats, tmp_path):
             **described(*a, *b),
             "topics": 2,
             "histogram": [
-                {"from": step / 2, "to": step / 2 + 0.5, "images": int(step / 2 in a + b or step == 15)}
+                {
+                    "from": step / 2,
+                    "to": step / 2 + 0.5,
+                    "images": int(step / 2 in a + b or step == 15),
+                }
                 for step in range(2, 16)
             ],
         },
-        "score_at_least": {f"{step / 2:.1f}": sum(score >= step / 2 for score in a + b) for step in range(2, 17)},
+        "score_at_least": {
+            f"{step / 2:.1f}": sum(score >= step / 2 for score in a + b) for step in range(2, 17)
+        },
         "top": 1,
         "min_images": 5,
         "few_images": ["Set/C/S/B"],
@@ -131,7 +150,9 @@ def test_medians_and_ranking_against_a_naive_one(scored, stats, tmp_path, seed):
     truth: dict[str, list[float]] = {}
     for number in range(chance.randint(1, 14)):
         path = f"Set/C{chance.randint(0, 1)}/S{chance.randint(0, 2)}/T{number:02}"
-        truth[path] = [round(chance.choice((chance.gauss(5, 1), 5.0)), 4) for _ in range(chance.randint(1, 9))]
+        truth[path] = [
+            round(chance.choice((chance.gauss(5, 1), 5.0)), 4) for _ in range(chance.randint(1, 9))
+        ]
         scored(path, named(*truth[path]))
     top = chance.randint(1, 4)
     data, _, _ = stats(tmp_path / "Set", "--top", top)
@@ -140,11 +161,17 @@ def test_medians_and_ranking_against_a_naive_one(scored, stats, tmp_path, seed):
     every = [score for scores in truth.values() for score in scores]
     assert data["overall"]["median"] == np.median(every)
     halves = [half / 2 for half in range(-200, 200) if min(every) - 0.5 < half / 2 <= max(every)]
-    assert data["score_at_least"] == {f"{half:.1f}": sum(score >= half for score in every) for half in halves}
+    assert data["score_at_least"] == {
+        f"{half:.1f}": sum(score >= half for score in every) for half in halves
+    }
     for label, subcluster in data["subclusters"].items():
         inside = [path for path in sorted(truth) if path.startswith(label + "/")]
-        assert subcluster["median"] == np.median([score for path in inside for score in truth[path]])
-        best = sorted(inside, key=medians.__getitem__, reverse=True)  # a stable sort: ties stay by name
+        assert subcluster["median"] == np.median(
+            [score for path in inside for score in truth[path]]
+        )
+        best = sorted(
+            inside, key=medians.__getitem__, reverse=True
+        )  # a stable sort: ties stay by name
         worst = sorted(inside, key=medians.__getitem__)
         assert [entry["topic"] for entry in subcluster["top"]] == best[:top]
         assert [entry["topic"] for entry in subcluster["bottom"]] == worst[:top]
@@ -176,7 +203,10 @@ def test_ties_go_by_name_on_both_sides(scored, stats, tmp_path):
         scored(f"Set/C/S/{name}", named(5.0, 5.0))
     data, _, _ = stats(tmp_path / "Set", "--top", 2)
     subcluster = data["subclusters"]["Set/C/S"]
-    assert [[one["topic"][-1] for one in subcluster[side]] for side in ("top", "bottom")] == [["a", "b"], ["a", "b"]]
+    assert [[one["topic"][-1] for one in subcluster[side]] for side in ("top", "bottom")] == [
+        ["a", "b"],
+        ["a", "b"],
+    ]
     assert subcluster["in_both"] == ["Set/C/S/a", "Set/C/S/b"]
     data, _, _ = stats(*(tmp_path / "Set/C/S" / name for name in "dbca"), "--top", 2)
     assert data["subclusters"]["Set/C/S"] == subcluster  # whatever the order of the paths
@@ -201,7 +231,9 @@ def test_few_images_are_flagged_and_stay(scored, stats, tmp_path):
 
 def test_what_is_wrong_is_counted_and_named(scored, stats, tmp_path):
     good = '"a.jpg": 5.0, "b.jpg": 6'
-    wrong = '"nan.jpg": NaN, "text.jpg": "6.5", "yes.jpg": true, "null.jpg": null, "huge.jpg": 1e999'
+    wrong = (
+        '"nan.jpg": NaN, "text.jpg": "6.5", "yes.jpg": true, "null.jpg": null, "huge.jpg": 1e999'
+    )
     names = ["a.jpg", "b.jpg", "new.jpg", "nan.jpg", "text.jpg", "yes.jpg", "null.jpg", "huge.jpg"]
     scored("Set/C/S/T", f'{{{good}, "gone.jpg": 9.9, {wrong}}}', images=names)
     scored("Set/C/S/Unscored", "{}", made_by=None, images=["x.jpg", "y.jpg"])
@@ -210,7 +242,9 @@ def test_what_is_wrong_is_counted_and_named(scored, stats, tmp_path):
     data, out, err = stats(tmp_path / "Set")
     assert data["topics"] == {"Set/C/S/T": described(5.0, 6.0)}
     assert data["images_without_score"] == {"Set/C/S/T": ["new.jpg"]}
-    assert data["unusable_scores"] == {"Set/C/S/T": ["huge.jpg", "nan.jpg", "null.jpg", "text.jpg", "yes.jpg"]}
+    assert data["unusable_scores"] == {
+        "Set/C/S/T": ["huge.jpg", "nan.jpg", "null.jpg", "text.jpg", "yes.jpg"]
+    }
     assert data["vanished_images"] == {"Set/C/S/T": ["gone.jpg"]}
     assert data["topics_without_scores"] == ["Set/C/S/Unscored"]
     assert [file["path"] for file in data["damaged_files"]] == [
@@ -227,7 +261,10 @@ def test_what_is_wrong_is_counted_and_named(scored, stats, tmp_path):
         assert said in out
     assert "damaged" in err
     assert err.splitlines()[-1] == "12 images found = 2 scored + 10 without score"
-    assert sorted(path.name for path in (tmp_path / "Set/C/S/Broken").iterdir()) == ["aesthetic_data.json", "x.jpg"]
+    assert sorted(path.name for path in (tmp_path / "Set/C/S/Broken").iterdir()) == [
+        "aesthetic_data.json",
+        "x.jpg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -263,12 +300,19 @@ def test_scores_beside_the_recorded_ones_are_of_unknown_origin(scored, stats, tm
     (topic / "late.jpg").touch()
     (topic / "aesthetic_data.json").write_text(json.dumps(named(5.0, 6.0) | {"late.jpg": 7.0}))
     data, _, _ = stats(tmp_path / "Set")
-    assert data["made_by"] == {"ViT-L-14-quickgelu (openai) + laion-v1": 2, "something not recorded": 1}
+    assert data["made_by"] == {
+        "ViT-L-14-quickgelu (openai) + laion-v1": 2,
+        "something not recorded": 1,
+    }
 
 
 @pytest.mark.parametrize("judges", [{}, {"judges": "technical quality"}])
 def test_the_embedded_model_means_technical_quality(scored, stats, tmp_path, judges):
-    scored("Set/C/S/A", named(5.0), made_by={"model": "tiny", "weights": "abc", "head": "tiny"} | judges)
+    scored(
+        "Set/C/S/A",
+        named(5.0),
+        made_by={"model": "tiny", "weights": "abc", "head": "tiny"} | judges,
+    )
     data, out, _ = stats(tmp_path / "Set")
     assert data["judges"] == ["technical quality"]
     assert "scores mean technical quality, not aesthetics" in out
@@ -314,10 +358,16 @@ def golden_tree(scored) -> None:
             scored(f"Set/{cluster}/{subcluster}/{topic}", named(*scores))
     scored("Set/Animals/Insects/Ants", "{}", made_by=None, images=["a.jpg"])
     scored("Set/Scenes/夜景/Broken", "{", made_by=None, images=["a.jpg"])
-    scored("Set/Scenes/夜景/Other", named(*[5.5] * 5) | {"bad.jpg": None}, made_by=CLIP | {"head": "laion-v2"})
+    scored(
+        "Set/Scenes/夜景/Other",
+        named(*[5.5] * 5) | {"bad.jpg": None},
+        made_by=CLIP | {"head": "laion-v2"},
+    )
 
 
-@pytest.mark.parametrize(("options", "name"), [(["--all"], "aesthetic_stats.txt"), ([], "aesthetic_stats_brief.txt")])
+@pytest.mark.parametrize(
+    ("options", "name"), [(["--all"], "aesthetic_stats.txt"), ([], "aesthetic_stats_brief.txt")]
+)
 def test_summary_is_the_golden_one(scored, stats, tmp_path, options, name):
     golden_tree(scored)
     _, out, _ = stats(tmp_path / "Set", "--top", 2, *options)
@@ -339,14 +389,25 @@ def test_summary_fits_80_columns_whatever_the_names(scored, stats, tmp_path, opt
     assert [line for line in out.splitlines() if not 0 <= wcswidth(line) <= 80] == []
 
 
-LONG = ["Great horned owls by night", "フクロウ" * 9, "🦉" * 30, "Great horned owls at night", "e\u0301" * 50]
+LONG = [
+    "Great horned owls by night",
+    "フクロウ" * 9,
+    "🦉" * 30,
+    "Great horned owls at night",
+    "e\u0301" * 50,
+]
 
 
 @pytest.mark.parametrize(("columns", "most"), [(40, 4), (80, 1), (200, 1)])
-def test_every_subcluster_names_its_best_and_worst_topics(scored, stats, tmp_path, monkeypatch, columns, most):
+def test_every_subcluster_names_its_best_and_worst_topics(
+    scored, stats, tmp_path, monkeypatch, columns, most
+):
     """Five each on a line each where the terminal is as wide as usual; no name twice, no line longer than it."""
     for number in range(14):
-        scored(f"Set/C/Owls/{LONG[number % 5]} {number:02}", named(*[5 + number / 10] * (number % 7 + 1)))
+        scored(
+            f"Set/C/Owls/{LONG[number % 5]} {number:02}",
+            named(*[5 + number / 10] * (number % 7 + 1)),
+        )
     monkeypatch.setenv("COLUMNS", str(columns))
     data, out, _ = stats(tmp_path / "Set")
     own, *lines = section(out, "Subclusters, best first")[columns >= 80 :]
@@ -383,8 +444,18 @@ def test_folders_of_one_name_are_told_apart(scored, stats, tmp_path):
     for path in ("One/Animals/Cats/T", "Two/Animals/Dogs/T", "Two/Plants/Cats/T"):
         scored(path, named(5.0))
     _, out, _ = stats(tmp_path / "One", tmp_path / "Two", "--all")
-    names = {line.split()[0] for line in out.splitlines() if line.startswith("   ") and " 5.00 " in line}
-    assert {"One/Animals", "Two/Animals", "Plants", "One/Animals/Cats", "Two/Plants/Cats", "Dogs", "T"} <= names
+    names = {
+        line.split()[0] for line in out.splitlines() if line.startswith("   ") and " 5.00 " in line
+    }
+    assert {
+        "One/Animals",
+        "Two/Animals",
+        "Plants",
+        "One/Animals/Cats",
+        "Two/Plants/Cats",
+        "Dogs",
+        "T",
+    } <= names
 
 
 @pytest.mark.parametrize("options", [[], ["--all"]])
@@ -428,5 +499,7 @@ def test_the_standard_library_does(scored, tmp_path):
         "print(sorted({'numpy', 'torch', 'jinja2', 'PIL', 'open_clip'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -12,9 +12,9 @@ import pytest
 import zoo
 from conftest import ROOT
 
-from common.dataset import cache
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
+from common import cache
+from common.cache import Provenance
+from common.tree import Topic
 
 ODD = os.fsdecode(b"caf\xe9.jpg")
 
@@ -30,24 +30,30 @@ def test_what_was_put_in_comes_out(topic):
     extents = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
     scores = Provenance({"model": "tiny", "head": "own", "precision": "fp32"}, stamps)
     duplicates = Provenance({"method": "phash", "threshold": 10}, {"a.jpg": stamps["a.jpg"]})
-    cache.update(topic, extents)
-    cache.update(topic, scores=scores)
-    cache.update(topic, duplicates=duplicates)
+    cache.update_cache(topic, extents)
+    cache.update_cache(topic, scores=scores)
+    cache.update_cache(topic, duplicates=duplicates)
     variants = Provenance({"method": "phash", "embedding": "x"}, {"b.jpg": stamps["b.jpg"]})
-    cache.update(topic, variants=variants)
-    assert cache.load(topic) == cache.Cache(extents, scores, duplicates, variants)
-    assert json.loads(Path(cache.path(topic)).read_text()) == {
+    cache.update_cache(topic, variants=variants)
+    assert cache.load_cache(topic) == cache.Cache(extents, scores, duplicates, variants)
+    assert json.loads(Path(cache.images_json_path(topic)).read_text()) == {
         "images": {name: [*stamp, 64, 48] for name, stamp in stamps.items()},
-        "scores": {"made_by": dict(scores.made_by), "images": {n: list(s) for n, s in stamps.items()}},
-        "duplicates": {"made_by": dict(duplicates.made_by), "images": {"a.jpg": list(stamps["a.jpg"])}},
+        "scores": {
+            "made_by": dict(scores.made_by),
+            "images": {n: list(s) for n, s in stamps.items()},
+        },
+        "duplicates": {
+            "made_by": dict(duplicates.made_by),
+            "images": {"a.jpg": list(stamps["a.jpg"])},
+        },
         "variants": {"made_by": dict(variants.made_by), "images": {"b.jpg": list(stamps["b.jpg"])}},
     }
 
 
 def test_an_extent_counts_only_while_size_and_time_are_the_same(topic):
     stamps = topic.stamps()
-    cache.update(topic, {name: (stamp, (64, 48)) for name, stamp in stamps.items()})
-    known = cache.load(topic)
+    cache.update_cache(topic, {name: (stamp, (64, 48)) for name, stamp in stamps.items()})
+    known = cache.load_cache(topic)
     assert known.extent(ODD, stamps[ODD]) == (64, 48)
     size, time = stamps["a.jpg"]
     assert known.extent("a.jpg", (size + 1, time)) is None
@@ -56,15 +62,15 @@ def test_an_extent_counts_only_while_size_and_time_are_the_same(topic):
 
 
 def test_images_that_are_gone_are_forgotten_and_new_facts_replace_old_ones(topic):
-    cache.update(topic, dict.fromkeys(("a.jpg", "b.jpg", "gone.jpg"), ((1, 1), (5, 5))))
+    cache.update_cache(topic, dict.fromkeys(("a.jpg", "b.jpg", "gone.jpg"), ((1, 1), (5, 5))))
     os.unlink(topic.file("b.jpg"))
-    cache.update(topic, {"a.jpg": ((2, 2), (6, 6))})
-    assert cache.load(topic).extents == {"a.jpg": ((2, 2), (6, 6))}
+    cache.update_cache(topic, {"a.jpg": ((2, 2), (6, 6))})
+    assert cache.load_cache(topic).extents == {"a.jpg": ((2, 2), (6, 6))}
 
 
 def test_without_a_cache_there_is_nothing_known(topic):
-    assert cache.load(topic, lambda *_: pytest.fail("nothing to set aside")) == cache.Cache()
-    assert not os.path.exists(cache.folder(topic))
+    assert cache.load_cache(topic, lambda *_: pytest.fail("nothing to set aside")) == cache.Cache()
+    assert not os.path.exists(cache.cache_folder(topic))
 
 
 @pytest.mark.parametrize(
@@ -93,25 +99,25 @@ def test_without_a_cache_there_is_nothing_known(topic):
     ],
 )
 def test_a_damaged_or_foreign_cache_is_set_aside_and_reads_as_empty(topic, content):
-    path = Path(cache.path(topic))
+    path = Path(cache.images_json_path(topic))
     path.parent.mkdir()
     path.write_bytes(content)
     said: list[str] = []
-    assert cache.load(topic) == cache.Cache()
+    assert cache.load_cache(topic) == cache.Cache()
     assert path.read_bytes() == content
-    assert cache.load(topic, said.append) == cache.Cache()
+    assert cache.load_cache(topic, said.append) == cache.Cache()
     assert len(said) == 1 and said[0].startswith(f"{path}: damaged (")
     assert path.with_name("images.json.corrupt").read_bytes() == content
-    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
-    assert cache.load(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
+    cache.update_cache(topic, {"a.jpg": ((1, 2), (3, 4))})
+    assert cache.load_cache(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
 
 
 @zoo.needs_permissions
 def test_a_cache_that_may_not_be_read_is_left_alone(topic):
-    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
-    os.chmod(cache.folder(topic), 0)
+    cache.update_cache(topic, {"a.jpg": ((1, 2), (3, 4))})
+    os.chmod(cache.cache_folder(topic), 0)
     code = (
-        "import sys; from common.dataset import cache; from common.dataset.tree import Topic\n"
+        "import sys; from common.dataset import cache; from common.tree import Topic\n"
         "topic = Topic(sys.argv[1], '', '', '', '', 0)\n"
         "print(cache.load(topic) == cache.Cache())\n"
         "cache.load(topic, print)"
@@ -123,14 +129,17 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
         capture_output=True,
         text=True,
     )
-    os.chmod(cache.folder(topic), 0o755)
+    os.chmod(cache.cache_folder(topic), 0o755)
     assert ran.stdout == "True\n", ran.stderr
-    assert f"UserError: {cache.path(topic)}: cannot be read (Permission denied); see to its permissions" in ran.stderr
-    assert cache.load(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
+    assert (
+        f"UserError: {cache.images_json_path(topic)}: cannot be read (Permission denied); see to its permissions"
+        in ran.stderr
+    )
+    assert cache.load_cache(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
 
 
 def test_what_is_known_already_is_not_written_again(topic):
-    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
-    os.utime(cache.path(topic), ns=(1, 1))
-    cache.update(topic, {"a.jpg": ((1, 2), (3, 4))})
-    assert os.stat(cache.path(topic)).st_mtime_ns == 1
+    cache.update_cache(topic, {"a.jpg": ((1, 2), (3, 4))})
+    os.utime(cache.images_json_path(topic), ns=(1, 1))
+    cache.update_cache(topic, {"a.jpg": ((1, 2), (3, 4))})
+    assert os.stat(cache.images_json_path(topic)).st_mtime_ns == 1

@@ -19,7 +19,7 @@ from conftest import ROOT
 
 from common import cli
 from common.errors import UserError
-from common.output import Talk, dumps
+from common.reporter import Reporter, dump_json
 
 START = """
 import os, sys, time
@@ -27,7 +27,7 @@ sys.path.insert(0, os.environ["ROOT"])
 from common import cli, text
 from common.dataset import records
 from common.errors import UserError
-from common.output import Talk, show
+from common.reporter import Talk, show
 def main(argv=None):
     args = cli.parser("A script.").parse_args(argv)
     talk = Talk(args)
@@ -59,11 +59,17 @@ def script(tmp_path):
 
 
 def environment(**changes: str) -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))}
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTHON", "LC_", "LANG"))
+    }
     return {**plain, "ROOT": str(ROOT), **changes}
 
 
-def ran(command: list, *args: str, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:
+def ran(
+    command: list, *args: str, env: dict[str, str] | None = None, **options
+) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*command, *args],
         env=env or environment(),
@@ -76,22 +82,40 @@ def ran(command: list, *args: str, env: dict[str, str] | None = None, **options)
 def shell(line: str, command: list[str]) -> subprocess.CompletedProcess:
     """A line of bash in which $S is the script; its output ends with the exit status of each part."""
     call = f"S={' '.join(command)!r}; {line}; echo status ${{PIPESTATUS[@]}}"
-    return subprocess.run(["bash", "-c", call], env=environment(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", call], env=environment(), capture_output=True, text=True, timeout=60
+    )
 
 
-def talk(**options) -> Talk:
-    return Talk(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
+def talk(**options) -> Reporter:
+    return Reporter(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
 
 
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ("raise UserError('x\\n.json: torn; mend it')", 2, r"script.py: error: x\n.json: torn; mend it" + "\n"),
-        ("raise KeyboardInterrupt", 130, "script.py: interrupted; finished work is kept, the same command goes on\n"),
-        ("open('/no/x')", 2, "script.py: error: /no/x: No such file or directory; see to it, then run this again\n"),
+        (
+            "raise UserError('x\\n.json: torn; mend it')",
+            2,
+            r"script.py: error: x\n.json: torn; mend it" + "\n",
+        ),
+        (
+            "raise KeyboardInterrupt",
+            130,
+            "script.py: interrupted; finished work is kept, the same command goes on\n",
+        ),
+        (
+            "open('/no/x')",
+            2,
+            "script.py: error: /no/x: No such file or directory; see to it, then run this again\n",
+        ),
         ("raise SystemExit(5)", 5, ""),
         ("return 1", 1, ""),
-        ("import warnings; warnings.warn('chatter'); import logging; logging.error('chatter')", 0, ""),
+        (
+            "import warnings; warnings.warn('chatter'); import logging; logging.error('chatter')",
+            0,
+            "",
+        ),
     ],
 )
 def test_each_ending_has_its_status_and_one_line(script, body, status, said):
@@ -105,7 +129,9 @@ def test_a_bug_shows_its_traceback(script):
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=str
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
+    ids=str,
 )
 def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, number, status):
     (tmp_path / "out").mkdir()
@@ -140,9 +166,14 @@ def test_under_nohup_a_hangup_is_ignored(script):
     assert (done.returncode, done.stdout) == (0, b"goes on\n")
 
 
-@pytest.mark.parametrize("pipe", ["$S . | head -1", "$S . --json | head -1", "$S --help | true", "$S . 2>&1 | head -1"])
+@pytest.mark.parametrize(
+    "pipe", ["$S . | head -1", "$S . --json | head -1", "$S --help | true", "$S . 2>&1 | head -1"]
+)
 def test_a_closed_pipe_is_no_error(script, pipe):
-    done = shell(pipe, script("    show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"))
+    done = shell(
+        pipe,
+        script("    show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"),
+    )
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
 
@@ -150,7 +181,11 @@ def test_a_closed_pipe_is_no_error(script, pipe):
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
-        ("$S . >/dev/full", 2, "script.py: error: output: could not be written (No space left on device); "),
+        (
+            "$S . >/dev/full",
+            2,
+            "script.py: error: output: could not be written (No space left on device); ",
+        ),
         ("$S . >&-", 0, ""),
         ("$S . 2>&- >&-", 0, ""),
         ("$S nowhere 2>&-", 0, ""),
@@ -190,9 +225,14 @@ def test_no_terminal_makes_the_output_fail_or_changes_the_json(script, tmp_path,
     else:
         assert shown[:3] == [" .# x <= 5 %", r"\u5915\u713c\u3051", r"\xe9"]
     bad_files = tmp_path / "bad.jsonl"
-    data = ran(command, "夕/é", "--json", "--quiet", "--bad-files", str(bad_files), env=env, cwd=tmp_path)
+    data = ran(
+        command, "夕/é", "--json", "--quiet", "--bad-files", str(bad_files), env=env, cwd=tmp_path
+    )
     assert json.loads(data.stdout.decode(encoding)) == dict.fromkeys(NAMES, 1)
-    assert json.loads(bad_files.read_text("utf-8")) == {"path": str(tmp_path / "夕/é"), "reason": "torn"}
+    assert json.loads(bad_files.read_text("utf-8")) == {
+        "path": str(tmp_path / "夕/é"),
+        "reason": "torn",
+    }
 
 
 def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
@@ -204,12 +244,16 @@ def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
         teller.bad(tmp_path / name, "empty file")
         assert (teller.unreadable, teller.status) == (1, 1)
     lines = bad_files.read_bytes().decode("utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == [{"path": str(tmp_path / name), "reason": "empty file"}] * 2
+    assert [json.loads(line) for line in lines] == [
+        {"path": str(tmp_path / name), "reason": "empty file"}
+    ] * 2
     assert capsys.readouterr().err == f"❌ {tmp_path}/\\udcff\\n.jpg: empty file\n" * 2
 
 
 def test_a_place_for_bad_files_that_is_none_is_an_error_at_once(tmp_path):
-    with pytest.raises(UserError, match=r"none/bad: cannot be written .*give --bad-files another place"):
+    with pytest.raises(
+        UserError, match=r"none/bad: cannot be written .*give --bad-files another place"
+    ):
         talk(bad_files=str(tmp_path / "none/bad"))
 
 
@@ -229,7 +273,11 @@ def test_quiet_leaves_only_errors(capsys):
 @pytest.mark.parametrize(
     ("found", "parts", "line"),
     [
-        (1000, {"scored": 997, "already_scored": 2, "unreadable": 1}, "997 scored + 2 already scored + 1 unreadable"),
+        (
+            1000,
+            {"scored": 997, "already_scored": 2, "unreadable": 1},
+            "997 scored + 2 already scored + 1 unreadable",
+        ),
         (2, {"scored": 0, "already_scored": 2, "unreadable": 0}, "2 already scored"),
         (0, {"scored": 0, "unreadable": 0}, "0 scored"),
     ],
@@ -256,22 +304,26 @@ def test_progress_is_for_terminals_only(script):
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [("1", 1), ("200", 200), ("0", None), ("-5", None), ("x", None), ("1.5", None)]
+    ("value", "number"),
+    [("1", 1), ("200", 200), ("0", None), ("-5", None), ("x", None), ("1.5", None)],
 )
 def test_numbers_are_checked_by_the_parser(value, number, capsys):
-    parser = cli.parser("A script.")
+    parser = cli.make_parser("A script.")
     if number:
         assert parser.parse_args([".", f"--max-pixels={value}"]).max_pixels == number
         return
     with pytest.raises(SystemExit) as stop:
         parser.parse_args([".", f"--max-pixels={value}"])
     assert stop.value.code == 2
-    assert f"argument --max-pixels: invalid number of at least 1 value: '{value}'" in capsys.readouterr().err
+    assert (
+        f"argument --max-pixels: invalid number of at least 1 value: '{value}'"
+        in capsys.readouterr().err
+    )
 
 
 def test_options_are_those_that_make_sense():
     def options(**switches: bool) -> set[str]:
-        return set(vars(cli.parser("A script.", **switches).parse_args(["."])))
+        return set(vars(cli.make_parser("A script.", **switches).parse_args(["."])))
 
     always = {"paths", "json", "quiet", "strict"}
     assert options() == always | {"bad_files", "max_pixels"}
@@ -280,10 +332,10 @@ def test_options_are_those_that_make_sense():
 
 
 def test_our_json_is_sorted_readable_and_refuses_nan():
-    assert dumps({"b": "é", "a": 1}) == '{\n  "a": 1,\n  "b": "é"\n}\n'
-    assert dumps({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
+    assert dump_json({"b": "é", "a": 1}) == '{\n  "a": 1,\n  "b": "é"\n}\n'
+    assert dump_json({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
     with pytest.raises(ValueError):
-        dumps({"a": float("nan")})
+        dump_json({"a": float("nan")})
 
 
 def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):

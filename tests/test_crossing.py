@@ -21,7 +21,7 @@ from common import cli
 def find(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
     def call(*args: object) -> tuple[int, dict, str]:
         capsys.readouterr()
-        status = cli.run(find_duplicates.main, [*map(str, args), "--json", "--workers", "0"])
+        status = cli.run_script(find_duplicates.main, [*map(str, args), "--json", "--workers", "0"])
         printed = capsys.readouterr()
         return status, json.loads(printed.out) if printed.out else {}, printed.err
 
@@ -44,14 +44,23 @@ def across(dataset: Path) -> dict[str, dict[str, str]]:
         return path.removeprefix("C/S/").removesuffix(".png")
 
     read = json.loads((dataset / "duplicates_across.json").read_text())
-    return {short(one): {short(other): kind for other, kind in others.items()} for one, others in read.items()}
+    return {
+        short(one): {short(other): kind for other, kind in others.items()}
+        for one, others in read.items()
+    }
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path): (path.lstat().st_size, path.lstat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
-def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(tmp_path: Path, find) -> None:
+def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(
+    tmp_path: Path, find
+) -> None:
     make(tmp_path / "D", T_a=1, T_b=1, T_c=2, U_d=1, U_e=3, V_f=3, V_g=4)
     find(tmp_path / "D")
     before = {path: path.read_bytes() for path in (tmp_path / "D/C/S").glob("*.json")}
@@ -96,7 +105,10 @@ def test_a_part_of_a_dataset_replaces_what_it_compared(tmp_path: Path, find) -> 
     picture(9).save(tmp_path / "D/C/S/U/b.png")
     picture(9).save(tmp_path / "D/C/S/V/c.png")
     status, _, said = find(tmp_path / "D/C/S/T", tmp_path / "D/C/S/U", "--across")
-    assert status == 0 and "duplicates_across.json: 2 topics were compared; what it says of others stays" in said
+    assert (
+        status == 0
+        and "duplicates_across.json: 2 topics were compared; what it says of others stays" in said
+    )
     assert across(tmp_path / "D") == {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
     find(tmp_path / "D", "--across")
     assert across(tmp_path / "D") == {"U/b": {"V/c": "copy"}, "V/c": {"U/b": "copy"}}
@@ -109,10 +121,17 @@ def test_flat_pictures_match_across_topics_only_when_they_are_equal(tmp_path: Pa
         Image.new("RGB", (40, 40), colour).save(path)
     find(tmp_path / "D", "--across")
     pairs = {("T/a", "U/b"), ("U/c", "V/d")}
-    assert {(one, other) for one, others in across(tmp_path / "D").items() for other in others if one < other} == pairs
+    assert {
+        (one, other)
+        for one, others in across(tmp_path / "D").items()
+        for other in others
+        if one < other
+    } == pairs
 
 
-def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(tmp_path: Path, find) -> None:
+def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(
+    tmp_path: Path, find
+) -> None:
     make(tmp_path / "D", T_a=1, U_b=1, T_c=2, U_d=3)
     find(tmp_path / "D", "--across")
     path = tmp_path / "D/duplicates_across.json"
@@ -135,7 +154,10 @@ def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(tmp_path:
 def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, T_b=2, U_c=3)
     (tmp_path / "R").mkdir()
-    pictures = {"D/C/S/U/turned": (1, Image.Transpose.ROTATE_90), "R/mirror": (2, Image.Transpose.FLIP_LEFT_RIGHT)}
+    pictures = {
+        "D/C/S/U/turned": (1, Image.Transpose.ROTATE_90),
+        "R/mirror": (2, Image.Transpose.FLIP_LEFT_RIGHT),
+    }
     for place, (seed, turn) in pictures.items():
         picture(seed, (320, 240)).transpose(turn).save(tmp_path / f"{place}.png")
     picture(1, (200, 150)).save(tmp_path / "D/C/S/T/small.png")  # a copy of T/a
@@ -148,7 +170,9 @@ def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Pat
         "U/turned": {"T/a": "turned", "T/small": "turned"},
     }
     assert across(tmp_path / "D") == found
-    assert find(tmp_path / "D", "--across")[1]["across"] == told["across"]  # without --variants they stay
+    assert (
+        find(tmp_path / "D", "--across")[1]["across"] == told["across"]
+    )  # without --variants they stay
     picture(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
     find(tmp_path / "D", "--across", "--variants")
     assert across(tmp_path / "D") == {"T/b": found["T/b"]}
@@ -161,7 +185,9 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
     picture(2).save(tmp_path / "Loose/deep/er/than/usual/s.png")
     picture(3).save(tmp_path / "Loose/t.png")
     folders = {path: state(tmp_path / path) for path in ("Benchmark", "Loose")}
-    status, told, said = find(tmp_path / "New", "--against", tmp_path / "Benchmark", tmp_path / "Loose")
+    status, told, said = find(
+        tmp_path / "New", "--against", tmp_path / "Benchmark", tmp_path / "Loose"
+    )
     assert status == 0 and told["across"] == {"pairs": {}, "references": {"copy": 4}}
     assert said == "4 images found = 4 searched\n"
     first, deep, loose = (
@@ -196,7 +222,10 @@ def test_references_by_vectors(tmp_path: Path, find, tower: Path) -> None:
         "pairs": {},
         "references": {"copy": 1},
     }
-    assert across(tmp_path / "D") == {"T/a": {f"{tmp_path}/R/C/S/X/r": "copy"}} and state(tmp_path / "R") == before
+    assert (
+        across(tmp_path / "D") == {"T/a": {f"{tmp_path}/R/C/S/X/r": "copy"}}
+        and state(tmp_path / "R") == before
+    )
 
 
 def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
@@ -209,7 +238,9 @@ def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
     assert find(tmp_path / "D", "--against", tmp_path / "R")[1]["across"]["references"] == {}
 
 
-@pytest.mark.parametrize("place", ["D", "D/C/S", "D/C/S/T", ".", "link", "D/C/S/T/../../S", "nowhere"])
+@pytest.mark.parametrize(
+    "place", ["D", "D/C/S", "D/C/S/T", ".", "link", "D/C/S/T/../../S", "nowhere"]
+)
 def test_a_reference_folder_apart_from_what_is_searched(tmp_path: Path, find, place: str) -> None:
     make(tmp_path / "D", T_a=1)
     os.symlink(tmp_path / "D/C", tmp_path / "link")
@@ -233,7 +264,9 @@ def scattered(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
     one, many = tmp_path / "One/C/S/T", tmp_path / "Many"
     one.mkdir(parents=True)
     for number, seed in enumerate(seeds):
-        image = picture(seed, (300 - number, 220 - number)).resize((300 - 3 * number, 220 - 2 * number))
+        image = picture(seed, (300 - number, 220 - number)).resize(
+            (300 - 3 * number, 220 - 2 * number)
+        )
         image.save(one / f"{number:03}.png")
         topic = many / f"C{rng.randrange(3)}/S{rng.randrange(2)}/T{rng.randrange(2)}"
         topic.mkdir(parents=True, exist_ok=True)
@@ -242,28 +275,48 @@ def scattered(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
 
 
 def pairs(found: dict[str, list[str] | dict[str, str]]) -> set[tuple[str, str]]:
-    names = {(os.path.basename(one), os.path.basename(other)) for one, others in found.items() for other in others}
+    names = {
+        (os.path.basename(one), os.path.basename(other))
+        for one, others in found.items()
+        for other in others
+    }
     return {(one, other) for one, other in names if one < other}
 
 
 @pytest.mark.parametrize("method", ["phash", "clip"])
-def test_scattered_over_topics_the_pairs_are_those_of_one_topic(tmp_path: Path, find, tower: Path, method: str) -> None:
+def test_scattered_over_topics_the_pairs_are_those_of_one_topic(
+    tmp_path: Path, find, tower: Path, method: str
+) -> None:
     one, many = scattered(tmp_path, [seed for seed in range(9) for _ in range(4)])
-    options = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9) if method == "clip" else ()
+    options = (
+        ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
+        if method == "clip"
+        else ()
+    )
     find(one, *options)
     find(many, "--across", *options)
-    within = {pair for path in many.glob("*/*/duplicates_*.json") for pair in pairs(json.loads(path.read_text()))}
+    within = {
+        pair
+        for path in many.glob("*/*/duplicates_*.json")
+        for pair in pairs(json.loads(path.read_text()))
+    }
     beyond = pairs(json.loads((many / "duplicates_across.json").read_text()))
     whole = pairs(json.loads((one / "C/S/duplicates_T.json").read_text()))
-    assert within | beyond == whole and not within & beyond and len(whole) > 40 and within and beyond
+    assert (
+        within | beyond == whole and not within & beyond and len(whole) > 40 and within and beyond
+    )
 
 
-def test_a_pair_is_looked_at_in_one_order_wherever_its_images_lie(tmp_path: Path, find, photos: list[Path]) -> None:
+def test_a_pair_is_looked_at_in_one_order_wherever_its_images_lie(
+    tmp_path: Path, find, photos: list[Path]
+) -> None:
     """Crops at the edge of what a copy may be: which of the two is laid on the other may decide."""
     for number in (3, 35, 36):
         image = Image.open(photos[number]).convert("RGB")
         width, height = image.size
-        crop = image.crop((int(width * 0.03), int(height * 0.03), int(width * 0.97), int(height * 0.97)))
+        crop = image.crop(
+            (int(width * 0.03), int(height * 0.03), int(width * 0.97), int(height * 0.97))
+        )
         for folder, made, quality in (("A", image, 60), ("B", crop, 92)):
             name = f"{number}{'crop' if made is crop else 'whole'}.jpg"
             for place in (tmp_path / "One/C/S/T", tmp_path / "Many/C/S" / folder):

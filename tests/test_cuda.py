@@ -15,7 +15,7 @@ from towers import SMALL, save_head, save_model
 
 import aesthetic_scorer
 import find_duplicates
-from common.duplicates import neighbours
+from duplicates import neighbours
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -37,20 +37,36 @@ def test_vectors_are_those_of_the_cpu(folder, photos, precision, within):
 def test_out_of_memory_halves_the_batch_and_goes_on(folder, make_topic, tmp_path, capsys):
     topic = make_topic("DS/C/S/T", *(f"{number:04}.jpg" for number in range(4096)))
     head = save_head(tmp_path / "head.pth", SMALL["embed_dim"])
-    options = [str(tmp_path / "DS"), "--model", folder, "--head", str(head), "--device", "cuda", "--precision", "fp32"]
+    options = [
+        str(tmp_path / "DS"),
+        "--model",
+        folder,
+        "--head",
+        str(head),
+        "--device",
+        "cuda",
+        "--precision",
+        "fp32",
+    ]
     assert aesthetic_scorer.main([*options, "--quiet"]) == 0
     expected = json.loads((topic / "aesthetic_data.json").read_text())
     shutil.rmtree(topic / ".cache")
     gc.collect()
     torch.cuda.empty_cache()
-    allowed = torch.cuda.memory_reserved() + 90e6  # 4,096 images of 32x32 want 150 MB, cuBLAS may want 32 MB
-    torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.get_device_properties(0).total_memory)
+    allowed = (
+        torch.cuda.memory_reserved() + 90e6
+    )  # 4,096 images of 32x32 want 150 MB, cuBLAS may want 32 MB
+    torch.cuda.set_per_process_memory_fraction(
+        allowed / torch.cuda.get_device_properties(0).total_memory
+    )
     try:
         assert aesthetic_scorer.main([*options, "--batch-size", "4096", "--rescore"]) == 0
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "out of memory: going on with batches of" in capsys.readouterr().err
-    assert json.loads((topic / "aesthetic_data.json").read_text()) == pytest.approx(expected, abs=1e-3)
+    assert json.loads((topic / "aesthetic_data.json").read_text()) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_the_search_finds_the_same_on_every_device(photos, tmp_path):
@@ -61,7 +77,12 @@ def test_the_search_finds_the_same_on_every_device(photos, tmp_path):
         for photo in photos[:12]:
             (topic / photo.name).write_bytes(photo.read_bytes())
             ImageOps.mirror(Image.open(photo)).save(topic / f"mirrored {photo.name}")
-        assert find_duplicates.main([str(tmp_path / device), "--variants", "--device", device, "--quiet"]) == 0
+        assert (
+            find_duplicates.main(
+                [str(tmp_path / device), "--variants", "--device", device, "--quiet"]
+            )
+            == 0
+        )
         found.append(json.loads((topic.parent / "duplicates_T.json").read_text()))
     assert found[0] == found[1] and len(found[0]) == 24
 
@@ -71,7 +92,11 @@ def test_cosines_propose_the_same_pairs_on_every_device():
     rows[1::2] = rows[::2] + 0.1 * rows[1::2]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     pairs = [
-        sorted(pair for one, other in neighbours.similar(rows, 0.995, device) for pair in zip(one, other, strict=True))
+        sorted(
+            pair
+            for one, other in neighbours.pairs_above_similarity(rows, 0.995, device)
+            for pair in zip(one, other, strict=True)
+        )
         for device in ("cpu", "cuda")
     ]
     assert pairs[0] == pairs[1] and 0 < len(pairs[0]) < 1500

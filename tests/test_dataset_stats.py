@@ -22,7 +22,7 @@ from wcwidth import wcswidth
 
 import dataset_stats
 from common import cli
-from common.dataset import checks
+from reports import caption_checks
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -33,7 +33,10 @@ def stats(tmp_path, capsys):
 
     def run(*arguments, status=0):
         output = tmp_path / "stats.json"
-        assert cli.run(dataset_stats.main, [*map(str, arguments), "--output", str(output)]) == status
+        assert (
+            cli.run_script(dataset_stats.main, [*map(str, arguments), "--output", str(output)])
+            == status
+        )
         said = capsys.readouterr()
         return (json.loads(output.read_text()) if output.exists() else None), said.out, said.err
 
@@ -83,7 +86,9 @@ def test_the_whole_json(make_topic, stats, tmp_path):
         "short_sides": dict.fromkeys(("min", "p5", "q1", "median", "q3", "p95", "max"), 48),
         "short_side_at_least": {"256": 0, "512": 0, "768": 0, "1024": 0},
         "orientations": {"landscape": 18, "portrait": 0, "square": 0},
-        "datasets": {"Set": {"bytes": jpg + png + webp, "images": 19, "topics": 3, "unreadable": 1}},
+        "datasets": {
+            "Set": {"bytes": jpg + png + webp, "images": 19, "topics": 3, "unreadable": 1}
+        },
         "clusters": {"Set/Animals": folder, "Set/Scenes": scenes},
         "subclusters": {"Set/Animals/Birds": folder, "Set/Scenes/City": scenes},
         "topics": {
@@ -97,8 +102,11 @@ def test_the_whole_json(make_topic, stats, tmp_path):
         "misnamed_files": [{"path": "Set/Animals/Birds/Owls/c.png", "format": "JPEG"}],
         "unreadable": 1,
         "for_trainers": {
-            **{kind: {"count": 0, "examples": []} for kind in checks.KINDS},
-            "caption_without_image": {"count": 1, "examples": [{"path": "Set/Animals/Birds/Owls/caption.txt"}]},
+            **{kind: {"count": 0, "examples": []} for kind in caption_checks.CHECKS},
+            "caption_without_image": {
+                "count": 1,
+                "examples": [{"path": "Set/Animals/Birds/Owls/caption.txt"}],
+            },
         },
     }
     assert err.splitlines()[-1] == "19 images found = 18 counted + 1 unreadable"
@@ -123,7 +131,12 @@ def test_groups_have_their_borders(tmp_path, stats, size, group):
 def late_exif(path: Path, orientation: int) -> None:
     """Put a PNG's EXIF behind its pixels, as some programs do."""
     exif = turned(orientation).tobytes().removeprefix(b"Exif\0\0")
-    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    chunk = (
+        struct.pack(">I", len(exif))
+        + b"eXIf"
+        + exif
+        + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    )
     content = path.read_bytes()
     path.write_bytes(content[:-12] + chunk + content[-12:])
 
@@ -160,7 +173,10 @@ def test_unreadable_images_are_listed_everywhere(make_topic, stats, tmp_path):
     (topic / "page.png").write_text("<html>404</html>")
     bad = tmp_path / "bad.jsonl"
     data, out, err = stats(tmp_path / "Set", "--bad-files", bad, "--strict", status=1)
-    assert [file["path"] for file in data["unreadable_files"]] == ["Set/C/S/T/empty.jpg", "Set/C/S/T/page.png"]
+    assert [file["path"] for file in data["unreadable_files"]] == [
+        "Set/C/S/T/empty.jpg",
+        "Set/C/S/T/page.png",
+    ]
     assert [json.loads(line)["path"] for line in bad.read_text().splitlines()] == [
         str(topic / "empty.jpg"),
         str(topic / "page.png"),
@@ -211,7 +227,18 @@ def test_photos_against_an_independent_count(photos, stats, tmp_path):
     assert data["megapixels"]["median"] == np.median(area)
     assert list(data["megapixels"].values()) == pytest.approx(
         [
-            np.quantile(area, {"max": 1, "median": 0.5, "min": 0, "p5": 0.05, "p95": 0.95, "q1": 0.25, "q3": 0.75}[k])
+            np.quantile(
+                area,
+                {
+                    "max": 1,
+                    "median": 0.5,
+                    "min": 0,
+                    "p5": 0.05,
+                    "p95": 0.95,
+                    "q1": 0.25,
+                    "q3": 0.75,
+                }[k],
+            )
             for k in data["megapixels"]
         ]
     )
@@ -250,14 +277,24 @@ def test_what_trainers_trip_over_in_images_against_a_look_at_each(stats, tmp_pat
     for name in ("shout.JPEG", "mixed.Jpg", "page.TIF"):
         picture(5).save(folder / name)
     names = sorted([*names, "shout.JPEG", "mixed.Jpg", "page.TIF"])
-    judged: dict[str, list[str]] = {kind: [] for kind in checks.KINDS}
-    taken = [end for suffix in ("png", "jpg", "jpeg", "webp", "bmp") for end in (f".{suffix}", f".{suffix.upper()}")]
+    judged: dict[str, list[str]] = {kind: [] for kind in caption_checks.CHECKS}
+    taken = [
+        end
+        for suffix in ("png", "jpg", "jpeg", "webp", "bmp")
+        for end in (f".{suffix}", f".{suffix.upper()}")
+    ]
     for name in names:
         path = folder / name
         with Image.open(path) as image:
-            can_have_alpha = image.format not in ("JPEG", "MPO") and image.mode not in ("CMYK", "LAB", "F")
+            can_have_alpha = image.format not in ("JPEG", "MPO") and image.mode not in (
+                "CMYK",
+                "LAB",
+                "F",
+            )
             alpha = image.convert("RGBA").getchannel("A") if can_have_alpha else None
-            has_alpha = alpha is not None and (alpha.getextrema()[0] < 255 or "A" in image.getbands())
+            has_alpha = alpha is not None and (
+                alpha.getextrema()[0] < 255 or "A" in image.getbands()
+            )
             facts = {
                 "turned": 2 <= orientation(path) <= 8,
                 "cmyk": image.mode == "CMYK",
@@ -265,15 +302,26 @@ def test_what_trainers_trip_over_in_images_against_a_look_at_each(stats, tmp_pat
                 "transparent": has_alpha,
                 "animated": frames(path) > 1,
                 "skipped_suffix": not name.endswith(tuple(taken)),
-                "same_stem": [other.rpartition(".")[0] for other in names].count(name.rpartition(".")[0]) > 1,
+                "same_stem": [other.rpartition(".")[0] for other in names].count(
+                    name.rpartition(".")[0]
+                )
+                > 1,
             }
         for kind, is_so in facts.items():
             judged[kind] += [f"Set/C/S/T/{name}"] * is_so
     data, _, _ = stats(tmp_path / "Set")
-    found = {kind: [example["path"] for example in one["examples"]] for kind, one in data["for_trainers"].items()}
+    found = {
+        kind: [example["path"] for example in one["examples"]]
+        for kind, one in data["for_trainers"].items()
+    }
     assert found == judged
-    assert {kind: one["count"] for kind, one in data["for_trainers"].items()} == {k: len(p) for k, p in judged.items()}
-    assert all(judged[kind] for kind in ("turned", "cmyk", "deep", "transparent", "animated", "skipped_suffix"))
+    assert {kind: one["count"] for kind, one in data["for_trainers"].items()} == {
+        k: len(p) for k, p in judged.items()
+    }
+    assert all(
+        judged[kind]
+        for kind in ("turned", "cmyk", "deep", "transparent", "animated", "skipped_suffix")
+    )
 
 
 CAPTIONS = {
@@ -293,8 +341,15 @@ CAPTIONS = {
 
 
 def test_what_trainers_trip_over_in_captions_against_a_look_at_each(make_topic, stats, tmp_path):
-    topic = make_topic("Set/C/S/T", *(f"{name.split('.')[0]}.jpg" for name in CAPTIONS), "bare.jpg", "bare_too.png")
-    for name, content in {**CAPTIONS, "stray.txt": b"x", "x.caption": b"x", ".hidden.txt": b"x"}.items():
+    topic = make_topic(
+        "Set/C/S/T", *(f"{name.split('.')[0]}.jpg" for name in CAPTIONS), "bare.jpg", "bare_too.png"
+    )
+    for name, content in {
+        **CAPTIONS,
+        "stray.txt": b"x",
+        "x.caption": b"x",
+        ".hidden.txt": b"x",
+    }.items():
         (topic / name).write_bytes(content)
     (topic / "locked.txt").symlink_to("/proc/self/mem")  # opens, and cannot be read
     make_topic("Set/C/S/Uncaptioned", "a.jpg", "b.jpg")
@@ -302,7 +357,11 @@ def test_what_trainers_trip_over_in_captions_against_a_look_at_each(make_topic, 
 
     def judged(name: str) -> set[str]:
         content = CAPTIONS[name][: 64 << 10]
-        kinds = {"caption_with_bom"} if content[:3] == b"\xef\xbb\xbf" or content[:2] == b"\xff\xfe" else set()
+        kinds = (
+            {"caption_with_bom"}
+            if content[:3] == b"\xef\xbb\xbf" or content[:2] == b"\xff\xfe"
+            else set()
+        )
         try:
             said = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -319,9 +378,14 @@ def test_what_trainers_trip_over_in_captions_against_a_look_at_each(make_topic, 
     expected["caption_without_image"] = ["Set/C/S/T/stray.txt", "Set/C/S/T/x.caption"]
     expected["unreadable_caption"] = ["Set/C/S/T/locked.txt"]
     data, out, _ = stats(tmp_path / "Set")
-    found = {kind: [example["path"] for example in data["for_trainers"][kind]["examples"]] for kind in expected}
+    found = {
+        kind: [example["path"] for example in data["for_trainers"][kind]["examples"]]
+        for kind in expected
+    }
     assert found == expected
-    assert all(data["for_trainers"][kind]["count"] == len(paths) for kind, paths in expected.items())
+    assert all(
+        data["for_trainers"][kind]["count"] == len(paths) for kind, paths in expected.items()
+    )
     assert "3 empty" not in out and "3 captions with nothing inside" in out
 
 
@@ -330,7 +394,7 @@ def test_many_of_a_kind_are_counted_and_some_are_named(stats, tmp_path):
         saved(tmp_path / "Set/C/S/T", f"{number:03}.gif", (3, 3))
     data, out, _ = stats(tmp_path / "Set", "--html", tmp_path / "page.html")
     kind = data["for_trainers"]["skipped_suffix"]
-    assert (kind["count"], len(kind["examples"])) == (120, checks.EXAMPLES)
+    assert (kind["count"], len(kind["examples"])) == (120, caption_checks.EXAMPLES)
     assert kind["examples"][0] == {"path": "Set/C/S/T/000.gif", "why": ".gif"}
     lines = out.splitlines()
     place = lines.index("   120 images that trainers skip by suffix")
@@ -352,7 +416,9 @@ def build_for_golden(tmp_path: Path) -> Path:
     sizes = [(1920, 1080)] * 4 + [(500, 375)] * 9 + [(800, 1000)] * 3 + [(333, 500)] * 2
     for number, size in enumerate(sizes):
         topic = ("Animals/Birds/Owls", "Scenes/夜景/Night 🌃")[number % 2]
-        path = saved(tmp_path / "Set" / topic, f"{number:02}.{('bmp', 'gif', 'png')[number % 3]}", size)
+        path = saved(
+            tmp_path / "Set" / topic, f"{number:02}.{('bmp', 'gif', 'png')[number % 3]}", size
+        )
         os.truncate(path, 1000)  # what a compressor makes of the pixels must not show
     (tmp_path / "Set/Animals/Birds/Empty").mkdir()
     (tmp_path / "Set/Animals/Birds/Owls/broken.jpg").touch()
@@ -367,7 +433,15 @@ def test_summary_is_the_golden_one(tmp_path, stats):
 
 
 def test_summary_fits_80_columns_whatever_the_names(tmp_path, stats):
-    hard = ("x" * 200, "フ" * 60, "🦉" * 40, "e\u0301" * 70, "a\nb\x1b[31m", "<img src=x onerror=alert(1)>", "\udcff")
+    hard = (
+        "x" * 200,
+        "フ" * 60,
+        "🦉" * 40,
+        "e\u0301" * 70,
+        "a\nb\x1b[31m",
+        "<img src=x onerror=alert(1)>",
+        "\udcff",
+    )
     for name in hard:
         topic = tmp_path / "Set" / name / "S" / name
         saved(topic, "a.png", (123, 45678))
@@ -406,7 +480,10 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(tmp_path, arguments, sa
 def test_a_plain_terminal_gets_plain_letters(make_topic, tmp_path):
     make_topic("Set/C/S/T", "a.png")
     done = run_script(
-        "dataset_stats.py", "Set", cwd=tmp_path, env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        "dataset_stats.py",
+        "Set",
+        cwd=tmp_path,
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
     )
     assert done.returncode == 0
     assert done.stdout.isascii()
@@ -429,5 +506,10 @@ def run_script_code(code: str, folder: Path) -> str:
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout

@@ -17,11 +17,9 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import cli
-from common.dataset import cache, records
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
-from common.duplicates import decisions
+from common import cache, cli, decisions, json_files
+from common.cache import Provenance
+from common.tree import Topic
 
 AT = "C/S/T"
 
@@ -30,7 +28,7 @@ AT = "C/S/T"
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
     def call(script, *args: object) -> tuple[int, dict, str]:
         capsys.readouterr()
-        status = cli.run(script.main, [*map(str, args), "--json"])
+        status = cli.run_script(script.main, [*map(str, args), "--json"])
         printed = capsys.readouterr()
         return status, json.loads(printed.out) if printed.out else {}, printed.err
 
@@ -59,7 +57,9 @@ def found(dataset: Path, topic: str = AT) -> dict[str, list[str]]:
     """The map as letters, those that match something."""
     parent, _, name = topic.rpartition("/")
     read = json.loads((dataset / parent / f"duplicates_{name}.json").read_text())
-    return {image[:-4]: [other[:-4] for other in others] for image, others in read.items() if others}
+    return {
+        image[:-4]: [other[:-4] for other in others] for image, others in read.items() if others
+    }
 
 
 def there(target: Path, topic: str = AT) -> str:
@@ -74,7 +74,13 @@ def test_a_search_leaves_different_pairs_out_and_takes_same_ones_in(tmp_path: Pa
     decide(tmp_path / "D", different=[at("b", "a")], same=[at("x", "y")], keep=at("c"))
     for options in ((), ("--threshold", 2), ("--threshold", 20)):
         assert run(find_duplicates, tmp_path / "D", *options)[0] == 0
-        assert found(tmp_path / "D") == {"a": ["c"], "b": ["c"], "c": ["a", "b"], "x": ["y"], "y": ["x"]}
+        assert found(tmp_path / "D") == {
+            "a": ["c"],
+            "b": ["c"],
+            "c": ["a", "b"],
+            "x": ["y"],
+            "y": ["x"],
+        }
     (tmp_path / "D/decisions.json").unlink()
     run(find_duplicates, tmp_path / "D")
     assert found(tmp_path / "D") == plain
@@ -90,19 +96,35 @@ def test_they_hold_by_either_method(tmp_path: Path, run, tower: Path) -> None:
     for options in (clip, (), clip):
         assert run(find_duplicates, tmp_path / "D", *options)[0] == 0
         maps = found(tmp_path / "D")
-        assert "b" not in maps["a"] and "a" not in maps["b"] and maps["a"] == ["c"] and maps["x"] == ["y"]
+        assert (
+            "b" not in maps["a"]
+            and "a" not in maps["b"]
+            and maps["a"] == ["c"]
+            and maps["x"] == ["y"]
+        )
 
 
 def test_readers_act_on_decisions_that_no_search_has_seen(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
     folder = Topic(str(tmp_path / "D" / AT), "D", "C", "S", "T", 5)
-    records.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
+    json_files.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
     run(find_duplicates, tmp_path / "D")
-    split = (tmp_path / "D", "--train", 1, "--valid", 4, "--exclude-duplicates", "--output-dir", tmp_path)
+    split = (
+        tmp_path / "D",
+        "--train",
+        1,
+        "--valid",
+        4,
+        "--exclude-duplicates",
+        "--output-dir",
+        tmp_path,
+    )
     assert run(duplicates_stats, tmp_path / "D")[1]["redundant_images"] == 2
     assert run(split_data, *split)[1]["counts"]["duplicates"] == 2
     decide(tmp_path / "D", different=[at("b", "a")], same=[at("x", "y")], keep=at("c", "y"))
-    assert run(duplicates_stats, tmp_path / "D")[1]["redundant_images"] == 3  # c stands for a and b, y for x
+    assert (
+        run(duplicates_stats, tmp_path / "D")[1]["redundant_images"] == 3
+    )  # c stands for a and b, y for x
     assert run(split_data, *split)[1]["counts"]["duplicates"] == 3
     assert [path[-5] for path in json.loads((tmp_path / "train_set.json").read_text())] == ["c"]
     assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full")[1]["duplicates"] == 3
@@ -121,8 +143,10 @@ def test_a_variant_that_is_decided_about_is_none_any_more(tmp_path: Path, run) -
     make(tmp_path / "D" / AT, a=1, b=2, c=3, d=4)
     run(find_duplicates, tmp_path / "D")
     folder = Topic(str(tmp_path / "D" / AT), "D", "C", "S", "T", 4)
-    records.write_variants(folder, {"a.png": {"b.png": "cropped", "c.png": "turned", "d.png": "doubtful"}})
-    cache.update(folder, variants=Provenance({}, folder.stamps()))
+    json_files.write_variants(
+        folder, {"a.png": {"b.png": "cropped", "c.png": "turned", "d.png": "doubtful"}}
+    )
+    cache.update_cache(folder, variants=Provenance({}, folder.stamps()))
     decide(tmp_path / "D", same=[at("a", "d")], different=[at("a", "b")])
     status, told, _ = run(duplicates_stats, tmp_path / "D")
     assert (status, told["variants"], told["redundant_images"]) == (0, {"turned": 1}, 1)
@@ -131,7 +155,13 @@ def test_a_variant_that_is_decided_about_is_none_any_more(tmp_path: Path, run) -
 def test_what_changed_is_named_and_no_longer_the_same(tmp_path: Path, run) -> None:
     folder = make(tmp_path / "D" / AT, a=1, b=1, x=2, y=3)
     seen = {name: [os.stat(folder / f"{name[6]}.png").st_size, "7"] for name in at("a", "x")}
-    decide(tmp_path / "D", different=[at("a", "b")], same=[at("x", "y"), at("y", "gone")], keep=at("lost"), files=seen)
+    decide(
+        tmp_path / "D",
+        different=[at("a", "b")],
+        same=[at("x", "y"), at("y", "gone")],
+        keep=at("lost"),
+        files=seen,
+    )
     status, _, said = run(find_duplicates, tmp_path / "D")
     assert status == 0 and found(tmp_path / "D") == {}
     assert said.splitlines()[0] == (
@@ -140,7 +170,11 @@ def test_what_changed_is_named_and_no_longer_the_same(tmp_path: Path, run) -> No
         "2 changed since, and so the same as no other until you decide again (C/S/T/a.png, C/S/T/x.png)"
     )
     seen = {
-        name: [os.stat(tmp_path / "D" / name).st_size, str(os.stat(tmp_path / "D" / name).st_mtime_ns)] for name in seen
+        name: [
+            os.stat(tmp_path / "D" / name).st_size,
+            str(os.stat(tmp_path / "D" / name).st_mtime_ns),
+        ]
+        for name in seen
     }
     decide(tmp_path / "D", same=[at("x", "y")], files=seen)
     assert run(find_duplicates, tmp_path / "D")[2] == "4 images found = 4 searched\n"
@@ -149,11 +183,18 @@ def test_what_changed_is_named_and_no_longer_the_same(tmp_path: Path, run) -> No
 
 def test_a_saved_file_joins_what_the_dataset_has(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
-    decide(tmp_path / "D", different=[at("a", "b"), at("a", "c")], same=[at("x", "y")], keep=at("a"))
+    decide(
+        tmp_path / "D", different=[at("a", "b"), at("a", "c")], same=[at("x", "y")], keep=at("a")
+    )
     saved = tmp_path / "saved.json"
     saved.write_text(
         json.dumps(
-            {"same": [at("c", "a")], "different": [at("y", "x")], "keep": at("c"), "files": {at("a")[0]: [1, "2"]}}
+            {
+                "same": [at("c", "a")],
+                "different": [at("y", "x")],
+                "keep": at("c"),
+                "files": {at("a")[0]: [1, "2"]},
+            }
         )
     )
     assert run(find_duplicates, tmp_path / "D", "--decisions", saved)[0] == 0
@@ -175,7 +216,10 @@ def test_what_was_saved_may_come_through_a_pipe(tmp_path: Path, run) -> None:
     os.close(writer)
     status, _, talk = run(find_duplicates, tmp_path / "D", "--decisions", f"/dev/fd/{reader}")
     os.close(reader)
-    assert (status, json.loads((tmp_path / "D/decisions.json").read_text())["keep"]) == (0, at("b")), talk
+    assert (status, json.loads((tmp_path / "D/decisions.json").read_text())["keep"]) == (
+        0,
+        at("b"),
+    ), talk
 
 
 def test_a_folder_is_not_what_was_saved(tmp_path: Path, run) -> None:
@@ -195,7 +239,9 @@ def test_a_folder_is_not_what_was_saved(tmp_path: Path, run) -> None:
         ([], "damaged"),
     ],
 )
-def test_a_saved_file_with_a_wrong_line_changes_nothing(tmp_path: Path, run, content: object, said: str) -> None:
+def test_a_saved_file_with_a_wrong_line_changes_nothing(
+    tmp_path: Path, run, content: object, said: str
+) -> None:
     make(tmp_path / "D" / AT, a=1, b=1)
     (tmp_path / "D/C/S/duplicates_T.json").write_text("{}")
     saved = tmp_path / "saved.json"
@@ -210,8 +256,14 @@ def test_a_saved_file_is_about_one_dataset(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1)
     make(tmp_path / "E" / AT, a=1)
     saved = decide(tmp_path, keep=at("a"))
-    assert "is about one dataset" in run(find_duplicates, tmp_path / "D", tmp_path / "E", "--decisions", saved)[2]
-    assert "no such file" in run(find_duplicates, tmp_path / "D", "--decisions", tmp_path / "none.json")[2]
+    assert (
+        "is about one dataset"
+        in run(find_duplicates, tmp_path / "D", tmp_path / "E", "--decisions", saved)[2]
+    )
+    assert (
+        "no such file"
+        in run(find_duplicates, tmp_path / "D", "--decisions", tmp_path / "none.json")[2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,15 +291,22 @@ def test_a_damaged_file_stops_whatever_would_act_on_it(tmp_path: Path, run, cont
         options = ("--output", tmp_path / "full") if script is merge_clusters else ()
         status, told, said = run(script, tmp_path / "D", *options)
         assert (status, told) == (2, {}) and f"{path}: damaged (" in said, script
-    assert sorted(path.name for path in tmp_path.rglob("*.json")) == ["decisions.json"] and path.read_text() == content
+    assert (
+        sorted(path.name for path in tmp_path.rglob("*.json")) == ["decisions.json"]
+        and path.read_text() == content
+    )
 
 
 def test_a_merge_carries_decisions_along_under_the_new_names(tmp_path: Path, run) -> None:
     make(tmp_path / "A" / AT, a=1, b=1, c=1, d=4)
     make(tmp_path / "B" / AT, a=5, b=6, e=7)
     for name in ("c", "d"):
-        (tmp_path / "B" / AT / f"{name}.png").write_bytes((tmp_path / "A" / AT / f"{name}.png").read_bytes())
-    (tmp_path / "B" / AT / "D.png").write_bytes((tmp_path / "B" / AT / "d.png").read_bytes())  # they become one image
+        (tmp_path / "B" / AT / f"{name}.png").write_bytes(
+            (tmp_path / "A" / AT / f"{name}.png").read_bytes()
+        )
+    (tmp_path / "B" / AT / "D.png").write_bytes(
+        (tmp_path / "B" / AT / "d.png").read_bytes()
+    )  # they become one image
     stat = os.stat(tmp_path / "B" / AT / "a.png")
     decide(tmp_path / "A", different=[at("a", "b"), at("c", "gone")], keep=at("d"))
     decide(
@@ -260,7 +319,10 @@ def test_a_merge_carries_decisions_along_under_the_new_names(tmp_path: Path, run
     run(find_duplicates, tmp_path / "A", tmp_path / "B")
     assert found(tmp_path / "A") == {"a": ["c"], "b": ["c"], "c": ["a", "b"]}
     for _ in range(2):
-        assert run(merge_clusters, tmp_path / "A", tmp_path / "B", "--output", tmp_path / "full")[0] == 0
+        assert (
+            run(merge_clusters, tmp_path / "A", tmp_path / "B", "--output", tmp_path / "full")[0]
+            == 0
+        )
     assert there(tmp_path / "full") == "".join(sorted(["a", "b", "d", "a__B", "b__B", "c", "e"]))
     assert json.loads((tmp_path / "full/decisions.json").read_text()) == {
         "different": [at("a", "b"), at("a__B", "b__B"), at("c", "e")],
@@ -295,12 +357,18 @@ def test_decisions_stick(tmp_path_factory, seeds, different, same, keep) -> None
     make(root / "D" / AT, **seeds)
 
     def call(script, *args: object) -> None:
-        assert cli.run(script.main, [*map(str, args), "--quiet"]) == 0
+        assert cli.run_script(script.main, [*map(str, args), "--quiet"]) == 0
 
-    different, same = ({pair for pair in several if set(pair) <= seeds.keys()} for several in (different, same))
+    different, same = (
+        {pair for pair in several if set(pair) <= seeds.keys()} for several in (different, same)
+    )
     keep &= seeds.keys()
     call(find_duplicates, root / "D")
-    alike = {pair for pair in itertools.combinations(sorted(seeds), 2) if pair[1] in found(root / "D").get(pair[0], ())}
+    alike = {
+        pair
+        for pair in itertools.combinations(sorted(seeds), 2)
+        if pair[1] in found(root / "D").get(pair[0], ())
+    }
     matches = (alike | same) - different
     order = sorted(seeds, key=lambda name: (name not in keep, list(seeds).index(name)))
     stay: list[str] = []
@@ -308,11 +376,20 @@ def test_decisions_stick(tmp_path_factory, seeds, different, same, keep) -> None
         if name in keep or not any(tuple(sorted((name, other))) in matches for other in stay):
             stay.append(name)
 
-    decide(root / "D", different=[at(*p) for p in different], same=[at(*p) for p in same], keep=at(*keep))
+    decide(
+        root / "D",
+        different=[at(*p) for p in different],
+        same=[at(*p) for p in same],
+        keep=at(*keep),
+    )
     for threshold in (14, 6, 14):
         call(find_duplicates, root / "D", "--threshold", threshold)
         maps = found(root / "D")
-        now = {pair for pair in itertools.combinations(sorted(seeds), 2) if pair[1] in maps.get(pair[0], ())}
+        now = {
+            pair
+            for pair in itertools.combinations(sorted(seeds), 2)
+            if pair[1] in maps.get(pair[0], ())
+        }
         assert now == matches if threshold == 14 else same - different <= now <= matches
     call(merge_clusters, root / "D", "--output", root / "full")
     assert there(root / "full") == "".join(sorted(stay))
@@ -320,14 +397,29 @@ def test_decisions_stick(tmp_path_factory, seeds, different, same, keep) -> None
     maps = found(root / "full")
     assert not any(other in maps.get(one, ()) for one, other in different)
     folder = Topic(str(root / "full" / AT), "full", "C", "S", "T", 0)
-    records.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
-    call(split_data, root / "full", "--train", 1, "--valid", 9, "--exclude-duplicates", "--output-dir", root)
+    json_files.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
+    call(
+        split_data,
+        root / "full",
+        "--train",
+        1,
+        "--valid",
+        9,
+        "--exclude-duplicates",
+        "--output-dir",
+        root,
+    )
     chosen = {
-        Path(path).stem for name in ("train", "valid") for path in json.loads((root / f"{name}_set.json").read_text())
+        Path(path).stem
+        for name in ("train", "valid")
+        for path in json.loads((root / f"{name}_set.json").read_text())
     }
     assert not any(other in chosen for one in chosen for other in maps.get(one, ()))
     assert all(set(maps[one]) & chosen for one in set(stay) - chosen)
 
 
 def test_a_dataset_without_a_file_has_no_decisions(tmp_path: Path) -> None:
-    assert decisions.read(str(tmp_path)) == decisions.NONE and decisions.NONE.paths == []
+    assert (
+        decisions.read_decisions(str(tmp_path)) == decisions.NO_DECISIONS
+        and decisions.NO_DECISIONS.paths == []
+    )

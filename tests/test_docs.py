@@ -15,7 +15,12 @@ import samples
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "demo" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "demo" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 WORDS = 1300  # that a person reads in one sitting; counted as wc does
 CODE = re.compile(r"^```.*?^```\n|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 
@@ -26,7 +31,9 @@ def read(path: Path) -> str:
 
 def options(script: str) -> set[str]:
     """Every long option, as the parser itself tells them."""
-    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60
+    )
     usage = ran.stdout.split("\n\n")[0]
     return set(re.findall(r"--[a-z][a-z0-9-]*", usage))
 
@@ -38,7 +45,9 @@ def links(path: Path) -> list[str]:
 
 def anchors(path: Path) -> set[str]:
     """What GitHub calls the headings of a page."""
-    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```\n", "", read(path), flags=re.DOTALL | re.MULTILINE), re.M)
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```\n", "", read(path), flags=re.DOTALL | re.MULTILINE), re.M
+    )
     plain = (re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}
 
@@ -46,7 +55,11 @@ def anchors(path: Path) -> set[str]:
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_option_is_on_the_scripts_page(script):
     page = read(ROOT / "docs" / f"{Path(script).stem}.md")
-    missing = {option for option in options(script) - {"--help"} if not re.search(rf"{option}(?![a-z0-9-])", page)}
+    missing = {
+        option
+        for option in options(script) - {"--help"}
+        if not re.search(rf"{option}(?![a-z0-9-])", page)
+    }
     assert not missing
 
 
@@ -63,7 +76,9 @@ def test_the_readme_is_read_in_one_sitting():
 def test_a_figure_in_the_readme_is_one_of_docs():
     section = read(README).split("\n## Figures\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\|.*\|$", section, re.M)[2:]
-    known = set(re.findall(r"\d[\d,.]*\d|\d", "".join(read(page) for page in PAGES if page != README)))
+    known = set(
+        re.findall(r"\d[\d,.]*\d|\d", "".join(read(page) for page in PAGES if page != README))
+    )
     assert len(rows) >= 5
     for row in rows:
         assert set(re.findall(r"\d[\d,.]*\d|\d", row)) <= known, row
@@ -73,7 +88,9 @@ def test_links_from_the_readme_lead_to_every_page_of_docs():
     reached, next_pages = {README}, [README]
     while next_pages:
         page = next_pages.pop()
-        linked = {(page.parent / link.partition("#")[0]).resolve() for link in links(page)} - reached
+        linked = {
+            (page.parent / link.partition("#")[0]).resolve() for link in links(page)
+        } - reached
         reached |= linked
         next_pages += [path for path in linked if path.suffix == ".md"]
     assert set((ROOT / "docs").resolve().iterdir()) <= reached
@@ -93,8 +110,12 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_of_ours_that_is_named_is_there(page):
-    named = set(re.findall(r"`((?:common|tests|demo|benchmarks|docs|training)/[\w/.]+)", read(page)))
-    assert not {path for path in named if not path.startswith("demo/data") and not (ROOT / path).exists()}
+    named = set(
+        re.findall(r"`((?:common|tests|demo|benchmarks|docs|training)/[\w/.]+)", read(page))
+    )
+    assert not {
+        path for path in named if not path.startswith("demo/data") and not (ROOT / path).exists()
+    }
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -13,15 +13,14 @@ import pytest
 from conftest import ROOT, picture, run_script
 
 import duplicates_stats
-from common import cli
-from common.dataset import cache, records, tree
+from common import cache, cli, json_files, tree
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
     def call(*args: object) -> tuple[int, dict, str]:
         capsys.readouterr()
-        status = cli.run(duplicates_stats.main, [*map(str, args), "--json"])
+        status = cli.run_script(duplicates_stats.main, [*map(str, args), "--json"])
         printed = capsys.readouterr()
         return status, json.loads(printed.out) if printed.out else {}, printed.err
 
@@ -30,15 +29,17 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 def search(folder: Path, *groups: str) -> None:
     """Write the topic's duplicates file as a search would that found each group (letters) all alike."""
-    topic = tree.topics([str(folder)], print)[0]
+    topic = tree.find_topics([str(folder)], print)[0]
     stamps = topic.stamps()
     matches: dict[str, set[str]] = {name: set() for name in stamps}
     for group in groups:
         for letter in group:
             matches[f"{letter}.png"] |= {f"{other}.png" for other in group if other != letter}
-    records.write_matches(topic, matches)
+    json_files.write_matches(topic, matches)
     sizes = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
-    cache.update(topic, extents=sizes, duplicates=cache.Provenance({"method": "phash"}, stamps))
+    cache.update_cache(
+        topic, extents=sizes, duplicates=cache.Provenance({"method": "phash"}, stamps)
+    )
 
 
 def names(letters: str) -> list[str]:
@@ -56,7 +57,9 @@ def dataset(tmp_path: Path, make_topic) -> Path:
     return tmp_path / "DataSet"
 
 
-def entry(topics: int, images: int, searched: int, duplicates: int, redundant: int, **variants: int) -> dict:
+def entry(
+    topics: int, images: int, searched: int, duplicates: int, redundant: int, **variants: int
+) -> dict:
     return {
         "topics": topics,
         "images": images,
@@ -95,23 +98,34 @@ def test_the_whole_object(dataset: Path, run) -> None:
 def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
     """Of the pairs b is in none: it has changed since. A pair counts once, and costs no image."""
     for place, variants in (
-        ("owl", {"a.png": {"f.png": "cropped", "d.png": "cropped", "b.png": "turned"}, "f.png": {"d.png": "doubtful"}}),
+        (
+            "owl",
+            {
+                "a.png": {"f.png": "cropped", "d.png": "cropped", "b.png": "turned"},
+                "f.png": {"d.png": "doubtful"},
+            },
+        ),
         ("tit", {"a.png": {"b.png": "mirrored"}}),
     ):
-        topic = tree.topics([str(dataset / "Animals/Birds" / place)], print)[0]
-        records.write_variants(topic, variants)
-        cache.update(topic, variants=cache.Provenance({"method": "phash"}, topic.stamps()))
+        topic = tree.find_topics([str(dataset / "Animals/Birds" / place)], print)[0]
+        json_files.write_variants(topic, variants)
+        cache.update_cache(topic, variants=cache.Provenance({"method": "phash"}, topic.stamps()))
     os.utime(dataset / "Animals/Birds/owl/b.png")
     told = run(dataset)[1]
     assert told["variants"] == {"cropped": 2, "doubtful": 1, "mirrored": 1}
-    assert told["clusters"]["DataSet/Animals"] == entry(2, 8, 8, 4, 2, cropped=2, doubtful=1, mirrored=1)
+    assert told["clusters"]["DataSet/Animals"] == entry(
+        2, 8, 8, 4, 2, cropped=2, doubtful=1, mirrored=1
+    )
     assert told["clusters"]["DataSet/Places"] == entry(2, 5, 3, 2, 1)
     assert told["outdated"]["DataSet/Animals/Birds/owl"] == (
         "no longer fits its folder (run find_duplicates.py again): 1 changed since (b.png); "
         "variants: no longer fits its folder (run find_duplicates.py --variants again): 1 changed since (b.png)"
     )
     ended = run_script("duplicates_stats.py", dataset)
-    assert "pairs of variants                        4  1 mirrored, 2 cropped, 1 doubtful\n" in ended.stdout
+    assert (
+        "pairs of variants                        4  1 mirrored, 2 cropped, 1 doubtful\n"
+        in ended.stdout
+    )
     path = dataset / "Animals/Birds/variants_tit.json"
     path.write_text("[]")
     assert run(dataset)[1]["damaged"] == {
@@ -122,13 +136,18 @@ def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
 def test_a_chain_counts_what_a_merge_would_leave_out(tmp_path: Path, make_topic, run) -> None:
     search(make_topic("DataSet/C/S/T", *names("abc")), "ab", "bc")
     told = run(tmp_path / "DataSet")[1]
-    keeper = max(names("abc"), key=lambda name: (os.path.getsize(tmp_path / "DataSet/C/S/T" / name), name < "b"))
+    keeper = max(
+        names("abc"),
+        key=lambda name: (os.path.getsize(tmp_path / "DataSet/C/S/T" / name), name < "b"),
+    )
     assert told["duplicate_entries"] == 3
     assert told["redundant_images"] == (2 if keeper == "b.png" else 1)
 
 
 def test_top_limits_the_worst_topics(dataset: Path, run) -> None:
-    assert [each["topic"] for each in run(dataset, "--top", 1)[1]["worst_topics"]] == ["DataSet/Animals/Birds/owl"]
+    assert [each["topic"] for each in run(dataset, "--top", 1)[1]["worst_topics"]] == [
+        "DataSet/Animals/Birds/owl"
+    ]
 
 
 def test_a_file_that_no_longer_fits_counts_only_unchanged_images(dataset: Path, run) -> None:
@@ -172,7 +191,9 @@ def test_nothing_searched_is_an_error(tmp_path: Path, make_topic, run) -> None:
     assert (status, told) == (2, {}) and "run find_duplicates.py first" in said
 
 
-def test_several_datasets_and_two_of_one_name(dataset: Path, tmp_path: Path, make_topic, run) -> None:
+def test_several_datasets_and_two_of_one_name(
+    dataset: Path, tmp_path: Path, make_topic, run
+) -> None:
     search(make_topic("Elsewhere/DataSet/Animals/Birds/owl", *names("ab")), "ab")
     told = run(dataset, tmp_path / "Elsewhere/DataSet")[1]
     assert told["duplicate_entries"] == 9
@@ -193,7 +214,9 @@ def test_scores_weigh_in(tmp_path: Path, make_topic, run) -> None:
 
 def test_it_changes_nothing(dataset: Path, run) -> None:
     def state() -> dict[str, tuple[int, int]]:
-        return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in dataset.rglob("*")}
+        return {
+            str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in dataset.rglob("*")
+        }
 
     before = state()
     run(dataset)
@@ -217,7 +240,9 @@ def test_pillow_only_where_a_size_is_not_known(dataset: Path) -> None:
     assert loaded(dataset) == {"PIL"}
 
 
-def test_an_image_with_no_known_size_that_cannot_be_read(dataset: Path, tmp_path: Path, run) -> None:
+def test_an_image_with_no_known_size_that_cannot_be_read(
+    dataset: Path, tmp_path: Path, run
+) -> None:
     folder = dataset / "Places/Near/a_b"
     (folder / "a.png").write_bytes(b"no picture")
     os.utime(folder / "a.png", ns=(1, 1))
@@ -232,7 +257,11 @@ def test_the_summary_for_people(dataset: Path) -> None:
     (dataset / "Animals/Birds/duplicates_gone.json").write_text("{}")
     ended = run_script("duplicates_stats.py", dataset)
     assert ended.returncode == 0
-    for line in ("redundant                                4  26.7 %", "DataSet/Animals", "duplicates_gone.json"):
+    for line in (
+        "redundant                                4  26.7 %",
+        "DataSet/Animals",
+        "duplicates_gone.json",
+    ):
         assert line in ended.stdout, ended.stdout
     assert max(map(len, ended.stdout.splitlines())) <= 110
     assert run_script("duplicates_stats.py", "--help").stdout.startswith("usage")

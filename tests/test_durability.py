@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, run_script
 from test_merge_clusters import files, write
 
-from common import disk
+from common import durability
 from common.errors import UserError
 
 # Runs a script and prints what gets a name in the tree before its bytes were forced to the disk, and whether the names
@@ -60,13 +60,20 @@ def watched(script: str, *args: object) -> tuple[int, list[str], bool, int]:
     return tuple(json.loads(ran.stdout))
 
 
-def test_contents_are_forced_before_names_appear_and_names_before_anything_is_said(tmp_path: Path, make_topic) -> None:
+def test_contents_are_forced_before_names_appear_and_names_before_anything_is_said(
+    tmp_path: Path, make_topic
+) -> None:
     for topic in ("T", "U"):
         make_topic(f"DataSet/C/S/{topic}", "a.jpg", "b.jpg", "c.png")
         write(tmp_path / f"DataSet/C/S/{topic}/a.txt", "caption")
     dataset, full = tmp_path / "DataSet", tmp_path / "full"
     assert watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 6)
-    assert watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0) == (0, [], True, 4)
+    assert watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0) == (
+        0,
+        [],
+        True,
+        4,
+    )
     # images and captions; the manifest; two files each for scores and what made them
     assert watched("merge_clusters.py", dataset, "--output", full) == (0, [], True, 6 + 2 + 1 + 4)
     split = watched("split_data.py", full, "--output-dir", tmp_path)
@@ -82,11 +89,11 @@ def test_calls_beside_are_all_waited_for_and_an_error_comes_out() -> None:
             raise UserError("fifty")
         done.append(number)
 
-    with disk.Beside(slow) as beside:
+    with durability.BackgroundWriter(slow) as beside:
         for number in range(40):
             beside(number)
     assert sorted(done) == list(range(40))
-    with pytest.raises(UserError, match="fifty"), disk.Beside(slow) as beside:
+    with pytest.raises(UserError, match="fifty"), durability.BackgroundWriter(slow) as beside:
         for number in range(40, 60):
             beside(number)
     assert set(range(40, 50)) <= set(done)
@@ -96,7 +103,7 @@ def test_a_file_that_no_disk_holds_is_no_error() -> None:
     reader, writer = os.pipe()
     with open(writer, "wb") as file:
         file.write(b"x")
-        disk.force(file)
+        durability.fsync_file(file)
     assert os.read(reader, 1) == b"x"
     os.close(reader)
 
@@ -109,8 +116,13 @@ def merged(tmp_path: Path) -> tuple[list[Path], Path, dict[str, bytes]]:
     """Two datasets, their merge, and what lies in it."""
     for dataset in "AB":
         for number in range(4):
-            write(tmp_path / dataset / "C/S/T" / f"{number}.jpg", f"picture {number or dataset} " * 50)
-            write(tmp_path / dataset / "C/S/T" / f"{number}.txt", f"caption {number}" if number else dataset)
+            write(
+                tmp_path / dataset / "C/S/T" / f"{number}.jpg", f"picture {number or dataset} " * 50
+            )
+            write(
+                tmp_path / dataset / "C/S/T" / f"{number}.txt",
+                f"caption {number}" if number else dataset,
+            )
     sources, full = [tmp_path / "A", tmp_path / "B"], tmp_path / "full"
     assert merge(sources, full).returncode == 0
     return sources, full, files(full)
@@ -125,7 +137,9 @@ TORN = {
     "a beginning": lambda content: content[: len(content) // 2],
     "zeros": lambda content: bytes(len(content)),
     "zeros from some point on": lambda content: content[:7].ljust(len(content), b"\0"),
-    "zeros, and too short": lambda content: content[: len(content) // 3].ljust(len(content) * 2 // 3, b"\0"),
+    "zeros, and too short": lambda content: content[: len(content) // 3].ljust(
+        len(content) * 2 // 3, b"\0"
+    ),
 }
 
 
@@ -152,7 +166,9 @@ def test_edited_copies_stay_and_are_named(merged, edit: Callable[[bytes], bytes]
     sources, full, _ = merged
     path = full / "C/S/T/0.jpg"
     path.write_bytes(edit(path.read_bytes()))
-    (full / "C/S/T/2.txt").write_text("")  # a caption emptied by hand, beside an image that is whole
+    (full / "C/S/T/2.txt").write_text(
+        ""
+    )  # a caption emptied by hand, beside an image that is whole
     edited = files(full / "C")
     told = json.loads(merge(sources, full, "--json").stdout)
     assert told["edited"] == [str(path)]
@@ -187,4 +203,7 @@ def test_a_manifest_that_is_cut_is_damaged_and_said_so(merged, cut: int) -> None
     before = files(full)
     ran = merge(sources, full)
     assert ran.returncode == 2 and ran.stderr.count("\n") == 1 and files(full) == before
-    assert f"{path}: damaged (" in ran.stderr and "restore it from a backup, or give --output another" in ran.stderr
+    assert (
+        f"{path}: damaged (" in ran.stderr
+        and "restore it from a backup, or give --output another" in ran.stderr
+    )

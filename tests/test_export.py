@@ -26,7 +26,15 @@ from common import cli
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 
-HOSTILE = ["new\nline.png", 'it\'s "q".png', "-rf.png", "夕焼け.png", "back\\slash.png", " space .png", "a.b.c.png"]
+HOSTILE = [
+    "new\nline.png",
+    'it\'s "q".png',
+    "-rf.png",
+    "夕焼け.png",
+    "back\\slash.png",
+    " space .png",
+    "a.b.c.png",
+]
 HOSTILE += ["梟" * 83 + "ab.png"]  # 255 bytes
 
 
@@ -53,7 +61,9 @@ def run(*args: object, status: int = 0) -> dict:
     """The JSON of a split into the folder beside the export; `talk` is what it said."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        assert cli.run(split_data.main, [*map(str, args), "--json"]) == status, err.getvalue()
+        assert cli.run_script(split_data.main, [*map(str, args), "--json"]) == status, (
+            err.getvalue()
+        )
     return {**(json.loads(out.getvalue()) if out.getvalue() else {}), "talk": err.getvalue()}
 
 
@@ -72,7 +82,9 @@ def loaded(folder: Path, scratch: Path) -> dict[str, list[dict]]:
     """What Hugging Face datasets makes of an export: rows by split, with the bytes of each image."""
     import datasets
 
-    opened = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(scratch / "cache"))
+    opened = datasets.load_dataset(
+        "imagefolder", data_dir=str(folder), cache_dir=str(scratch / "cache")
+    )
     found = {}
     for split, rows in opened.items():
         assert all(row["image"].size[0] > 0 for row in rows)  # decodes
@@ -83,7 +95,11 @@ def loaded(folder: Path, scratch: Path) -> dict[str, list[dict]]:
 
 def caption_of(image: Path) -> str:
     """The caption of an image, looked for as a person would."""
-    for path in (f"{image}.txt", f"{image.with_suffix('')}.txt", f"{image.with_suffix('')}.caption"):
+    for path in (
+        f"{image}.txt",
+        f"{image.with_suffix('')}.txt",
+        f"{image.with_suffix('')}.caption",
+    ):
         with contextlib.suppress(OSError):  # a name may be too long for such a file
             return Path(path).read_bytes().decode("utf-8-sig", "replace").strip()
     return ""
@@ -93,15 +109,22 @@ def check_loads(folder: Path, scratch: Path) -> dict[str, list[dict]]:
     """The export holds, in the real loader, exactly the images of both lists with their captions."""
     found = loaded(folder, scratch)
     for split, name in (("train", "train"), ("validation", "valid")):
-        chosen = [Path(path) for path in json.loads((folder.parent / f"{name}_set.json").read_text())]
-        chosen = [path for path in chosen if path.as_posix().isprintable() or "\udce9" not in str(path)]
+        chosen = [
+            Path(path) for path in json.loads((folder.parent / f"{name}_set.json").read_text())
+        ]
+        chosen = [
+            path for path in chosen if path.as_posix().isprintable() or "\udce9" not in str(path)
+        ]
         rows = found.pop(split, [])
         assert [row["name"] for row in rows] == [path.name for path in chosen]
         assert [row["bytes"] for row in rows] == [path.read_bytes() for path in chosen]
         assert [row["text"].strip() for row in rows] == [caption_of(path) for path in chosen]
         assert [row["topic"].strip() for row in rows] == [path.parent.name for path in chosen]
         assert [row["dataset"] for row in rows] == [path.parts[-5] for path in chosen]
-        scores = [json.loads((path.parent / "aesthetic_data.json").read_text())[path.name] for path in chosen]
+        scores = [
+            json.loads((path.parent / "aesthetic_data.json").read_text())[path.name]
+            for path in chosen
+        ]
         assert [row["score"] for row in rows] == scores
     assert found == {}
     check_kohya(folder)
@@ -114,7 +137,9 @@ def check_diffusers(folder: Path, scratch: Path) -> None:
     import datasets
 
     pattern = {"train": str(folder / "train" / "**")}
-    opened = datasets.load_dataset("imagefolder", data_files=pattern, cache_dir=str(scratch / "diffusers"))
+    opened = datasets.load_dataset(
+        "imagefolder", data_files=pattern, cache_dir=str(scratch / "diffusers")
+    )
     told = [json.loads(row)["text"] for row in lines(folder / "train/metadata.jsonl")]
     assert opened["train"]["text"][:] == told and opened["train"][0]["image"].size[0] > 0
 
@@ -125,7 +150,11 @@ def check_kohya(folder: Path) -> None:
     assert config["general"] == {"caption_extension": ".txt"}
     validating = [dataset.get("validation_split", 0.0) for dataset in config.get("datasets", ())]
     for name, share in (("train", 0.0), ("valid", 1.0)):
-        rows = [row for row in map(json.loads, lines(folder / name / "metadata.jsonl")) if is_read(row["file_name"])]
+        rows = [
+            row
+            for row in map(json.loads, lines(folder / name / "metadata.jsonl"))
+            if is_read(row["file_name"])
+        ]
         assert validating.count(share) == bool(rows)
         told = {str(folder / name / row["file_name"]): row["text"].strip() for row in rows}
         assert len(told) == len(rows)
@@ -134,18 +163,35 @@ def check_kohya(folder: Path) -> None:
             for subset in dataset["subsets"]:
                 there = sorted(os.listdir(subset["image_dir"]))
                 images = [name for name in there if is_read(name)]
-                assert images and len({os.path.splitext(name)[0].casefold() for name in images}) == len(images)
+                assert images and len(
+                    {os.path.splitext(name)[0].casefold() for name in images}
+                ) == len(images)
                 for image in images:
                     path = os.path.join(subset["image_dir"], image)
                     caption = Path(os.path.splitext(path)[0] + ".txt")
                     assert path not in seen
-                    assert not caption.exists() or caption.stat().st_size  # at an empty one they stop
-                    seen[path] = caption.read_bytes().decode("utf-8-sig", "replace").strip() if caption.exists() else ""
+                    assert (
+                        not caption.exists() or caption.stat().st_size
+                    )  # at an empty one they stop
+                    seen[path] = (
+                        caption.read_bytes().decode("utf-8-sig", "replace").strip()
+                        if caption.exists()
+                        else ""
+                    )
         assert seen == told
 
 
 def is_read(name: str) -> bool:
-    return os.path.splitext(name)[1] in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".PNG", ".JPG", ".JPEG")
+    return os.path.splitext(name)[1] in (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".webp",
+        ".bmp",
+        ".PNG",
+        ".JPG",
+        ".JPEG",
+    )
 
 
 def lines(path: Path) -> list[str]:
@@ -154,7 +200,9 @@ def lines(path: Path) -> list[str]:
 
 def places(folder: Path) -> set[str]:
     """The files of an export below both roles."""
-    return {name for name, made in files(folder).items() if name.count("/") == 4 and made != b"folder"}
+    return {
+        name for name, made in files(folder).items() if name.count("/") == 4 and made != b"folder"
+    }
 
 
 # In the loaders
@@ -178,10 +226,17 @@ def test_hostile_names_load_with_their_captions(export, tmp_path: Path) -> None:
 
 def test_a_merged_dataset_with_hostile_names_loads(export, tmp_path: Path) -> None:
     for dataset in ("A", "B"):
-        said = {f"{os.path.splitext(name)[0]}.caption": f"{dataset} {name}" for name in HOSTILE[:-1]}
+        said = {
+            f"{os.path.splitext(name)[0]}.caption": f"{dataset} {name}" for name in HOSTILE[:-1]
+        }
         topic(tmp_path / dataset / "C/S/T", *HOSTILE, captions=said)
     sources = [str(tmp_path / "A"), str(tmp_path / "B")]
-    assert cli.run(merge_clusters.main, [*sources, "--output", "full", "--quiet", "--mixed-scores"]) == 0
+    assert (
+        cli.run_script(
+            merge_clusters.main, [*sources, "--output", "full", "--quiet", "--mixed-scores"]
+        )
+        == 0
+    )
     export("full", "--train", 12, "--valid", 4)
     found = check_loads(tmp_path / "ready", tmp_path)
     assert [len(rows) for rows in found.values()] == [12, 4]
@@ -198,12 +253,16 @@ def test_folders_named_like_splits_load_into_the_right_two(export, tmp_path: Pat
     assert {split: len(rows) for split, rows in found.items()} == {"train": 20, "validation": 20}
     assert {row["topic"] for row in found["train"]} == set(names)
     folders = {path.name for path in (tmp_path / "ready/train/C/S").iterdir()}
-    assert {"Train", "contest"} <= folders and len(folders) == len(names)  # only where they have to are names changed
+    assert {"Train", "contest"} <= folders and len(folders) == len(
+        names
+    )  # only where they have to are names changed
 
 
 def test_names_that_look_like_dates_stay_text(export, tmp_path: Path) -> None:
     """One split with nothing but dates, another with others: their columns have to agree."""
-    topic(tmp_path / "DS/C/S/2024-01-05", "a.png", "b.png", captions={"b.txt": "2024-01-05 10:00:00"})
+    topic(
+        tmp_path / "DS/C/S/2024-01-05", "a.png", "b.png", captions={"b.txt": "2024-01-05 10:00:00"}
+    )
     topic(tmp_path / "DS/C/S/Owls", "a.png", captions={"a.txt": "an owl"})
     export("DS", "--train", 1, "--valid", 1)
     found = check_loads(tmp_path / "ready", tmp_path)
@@ -211,7 +270,9 @@ def test_names_that_look_like_dates_stay_text(export, tmp_path: Path) -> None:
 
 
 def test_the_sample_dataset_loads(export, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, ROOT / "demo/make_dataset.py", tmp_path], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "demo/make_dataset.py", tmp_path], check=True, capture_output=True
+    )
     for folder in {path.parent for path in tmp_path.glob("DataSet_*/*/*/*/*")}:
         readable = {}
         for path in folder.iterdir():
@@ -227,7 +288,10 @@ def test_the_sample_dataset_loads(export, tmp_path: Path) -> None:
 def test_nothing_to_validate_makes_one_split(export, tmp_path: Path) -> None:
     topic(tmp_path / "DS/C/S/T", "a.png")
     export("DS")
-    assert check_loads(tmp_path / "ready", tmp_path).keys() == {"train"} and not (tmp_path / "ready/valid").exists()
+    assert (
+        check_loads(tmp_path / "ready", tmp_path).keys() == {"train"}
+        and not (tmp_path / "ready/valid").exists()
+    )
 
 
 def test_names_that_are_not_utf8_are_told_and_left_out(export, tmp_path: Path) -> None:
@@ -235,7 +299,9 @@ def test_names_that_are_not_utf8_are_told_and_left_out(export, tmp_path: Path) -
     topic(tmp_path / "DS/C/\udce9/T", "a.png")
     data = export("DS", "--train", 2, "--valid", 1)
     assert data["export"]["images"] == 2
-    assert data["export"]["left_out"] == [str(tmp_path / p) for p in ("DS/C/S/T/caf\udce9.png", "DS/C/\udce9/T/a.png")]
+    assert data["export"]["left_out"] == [
+        str(tmp_path / p) for p in ("DS/C/S/T/caf\udce9.png", "DS/C/\udce9/T/a.png")
+    ]
     assert (data["train"], data["valid"]) == (3, 1)
     check_loads(tmp_path / "ready", tmp_path)
 
@@ -250,9 +316,13 @@ def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Pat
     }  # fmt: skip
     topic(tmp_path / "DS/C/S/T", *(f"{letter}.png" for letter in "abcdefgh"), captions=captions)
     data = export("DS", "--train", 8)
-    rows = {row["name"]: row["text"] for row in map(json.loads, lines(tmp_path / "ready/train/metadata.jsonl"))}
+    rows = {
+        row["name"]: row["text"]
+        for row in map(json.loads, lines(tmp_path / "ready/train/metadata.jsonl"))
+    }
     assert rows == {
-        f"{letter}.png": text for letter, text in zip("abcdefgh", [*"abcde", "caf\ufffd", "", ""], strict=True)
+        f"{letter}.png": text
+        for letter, text in zip("abcdefgh", [*"abcde", "caf\ufffd", "", ""], strict=True)
     }
     assert data["export"]["captions"] == 6
     check_kohya(tmp_path / "ready")
@@ -274,7 +344,14 @@ def test_suffixes_that_sd_scripts_skip(export, tmp_path: Path) -> None:
 
 
 def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:
-    topic(tmp_path / "one/DS/C/S/T", "a.png", "a.jpg", "A.PNG", "a.b.png", captions={"a.jpg.txt": "jpg", "a.txt": "a"})
+    topic(
+        tmp_path / "one/DS/C/S/T",
+        "a.png",
+        "a.jpg",
+        "A.PNG",
+        "a.b.png",
+        captions={"a.jpg.txt": "jpg", "a.txt": "a"},
+    )
     topic(tmp_path / "two/DS/C/S/T", "a.png", "b.png", captions={"a.txt": "another a"})
     topic(tmp_path / "two/DS/C/S/t", "a.png")
     topic(tmp_path / "two/DS/C/s/T", "a.png")
@@ -300,13 +377,18 @@ def test_folder_names_of_255_bytes_that_must_change(export, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy"])
-def test_run_again_it_does_nothing_and_then_follows_the_split(export, tmp_path: Path, mode: str) -> None:
+def test_run_again_it_does_nothing_and_then_follows_the_split(
+    export, tmp_path: Path, mode: str
+) -> None:
     captions = {"a.txt": "a", "c.txt": "c"}
     folder = topic(tmp_path / "DS/C/S/T", *(f"{n}.png" for n in "abcdef"), captions=captions)
     topic(tmp_path / "DS/C/S/U", "a.png")
     export("DS", "--mode", mode, "--train", 2, "--valid", 1)
     image = tmp_path / "ready/train/C/S/T/a.png"
-    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (mode == "symlink", mode != "copy")
+    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (
+        mode == "symlink",
+        mode != "copy",
+    )
     before = stamped(tmp_path / "ready")
     assert export("DS", "--mode", mode, "--train", 2, "--valid", 1)["export"]["put"] == 0
     assert stamped(tmp_path / "ready") == before
@@ -326,7 +408,10 @@ def test_run_again_it_does_nothing_and_then_follows_the_split(export, tmp_path: 
     check_loads(tmp_path / "ready", tmp_path)
     other = {"hardlink": "copy", "symlink": "hardlink", "copy": "symlink"}[mode]
     export("DS/C/S/T", "--mode", other, "--train", 1, "--valid", 2)
-    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (other == "symlink", other != "copy")
+    assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (
+        other == "symlink",
+        other != "copy",
+    )
 
 
 def test_a_source_that_changed_is_followed(export, tmp_path: Path) -> None:
@@ -343,17 +428,32 @@ def test_a_source_that_changed_is_followed(export, tmp_path: Path) -> None:
 
 
 def test_edited_files_stay_and_are_named(export, tmp_path: Path) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png", "b.png", "c.png", captions={"a.txt": "a", "b.txt": "b", "c.txt": "c"})
+    topic(
+        tmp_path / "DS/C/S/T",
+        "a.png",
+        "b.png",
+        "c.png",
+        captions={"a.txt": "a", "b.txt": "b", "c.txt": "c"},
+    )
     export("DS", "--mode", "copy", "--train", 2, "--valid", 1)
     ready = tmp_path / "ready"
     for place in ("train/C/S/T/a.txt", "train/C/S/T/b.txt", "kohya.toml", "valid/C/S/T/c.png"):
         (ready / place).write_bytes((ready / place).read_bytes() + b"# mine")
     (ready / "train/C/S/T/notes.txt").write_text("mine too")
     (ready / "train/C/S/T/c.txt").write_text("in the way")
-    kept = {name: made for name, made in files(ready).items() if made.endswith((b"# mine", b"mine too", b"in the way"))}
+    kept = {
+        name: made
+        for name, made in files(ready).items()
+        if made.endswith((b"# mine", b"mine too", b"in the way"))
+    }
     for _ in range(2):
         data = export("DS", "--mode", "copy", "--train", 1, "--valid", 0)
-        assert data["export"]["edited"] == ["kohya.toml", "train/C/S/T/a.txt", "train/C/S/T/b.txt", "valid/C/S/T/c.png"]
+        assert data["export"]["edited"] == [
+            "kohya.toml",
+            "train/C/S/T/a.txt",
+            "train/C/S/T/b.txt",
+            "valid/C/S/T/c.png",
+        ]
         assert kept.items() <= files(ready).items()
     data = export("DS", "--mode", "copy", "--train", 3, "--valid", 0)
     assert "train/C/S/T/c.txt" in data["export"]["edited"]
@@ -378,7 +478,10 @@ def damaged(root: Path) -> list[object]:
     [
         (not_made_here, "not empty, and no export made it"),
         (damaged, "not the manifest of an export"),
-        (lambda root: ["--export", root / "DS/C/ready"], "lie in one another; give --export another place"),
+        (
+            lambda root: ["--export", root / "DS/C/ready"],
+            "lie in one another; give --export another place",
+        ),
         (lambda root: ["--export", root], "lie in one another"),
         (lambda root: ["--export", root / "DS/C/S/T"], "lie in one another"),
         (lambda root: ["--export", root / "a*b"], "loaders cannot open"),
@@ -403,7 +506,11 @@ def test_refused_before_anything_is_written(tmp_path: Path, export, arrange, sai
 def test_what_the_real_loader_cannot_open_is_what_we_refuse(export, tmp_path: Path) -> None:
     topic(tmp_path / "DS/C/S/T", "a.png", "b.png")
     export("DS", "--train", 1, "--valid", 1)
-    for name in ("a[1]", "a::b", "caf\udce9"):  # `*` and `?` open, but with every folder that they stand for
+    for name in (
+        "a[1]",
+        "a::b",
+        "caf\udce9",
+    ):  # `*` and `?` open, but with every folder that they stand for
         (tmp_path / "ready").rename(tmp_path / name)
         with pytest.raises(Exception):  # noqa: B017 - the loader's own, of several kinds
             loaded(tmp_path / name, tmp_path)
@@ -419,7 +526,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(3)
     for place in ("C/S/T", "C/S/U", "D/S/train"):
         names = [f"{number:02}.png" for number in range(40)]
-        folder = topic(root / "DS" / place, *names, captions={f"{n:02}.txt": f"{place} {n}" for n in range(0, 40, 2)})
+        folder = topic(
+            root / "DS" / place,
+            *names,
+            captions={f"{n:02}.txt": f"{place} {n}" for n in range(0, 40, 2)},
+        )
         for name in names:
             (folder / name).write_bytes((folder / name).read_bytes() + rng.randbytes(30_000))
             os.utime(folder / name, ns=(TIME, TIME))
@@ -431,22 +542,32 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
     found = {}
     for name, made in files(folder).items():
         if name == "export_manifest.jsonl":
-            found[name] = b"".join(line for line in made.splitlines(True) if b"kohya.toml" not in line), 0
+            found[name] = (
+                b"".join(line for line in made.splitlines(True) if b"kohya.toml" not in line),
+                0,
+            )
         elif (folder / name).is_file():
-            found[name] = made.replace(os.fsencode(folder), b"HERE"), (folder / name).stat().st_mtime_ns
+            found[name] = (
+                made.replace(os.fsencode(folder), b"HERE"),
+                (folder / name).stat().st_mtime_ns,
+            )
         else:
             found[name] = made, 0
     return found
 
 
 @pytest.mark.parametrize("mode", ["copy", "hardlink"])
-def test_killed_at_random_moments_a_rerun_ends_the_same(dataset: Path, tmp_path: Path, mode: str) -> None:
+def test_killed_at_random_moments_a_rerun_ends_the_same(
+    dataset: Path, tmp_path: Path, mode: str
+) -> None:
     kill_often(dataset, tmp_path, mode, 3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
-def test_killed_at_very_many_random_moments_a_rerun_ends_the_same(dataset: Path, tmp_path: Path, mode: str) -> None:
+def test_killed_at_very_many_random_moments_a_rerun_ends_the_same(
+    dataset: Path, tmp_path: Path, mode: str
+) -> None:
     kill_often(dataset, tmp_path, mode, 40)
 
 
@@ -463,15 +584,29 @@ def kill_often(dataset: Path, root: Path, mode: str, times: int) -> None:
     for number in range(times):
         folder = root / f"ready{number}"
         for options, whole in zip((first, second), expected, strict=True):
-            command = [sys.executable, ROOT / "split_data.py", *options, "--output-dir", root, "--export", folder]
+            command = [
+                sys.executable,
+                ROOT / "split_data.py",
+                *options,
+                "--output-dir",
+                root,
+                "--export",
+                folder,
+            ]
             changing = folder.exists()
-            running = subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            running = subprocess.Popen(
+                [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             while running.poll() is None and not (folder / ".merge_unfinished").exists():
                 time.sleep(0.0005)
             time.sleep(rng.expovariate(1 / 0.01))
             running.send_signal(signal.SIGKILL)
             running.wait()
-            there = {name: made for name, made in content(folder).items() if ".merge_unfinished" not in name}
+            there = {
+                name: made
+                for name, made in content(folder).items()
+                if ".merge_unfinished" not in name
+            }
             early += there != whole
             if not changing:
                 placed = {name: made for name, made in there.items() if "manifest" not in name}
@@ -483,11 +618,24 @@ def kill_often(dataset: Path, root: Path, mode: str, times: int) -> None:
 
 
 def test_two_at_once_do_not_mix(dataset: Path, tmp_path: Path) -> None:
-    command = [ROOT / "split_data.py", dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--quiet"]
+    command = [
+        ROOT / "split_data.py",
+        dataset,
+        "--output-dir",
+        tmp_path,
+        "--export",
+        tmp_path / "ready",
+        "--quiet",
+    ]
     quiet = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
-    both = [subprocess.Popen([sys.executable, *map(str, [*command, "--train", n])], **quiet) for n in (20, 30)]
+    both = [
+        subprocess.Popen([sys.executable, *map(str, [*command, "--train", n])], **quiet)
+        for n in (20, 30)
+    ]
     said = [running.communicate()[1] for running in both]
-    assert all(running.returncode == 0 or "run" in text for running, text in zip(both, said, strict=True)), said
+    assert all(
+        running.returncode == 0 or "run" in text for running, text in zip(both, said, strict=True)
+    ), said
     run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--train", 20)
     run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "alone", "--train", 20)
     assert content(tmp_path / "ready") == content(tmp_path / "alone")

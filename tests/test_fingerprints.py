@@ -12,13 +12,12 @@ import zoo
 from conftest import picture
 from PIL import Image, ImageDraw
 
-from common import cli
-from common.dataset import images
-from common.duplicates import fingerprints
+from common import cli, images
+from duplicates import hash_rows
 
 
-def read(*paths: Path) -> fingerprints.Rows:
-    rows, unreadable = fingerprints.read([str(path) for path in paths], cli.MAX_PIXELS)
+def read(*paths: Path) -> hash_rows.Rows:
+    rows, unreadable = hash_rows.read_hash_row([str(path) for path in paths], cli.MAX_PIXELS)
     assert unreadable == {}
     return rows
 
@@ -62,9 +61,12 @@ def test_extents_are_upright_and_whole(tmp_path: Path) -> None:
 
 
 def test_large_jpegs_decode_smaller_and_hash_nearly_the_same(tmp_path: Path) -> None:
-    paths = saved(tmp_path, *(scene(seed, (1600, 1200)) for seed in range(6)), kind="jpg", quality=90)
+    paths = saved(
+        tmp_path, *(scene(seed, (1600, 1200)) for seed in range(6)), kind="jpg", quality=90
+    )
     apart = [
-        int(own ^ phash(path)).bit_count() for own, path in zip(read(*paths)["hashes"].tolist(), paths, strict=True)
+        int(own ^ phash(path)).bit_count()
+        for own, path in zip(read(*paths)["hashes"].tolist(), paths, strict=True)
     ]
     assert max(apart) <= 6 and apart.count(0) >= 4
 
@@ -72,7 +74,8 @@ def test_large_jpegs_decode_smaller_and_hash_nearly_the_same(tmp_path: Path) -> 
 def test_photos_hash_as_imagehash_hashes_them(photos: list[Path]) -> None:
     paths = photos[:40]
     apart = [
-        int(own ^ phash(path)).bit_count() for own, path in zip(read(*paths)["hashes"].tolist(), paths, strict=True)
+        int(own ^ phash(path)).bit_count()
+        for own, path in zip(read(*paths)["hashes"].tolist(), paths, strict=True)
     ]
     assert max(apart) <= 6 and apart.count(0) >= 36
 
@@ -83,15 +86,15 @@ def test_unreadable_images_are_told_by_position_and_take_no_row(tmp_path: Path) 
     broken.write_bytes(good[0].read_bytes()[:-200])
     (tmp_path / "empty.jpg").touch()
     paths = [broken, good[0], tmp_path / "empty.jpg", good[1]]
-    rows, unreadable = fingerprints.read([str(path) for path in paths], cli.MAX_PIXELS)
+    rows, unreadable = hash_rows.read_hash_row([str(path) for path in paths], cli.MAX_PIXELS)
     assert sorted(unreadable) == [0, 2] and all(unreadable.values())
     assert rows["hashes"].tolist() == read(*good)["hashes"].tolist()
 
 
 def test_none_is_none() -> None:
-    rows, unreadable = fingerprints.read([], cli.MAX_PIXELS)
+    rows, unreadable = hash_rows.read_hash_row([], cli.MAX_PIXELS)
     assert unreadable == {} and all(len(array) == 0 for array in rows.values())
-    assert fingerprints.likely(rows, np.empty(0, int), np.empty(0, int)).shape == (0,)
+    assert hash_rows.prefilter_pairs(rows, np.empty(0, int), np.empty(0, int)).shape == (0,)
 
 
 FLAT = {
@@ -123,6 +126,8 @@ def test_black_drawings_on_nothing_are_those_on_white(tmp_path: Path) -> None:
         mask = Image.new("L", (64, 64), 0)
         ImageDraw.Draw(mask).text((32, 32), letter, fill=255, font_size=50, anchor="mm")
         drawn.append(Image.merge("RGBA", [Image.new("L", (64, 64), 0)] * 3 + [mask]))
-    white = Image.composite(Image.new("L", (64, 64), 0), Image.new("L", (64, 64), 255), drawn[0].getchannel("A"))
+    white = Image.composite(
+        Image.new("L", (64, 64), 0), Image.new("L", (64, 64), 255), drawn[0].getchannel("A")
+    )
     rows = read(*saved(tmp_path, *drawn, white))
     assert rows["hashes"][0] == rows["hashes"][2] and rows["hashes"][0] != rows["hashes"][1]

@@ -13,13 +13,15 @@ import torch
 from conftest import ROOT, SHARED
 from towers import choose
 
+from common.clip import heads, scorers
+from common.clip.heads import HeadChoice
+from common.clip.model import Model, file_digest
 from common.errors import UserError
-from common.scores import heads, scorers
-from common.scores.heads import Choice
-from common.vectors.model import Model, file_digest
 
 L14 = Model("ViT-L-14-quickgelu", "openai", "exact", "ViT-L-14-quickgelu", None)
-SO400M = Model("ViT-SO400M-14-SigLIP-384-tanh-gelu", "webli", "exact", "ViT-SO400M-14-SigLIP-384", None)
+SO400M = Model(
+    "ViT-SO400M-14-SigLIP-384-tanh-gelu", "webli", "exact", "ViT-SO400M-14-SigLIP-384", None
+)
 B32 = Model("ViT-B-32-quickgelu", "openai", "exact", "ViT-B-32-quickgelu", None)
 
 PARTS = ("weight", "bias")
@@ -32,23 +34,30 @@ RATINGS = {
 
 
 def load(path) -> heads.Head:
-    return heads.load(Choice("test", str(path), None, None))
+    return heads.load_head(HeadChoice("test", str(path), None, None))
 
 
-REAL = SHARED.is_dir()  # LAION's heads, ratings and embeddings; without them only what a test makes is judged
+REAL = (
+    SHARED.is_dir()
+)  # LAION's heads, ratings and embeddings; without them only what a test makes is judged
 
 
 def made_head(path) -> tuple[np.ndarray, np.ndarray]:
     """Save a head in the layout of LAION's, as steep; its direction, and one at a right angle to it."""
     direction, other = np.linalg.qr(np.random.default_rng(0).normal(size=(512, 2)))[0].T
-    torch.save({"weight": torch.from_numpy(28 * direction[None]).float(), "bias": torch.tensor([5.0])}, path)
+    torch.save(
+        {"weight": torch.from_numpy(28 * direction[None]).float(), "bias": torch.tensor([5.0])},
+        path,
+    )
     return direction, other
 
 
 def test_a_linear_head_is_its_own_closed_form(tmp_path):
     direction, other = made_head(tmp_path / "head.pth")
     angles = np.linspace(2, 1, 10)[:, None]
-    scores = load(tmp_path / "head.pth")((np.cos(angles) * direction + np.sin(angles) * other).astype("float32"))
+    scores = load(tmp_path / "head.pth")(
+        (np.cos(angles) * direction + np.sin(angles) * other).astype("float32")
+    )
     assert scores == sorted(scores)
     assert scores == pytest.approx([5 + 28 * np.cos(angle) for angle in angles[:, 0]], abs=0.001)
 
@@ -56,7 +65,9 @@ def test_a_linear_head_is_its_own_closed_form(tmp_path):
 @pytest.mark.skipif(not REAL, reason="needs the heads that LAION published")
 @pytest.mark.parametrize("model", RATINGS)
 def test_laions_ratings_rise_as_published(model):
-    vectors = np.stack([np.load(SHARED / f"ratings/vit_{model}_rating{n}.npy").reshape(-1) for n in range(10)])
+    vectors = np.stack(
+        [np.load(SHARED / f"ratings/vit_{model}_rating{n}.npy").reshape(-1) for n in range(10)]
+    )
     scores = load(SHARED / f"heads/sa_0_4_vit_{model}_linear.pth")(vectors)
     assert scores == sorted(scores)
     assert scores == pytest.approx(RATINGS[model], abs=0.001)
@@ -76,7 +87,10 @@ def test_stored_embeddings_give_the_published_scores(source, tmp_path):
         stored = np.random.default_rng(1).normal(size=(7, 512)).astype("float16")
         rows = [[float(value) for value in row] for row in stored]
         length = [sum(value * value for value in row) ** 0.5 for row in rows]
-        expected = [5 + sum(map(float.__mul__, weight, row)) / long for row, long in zip(rows, length, strict=True)]
+        expected = [
+            5 + sum(map(float.__mul__, weight, row)) / long
+            for row, long in zip(rows, length, strict=True)
+        ]
     vectors = stored.astype("float32")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert load(path)(vectors) == pytest.approx(expected, abs=0.001)
@@ -94,7 +108,10 @@ def made_stack(path) -> tuple[str, list[int], None, None]:
     torch.manual_seed(0)
     sizes = {10: (4, 1), 8: (8, 4), 4: (32, 8), 0: (64, 32)}
     tensors = {f"stack.{number}.bias": torch.randn(rows) for number, (_, rows) in sizes.items()}
-    weights = {f"stack.{number}.weight": torch.randn(rows, columns) for number, (columns, rows) in sizes.items()}
+    weights = {
+        f"stack.{number}.weight": torch.randn(rows, columns)
+        for number, (columns, rows) in sizes.items()
+    }
     torch.save({**tensors, **weights}, path)
     return "stack", sorted(sizes), None, None
 
@@ -119,7 +136,10 @@ def test_published_stacks_fold_exactly(file, tmp_path, monkeypatch):
     values = torch.nn.functional.normalize(torch.randn(200, dim, dtype=torch.float64), dim=1)
     slow = values
     for number in numbers:
-        slow = slow @ layers[f"{stem}.{number}.weight"].double().T + layers[f"{stem}.{number}.bias"].double()
+        slow = (
+            slow @ layers[f"{stem}.{number}.weight"].double().T
+            + layers[f"{stem}.{number}.bias"].double()
+        )
     assert np.abs(values.numpy() @ head.weight + head.bias - slow[:, 0].numpy()).max() < 1e-9
 
 
@@ -134,15 +154,25 @@ class Hostile:
         return (print, ("this ran",))
 
 
-STACK = {f"layers.{number}.{part}": torch.zeros(1, *[1] * (part == "weight")) for number in (0, 2) for part in PARTS}
+STACK = {
+    f"layers.{number}.{part}": torch.zeros(1, *[1] * (part == "weight"))
+    for number in (0, 2)
+    for part in PARTS
+}
 NO_HEADS = {
     "pickle that runs code": (pickle.dumps(Hostile()), "refused"),
     "text": (b"weights", "refused|not a head"),
     "empty": (b"", "not a head"),
-    "two outputs": ({"weight": torch.zeros(2, 8), "bias": torch.zeros(2)}, "not a head for one score"),
+    "two outputs": (
+        {"weight": torch.zeros(2, 8), "bias": torch.zeros(2)},
+        "not a head for one score",
+    ),
     "no bias": ({"weight": torch.zeros(1, 8)}, "not a linear head"),
     "no tensors": ({}, "not a linear head"),
-    "several layers": (STACK, "2 layers, and no published head .its sha256 is unknown.: whether activations"),
+    "several layers": (
+        STACK,
+        "2 layers, and no published head .its sha256 is unknown.: whether activations",
+    ),
 }
 
 
@@ -160,24 +190,31 @@ def test_what_is_no_head_is_refused_in_one_line(kind, tmp_path, capfd):
 
 def test_laions_names_mean_the_models_they_were_trained_on(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert heads.chosen(None, L14).path.endswith("sa_0_4_vit_l_14_linear.pth")
-    assert heads.chosen(None, B32).path.endswith("sa_0_4_vit_b_32_linear.pth")
-    assert heads.chosen("laion-v2", L14).path.endswith("linearMSE.pth")
-    assert heads.chosen(None, SO400M).name == "siglip-v2.5"
-    other_weights = Model("ViT-L-14-quickgelu", "metaclip_400m", "exact", "ViT-L-14-quickgelu", None)
+    assert heads.resolve_head(None, L14).path.endswith("sa_0_4_vit_l_14_linear.pth")
+    assert heads.resolve_head(None, B32).path.endswith("sa_0_4_vit_b_32_linear.pth")
+    assert heads.resolve_head("laion-v2", L14).path.endswith("linearMSE.pth")
+    assert heads.resolve_head(None, SO400M).name == "siglip-v2.5"
+    other_weights = Model(
+        "ViT-L-14-quickgelu", "metaclip_400m", "exact", "ViT-L-14-quickgelu", None
+    )
     for head, model in (
         ("laion-v2", B32),
         ("laion-v1", other_weights),
         ("siglip-v2.5", L14),
-        ("siglip-v2.5", Model(SO400M.source, "webli", "exact", SO400M.source, None)),  # the exact GELU
+        (
+            "siglip-v2.5",
+            Model(SO400M.source, "webli", "exact", SO400M.source, None),
+        ),  # the exact GELU
         ("laion-v1", Model("a", "b", "exact", "a", None)),
     ):
         with pytest.raises(UserError, match="pass --head FILE"):
-            heads.chosen(head, model)
+            heads.resolve_head(head, model)
 
 
 def test_a_named_head_brings_its_model():
-    assert {head: heads.model_of(head) for head in [None, "head.pth", *scorers.names()]} == {
+    assert {
+        head: heads.head_model(head) for head in [None, "head.pth", *scorers.scorer_names()]
+    } == {
         None: "ViT-L-14-quickgelu",
         "head.pth": "ViT-L-14-quickgelu",
         "laion-v1": "ViT-L-14-quickgelu",
@@ -192,12 +229,17 @@ def test_a_row_says_what_open_clip_says(row):
     model = choose("--model", row.model)
     assert (model.asked, model.weights) == (row.model, row.weights)
     config = open_clip.get_model_config(model.source)
-    made = open_clip.model.CustomTextCLIP if config.pop("custom_text", False) else open_clip.model.CLIP
+    made = (
+        open_clip.model.CustomTextCLIP if config.pop("custom_text", False) else open_clip.model.CLIP
+    )
     with torch.device("meta"):
         parameters = sum(tensor.numel() for tensor in made(**config).parameters())
     assert row.gigabytes == round(parameters * 4 / 1e9, 2)
     assert row.pixels == config["vision_cfg"]["image_size"]
-    assert heads.chosen(None if row.head.endswith("v1") else row.head, model).address == row.address
+    assert (
+        heads.resolve_head(None if row.head.endswith("v1") else row.head, model).address
+        == row.address
+    )
 
 
 @pytest.mark.skipif(not REAL, reason="needs the heads that were published")
@@ -212,13 +254,13 @@ def test_rows_hold_the_size_and_digest_of_the_published_files():
 
 def test_a_cached_head_with_another_content_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    choice = heads.chosen("laion-v1", L14)
+    choice = heads.resolve_head("laion-v1", L14)
     path = tmp_path / "hub/checkpoints/sa_0_4_vit_l_14_linear.pth"
     assert choice.path == str(path)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="sha256 differs"):
-        heads.load(choice)
+        heads.load_head(choice)
 
 
 def test_the_page_of_scorers_is_made_from_the_table():

@@ -21,10 +21,10 @@ import pytest
 import zoo
 from conftest import run_script
 
-from common.dataset import cache, records, sidecar
-from common.dataset.tree import Topic
-from common.duplicates import looking, verdict
-from common.merging import copying
+from common import cache, json_files, sidecar
+from common.tree import Topic
+from duplicates import classification, verification
+from merging import copying
 
 SCRIPTS = (
     "aesthetic_scorer.py",
@@ -35,11 +35,16 @@ SCRIPTS = (
     "merge_clusters.py",
     "split_data.py",
 )
-MEMORY = 8 << 30  # bytes of address space that a script may take here: far more than it needs, and it maps much
+MEMORY = (
+    8 << 30
+)  # bytes of address space that a script may take here: far more than it needs, and it maps much
 
 
 def run(script: str, *args: object, **options):
-    more = {"aesthetic_scorer.py": ["--model", "tiny", "--workers", 0], "find_duplicates.py": ["--workers", 0]}
+    more = {
+        "aesthetic_scorer.py": ["--model", "tiny", "--workers", 0],
+        "find_duplicates.py": ["--workers", 0],
+    }
     return run_script(script, *args, *more.get(script, []), **options)
 
 
@@ -58,18 +63,25 @@ def bind_socket(path: Path) -> None:
         os.close(folder)
 
 
-IRREGULAR = {"a named pipe": os.mkfifo, "a device": device, "a socket": bind_socket, "a folder": Path.mkdir}
+IRREGULAR = {
+    "a named pipe": os.mkfifo,
+    "a device": device,
+    "a socket": bind_socket,
+    "a folder": Path.mkdir,
+}
 
 
 @pytest.mark.parametrize("kind", IRREGULAR)
-@pytest.mark.parametrize("name", ["T/aesthetic_data.json", "duplicates_T.json", "T/.cache/images.json"])
+@pytest.mark.parametrize(
+    "name", ["T/aesthetic_data.json", "duplicates_T.json", "T/.cache/images.json"]
+)
 def test_what_is_no_file_is_not_waited_for(make_topic, tmp_path, kind, name):
     make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     path = tmp_path / "DS/C/S" / name
     path.parent.mkdir(exist_ok=True)
     IRREGULAR[kind](path)
-    with pytest.raises(records.Damaged, match=f"{kind}, not a file"):
-        records.read_json(str(path), {})
+    with pytest.raises(json_files.Damaged, match=f"{kind}, not a file"):
+        json_files.read_json(str(path), {})
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -112,7 +124,11 @@ def test_a_row_of_sixty_million_pixels_costs_that_image(make_topic, tmp_path):
         done = run(script, tmp_path / "DS", "--json", preexec_fn=bound_memory)
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
         assert json.loads(done.stdout)["images"] == 3
-    assert set(json.loads((topic.parent / "duplicates_T.json").read_text())) == {"a.jpg", "b.jpg", "row.png"}
+    assert set(json.loads((topic.parent / "duplicates_T.json").read_text())) == {
+        "a.jpg",
+        "b.jpg",
+        "row.png",
+    }
 
 
 def topic_of(folder: Path) -> Topic:
@@ -121,16 +137,23 @@ def topic_of(folder: Path) -> Topic:
 
 def test_a_file_far_larger_than_its_images_explain_is_damaged_unread(make_topic):
     topic = topic_of(make_topic("DS/C/S/T", "a.jpg"))
-    os.mkdir(cache.folder(topic))
+    os.mkdir(cache.cache_folder(topic))
     for path, read in (
-        (records.scores_path(topic), lambda: records.read_scores(topic)),
-        (records.duplicates_path(topic), lambda: records.read_matches(topic)),
-        (records.variants_path(topic), lambda: records.read_variants(topic)),
-        (cache.path(topic), lambda: records.read_json(cache.path(topic), {}, lambda: records.an_entry_each(topic))),
+        (json_files.scores_path(topic), lambda: json_files.read_scores(topic)),
+        (json_files.duplicates_path(topic), lambda: json_files.read_matches(topic)),
+        (json_files.variants_path(topic), lambda: json_files.read_variants(topic)),
+        (
+            cache.images_json_path(topic),
+            lambda: json_files.read_json(
+                cache.images_json_path(topic), {}, lambda: json_files.max_bytes_per_image(topic)
+            ),
+        ),
     ):
         with open(path, "wb") as file:
             file.truncate(210_000_000)  # a hole: it takes no room here
-        with pytest.raises(records.Damaged, match=r"210\.0 MB, far more than the images of its topic explain"):
+        with pytest.raises(
+            json_files.Damaged, match=r"210\.0 MB, far more than the images of its topic explain"
+        ):
             read()
 
 
@@ -142,18 +165,21 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     for name in names:
         Path(topic.file(name)).touch()
     matches = {name: names - {name} for name in names}
-    records.write_matches(topic, matches)
-    assert os.path.getsize(records.duplicates_path(topic)) > records.LARGE
-    assert records.read_matches(topic) == matches
-    stamps, pairs = dict.fromkeys(sorted(names), (0, 0)), list(itertools.combinations(sorted(names), 2))
-    about = {"rules": verdict.VERSION, "kinds": looking.KINDS}
-    looked = sidecar.load(topic, "looked", looking.LAYOUT, about, pytest.fail)
+    json_files.write_matches(topic, matches)
+    assert os.path.getsize(json_files.duplicates_path(topic)) > json_files.MIN_SIZE_LIMIT_BYTES
+    assert json_files.read_matches(topic) == matches
+    stamps, pairs = (
+        dict.fromkeys(sorted(names), (0, 0)),
+        list(itertools.combinations(sorted(names), 2)),
+    )
+    about = {"rules": classification.RULES_VERSION, "kinds": verification.KIND_CODES}
+    looked = sidecar.load_sidecar(topic, "looked", verification.VERDICT_LAYOUT, about, pytest.fail)
     rows = {"kinds": np.ones(len(pairs)), "likeness": np.ones(len(pairs))}
     looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)
     looked.save({f"{one}/{other}": (0, 0) for one, other in pairs})
-    assert os.path.getsize(looked.path) > records.LARGE
-    opener = looking.Opener(None, 1, SimpleNamespace(warn=pytest.fail))
-    assert len(looking.looked_at(topic, stamps, pairs, False, opener)) == len(pairs)
+    assert os.path.getsize(looked.path) > json_files.MIN_SIZE_LIMIT_BYTES
+    opener = verification.PictureOpener(None, 1, SimpleNamespace(warn=pytest.fail))
+    assert len(verification.verify_pairs(topic, stamps, pairs, False, opener)) == len(pairs)
 
 
 @pytest.mark.parametrize("kind", ["packed", "hole"])
@@ -170,7 +196,7 @@ def test_a_bomb_in_the_cache_is_set_aside_unread(make_topic, kind):
             )
             file.truncate(700_000_000)
     said: list[str] = []
-    sidecar.load(topic, "phash", {"hashes": ("uint64", ())}, {}, said.append)
+    sidecar.load_sidecar(topic, "phash", {"hashes": ("uint64", ())}, {}, said.append)
     assert len(said) == 1 and "set aside as phash.npz.corrupt" in said[0]
     assert {"packed": "packed, so of any size", "hole": "700.0 MB, far more than"}[kind] in said[0]
 
@@ -181,10 +207,17 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
     make_topic(f"DS/C/S/{long}", "a.jpg")
     found = run("find_duplicates.py", tmp_path / "DS")
     assert found.returncode == 0 and (tmp_path / "DS/C/S/duplicates_T.json").exists()
-    (tmp_path / "DS/C/S" / f"duplicates_{'y' * 238}.json").write_text("{")  # damaged, and no room for .corrupt
+    (tmp_path / "DS/C/S" / f"duplicates_{'y' * 238}.json").write_text(
+        "{"
+    )  # damaged, and no room for .corrupt
     make_topic(f"DS/C/S/{'y' * 238}", "a.jpg")
     assert run("find_duplicates.py", tmp_path / "DS").returncode == 0
-    assert found.stderr.count(f"{long}: not searched, too long a name for duplicates_NAME.json; shorten it") == 1
+    assert (
+        found.stderr.count(
+            f"{long}: not searched, too long a name for duplicates_NAME.json; shorten it"
+        )
+        == 1
+    )
     for script in ("duplicates_stats.py", "merge_clusters.py"):
         done = run(script, tmp_path / "DS", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -193,18 +226,28 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path.write_text("x"), "a file, or a link that leads nowhere, lies where a folder belongs"),
-        (lambda path: path.symlink_to("nowhere"), "a file, or a link that leads nowhere, lies where a folder belongs"),
+        (
+            lambda path: path.write_text("x"),
+            "a file, or a link that leads nowhere, lies where a folder belongs",
+        ),
+        (
+            lambda path: path.symlink_to("nowhere"),
+            "a file, or a link that leads nowhere, lies where a folder belongs",
+        ),
         (lambda path: path.symlink_to(".cache"), "a link leads to itself"),
     ],
     ids=["file", "dangling", "loop"],
 )
 @pytest.mark.parametrize("script", ["aesthetic_scorer.py", "find_duplicates.py"])
-def test_a_cache_folder_that_is_none_is_called_what_it_is(make_topic, tmp_path, script, make: Callable, said: str):
+def test_a_cache_folder_that_is_none_is_called_what_it_is(
+    make_topic, tmp_path, script, make: Callable, said: str
+):
     make(make_topic("DS/C/S/T", "a.jpg") / ".cache")
     done = run(script, tmp_path / "DS")
     assert done.returncode == 2 and "permissions" not in done.stderr
-    assert "/.cache" in done.stderr and ("lies where a folder belongs" in done.stderr or said in done.stderr)
+    assert "/.cache" in done.stderr and (
+        "lies where a folder belongs" in done.stderr or said in done.stderr
+    )
 
 
 @zoo.needs_permissions
@@ -215,15 +258,18 @@ def test_a_cache_of_somebody_else_is_called_that(make_topic, tmp_path):
     done = run("aesthetic_scorer.py", tmp_path / "DS", preexec_fn=zoo.drop_privileges)
     (topic / ".cache").chmod(0o755)
     assert done.returncode == 2 and "rescore" not in done.stderr
-    assert "/.cache/images.json: cannot be read (Permission denied); see to its permissions" in done.stderr
+    assert (
+        "/.cache/images.json: cannot be read (Permission denied); see to its permissions"
+        in done.stderr
+    )
 
 
 def test_a_failing_disk_is_not_a_matter_of_permissions():
-    from common.errors import unusable
+    from common.errors import os_error_to_user_error
 
-    assert str(unusable("x.json", "read", OSError(errno.EIO, "Input/output error"))) == (
-        "x.json: cannot be read (Input/output error); see to its disk or network share"
-    )
+    assert str(
+        os_error_to_user_error("x.json", "read", OSError(errno.EIO, "Input/output error"))
+    ) == ("x.json: cannot be read (Input/output error); see to its disk or network share")
 
 
 def test_a_target_that_a_source_reaches_through_a_link_is_refused(make_topic, tmp_path):
@@ -246,6 +292,8 @@ def test_file_systems_without_kernel_copies_or_links_get_plain_copies(tmp_path, 
     source.write_bytes(b"x" * 100_000)
     (tmp_path / "aside").mkdir()
     status = source.stat()
-    copy = copying.Copy(str(source), str(tmp_path / "b.jpg"), (status.st_size, status.st_mtime_ns), copying.COPY)
-    copying.put([copy], str(tmp_path / "aside"), lambda _: None)
+    copy = copying.Copy(
+        str(source), str(tmp_path / "b.jpg"), (status.st_size, status.st_mtime_ns), copying.COPY
+    )
+    copying.copy_all([copy], str(tmp_path / "aside"), lambda _: None)
     assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()

@@ -12,7 +12,7 @@ import zoo
 from conftest import ROOT, picture
 from PIL import Image, ImageOps
 
-from common.dataset import images
+from common import images
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
@@ -56,8 +56,10 @@ def pixels(path: Path | str, **options) -> np.ndarray:
 def test_whatever_can_be_read_comes_out_as_rgb_of_the_size_its_header_says(folder, readable):
     for name in readable:
         image, extent = images.open_image(str(folder / name))
-        header = images.header(str(folder / name))
-        assert (image.mode, image.size, extent) == ("RGB", extent, (header.width, header.height)), name
+        header = images.read_header(str(folder / name))
+        assert (image.mode, image.size, extent) == ("RGB", extent, (header.width, header.height)), (
+            name
+        )
 
 
 def test_whatever_cannot_be_read_has_its_reason_and_a_remedy(folder, unreadable):
@@ -67,7 +69,9 @@ def test_whatever_cannot_be_read_has_its_reason_and_a_remedy(folder, unreadable)
             images.open_image(str(folder / name))
         assert part in str(error.value), name
         assert "\n" not in str(error.value), name
-        assert any(remedy in str(error.value) for remedy in ("fetch it again", "chmod", "--max-pixels")), name
+        assert any(
+            remedy in str(error.value) for remedy in ("fetch it again", "chmod", "--max-pixels")
+        ), name
     assert not Path("/tmp/postscript-was-run").exists()
 
 
@@ -75,7 +79,9 @@ def test_whatever_cannot_be_read_has_its_reason_and_a_remedy(folder, unreadable)
 def test_other_modes_hold_what_pillow_makes_of_the_same_pixels(folder, readable, mode):
     for name in ("plain.jpg", "rgba.png", "palette_alphas.png", "la.png"):
         with Image.open(folder / name) as image:
-            assert np.array_equal(pixels(folder / name, mode=mode), np.asarray(image.convert(mode))), name
+            assert np.array_equal(
+                pixels(folder / name, mode=mode), np.asarray(image.convert(mode))
+            ), name
 
 
 @pytest.mark.parametrize("name", [f"orientation_{number}.jpg" for number in range(1, 9)] + TURNED)
@@ -84,7 +90,9 @@ def test_every_orientation_comes_out_upright(folder, readable, name):
         pytest.skip("Pillow cannot write this format here")
     got, right = pixels(folder / name), np.asarray(zoo.upright())
     assert got.shape == right.shape
-    assert np.abs(got.astype(int) - right)[4:-4, 4:-4].mean() < 12  # lossy: the borders of the quarters ring
+    assert (
+        np.abs(got.astype(int) - right)[4:-4, 4:-4].mean() < 12
+    )  # lossy: the borders of the quarters ring
     with Image.open(folder / name) as image:
         judge = ImageOps.exif_transpose(image).convert("RGB")
     assert np.array_equal(got, np.asarray(judge))
@@ -146,7 +154,9 @@ def test_alpha_is_dropped_and_the_first_frame_taken(folder, readable):
 def test_cmyk_is_the_same_picture_whether_adobe_inverted_it_or_not(folder, readable):
     right = np.asarray(picture(1)).astype(int)
     assert np.abs(pixels(folder / "cmyk_adobe.jpg") - right).mean() < 8
-    plain = 255 - pixels(folder / "cmyk_plain.jpg").astype(int)  # its samples are the inverted ones, taken as they are
+    plain = 255 - pixels(folder / "cmyk_plain.jpg").astype(
+        int
+    )  # its samples are the inverted ones, taken as they are
     assert abs(np.corrcoef(plain.ravel(), right.ravel())[0, 1]) > 0.5
 
 
@@ -155,7 +165,9 @@ def test_a_jpeg_without_its_end_has_all_its_pixels(folder, readable):
         right = pixels(folder / "plain.jpg", draft=draft)
         for name in ("no_end.jpg", "half_an_end.jpg", "more_after_end.jpg", "two_pictures.jpg"):
             assert np.array_equal(pixels(folder / name, draft=draft), right), name
-    assert np.array_equal(pixels(folder / "no_end_progressive.jpg"), pixels(folder / "progressive.jpg"))
+    assert np.array_equal(
+        pixels(folder / "no_end_progressive.jpg"), pixels(folder / "progressive.jpg")
+    )
 
 
 @pytest.mark.parametrize("case", CUT)
@@ -165,7 +177,9 @@ def test_a_cut_file_is_unreadable_or_lost_no_pixel(tmp_path, case):
     path = tmp_path / "picture"
     path.write_bytes(content)
     whole = pixels(path)
-    cuts = {len(content) - 1 - n for n in range(12)} | set(np.linspace(0, len(content) - 1, 25, dtype=int).tolist())
+    cuts = {len(content) - 1 - n for n in range(12)} | set(
+        np.linspace(0, len(content) - 1, 25, dtype=int).tolist()
+    )
     passed = 0
     for end in cuts:
         path.write_bytes(content[:end])
@@ -207,7 +221,7 @@ def test_damage_of_any_kind_is_a_reason_and_never_another_error(tmp_path, capfd,
             damaged[place] = random.integers(256)
         damaged[random.integers(min(64, len(content)))] = random.integers(256)
         (tmp_path / "picture").write_bytes(damaged)
-        for read in (images.open_image, images.header):
+        for read in (images.open_image, images.read_header):
             try:
                 read(str(tmp_path / "picture"))
             except images.Unreadable as error:
@@ -221,7 +235,7 @@ def test_the_limit_of_pixels_counts_whole_pictures(tmp_path):
     assert images.open_image(path, max_pixels=2000)[1] == (50, 40)
     with pytest.raises(images.Unreadable, match=r"50x40 is 0 megapixels.*raise --max-pixels"):
         images.open_image(path, max_pixels=1999)
-    assert images.header(path).width == 50
+    assert images.read_header(path).width == 50
 
 
 def test_what_is_no_file_says_so(tmp_path):
@@ -236,7 +250,11 @@ def test_a_file_without_read_permission_says_how_to_mend_it(tmp_path):
     zoo.unreadable(tmp_path, locked=True)
     code = f"from common.dataset import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, preexec_fn=zoo.drop_privileges, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        preexec_fn=zoo.drop_privileges,
+        capture_output=True,
+        text=True,
     )
     assert "permission denied; make it readable (chmod +r)" in ran.stderr
 

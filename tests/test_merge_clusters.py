@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 import merge_clusters
-from common import cli
-from common.dataset import cache, records
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
-from common.merging import manifest
+from common import cache, cli, json_files
+from common.cache import Provenance
+from common.tree import Topic
+from merging import manifest
 
 TIME = 1_700_000_000_123_456_789
 MODEL = {"model": "tiny", "head": "tiny", "precision": "fp32"}
@@ -37,7 +36,12 @@ def topic(folder: Path) -> Topic:
 
 
 def know(
-    folder: Path, scores: Mapping[str, float] | None = None, matches=None, made_by=MODEL, pixels=None, variants=None
+    folder: Path,
+    scores: Mapping[str, float] | None = None,
+    matches=None,
+    made_by=MODEL,
+    pixels=None,
+    variants=None,
 ):
     """Leave in a topic what the scorer and the search for duplicates leave there."""
     there = topic(folder)
@@ -45,15 +49,19 @@ def know(
     extents = {name: (stamp, ((pixels or {}).get(name, 8), 8)) for name, stamp in stamps.items()}
     made = {}
     if scores is not None:
-        records.write_scores(there, scores)
-        made["scores"] = Provenance(made_by, {name: stamps[name] for name in scores if name in stamps})
+        json_files.write_scores(there, scores)
+        made["scores"] = Provenance(
+            made_by, {name: stamps[name] for name in scores if name in stamps}
+        )
     if matches is not None:
-        records.write_matches(there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]})
+        json_files.write_matches(
+            there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]}
+        )
         made["duplicates"] = Provenance({"method": "phash", "threshold": 10}, stamps)
     if variants is not None:
-        records.write_variants(there, variants)
+        json_files.write_variants(there, variants)
         made["variants"] = Provenance({"method": "phash"}, stamps)
-    cache.update(there, extents, **made)
+    cache.update_cache(there, extents, **made)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -73,7 +81,9 @@ def stamped(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 
 
 def lines(target: Path) -> list[dict]:
-    return [json.loads(line) for line in (target / "merge_manifest.jsonl").read_bytes().splitlines()]
+    return [
+        json.loads(line) for line in (target / "merge_manifest.jsonl").read_bytes().splitlines()
+    ]
 
 
 @pytest.fixture
@@ -82,7 +92,9 @@ def merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
 
     def run(*args: object, to: str = "full") -> dict:
         capsys.readouterr()
-        status = cli.run(merge_clusters.main, [*map(str, args), "--output", str(tmp_path / to), "--json"])
+        status = cli.run_script(
+            merge_clusters.main, [*map(str, args), "--output", str(tmp_path / to), "--json"]
+        )
         said = capsys.readouterr()
         return {**(json.loads(said.out) if said.out else {}), "talk": said.err, "status": status}
 
@@ -112,7 +124,9 @@ def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
         write(tmp_path / name, name)
     result = merge(tmp_path / "A", tmp_path / "B")
     assert counted(result) == {"found": 4, "copied": 4}
-    images = {name: content for name, content in files(tmp_path / "full").items() if name.endswith(".jpg")}
+    images = {
+        name: content for name, content in files(tmp_path / "full").items() if name.endswith(".jpg")
+    }
     assert images == {
         "C/S/T/a.jpg": b"A/C/S/T/a.jpg",
         "C/S/T/b.jpg": b"B/C/S/T/b.jpg",
@@ -127,7 +141,9 @@ def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
     ]
 
 
-def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(tmp_path: Path, merge) -> None:
+def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(
+    tmp_path: Path, merge
+) -> None:
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
         write(folder / name, name)
@@ -135,13 +151,19 @@ def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(tmp_path
     know(folder, matches=chain, pixels={"a.jpg": 30, "b.jpg": 20, "c.jpg": 10, "d.jpg": 1})
     result = merge(tmp_path / "A")
     assert counted(result) == {"found": 4, "copied": 3, "duplicates": 1}
-    assert [(os.path.basename(line["source"]), line["kept"], line["reason"]) for line in lines(tmp_path / "full")] == [
+    assert [
+        (os.path.basename(line["source"]), line["kept"], line["reason"])
+        for line in lines(tmp_path / "full")
+    ] == [
         ("a.jpg", None, ""),
         ("b.jpg", "C/S/T/a.jpg", "matches a.jpg"),
         ("c.jpg", None, ""),
         ("d.jpg", None, ""),
     ]
-    assert counted(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {"found": 4, "copied": 4}
+    assert counted(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {
+        "found": 4,
+        "copied": 4,
+    }
 
 
 VARIANTS = {
@@ -161,13 +183,18 @@ def test_variants_stay_unless_their_kind_is_named(tmp_path: Path, merge) -> None
     assert counted(merge(tmp_path / "A", to="all")) == {"found": 6, "copied": 6}
     result = merge(tmp_path / "A", "--drop-variants", "mirrored,cropped,turned")
     assert counted(result) == {"found": 6, "copied": 5, "variants": 1}
-    assert "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)" in result["talk"]
+    assert (
+        "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)"
+        in result["talk"]
+    )
     told = {
         os.path.basename(line["source"]): (line["action"], line["kept"], line["reason"])
         for line in lines(tmp_path / "full")
     }
     assert told == {
-        **dict.fromkeys(("a.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"), ("copied", None, "")),  # c only matches b
+        **dict.fromkeys(
+            ("a.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"), ("copied", None, "")
+        ),  # c only matches b
         "b.jpg": ("variant", "C/S/T/a.jpg", "a variant of a.jpg (cropped)"),
     }
 
@@ -178,7 +205,9 @@ def test_copies_and_named_variants_make_one_walk(tmp_path: Path, merge) -> None:
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         write(folder / name, name)
     sizes = {"a.jpg": 30, "b.jpg": 20, "c.jpg": 10}
-    know(folder, matches={"b.jpg": ["c.jpg"]}, variants={"a.jpg": {"b.jpg": "cropped"}}, pixels=sizes)
+    know(
+        folder, matches={"b.jpg": ["c.jpg"]}, variants={"a.jpg": {"b.jpg": "cropped"}}, pixels=sizes
+    )
     for options, stay in (
         ((), "ab"),
         (("--drop-variants", "cropped"), "ac"),
@@ -186,17 +215,24 @@ def test_copies_and_named_variants_make_one_walk(tmp_path: Path, merge) -> None:
         (("--drop-variants", "mirrored", "--keep-duplicates"), "abc"),
     ):
         assert merge(tmp_path / "A", *options, to=f"full{len(options)}{stay}")["status"] == 0
-        there = sorted(path.name for path in (tmp_path / f"full{len(options)}{stay}" / AT).glob("*.jpg"))
+        there = sorted(
+            path.name for path in (tmp_path / f"full{len(options)}{stay}" / AT).glob("*.jpg")
+        )
         assert there == [f"{letter}.jpg" for letter in stay], options
 
 
 @pytest.mark.parametrize(
-    ("kinds", "said"), [("doubtful", "for a person to decide"), ("turned,copy", "'copy' is no kind")]
+    ("kinds", "said"),
+    [("doubtful", "for a person to decide"), ("turned,copy", "'copy' is no kind")],
 )
-def test_doubtful_and_unknown_kinds_are_refused(tmp_path: Path, capsys, kinds: str, said: str) -> None:
+def test_doubtful_and_unknown_kinds_are_refused(
+    tmp_path: Path, capsys, kinds: str, said: str
+) -> None:
     write(tmp_path / "A" / AT / "a.jpg")
     with pytest.raises(SystemExit, match="2"):
-        merge_clusters.main([str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", kinds])
+        merge_clusters.main(
+            [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", kinds]
+        )
     assert said in capsys.readouterr().err and not (tmp_path / "full").exists()
 
 
@@ -204,14 +240,23 @@ def test_dropped_variants_have_a_line(tmp_path: Path, capsys) -> None:
     folder = tmp_path / "A" / AT
     write(folder / "a.jpg", "a"), write(folder / "b.jpg", "b")
     know(folder, matches={}, variants={"a.jpg": {"b.jpg": "turned"}})
-    merge_clusters.main([str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", "turned"])
-    assert capsys.readouterr().out.splitlines()[4] == "🔀 1 variant left out, as --drop-variants asks"
+    merge_clusters.main(
+        [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", "turned"]
+    )
+    assert (
+        capsys.readouterr().out.splitlines()[4] == "🔀 1 variant left out, as --drop-variants asks"
+    )
 
 
 def test_the_best_by_resolution_times_score_stays(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     write(folder / "large.jpg", "large"), write(folder / "fine.jpg", "fine")
-    know(folder, {"large.jpg": 2, "fine.jpg": 9}, {"large.jpg": ["fine.jpg"]}, pixels={"large.jpg": 20, "fine.jpg": 10})
+    know(
+        folder,
+        {"large.jpg": 2, "fine.jpg": 9},
+        {"large.jpg": ["fine.jpg"]},
+        pixels={"large.jpg": 20, "fine.jpg": 10},
+    )
     merge(tmp_path / "A")
     assert sorted(path.name for path in (tmp_path / "full").rglob("*.jpg")) == ["fine.jpg"]
 
@@ -220,7 +265,11 @@ def test_images_that_the_search_did_not_see_as_they_are_stay(tmp_path: Path, mer
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg", "gone.jpg"):
         write(folder / name, name)
-    know(folder, matches={"a.jpg": ["b.jpg", "gone.jpg"], "b.jpg": ["c.jpg"]}, pixels={"gone.jpg": 99})
+    know(
+        folder,
+        matches={"a.jpg": ["b.jpg", "gone.jpg"], "b.jpg": ["c.jpg"]},
+        pixels={"gone.jpg": 99},
+    )
     (folder / "gone.jpg").unlink()
     write(folder / "b.jpg", "changed")
     write(folder / "new.jpg", "new")
@@ -255,7 +304,9 @@ def test_names_that_differ_by_case_never_become_one(tmp_path: Path, merge) -> No
     assert counted(merge(tmp_path / "DS")) == {"found": 5, "copied": 5, "renamed": 3}
     names = [path.name for path in (tmp_path / "full" / AT).iterdir()]
     assert len({name.casefold() for name in names}) == 5
-    assert sorted(names) == sorted(["A.JPG", "A__DS.jpg", "a__DS_2.jpg", "e\u0301.jpg", "é__DS.jpg"])
+    assert sorted(names) == sorted(
+        ["A.JPG", "A__DS.jpg", "a__DS_2.jpg", "e\u0301.jpg", "é__DS.jpg"]
+    )
 
 
 def test_a_name_that_would_be_too_long_loses_the_end_of_its_stem(tmp_path: Path, merge) -> None:
@@ -275,7 +326,16 @@ def test_a_name_that_would_be_too_long_loses_the_end_of_its_stem(tmp_path: Path,
 
 @pytest.mark.parametrize(
     "name",
-    ["with space.jpg", "'q\".jpg", "new\nline.jpg", "-rf.jpg", "梟.jpg", "caf\udce9.jpg", "a%s{}.jpg", "a.b.c.jpg"],
+    [
+        "with space.jpg",
+        "'q\".jpg",
+        "new\nline.jpg",
+        "-rf.jpg",
+        "梟.jpg",
+        "caf\udce9.jpg",
+        "a%s{}.jpg",
+        "a.b.c.jpg",
+    ],
 )
 def test_any_name_survives(tmp_path: Path, merge, name: str) -> None:
     for dataset in ("A", "B"):
@@ -284,7 +344,9 @@ def test_any_name_survives(tmp_path: Path, merge, name: str) -> None:
     stem, extension = os.path.splitext(name)
     assert (tmp_path / "full" / AT / name).read_text() == "A"
     assert (tmp_path / "full" / AT / f"{stem}__B{extension}").read_text() == "B"
-    assert [line["source"] for line in lines(tmp_path / "full")] == [str(tmp_path / d / AT / name) for d in "AB"]
+    assert [line["source"] for line in lines(tmp_path / "full")] == [
+        str(tmp_path / d / AT / name) for d in "AB"
+    ]
 
 
 # Captions and other files
@@ -298,7 +360,9 @@ def test_captions_go_with_their_image_and_take_its_new_name(tmp_path: Path, merg
     assert counted(result) == {"found": 2, "copied": 2, "renamed": 1, "sidecars": 10}
     there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
     suffixes = (".jpg", ".txt", ".caption", ".json", ".jpg.json", ".npz")
-    assert there == {f"photo{s}": f"A{s}" for s in suffixes} | {f"photo__B{s}": f"B{s}" for s in suffixes}
+    assert there == {f"photo{s}": f"A{s}" for s in suffixes} | {
+        f"photo__B{s}": f"B{s}" for s in suffixes
+    }
 
 
 def test_a_caption_never_lands_beside_another_image(tmp_path: Path, merge) -> None:
@@ -315,7 +379,9 @@ def test_a_caption_never_lands_beside_another_image(tmp_path: Path, merge) -> No
     assert there == {"photo.jpg", "photo__B.png", "photo__B.txt", "photo.gif"}
 
 
-def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(tmp_path: Path, merge) -> None:
+def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(
+    tmp_path: Path, merge
+) -> None:
     write(tmp_path / "A" / AT / "photo.jpg", "A")
     for suffix in (".jpg", ".png", ".txt"):
         write(tmp_path / "B" / AT / f"photo{suffix}", "B" + suffix)
@@ -324,7 +390,9 @@ def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(tmp_path:
     assert there == {"photo.jpg": "A"} | {f"photo__B{s}": f"B{s}" for s in (".jpg", ".png", ".txt")}
 
 
-def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(tmp_path: Path, merge) -> None:
+def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(
+    tmp_path: Path, merge
+) -> None:
     for dataset in ("A", "B", "E"):
         write(tmp_path / dataset / AT / "photo.jpg", "same")
         write(tmp_path / dataset / AT / "photo.txt", dataset)
@@ -334,14 +402,25 @@ def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(t
     there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
     assert there == {"photo.jpg": "same", "photo.txt": "A", "photo.json": "only E has this"}
     assert result["left_behind"] == [
-        {"path": str(tmp_path / name / AT / "photo.txt"), "reason": "differs from photo.txt, which is kept"}
+        {
+            "path": str(tmp_path / name / AT / "photo.txt"),
+            "reason": "differs from photo.txt, which is kept",
+        }
         for name in "BE"
     ]
 
 
 def test_files_that_go_with_no_image_are_named_not_copied(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
-    for name in ("a.jpg", "notes.md", "duplicates_T.jpg", "aesthetic_data.jpg", ".DS_Store", "b.jpg", "b.txt"):
+    for name in (
+        "a.jpg",
+        "notes.md",
+        "duplicates_T.jpg",
+        "aesthetic_data.jpg",
+        ".DS_Store",
+        "b.jpg",
+        "b.txt",
+    ):
         write(folder / name, name)
     know(folder, {"a.jpg": 5}, {"a.jpg": ["b.jpg"]}, pixels={"a.jpg": 50})
     shutil.copy(folder.parent / "duplicates_T.json", folder / "duplicates_T.json")
@@ -366,12 +445,16 @@ def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path
         write(tmp_path / dataset / AT / "photo.jpg", dataset)
         write(tmp_path / dataset / AT / "same.jpg", "same", when=TIME + len(dataset) + ord(dataset))
     know(tmp_path / "A" / AT, {"photo.jpg": 5.5})
-    know(tmp_path / "B" / AT, {"photo.jpg": 6.5, "same.jpg": 7.5}, made_by={**MODEL, "precision": "bf16"})
+    know(
+        tmp_path / "B" / AT,
+        {"photo.jpg": 6.5, "same.jpg": 7.5},
+        made_by={**MODEL, "precision": "bf16"},
+    )
     merge(tmp_path / "A", tmp_path / "B")
     there = topic(tmp_path / "full" / AT)
-    assert records.read_scores(there) == {"photo.jpg": 5.5, "photo__B.jpg": 6.5, "same.jpg": 7.5}
-    known = cache.load(there)
-    digest = records.digest(records.scores_path(there))
+    assert json_files.read_scores(there) == {"photo.jpg": 5.5, "photo__B.jpg": 6.5, "same.jpg": 7.5}
+    known = cache.load_cache(there)
+    digest = json_files.file_digest(json_files.scores_path(there))
     assert known.scores == Provenance({**MODEL, "precision": "bf16+fp32"}, there.stamps(), digest)
     assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.stamps().items())
 
@@ -379,11 +462,22 @@ def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path
 def test_scores_of_different_models_are_refused_unless_asked_for(tmp_path: Path, merge) -> None:
     for dataset, path in (("A", AT), ("B", Path("C/S/U"))):
         write(tmp_path / dataset / path / "a.jpg", dataset)
-        know(tmp_path / dataset / path, {"a.jpg": 5}, made_by={"model": f"model of {dataset}", "head": "h"})
+        know(
+            tmp_path / dataset / path,
+            {"a.jpg": 5},
+            made_by={"model": f"model of {dataset}", "head": "h"},
+        )
     result = merge(tmp_path / "A", tmp_path / "B")
-    assert result["status"] == 2 and "--mixed-scores" in result["talk"] and result["talk"].count("\n") == 1
+    assert (
+        result["status"] == 2
+        and "--mixed-scores" in result["talk"]
+        and result["talk"].count("\n") == 1
+    )
     assert not (tmp_path / "full").exists()
-    assert counted(merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")) == {"found": 2, "copied": 2}
+    assert counted(merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")) == {
+        "found": 2,
+        "copied": 2,
+    }
 
 
 def test_mixed_scores_in_one_topic_say_that_several_models_made_them(tmp_path: Path, merge) -> None:
@@ -392,7 +486,7 @@ def test_mixed_scores_in_one_topic_say_that_several_models_made_them(tmp_path: P
         know(tmp_path / dataset / AT, {f"{dataset}.jpg": 5}, made_by={"model": f"model {dataset}"})
     assert merge(tmp_path / "A", tmp_path / "B")["status"] == 2
     merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
-    made = cache.load(topic(tmp_path / "full" / AT)).scores
+    made = cache.load_cache(topic(tmp_path / "full" / AT)).scores
     assert made and made.made_by["model"] == "several models (model A; model B)"
     before = stamped(tmp_path / "full")
     merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
@@ -405,7 +499,7 @@ def test_a_stale_score_stays_stale(tmp_path: Path, merge) -> None:
     write(path, "other bytes", when=TIME + 1)
     merge(tmp_path / "A")
     there = topic(tmp_path / "full" / AT)
-    made = cache.load(there).scores
+    made = cache.load_cache(there).scores
     assert made and made.images["a.jpg"] == (1, TIME) != there.stamps()["a.jpg"]
 
 
@@ -427,19 +521,27 @@ def test_copies_keep_times_and_permissions(tmp_path: Path, merge) -> None:
     path.chmod(0o440)
     merge(tmp_path / "A")
     made = (tmp_path / "full" / AT / "a.jpg").stat()
-    assert (made.st_mtime_ns, made.st_mode) == (TIME, path.stat().st_mode) and made.st_ino != path.stat().st_ino
+    assert (made.st_mtime_ns, made.st_mode) == (
+        TIME,
+        path.stat().st_mode,
+    ) and made.st_ino != path.stat().st_ino
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "symlink"])
 def test_links_are_for_images_only(tmp_path: Path, merge, mode: str) -> None:
-    image, caption = write(tmp_path / "A" / AT / "a.jpg", "12345"), write(tmp_path / "A" / AT / "a.txt", "caption")
+    image, caption = (
+        write(tmp_path / "A" / AT / "a.jpg", "12345"),
+        write(tmp_path / "A" / AT / "a.txt", "caption"),
+    )
     know(tmp_path / "A" / AT, {"a.jpg": 5})
     result = merge(tmp_path / "A", "--mode", mode)
     there = tmp_path / "full" / AT
-    assert (there / "a.jpg").samefile(image) and (there / "a.jpg").is_symlink() == (mode == "symlink")
+    assert (there / "a.jpg").samefile(image) and (there / "a.jpg").is_symlink() == (
+        mode == "symlink"
+    )
     assert not (there / "a.txt").samefile(caption) and (there / "a.txt").read_text() == "caption"
     assert (result["bytes_copied"], result["bytes_saved"]) == (7, 5)
-    made = cache.load(topic(there)).scores
+    made = cache.load_cache(topic(there)).scores
     assert made and made.images == topic(there).stamps()
     before = stamped(tmp_path / "full")
     assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 1, "already_there": 1}
@@ -481,7 +583,9 @@ def test_a_dataset_added_later_renames_and_drops_nothing(tmp_path: Path, merge) 
     assert there == images | {"photo__A.jpg": b"A", "photo__E.jpg": b"E"}
 
 
-def test_a_source_that_changed_after_the_merge_comes_again_beside_the_earlier_copy(tmp_path: Path, merge) -> None:
+def test_a_source_that_changed_after_the_merge_comes_again_beside_the_earlier_copy(
+    tmp_path: Path, merge
+) -> None:
     path = write(tmp_path / "A" / AT / "photo.jpg", "old")
     merge(tmp_path / "A")
     write(path, "newer", when=TIME + 1)
@@ -525,8 +629,14 @@ def test_what_the_duplicates_file_says_later_removes_nothing(tmp_path: Path, mer
 
 def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B"):
-        write(tmp_path / dataset / AT / "photo.jpg", dataset), write(tmp_path / dataset / AT / "photo.txt", dataset)
-        write(tmp_path / dataset / AT / "same.jpg", "same"), write(tmp_path / dataset / AT / "small.jpg", "same")
+        (
+            write(tmp_path / dataset / AT / "photo.jpg", dataset),
+            write(tmp_path / dataset / AT / "photo.txt", dataset),
+        )
+        (
+            write(tmp_path / dataset / AT / "same.jpg", "same"),
+            write(tmp_path / dataset / AT / "small.jpg", "same"),
+        )
     know(tmp_path / "A" / AT, matches={"same.jpg": ["small.jpg"]})
     before = stamped(tmp_path)
     dry = merge(tmp_path / "A", tmp_path / "B", "--dry-run")
@@ -534,18 +644,30 @@ def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path
     done = merge(tmp_path / "A", tmp_path / "B")
     actions = dry.pop("actions")
     unlike = {"dry_run", "bytes_free"}
-    assert {k: v for k, v in dry.items() if k not in unlike} == {k: v for k, v in done.items() if k not in unlike}
-    copied = {action["target"]: Path(action["source"]).read_bytes() for action in actions if action["action"] == "copy"}
+    assert {k: v for k, v in dry.items() if k not in unlike} == {
+        k: v for k, v in done.items() if k not in unlike
+    }
+    copied = {
+        action["target"]: Path(action["source"]).read_bytes()
+        for action in actions
+        if action["action"] == "copy"
+    }
     there = files(tmp_path / "full")
     assert copied == {name: there[name] for name in there if name.endswith((".jpg", ".txt"))}
-    assert {(a["source"], a["action"]) for a in actions if a["action"] in ("duplicate", "identical")} == {
+    assert {
+        (a["source"], a["action"]) for a in actions if a["action"] in ("duplicate", "identical")
+    } == {
         (line["source"], line["action"]) for line in lines(tmp_path / "full") if not line["target"]
     }
 
 
-def test_a_dry_run_for_people_lists_every_action(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_for_people_lists_every_action(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "A" / AT / "new\nline.jpg", "x"), write(tmp_path / "A" / AT / "notes.md", "x")
-    cli.run(merge_clusters.main, [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run"])
+    cli.run_script(
+        merge_clusters.main, [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run"]
+    )
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"copy       {tmp_path}/A/C/S/T/new\\nline.jpg → C/S/T/new\\nline.jpg"
     assert out[1] == f"left       {tmp_path}/A/C/S/T/notes.md (goes with no image)"
@@ -629,12 +751,17 @@ def no_folder(tmp: Path) -> list[str]:
     ],
 )
 def test_refused_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arrange: Callable[[Path], list[str]], said: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arrange: Callable[[Path], list[str]],
+    said: str,
 ) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "x")
     more = arrange(tmp_path)
     before = stamped(tmp_path)
-    status = cli.run(merge_clusters.main, ["--output", str(tmp_path / "full"), str(tmp_path / "A"), *more])
+    status = cli.run_script(
+        merge_clusters.main, ["--output", str(tmp_path / "full"), str(tmp_path / "A"), *more]
+    )
     error = capsys.readouterr().err.splitlines()[-1]
     assert status == 2 and said in error and stamped(tmp_path) == before
 
@@ -647,10 +774,14 @@ def test_too_little_space_is_refused_before_anything_is_written(tmp_path: Path, 
     assert counted(merge(tmp_path / "A", "--mode", "hardlink")) == {"found": 1, "copied": 1}
 
 
-def test_a_file_that_changes_between_plan_and_copy_is_refused(tmp_path: Path, merge, monkeypatch) -> None:
+def test_a_file_that_changes_between_plan_and_copy_is_refused(
+    tmp_path: Path, merge, monkeypatch
+) -> None:
     path = write(tmp_path / "A" / AT / "a.jpg", "seen by the plan")
     apply = merge_clusters.merge.apply
-    monkeypatch.setattr(merge_clusters.merge, "apply", lambda *args: (write(path, "not", TIME + 1), apply(*args)))
+    monkeypatch.setattr(
+        merge_clusters.merge, "apply", lambda *args: (write(path, "not", TIME + 1), apply(*args))
+    )
     result = merge(tmp_path / "A")
     assert result["status"] == 2 and "changed while it was copied" in result["talk"]
     assert sorted(files(tmp_path / "full")) == ["C", "C/S", "C/S/T", "merge_manifest.jsonl"]
@@ -658,13 +789,19 @@ def test_a_file_that_changes_between_plan_and_copy_is_refused(tmp_path: Path, me
     assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1}
 
 
-def test_a_file_that_appears_in_the_target_is_not_overwritten(tmp_path: Path, merge, monkeypatch) -> None:
+def test_a_file_that_appears_in_the_target_is_not_overwritten(
+    tmp_path: Path, merge, monkeypatch
+) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
     mine = tmp_path / "full" / AT / "a.jpg"
     apply = merge_clusters.merge.apply
-    monkeypatch.setattr(merge_clusters.merge, "apply", lambda *args: (write(mine, "mine"), apply(*args)))
+    monkeypatch.setattr(
+        merge_clusters.merge, "apply", lambda *args: (write(mine, "mine"), apply(*args))
+    )
     result = merge(tmp_path / "A")
-    assert result["status"] == 2 and "appeared since" in result["talk"] and mine.read_text() == "mine"
+    assert (
+        result["status"] == 2 and "appeared since" in result["talk"] and mine.read_text() == "mine"
+    )
 
 
 def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
@@ -696,7 +833,7 @@ def merge_as_nobody(said: Path, *args: object) -> int:
                 os.setresgid(65534, 65534, 65534)
                 os.setresuid(65534, 65534, 65534)
             with open(said, "w") as sys.stdout, open(said, "a") as sys.stderr:
-                status = cli.run(merge_clusters.main, [*map(str, args), "--json"])
+                status = cli.run_script(merge_clusters.main, [*map(str, args), "--json"])
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -724,9 +861,14 @@ def test_an_image_without_permission_is_named_counted_and_merged_later(open_tmp:
 def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
     write(open_tmp / "A" / AT / "a.jpg", "a")
     (open_tmp / "locked").mkdir(mode=0o555)
-    assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "locked/full") == 2
+    assert (
+        merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "locked/full")
+        == 2
+    )
     assert "locked: not writable" in (open_tmp / "said").read_text()
-    other = manifest.Line("/B/C/S/T/b.jpg", (1, 1), manifest.UNREADABLE, reason="permission denied")
+    other = manifest.ManifestLine(
+        "/B/C/S/T/b.jpg", (1, 1), manifest.UNREADABLE, reason="permission denied"
+    )
     write(open_tmp / "full/merge_manifest.jsonl", other.dumps())
     (open_tmp / "full" / AT).mkdir(parents=True, mode=0o555)
     (open_tmp / "full").chmod(0o777)
@@ -734,7 +876,9 @@ def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
     assert "see to the permissions" in (open_tmp / "said").read_text()
 
 
-def test_topics_that_differ_by_case_stay_apart_where_the_file_system_tells_them_apart(tmp_path: Path, merge) -> None:
+def test_topics_that_differ_by_case_stay_apart_where_the_file_system_tells_them_apart(
+    tmp_path: Path, merge
+) -> None:
     for name in ("C/S/a/x.jpg", "C/S/A/x.jpg"):
         write(tmp_path / "DS" / name, name)
     assert counted(merge(tmp_path / "DS")) == {"found": 2, "copied": 2}

@@ -23,14 +23,27 @@ from hypothesis import strategies as st
 from test_merge_clusters import TIME, files, know, lines, stamped, topic, write
 
 import merge_clusters
-from common import cli
-from common.dataset import records
+from common import cli, json_files
 
-NAMES = ["a.jpg", "A.jpg", "a.png", "b.jpg", "b__A.jpg", "é.jpg", "-x\n'\".jpg", "\udcff.jpg", "梟" * 83 + "ab.jpg"]
+NAMES = [
+    "a.jpg",
+    "A.jpg",
+    "a.png",
+    "b.jpg",
+    "b__A.jpg",
+    "é.jpg",
+    "-x\n'\".jpg",
+    "\udcff.jpg",
+    "梟" * 83 + "ab.jpg",
+]
 DATASETS = ["A", "B", "else/A"]
 TOPICS = ["C/S/T", "C/S/U"]
 
-QUICK = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking takes minutes: every example is two merges
+QUICK = (
+    Phase.explicit,
+    Phase.reuse,
+    Phase.generate,
+)  # shrinking takes minutes: every example is two merges
 
 images = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 3), min_size=1, max_size=5)
 pairs = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=6)
@@ -63,7 +76,9 @@ def build(root: Path, world: dict) -> list[Path]:
             for one, other in made["matches"]:
                 matches.setdefault(one, []).append(other)
                 matches.setdefault(other, []).append(one)
-            scores = {name: 1 + len(name) % 3 for name in made["images"]} if made["scored"] else None
+            scores = (
+                {name: 1 + len(name) % 3 for name in made["images"]} if made["scored"] else None
+            )
             know(folder, scores, matches, pixels=dict(zip(NAMES, made["pixels"], strict=True)))
             if made["stale"] in made["images"]:
                 write(folder / made["stale"], "bytes 0", when=TIME + 7)
@@ -77,15 +92,25 @@ def naive_left_out(folder: Path) -> set[str]:
     there, path = topic(folder).stamps(), folder.parent / f"duplicates_{folder.name}.json"
     if not path.exists():
         return set()
-    found, known = json.loads(path.read_text()), json.loads((folder / ".cache/images.json").read_text())
-    seen = {name for name, stamp in there.items() if known["duplicates"]["images"].get(name) == list(stamp)}
-    scores = records.read_scores(topic(folder))
+    found, known = (
+        json.loads(path.read_text()),
+        json.loads((folder / ".cache/images.json").read_text()),
+    )
+    seen = {
+        name
+        for name, stamp in there.items()
+        if known["duplicates"]["images"].get(name) == list(stamp)
+    }
+    scores = json_files.read_scores(topic(folder))
     pixels = {
         name: w * h if [s, t] == list(there[name]) else 0
         for name, (s, t, w, h) in known["images"].items()
         if name in there
     }
-    worth = {name: pixels.get(name, 0) * (scores[name] if there.keys() <= scores.keys() else 1) for name in there}
+    worth = {
+        name: pixels.get(name, 0) * (scores[name] if there.keys() <= scores.keys() else 1)
+        for name in there
+    }
     kept: list[str] = []
     for name in sorted(there, key=lambda name: (-worth[name], -there[name][0], name)):
         if not any(name in found.get(other, ()) and {name, other} <= seen for other in kept):
@@ -102,18 +127,24 @@ def naive_merge(datasets: list[Path]) -> dict[str, Counter[bytes]]:
             own = Counter((name.casefold(), (folder / name).read_bytes()) for name in names)
             there = came.setdefault(str(folder.relative_to(dataset)), Counter())
             there.update({key: count for key, count in own.items() if key not in there})
-    return {path: sum((Counter({key[1]: n}) for key, n in there.items()), Counter()) for path, there in came.items()}
+    return {
+        path: sum((Counter({key[1]: n}) for key, n in there.items()), Counter())
+        for path, there in came.items()
+    }
 
 
 def run(*args: object) -> dict:
     """The JSON of a merge that ends well."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        assert cli.run(merge_clusters.main, [*map(str, args), "--quiet", "--json"]) == 0
+        assert cli.run_script(merge_clusters.main, [*map(str, args), "--quiet", "--json"]) == 0
     return json.loads(out.getvalue())
 
 
 @settings(max_examples=40, deadline=None, phases=QUICK)
-@given(world=worlds, extra=st.lists(st.sampled_from(["--keep-duplicates", "--mode=hardlink"]), max_size=1))
+@given(
+    world=worlds,
+    extra=st.lists(st.sampled_from(["--keep-duplicates", "--mode=hardlink"]), max_size=1),
+)
 def test_nothing_is_lost_on_random_datasets(world: dict, extra: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
         check(Path(root), world, extra)
@@ -121,7 +152,10 @@ def test_nothing_is_lost_on_random_datasets(world: dict, extra: list[str]) -> No
 
 @pytest.mark.soak
 @settings(max_examples=1000, deadline=None, phases=QUICK)
-@given(world=worlds, extra=st.lists(st.sampled_from(["--keep-duplicates", "--mode=hardlink"]), max_size=1))
+@given(
+    world=worlds,
+    extra=st.lists(st.sampled_from(["--keep-duplicates", "--mode=hardlink"]), max_size=1),
+)
 def test_nothing_is_lost_on_very_many_random_datasets(world: dict, extra: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
         check(Path(root), world, extra)
@@ -135,7 +169,12 @@ def check(root: Path, world: dict, extra: list[str]) -> None:
     assert {name: merged[name] for name in before} == before, "a source changed"
 
     said = {line["source"]: line for line in lines(target)}
-    found = [path for folder in datasets for path in folder.glob("*/*/*/*") if path.suffix.lower() in (".jpg", ".png")]
+    found = [
+        path
+        for folder in datasets
+        for path in folder.glob("*/*/*/*")
+        if path.suffix.lower() in (".jpg", ".png")
+    ]
     assert sorted(said) == sorted(map(str, found)) and len(said) == len(lines(target))
     places = [line["target"] for line in said.values() if line["target"]]
     assert len({place.casefold() for place in places}) == len(places)
@@ -145,21 +184,30 @@ def check(root: Path, world: dict, extra: list[str]) -> None:
             assert (target / (line["target"] or line["kept"])).read_bytes() == path.read_bytes()
         else:
             assert line["action"] == "duplicate" and "--keep-duplicates" not in extra
-            matches = records.read_matches(topic(path.parent))
-            stand_ins = [path.parent / name for name in matches[path.name] if (path.parent / name).exists()]
+            matches = json_files.read_matches(topic(path.parent))
+            stand_ins = [
+                path.parent / name for name in matches[path.name] if (path.parent / name).exists()
+            ]
             ours = [said[str(other)] for other in stand_ins]
             assert line["kept"] in [
-                other["target"] or (other["action"] == "identical" and other["kept"]) for other in ours
+                other["target"] or (other["action"] == "identical" and other["kept"])
+                for other in ours
             ]
             assert (target / line["kept"]).is_file()
     check_captions(target, said, {left["path"] for left in result["left_behind"]})
 
     if "--keep-duplicates" not in extra:
         out = {path.name for path in found if said[str(path)]["action"] == "duplicate"}
-        assert out == {name for path in {path.parent for path in found} for name in naive_left_out(path)}
+        assert out == {
+            name for path in {path.parent for path in found} for name in naive_left_out(path)
+        }
         there = {str(path.parent.relative_to(target)) for path in target.glob("*/*/*/*")}
         held = {
-            place: Counter(p.read_bytes() for p in (target / place).iterdir() if p.suffix.lower() in (".jpg", ".png"))
+            place: Counter(
+                p.read_bytes()
+                for p in (target / place).iterdir()
+                if p.suffix.lower() in (".jpg", ".png")
+            )
             for place in there
         }
         assert held == naive_merge(datasets)
@@ -179,7 +227,11 @@ def check_captions(target: Path, said: dict[str, dict], left: set[str]) -> None:
         own = [path.with_suffix(".txt") for path in paths]
         there = caption.read_bytes() if caption.exists() else None
         assert there is None or there in [path.read_bytes() for path in own if path.exists()]
-        lost = [path for path in own if path.exists() and path.read_bytes() != there and str(path) not in left]
+        lost = [
+            path
+            for path in own
+            if path.exists() and path.read_bytes() != there and str(path) not in left
+        ]
         assert not lost, (place, there)
 
 
@@ -197,11 +249,17 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path
             for number in range(30):
                 write(
                     folder / f"{number}.jpg",
-                    rng.randbytes(150_000 if number == 29 else 20_000) if number % 7 else b"the same in both",
+                    rng.randbytes(150_000 if number == 29 else 20_000)
+                    if number % 7
+                    else b"the same in both",
                 )
                 if number % 3:
                     write(folder / f"{number}.txt", f"{dataset} {number}")
-            know(folder, {f"{n}.jpg": n / 3 for n in range(30)}, {"1.jpg": ["2.jpg", "8.jpg"], "9.jpg": ["10.jpg"]})
+            know(
+                folder,
+                {f"{n}.jpg": n / 3 for n in range(30)},
+                {"1.jpg": ["2.jpg", "8.jpg"], "9.jpg": ["10.jpg"]},
+            )
     start = time.perf_counter()
     done = run_script("merge_clusters.py", root / "A", root / "B", "--output", root / "whole")
     assert done.returncode == 0, done.stderr
@@ -212,7 +270,9 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path
 def content(target: Path) -> dict[str, bytes | tuple[bytes, int]]:
     """Every file and folder of a target, with the times of images and captions."""
     return {
-        name: (made, (target / name).stat().st_mtime_ns) if name.endswith((".jpg", ".txt")) else made
+        name: (made, (target / name).stat().st_mtime_ns)
+        if name.endswith((".jpg", ".txt"))
+        else made
         for name, made in files(target).items()
     }
 
@@ -221,14 +281,23 @@ def kill_and_rerun(datasets: tuple[list[Path], Path], target: Path, moment: floa
     """Kill a merge `moment` seconds after its first write, run it again; returns how many files it had made."""
     sources, whole = datasets
     before = [stamped(source) for source in sources]
-    command = [sys.executable, str(ROOT / "merge_clusters.py"), *map(str, sources), "--output", str(target), "--quiet"]
+    command = [
+        sys.executable,
+        str(ROOT / "merge_clusters.py"),
+        *map(str, sources),
+        "--output",
+        str(target),
+        "--quiet",
+    ]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while not target.exists() and running.poll() is None:
         time.sleep(0.0005)
     time.sleep(moment)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    there = {name: made for name, made in content(target).items() if ".merge_unfinished" not in name}
+    there = {
+        name: made for name, made in content(target).items() if ".merge_unfinished" not in name
+    }
     expected = content(whole)
     assert there.items() <= expected.items(), "something half done stands at a place"
     run(*sources, "--output", target)
@@ -239,7 +308,10 @@ def kill_and_rerun(datasets: tuple[list[Path], Path], target: Path, moment: floa
 
 def kill_often(datasets: tuple[list[Path], Path], root: Path, times: int) -> None:
     rng, expected = random.Random(), content(datasets[1])
-    counts = [kill_and_rerun(datasets, root / str(time), rng.expovariate(1 / 0.03)) for time in range(times)]
+    counts = [
+        kill_and_rerun(datasets, root / str(time), rng.expovariate(1 / 0.03))
+        for time in range(times)
+    ]
     assert any(count < len(expected) for count in counts), f"no kill came before the end: {counts}"
 
 
@@ -248,35 +320,54 @@ def test_killed_at_random_moments_a_rerun_gives_the_same_target(datasets, tmp_pa
 
 
 @pytest.mark.soak
-def test_killed_at_very_many_random_moments_a_rerun_gives_the_same_target(datasets, tmp_path: Path) -> None:
+def test_killed_at_very_many_random_moments_a_rerun_gives_the_same_target(
+    datasets, tmp_path: Path
+) -> None:
     kill_often(datasets, tmp_path, 50)
 
 
 def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(datasets, tmp_path: Path) -> None:
     sources, whole = datasets
-    command = [sys.executable, str(ROOT / "merge_clusters.py"), *map(str, sources), "--output", str(tmp_path / "full")]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        str(ROOT / "merge_clusters.py"),
+        *map(str, sources),
+        "--output",
+        str(tmp_path / "full"),
+    ]
+    running = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while not (tmp_path / "full").exists():
         time.sleep(0.0005)
     running.send_signal(signal.SIGINT)
     said = running.communicate()[1]
-    assert "Traceback" not in said and (running.returncode, "interrupted" in said) in ((130, True), (0, False))
+    assert "Traceback" not in said and (running.returncode, "interrupted" in said) in (
+        (130, True),
+        (0, False),
+    )
     assert content(tmp_path / "full").items() <= content(whole).items()
     run(*sources, "--output", tmp_path / "full")
     assert content(tmp_path / "full") == content(whole)
 
 
 @pytest.mark.parametrize("limit", [2_000, 100_000])  # in the manifest; in an image, after others
-def test_a_disk_that_is_full_half_way_is_one_line_and_a_rerun_completes(datasets, tmp_path: Path, limit: int) -> None:
+def test_a_disk_that_is_full_half_way_is_one_line_and_a_rerun_completes(
+    datasets, tmp_path: Path, limit: int
+) -> None:
     sources, whole = datasets
     target = tmp_path / "full"
 
     def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    full = run_script("merge_clusters.py", *sources, "--output", target, "--quiet", preexec_fn=small_files)
+    full = run_script(
+        "merge_clusters.py", *sources, "--output", target, "--quiet", preexec_fn=small_files
+    )
     assert (full.returncode, full.stdout) == (2, "")
-    assert full.stderr.count("\n") == 1 and "make room, then run the same command again" in full.stderr
+    assert (
+        full.stderr.count("\n") == 1 and "make room, then run the same command again" in full.stderr
+    )
     assert content(target).items() <= content(whole).items()
     run(*sources, "--output", target)
     assert content(target) == content(whole)
@@ -291,14 +382,24 @@ def test_neither_numpy_nor_torch_nor_pillow_is_loaded(datasets, tmp_path: Path) 
         "import sys, merge_clusters; merge_clusters.main(sys.argv[1:]); "
         "print(sorted({'numpy', 'torch', 'PIL'} & sys.modules.keys()), file=sys.stderr)"
     )
-    command = [sys.executable, "-c", code, *map(str, sources), "--output", str(tmp_path / "full"), "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        *map(str, sources),
+        "--output",
+        str(tmp_path / "full"),
+        "--quiet",
+    ]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (ran.returncode, ran.stderr) == (0, "[]\n")
 
 
 def test_help_is_quick_and_works_through_a_symlink_from_anywhere(tmp_path: Path) -> None:
     (tmp_path / "merge").symlink_to(ROOT / "merge_clusters.py")
-    ran = subprocess.run([sys.executable, "merge", "--help"], cwd=tmp_path, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "merge", "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert ran.returncode == 0 and "merge_manifest.jsonl" in ran.stdout
 
 
@@ -316,6 +417,12 @@ def test_the_recipe_for_duplicates_across_datasets(tmp_path: Path) -> None:
     ):
         ran = run_script(*command, cwd=tmp_path)
         assert ran.returncode == 0, ran.stderr
-    assert sorted(path.name for path in (tmp_path / "full").rglob("*.png")) == ["barn.png", "boat.png", "owl.png"]
-    assert [line["kept"] for line in lines(tmp_path / "full") if line["action"] == "duplicate"] == ["C/S/T/owl.png"]
+    assert sorted(path.name for path in (tmp_path / "full").rglob("*.png")) == [
+        "barn.png",
+        "boat.png",
+        "owl.png",
+    ]
+    assert [line["kept"] for line in lines(tmp_path / "full") if line["action"] == "duplicate"] == [
+        "C/S/T/owl.png"
+    ]
     assert [stamped(tmp_path / name) for name in "AB"] == before

@@ -36,7 +36,10 @@ def dataset(tmp_path_factory):
     for seed, place in enumerate(PLACES):
         topic = folder / place
         topic.mkdir(parents=True)
-        for name in ("the one that stays, in full size.png", "a copy of it that was found elsewhere.png"):
+        for name in (
+            "the one that stays, in full size.png",
+            "a copy of it that was found elsewhere.png",
+        ):
             picture(seed).save(topic / name)
         (topic / "a download that broke off half way.jpg").write_bytes(b"\xff\xd8\xff")
         (topic / "the one that stays, in full size.txt").write_text("an owl")
@@ -54,7 +57,9 @@ def command(name: str) -> list[str]:
 def test_summary_fits_40_columns_and_says_all_that_80_say(dataset, monkeypatch, capsys, name):
     monkeypatch.chdir(dataset)
     main = importlib.import_module(name).main
-    main(["Set", *SCRIPTS[name]])  # so that there is nothing more to do when its summaries are compared
+    main(
+        ["Set", *SCRIPTS[name]]
+    )  # so that there is nothing more to do when its summaries are compared
     capsys.readouterr()
     printed = {}
     for columns in (80, 40):
@@ -69,7 +74,12 @@ def test_summary_fits_40_columns_and_says_all_that_80_say(dataset, monkeypatch, 
 def said(printed: str) -> list[str]:
     """The words and figures of a summary, but for those of pictures, that were cut, and that no two runs share."""
     lines = (line for line in printed.splitlines() if not re.search("⏱|quartiles|were free", line))
-    return [word for line in lines for word in line.split() if re.search(r"\w", word) and not re.search("[…~]", word)]
+    return [
+        word
+        for line in lines
+        for word in line.split()
+        if re.search(r"\w", word) and not re.search("[…~]", word)
+    ]
 
 
 def test_a_real_terminal_of_40_columns(dataset):
@@ -77,7 +87,12 @@ def test_a_real_terminal_of_40_columns(dataset):
     termios.tcsetwinsize(terminal, (24, 40))
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     with subprocess.Popen(
-        command("duplicates_stats"), cwd=dataset, stdin=terminal, stdout=terminal, stderr=terminal, env=environment
+        command("duplicates_stats"),
+        cwd=dataset,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
     ) as process:
         os.close(terminal)
         printed = b""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.duplicates import neighbours
+from duplicates import neighbours
 
 EDGE = neighbours.MANY
 
 
 def found(blocks) -> set[tuple[int, int]]:
-    pairs = [pair for first, second in blocks for pair in zip(first.tolist(), second.tolist(), strict=True)]
+    pairs = [
+        pair
+        for first, second in blocks
+        for pair in zip(first.tolist(), second.tolist(), strict=True)
+    ]
     assert len(set(pairs)) == len(pairs), "a pair came twice"
     return set(pairs)
 
@@ -37,7 +41,9 @@ def clustered(count: int, seed: int = 0) -> np.ndarray:
     hashes = centres[rng.integers(0, 5, count)]
     for _ in range(12):
         turned = rng.random(count) < 0.5
-        hashes = hashes ^ np.where(turned, np.uint64(1) << rng.integers(0, 64, count, dtype=np.uint64), np.uint64(0))
+        hashes = hashes ^ np.where(
+            turned, np.uint64(1) << rng.integers(0, 64, count, dtype=np.uint64), np.uint64(0)
+        )
     return np.where(rng.random(count) < 0.3, centres[0], hashes)
 
 
@@ -63,32 +69,40 @@ HASHES = {
 @pytest.mark.parametrize("search", ["numpy", "faiss"])
 @pytest.mark.parametrize("distance", [0, 1, 6, 16, 32, 63, 64])
 @pytest.mark.parametrize("name", HASHES)
-def test_hashes_within_a_distance(name: str, distance: int, search: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hashes_within_a_distance(
+    name: str, distance: int, search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(neighbours, "MANY", 0 if search == "faiss" else 10**9)
     monkeypatch.setattr(neighbours, "QUERIES", 64)
     monkeypatch.setattr(neighbours, "CELLS", 1000)  # blocks of a few rows
-    assert found(neighbours.within(HASHES[name], distance)) == brute(HASHES[name], distance)
+    assert found(neighbours.pairs_within_distance(HASHES[name], distance)) == brute(
+        HASHES[name], distance
+    )
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 127, 128, 129])
 def test_block_edges(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "MANY", 0)
     monkeypatch.setattr(neighbours, "QUERIES", 64)
-    assert found(neighbours.within(clustered(count), 8)) == brute(clustered(count), 8)
+    assert found(neighbours.pairs_within_distance(clustered(count), 8)) == brute(
+        clustered(count), 8
+    )
 
 
 @pytest.mark.parametrize("cells", [1, 2, 7, 64, 1 << 22])
 def test_any_block_size(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "CELLS", cells)
-    assert found(neighbours.within(clustered(90), 6)) == brute(clustered(90), 6)
+    assert found(neighbours.pairs_within_distance(clustered(90), 6)) == brute(clustered(90), 6)
 
 
 def test_both_searches_agree_where_one_takes_over() -> None:
     small = random(EDGE // 2, 7)
     hashes = np.concatenate([small, small ^ np.uint64(5), random(3, 8)])
     expected = {(i, i + len(small)) for i in range(len(small))}
-    assert expected <= found(neighbours.within(hashes, 2))
-    assert found(neighbours._within_faiss(hashes, 12)) == found(neighbours._within_numpy(hashes, 12))
+    assert expected <= found(neighbours.pairs_within_distance(hashes, 2))
+    assert found(neighbours._within_faiss(hashes, 12)) == found(
+        neighbours._within_numpy(hashes, 12)
+    )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -104,7 +118,12 @@ def brute_cosine(vectors: np.ndarray, threshold: float) -> set[tuple[int, int]]:
         return dot / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
 
     rows = vectors.tolist()
-    return {(i, j) for i in range(len(rows)) for j in range(i + 1, len(rows)) if cosine(rows[i], rows[j]) >= threshold}
+    return {
+        (i, j)
+        for i in range(len(rows))
+        for j in range(i + 1, len(rows))
+        if cosine(rows[i], rows[j]) >= threshold
+    }
 
 
 def vectors(kind: str) -> np.ndarray:
@@ -112,7 +131,9 @@ def vectors(kind: str) -> np.ndarray:
     if kind == "random":
         return unit(rng.normal(size=(50, 16)))
     if kind == "clustered":
-        return unit(rng.normal(size=(4, 16))[rng.integers(0, 4, 50)] + rng.normal(size=(50, 16)) * 0.05)
+        return unit(
+            rng.normal(size=(4, 16))[rng.integers(0, 4, 50)] + rng.normal(size=(50, 16)) * 0.05
+        )
     if kind == "all equal":
         return np.repeat(unit(rng.normal(size=(1, 16))), 40, axis=0)
     return unit(rng.normal(size=(int(kind), 16)))
@@ -121,21 +142,31 @@ def vectors(kind: str) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["0", "1", "2", "random", "clustered", "all equal"])
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.5, 0.9, 0.97, 0.999, 1.0])
 @pytest.mark.parametrize("cells", [50, 1 << 22])
-def test_vectors_above_a_cosine(kind: str, threshold: float, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_above_a_cosine(
+    kind: str, threshold: float, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(neighbours, "CELLS", cells)
-    assert found(neighbours.similar(vectors(kind), threshold)) == brute_cosine(vectors(kind), threshold)
+    assert found(neighbours.pairs_above_similarity(vectors(kind), threshold)) == brute_cosine(
+        vectors(kind), threshold
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.9, 1.0])
 def test_torch_gives_the_pairs_that_numpy_gives(threshold: float) -> None:
     pytest.importorskip("torch")
     both = np.concatenate([vectors("clustered"), vectors("all equal"), vectors("random")])
-    proposing = neighbours._propose_torch(both, threshold, "cpu"), neighbours._propose_numpy(both, threshold)
+    proposing = (
+        neighbours._propose_torch(both, threshold, "cpu"),
+        neighbours._propose_numpy(both, threshold),
+    )
     proposals = [
-        {(i, j) for first, second, _ in blocks for i, j in zip(first, second, strict=True)} for blocks in proposing
+        {(i, j) for first, second, _ in blocks for i, j in zip(first, second, strict=True)}
+        for blocks in proposing
     ]
     assert {
-        pair for pair in proposals[0] ^ proposals[1] if abs(both[pair[0]] @ both[pair[1]] - threshold) > 1e-5
+        pair
+        for pair in proposals[0] ^ proposals[1]
+        if abs(both[pair[0]] @ both[pair[1]] - threshold) > 1e-5
     } == set()
 
 
@@ -147,7 +178,7 @@ def test_at_the_threshold_the_cosine_is_taken_again() -> None:
     first, others = one[0].astype(np.float64), near.astype(np.float64)
     cosines = others @ first / np.sqrt((others * others).sum(axis=1) * (first @ first))
     threshold = float(np.median(cosines))
-    pairs = found(neighbours.similar(np.concatenate([one, near]), threshold))
+    pairs = found(neighbours.pairs_above_similarity(np.concatenate([one, near]), threshold))
     assert {j - 1 for i, j in pairs if i == 0} == set(np.flatnonzero(cosines >= threshold).tolist())
     assert set(np.flatnonzero(near @ one[0] >= threshold).tolist()) != set(
         np.flatnonzero(cosines >= threshold).tolist()
@@ -158,7 +189,7 @@ def test_memory_does_not_grow_with_the_square() -> None:
     """5,000 equal hashes among random ones: 12 million pairs come in blocks of a few million at most."""
     hashes = np.concatenate([np.zeros(5_000, np.uint64), random(3_000)])
     largest, total = 0, 0
-    for first, _ in neighbours.within(hashes, 4):
+    for first, _ in neighbours.pairs_within_distance(hashes, 4):
         largest, total = max(largest, len(first)), total + len(first)
     assert total >= 5_000 * 4_999 // 2
     assert largest <= 2 * neighbours.CELLS

@@ -18,10 +18,10 @@ import pytest
 from conftest import ROOT, picture
 from towers import save_head
 
-from common.dataset import cache, claims, locks, records
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
-from common.vectors import model
+from common import cache, claims, json_files, locks
+from common.cache import Provenance
+from common.clip import model
+from common.tree import Topic
 
 TINY = ["--model", "tiny", "--workers", "0", "--quiet"]
 
@@ -41,7 +41,9 @@ def dataset_of(root: Path, topics: int, images: int) -> Path:
 
 def begin(script: str, *args: object, **options) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / script), *map(str, args)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 def ended(*runs: subprocess.Popen) -> None:
@@ -56,7 +58,7 @@ def ended(*runs: subprocess.Popen) -> None:
 COUNT = """
 import sys, time
 from common.dataset import cache
-from common.dataset.tree import Topic
+from common.tree import Topic
 topic = Topic(sys.argv[1], "D", "C", "S", "T", 0)
 stamps = topic.stamps()
 for name in sys.argv[2:]:
@@ -71,10 +73,11 @@ def test_no_update_is_lost_between_reading_and_writing(make_topic) -> None:
     names = [f"{number}.png" for number in range(40)]
     folder = make_topic("D/C/S/T", *names)
     runs = [
-        subprocess.Popen([sys.executable, "-c", COUNT, str(folder), *names[number::4]], cwd=ROOT) for number in range(4)
+        subprocess.Popen([sys.executable, "-c", COUNT, str(folder), *names[number::4]], cwd=ROOT)
+        for number in range(4)
     ]
     assert [run.wait(60) for run in runs] == [0, 0, 0, 0]
-    assert sorted(cache.load(topic_of(folder)).extents) == sorted(names)
+    assert sorted(cache.load_cache(topic_of(folder)).extents) == sorted(names)
     assert os.listdir(folder / ".cache") == ["images.json"]
 
 
@@ -84,10 +87,10 @@ def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path:
     code += "with locks.locked(sys.argv[1]): print(flush=True); time.sleep(99)"
     run = subprocess.Popen([sys.executable, "-c", code, path], cwd=ROOT, stdout=subprocess.PIPE)
     assert run.stdout and run.stdout.readline()
-    assert locks.held(path) is None
+    assert locks.try_lock(path) is None
     run.kill()
     run.wait()
-    with locks.locked(path), locks.locked(path):
+    with locks.file_lock(path), locks.file_lock(path):
         pass
     assert not os.path.exists(path)
 
@@ -95,7 +98,7 @@ def test_a_lock_dies_with_its_holder_and_may_be_held_twice_by_a_thread(tmp_path:
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_a_claim_writes_into_no_file_of_another_name(make_topic, link) -> None:
     topic = topic_of(make_topic("D/C/S/T", "a.png"))
-    (folder := Path(cache.make_folder(topic))).joinpath("precious").write_text("precious")
+    (folder := Path(cache.make_cache_folder(topic))).joinpath("precious").write_text("precious")
     link(folder / "precious", folder / "phash.claim")
     claimed = claims.Claims("phash", None)  # type: ignore[arg-type]
     assert claimed.take(topic) or claimed.take(topic)
@@ -109,11 +112,13 @@ def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:
     run = subprocess.Popen([sys.executable, "-c", code, str(folder / ".cache")])
     try:
         for number in range(100):
-            cache.write_scores(topic, {"a.png": number}, Provenance({}, topic.stamps()))
+            cache.write_scores_with_provenance(
+                topic, {"a.png": number}, Provenance({}, topic.stamps())
+            )
     finally:
         run.kill()
         run.wait()
-    assert records.read_scores(topic) == {"a.png": 99}
+    assert json_files.read_scores(topic) == {"a.png": 99}
 
 
 # Scores, and what made them
@@ -122,8 +127,8 @@ def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:
 KILLED = """
 import os, sys
 from common.dataset import cache, records
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
+from common.cache import Provenance
+from common.tree import Topic
 topic = Topic(sys.argv[1], "D", "C", "S", "T", 0)
 left, replace = [int(sys.argv[2])], os.replace
 def dying(source, target):
@@ -138,13 +143,17 @@ cache.write_scores(topic, {"a.png": 2.0}, Provenance({"head": "new"}, topic.stam
 
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("writes", range(4))
-def test_killed_between_any_two_writes_scores_and_what_made_them_agree(make_topic, writes: int, earlier: bool) -> None:
+def test_killed_between_any_two_writes_scores_and_what_made_them_agree(
+    make_topic, writes: int, earlier: bool
+) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
     if earlier:
-        cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "old"}, topic.stamps()))
+        cache.write_scores_with_provenance(
+            topic, {"a.png": 1.0}, Provenance({"head": "old"}, topic.stamps())
+        )
     subprocess.run([sys.executable, "-c", KILLED, str(folder), str(writes)], cwd=ROOT)
-    scores, known, _ = cache.scored(topic)
+    scores, known, _ = cache.read_scores_with_provenance(topic)
     found = (scores.get("a.png"), known.scores and known.scores.made_by["head"])
     assert found in ([(1.0, "old"), (2.0, "new")] if earlier else [(None, None), (2.0, "new")])
 
@@ -161,29 +170,51 @@ cache.write_made(topic, files)
 
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("writes", range(4))
-def test_killed_between_any_two_writes_a_search_and_its_record_agree(make_topic, writes: int, earlier: bool) -> None:
+def test_killed_between_any_two_writes_a_search_and_its_record_agree(
+    make_topic, writes: int, earlier: bool
+) -> None:
     topic = topic_of(make_topic("D/C/S/T", "a.png"))
     if earlier:
-        files = {"duplicates": (records.matches_content({"a.png": set()}), Provenance({"head": "old"}, topic.stamps()))}
-        cache.write_made(topic, files)
+        files = {
+            "duplicates": (
+                json_files.matches_content({"a.png": set()}),
+                Provenance({"head": "old"}, topic.stamps()),
+            )
+        }
+        cache.write_with_provenance(topic, files)
     subprocess.run([sys.executable, "-c", SEARCHED, topic.path, str(writes)], cwd=ROOT)
-    found, known, _ = cache.believed(topic, "duplicates", records.matches_in, lambda: cache.load(topic))
+    found, known, _ = cache.read_with_provenance(
+        topic, "duplicates", json_files.parse_matches, lambda: cache.load_cache(topic)
+    )
     matched = found and bool(found["a.png"]), known.duplicates and known.duplicates.made_by["head"]
-    assert matched in ([(False, "old"), (True, "new")] if earlier else [(None, None), (True, "new")])
+    assert matched in (
+        [(False, "old"), (True, "new")] if earlier else [(None, None), (True, "new")]
+    )
 
 
 def test_a_record_is_believed_for_its_file_alone_and_one_without_a_mark_for_any(make_topic) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
-    cache.write_scores(topic, {"a.png": 1.0}, Provenance({"head": "ours"}, topic.stamps()))
+    cache.write_scores_with_provenance(
+        topic, {"a.png": 1.0}, Provenance({"head": "ours"}, topic.stamps())
+    )
     (folder / "aesthetic_data.json").write_text('{"a.png": 9.0}')
-    assert cache.scored(topic)[1].scores is None
-    cache.update(topic, scores=Provenance({"head": "of an earlier version"}, topic.stamps()))
-    assert cache.scored(topic)[1].scores.made_by == {"head": "of an earlier version"}
+    assert cache.read_scores_with_provenance(topic)[1].scores is None
+    cache.update_cache(topic, scores=Provenance({"head": "of an earlier version"}, topic.stamps()))
+    assert cache.read_scores_with_provenance(topic)[1].scores.made_by == {
+        "head": "of an earlier version"
+    }
 
 
 def score(dataset: Path, *options: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "aesthetic_scorer.py"), str(dataset), *TINY, "--json", *map(str, options)]
+    command = [
+        sys.executable,
+        str(ROOT / "aesthetic_scorer.py"),
+        str(dataset),
+        *TINY,
+        "--json",
+        *map(str, options),
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -193,10 +224,12 @@ def test_rescore_repairs_a_wrong_record_and_a_wrong_score(tmp_path: Path) -> Non
     file = dataset / "C/S/T0/aesthetic_data.json"
     right = file.read_bytes()
     topic = topic_of(dataset / "C/S/T0")
-    made = cache.load(topic).scores
+    made = cache.load_cache(topic).scores
     file.write_bytes(right.replace(b": ", b": 1"))
     assert score(dataset).returncode == 2
-    cache.update(topic, scores=Provenance(made.made_by, made.images))  # as an earlier version may have left it
+    cache.update_cache(
+        topic, scores=Provenance(made.made_by, made.images)
+    )  # as an earlier version may have left it
     assert json.loads(score(dataset).stdout)["scored"] == 0
     assert json.loads(score(dataset, "--rescore").stdout)["scored"] == 3
     assert file.read_bytes() == right
@@ -223,7 +256,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def spied(dataset: Path, script: str, options: list[object], runs: int) -> int:
     """How often images were opened by so many runs at once."""
     command = [sys.executable, "-c", SPY, str(ROOT / script), str(dataset), *map(str, options)]
-    begun = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(runs)]
+    begun = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(runs)
+    ]
     said = [run.communicate(timeout=300)[1] for run in begun]
     assert [run.returncode for run in begun] == [0] * runs, said
     return sum(int(each.splitlines()[-1]) for each in said)
@@ -240,7 +275,9 @@ def spied(dataset: Path, script: str, options: list[object], runs: int) -> int:
 def test_two_runs_share_the_work(tmp_path: Path, script: str, options: list[object]) -> None:
     dataset = dataset_of(tmp_path, 8, 4)
     together = spied(dataset, script, options, 2)
-    left = [path.name for path in dataset.rglob(".cache/*") if path.name.endswith(("claim", "lock"))]
+    left = [
+        path.name for path in dataset.rglob(".cache/*") if path.name.endswith(("claim", "lock"))
+    ]
     made = {path: path.read_bytes() for path in dataset.rglob("*_*.json")}
     for path in (*made, *dataset.rglob(".cache/*")):
         path.unlink()
@@ -250,9 +287,9 @@ def test_two_runs_share_the_work(tmp_path: Path, script: str, options: list[obje
 
 HOLD = """
 import sys, time
-from common.dataset.claims import Claims
-from common.dataset.tree import Topic
-from common.output import Talk
+from common.claims import Claims
+from common.tree import Topic
+from common.reporter import Talk
 claims = Claims(sys.argv[2], None)
 assert claims.take(Topic(sys.argv[1], "D", "C", "S", "T", 0))
 print(flush=True)
@@ -264,19 +301,29 @@ time.sleep(99)
     "script, has_hashes",
     [("aesthetic_scorer.py", False), ("find_duplicates.py", False), ("find_duplicates.py", True)],
 )
-def test_a_claimed_topic_comes_last_and_is_waited_for(tmp_path: Path, script: str, has_hashes: bool) -> None:
+def test_a_claimed_topic_comes_last_and_is_waited_for(
+    tmp_path: Path, script: str, has_hashes: bool
+) -> None:
     dataset = dataset_of(tmp_path, 2, 4)
     if has_hashes:  # so that the search owes close looks alone
         ended(begin("find_duplicates.py", dataset, "--threshold", 0))
         for path in (*dataset.rglob("looked.npz"), *dataset.rglob("duplicates_*")):
             path.unlink()
-    tiny = model.chosen(argparse.Namespace(model="tiny", pretrained=None, fast_decode=False))
+    tiny = model.resolve_model(argparse.Namespace(model="tiny", pretrained=None, fast_decode=False))
     scores = script == "aesthetic_scorer.py"
     free, claimed = (
-        dataset / f"C/S/T{number}/aesthetic_data.json" if scores else dataset / f"C/S/duplicates_T{number}.json"
+        dataset / f"C/S/T{number}/aesthetic_data.json"
+        if scores
+        else dataset / f"C/S/duplicates_T{number}.json"
         for number in (1, 0)
     )
-    command = [sys.executable, "-c", HOLD, str(dataset / "C/S/T0"), tiny.sidecar if scores else "phash"]
+    command = [
+        sys.executable,
+        "-c",
+        HOLD,
+        str(dataset / "C/S/T0"),
+        tiny.sidecar if scores else "phash",
+    ]
     holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert holder.stdout and holder.stdout.readline()
     run = begin(script, dataset, "--workers", 0, *(["--model", "tiny"] if scores else []))
@@ -307,17 +354,24 @@ DIM = 192  # of the tiny model
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> tuple[Path, list[list[object]], dict[str, dict[str, bytes]], dict[str, bytes]]:
+def world(
+    tmp_path: Path,
+) -> tuple[Path, list[list[object]], dict[str, dict[str, bytes]], dict[str, bytes]]:
     """A dataset, two scorings with other heads, what each makes of it alone, and what a search does."""
     dataset = dataset_of(tmp_path, 3, 5)
-    scorings = [[*TINY, "--rescore"], [*TINY, "--rescore", "--head", save_head(tmp_path / "other.pth", DIM)]]
+    scorings = [
+        [*TINY, "--rescore"],
+        [*TINY, "--rescore", "--head", save_head(tmp_path / "other.pth", DIM)],
+    ]
     alone = {}
     for scoring in scorings:
         ended(begin("aesthetic_scorer.py", dataset, *scoring))
         paths = sorted(dataset.rglob("aesthetic_data.json"))
-        _, known, _ = cache.scored(topic_of(paths[0].parent))
+        _, known, _ = cache.read_scores_with_provenance(topic_of(paths[0].parent))
         assert known.scores
-        alone[known.scores.made_by["head"]] = {path.parent.name: path.read_bytes() for path in paths}
+        alone[known.scores.made_by["head"]] = {
+            path.parent.name: path.read_bytes() for path in paths
+        }
     ended(begin("find_duplicates.py", dataset, "--quiet"))
     found = {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")}
     assert len(alone) == 2 and len(found) == 3
@@ -329,16 +383,16 @@ def check(world) -> None:
     dataset, _, alone, found = world
     for path in sorted(dataset.rglob("aesthetic_data.json")):
         topic = topic_of(path.parent)
-        _, known, _ = cache.scored(topic)
+        _, known, _ = cache.read_scores_with_provenance(topic)
         assert known.scores and known.duplicates
         assert path.read_bytes() == alone[known.scores.made_by["head"]][topic.name]
         assert known.scores.images == known.duplicates.images == topic.stamps()
-        assert known.duplicates.digest == records.digest(records.duplicates_path(topic))
+        assert known.duplicates.digest == json_files.file_digest(json_files.duplicates_path(topic))
         assert len(known.extents) == 5
         lock = topic.file(".cache/lock")
-        left = locks.held(lock)  # a killed run leaves the file, but nothing locked
+        left = locks.try_lock(lock)  # a killed run leaves the file, but nothing locked
         assert left is not None
-        locks.let_go(lock, left)
+        locks.unlock(lock, left)
     assert {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")} == found
 
 
@@ -378,7 +432,10 @@ def kill_one(world, times: int) -> None:
     dataset, (one, other), *_ = world
     rng = random.Random(times)
     for _ in range(times):
-        killed, finishing = begin("aesthetic_scorer.py", dataset, *one), begin("aesthetic_scorer.py", dataset, *other)
+        killed, finishing = (
+            begin("aesthetic_scorer.py", dataset, *one),
+            begin("aesthetic_scorer.py", dataset, *other),
+        )
         time.sleep(rng.uniform(0.5, 4))
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
@@ -402,8 +459,16 @@ def merge_twice(root: Path, times: int) -> None:
     ended(begin("merge_clusters.py", dataset, *merge))
 
     def files(target: Path) -> dict[str, bytes]:
-        found = {str(p.relative_to(target)): p.read_bytes() for p in sorted(target.rglob("*")) if p.is_file()}
-        return {name: content for name, content in found.items() if ".cache" not in name and "manifest" not in name}
+        found = {
+            str(p.relative_to(target)): p.read_bytes()
+            for p in sorted(target.rglob("*"))
+            if p.is_file()
+        }
+        return {
+            name: content
+            for name, content in found.items()
+            if ".cache" not in name and "manifest" not in name
+        }
 
     rng = random.Random(times)
     for number in range(times):

@@ -19,8 +19,8 @@ from PIL import Image
 import aesthetic_stats
 import dataset_stats
 from common import cli
-from common.output import dumps
-from common.pages import page
+from common.reporter import dump_json
+from reports import page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 QUOTES = "\"' onload='alert(2)' x=\"</script><script>alert(3)</script>{{ 7 * 7 }}"
@@ -38,9 +38,13 @@ def build(folder: Path, subclusters: int = 2, topics: int = 8, images: int = 4) 
             scores = {}
             for image in range(images):
                 file = f"{NAMES[image % len(NAMES)]}{image}.jpg"
-                picture(number * 1000 + topic * 50 + image, (200 + 9 * image, 150)).save(path / file, quality=40)
+                picture(number * 1000 + topic * 50 + image, (200 + 9 * image, 150)).save(
+                    path / file, quality=40
+                )
                 scores[file] = 4 + topic / 10 + image / 100
-            (path / "aesthetic_data.json").write_bytes(dumps({**scores, f"gone{HOSTILE}": 1.0}).encode())
+            (path / "aesthetic_data.json").write_bytes(
+                dump_json({**scores, f"gone{HOSTILE}": 1.0}).encode()
+            )
     (path / f"{HOSTILE}.png").write_bytes((path / file).read_bytes())  # misnamed
     (path / f"{QUOTES.replace('/', '')}.png").touch()  # unreadable
     (path.parent / f"Empty{HOSTILE}").mkdir()
@@ -49,8 +53,16 @@ def build(folder: Path, subclusters: int = 2, topics: int = 8, images: int = 4) 
 
 def written(kind: str, dataset: Path, folder: Path, *options: str) -> Path:
     target = folder / f"{kind}.html"
-    arguments = [str(dataset), "--html", str(target), "--output", str(folder / "x.json"), "--quiet", *options]
-    assert cli.run(PAGES[kind].main, arguments) == 0
+    arguments = [
+        str(dataset),
+        "--html",
+        str(target),
+        "--output",
+        str(folder / "x.json"),
+        "--quiet",
+        *options,
+    ]
+    assert cli.run_script(PAGES[kind].main, arguments) == 0
     return target
 
 
@@ -79,7 +91,12 @@ def test_a_page_needs_nothing_else_and_hostile_names_are_text(pages, kind):
     elements = Elements(source).found
     assert [tag for tag, _ in elements].count("script") == 1
     assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
-    links = [value for _, attributes in elements for key, value in attributes.items() if key in ("src", "href")]
+    links = [
+        value
+        for _, attributes in elements
+        for key, value in attributes.items()
+        if key in ("src", "href")
+    ]
     assert len(links) > 3
     assert all(value.startswith("data:") for value in links)
     assert {tag for tag, _ in elements}.isdisjoint({"iframe", "object", "embed", "form", "base"})
@@ -93,7 +110,11 @@ def test_the_policy_allows_the_one_script(pages, kind):
     source = pages[kind].read_text()
     (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = next(a["content"] for _, a in Elements(source).found if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"]
+        for _, a in Elements(source).found
+        if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert f"script-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
 
@@ -135,7 +156,12 @@ def test_thumbnails_go_to_the_most_telling_topics(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "LIMIT", len(whole.encode()) - int(3.5 * sum(pictures) / 8))
     monkeypatch.setattr(page, "PICTURES", 0)
     source = written("aesthetic", tmp_path / "Set", tmp_path, "--top", "2").read_text()
-    assert sorted(re.findall(r'alt="a.jpg: [\d.]+, the best of (..)"', source)) == ["A0", "A5", "B0", "B5"]
+    assert sorted(re.findall(r'alt="a.jpg: [\d.]+, the best of (..)"', source)) == [
+        "A0",
+        "A5",
+        "B0",
+        "B5",
+    ]
     assert "4 thumbnails left out" in source
 
 
@@ -168,10 +194,16 @@ def test_a_name_is_like_no_other_on_the_page_folded_ones_included(tmp_path):
     scored(tmp_path, "Set/Things/Table/T", *others[:7], "Set/Kitchen/Table/T", *others[7:])
     source = written("aesthetic", tmp_path / "Set", tmp_path).read_text()
     names = re.findall(r'<td title="(.*?)">(.*?)</td>', source)
-    subclusters = {label: name.replace("<wbr>", "") for label, name in names if label.count("/") == 2}
+    subclusters = {
+        label: name.replace("<wbr>", "") for label, name in names if label.count("/") == 2
+    }
     tables = [label for label in subclusters if label.endswith("Table")]
     assert "6 between them" in source and len(subclusters) == len(set(subclusters.values())) == 16
-    assert [subclusters[label] for label in tables] == tables == ["Set/Things/Table", "Set/Kitchen/Table"]
+    assert (
+        [subclusters[label] for label in tables]
+        == tables
+        == ["Set/Things/Table", "Set/Kitchen/Table"]
+    )
     assert subclusters["Set/C/Sub 03"] == "Sub 03"
 
 
@@ -191,9 +223,7 @@ def browser():
         yield opened
 
 
-VISIBLE = (
-    "[...document.querySelectorAll('[data-topic]')].filter(e => e.getClientRects().length).map(e => e.dataset.topic)"
-)
+VISIBLE = "[...document.querySelectorAll('[data-topic]')].filter(e => e.getClientRects().length).map(e => e.dataset.topic)"
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -206,8 +236,12 @@ def test_in_a_browser_without_a_complaint(browser, pages, kind, width, dark):
         "Promise.all([...document.images].map(i => (i.loading = 'eager', i.decode()))).then(() => true)"
     )
     assert browser.errors == []
-    assert browser.value("document.documentElement.scrollWidth") <= width  # nothing to scroll to the side
-    dim = browser.value("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part < 60)")
+    assert (
+        browser.value("document.documentElement.scrollWidth") <= width
+    )  # nothing to scroll to the side
+    dim = browser.value(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(part => part < 60)"
+    )
     assert dim == dark
     assert browser.value(f"document.body.textContent.includes({json.dumps(HOSTILE)})")
     assert browser.value("document.querySelectorAll('[onerror], img[src=x]').length") == 0
@@ -223,27 +257,44 @@ def test_the_scale_of_the_scatter_is_whole(browser, tmp_path, width, sides):
     for number, side in enumerate(sides):
         Image.new("L", (side, 14 if side > 9000 else side)).save(topic / f"{number}.png")
     browser.open(written("dataset", tmp_path / "Set", tmp_path), width)
-    box = "(e => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom] })"
+    box = (
+        "(e => { const b = e.getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom] })"
+    )
     left, top, right, bottom = browser.value(f"{box}(document.querySelector('svg'))")
     texts = browser.value(f"[...document.querySelectorAll('svg[aria-label] text')].map({box})")
     assert len(texts) >= 8
     for one, text in enumerate(texts):
         assert left <= text[0] and top <= text[1] and text[2] <= right and text[3] <= bottom
         for other in texts[:one]:
-            assert text[0] >= other[2] or other[0] >= text[2] or text[1] >= other[3] or other[1] >= text[3]
+            assert (
+                text[0] >= other[2]
+                or other[0] >= text[2]
+                or text[1] >= other[3]
+                or other[1] >= text[3]
+            )
 
 
 @pytest.mark.parametrize("kind", PAGES)
 def test_the_search_filters(browser, pages, kind):
     browser.open(pages[kind], 1200)
     assert browser.value("document.querySelector('label.find').getClientRects().length") == 1
-    for typed, fits in (("フクロウ", 2), ("s1 plain", 1), ("ONERROR フクロウ s0", 1), ("nothing like it", 0)):
+    for typed, fits in (
+        ("フクロウ", 2),
+        ("s1 plain", 1),
+        ("ONERROR フクロウ s0", 1),
+        ("nothing like it", 0),
+    ):
         browser.value(f"box.value = {json.dumps(typed)}; box.dispatchEvent(new Event('input'))")
         shown = browser.value(VISIBLE)
         assert len(shown) == fits
         assert all(word in topic for topic in shown for word in typed.lower().split())
         assert browser.value("document.getElementById('found').textContent") == f"{fits} found"
-        assert browser.value("[...document.querySelectorAll('details.group')].filter(e => !e.hidden).length") <= fits
+        assert (
+            browser.value(
+                "[...document.querySelectorAll('details.group')].filter(e => !e.hidden).length"
+            )
+            <= fits
+        )
     browser.value("box.value = ''; box.dispatchEvent(new Event('input'))")
     assert browser.value("document.querySelectorAll('[data-topic][hidden]').length") == 0
     assert browser.errors == []
@@ -262,7 +313,9 @@ def test_a_planted_script_does_not_run(browser, pages, tmp_path):
     planted = tmp_path / "planted.html"
     source = pages["dataset"].read_text()
     planted.write_text(
-        source.replace("</main>", "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'></main>")
+        source.replace(
+            "</main>", "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'></main>"
+        )
     )
     browser.open(planted, 1200)
     assert browser.value("window.ran ?? 'blocked'") == "blocked"

@@ -60,9 +60,17 @@ class Run:
 
     def manifest(self) -> dict[str, dict[str, Any]]:
         """Each source image's line, by its path from its dataset on."""
-        lines = (self.folder / "full_dataset" / "merge_manifest.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (
+            (self.folder / "full_dataset" / "merge_manifest.jsonl")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         entries = [json.loads(line) for line in lines]
-        return {os.path.relpath(entry["source"], self.folder): entry for entry in entries if "source" in entry}
+        return {
+            os.path.relpath(entry["source"], self.folder): entry
+            for entry in entries
+            if "source" in entry
+        }
 
 
 def load(path: Path) -> Any:
@@ -76,7 +84,12 @@ def command(*args: object) -> list[str]:
 def run_in(folder: Path, *args: object, **env: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHON": sys.executable, **env}
     return subprocess.run(
-        command(*(args or standard())), cwd=folder, capture_output=True, text=True, env=environment, timeout=900
+        command(*(args or standard())),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=900,
     )
 
 
@@ -86,7 +99,9 @@ def standard() -> list[object]:
 
 def make_sample(folder: Path) -> subprocess.CompletedProcess[str]:
     script = ROOT / "demo" / "make_dataset.py"
-    return subprocess.run([sys.executable, script, folder], capture_output=True, text=True, check=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, script, folder], capture_output=True, text=True, check=True, timeout=120
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +124,17 @@ def done(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def steps(talk: str) -> list[str]:
     """The scripts that a pipeline said it would run."""
     lines = [line for line in talk.splitlines() if line.startswith("$ ")]
-    return [next(word.rpartition("/")[2] for word in line.split() if word.endswith(".py")) for line in lines]
+    return [
+        next(word.rpartition("/")[2] for word in line.split() if word.endswith(".py"))
+        for line in lines
+    ]
 
 
 def images_below(folder: Path) -> set[str]:
     found = (
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and ".cache" not in path.parts
     )
     return {path for path in found if not path.endswith((".txt", ".json", ".jsonl"))}
 
@@ -127,12 +147,19 @@ class TestResult:
         truth = done.truth()
         manifest = done.manifest()
         assert len(manifest) == sum(truth["images"].values())
-        left_out = {path: entry["kept"] for path, entry in manifest.items() if entry["action"] == "duplicate"}
+        left_out = {
+            path: entry["kept"]
+            for path, entry in manifest.items()
+            if entry["action"] == "duplicate"
+        }
         full = done.folder / "full_dataset"
         assert left_out == {
-            copy: str(done.merged(original).relative_to(full)) for copy, original in truth["copies"].items()
+            copy: str(done.merged(original).relative_to(full))
+            for copy, original in truth["copies"].items()
         }
-        assert {path for path, entry in manifest.items() if entry["action"] == "identical"} == set(truth["identical"])
+        assert {path for path, entry in manifest.items() if entry["action"] == "identical"} == set(
+            truth["identical"]
+        )
         stays = set(manifest) - set(truth["copies"]) - set(truth["identical"])
         assert images_below(full) == {str(done.merged(path).relative_to(full)) for path in stays}
         for path in stays:
@@ -140,34 +167,50 @@ class TestResult:
 
     def test_a_collision_keeps_both_under_names_of_their_own(self, done: Run) -> None:
         truth = done.truth()
-        assert {path for path, entry in done.manifest().items() if entry["action"] == "renamed"} == set(
-            truth["renamed"]
-        )
+        assert {
+            path for path, entry in done.manifest().items() if entry["action"] == "renamed"
+        } == set(truth["renamed"])
         for path, merged in truth["renamed"].items():
-            assert (done.folder / "full_dataset" / merged).read_bytes() == (done.folder / path).read_bytes()
+            assert (done.folder / "full_dataset" / merged).read_bytes() == (
+                done.folder / path
+            ).read_bytes()
 
     def test_captions_lie_beside_their_images(self, done: Run) -> None:
         full = done.folder / "full_dataset"
-        found = {str(path.relative_to(full)): path.read_text(encoding="utf-8") for path in full.rglob("*.txt")}
+        found = {
+            str(path.relative_to(full)): path.read_text(encoding="utf-8")
+            for path in full.rglob("*.txt")
+        }
         captions = done.truth()["captions"]
-        assert found == {str(Path(image).with_suffix(".txt")): caption for image, caption in captions.items()}
+        assert found == {
+            str(Path(image).with_suffix(".txt")): caption for image, caption in captions.items()
+        }
         assert all((full / image).exists() for image in captions)
 
     def test_the_truncated_file_is_listed_and_never_chosen(self, done: Run) -> None:
         (path,) = done.truth()["truncated"]
         assert f"{path}: cut short" in done.talk
         assert Path(path).name not in load((done.folder / path).parent / "aesthetic_data.json")
-        assert str(Path(path).relative_to("DataSet_1")) not in done.chosen("train") + done.chosen("valid")
+        assert str(Path(path).relative_to("DataSet_1")) not in done.chosen("train") + done.chosen(
+            "valid"
+        )
 
     def test_sizes_of_the_split(self, done: Run) -> None:
         """A topic has what it could have, less pictures of which a bad shot, or the original, is chosen elsewhere."""
         truth, chosen = done.truth(), {name: done.chosen(name) for name in ("train", "valid")}
         both = {*chosen["train"], *chosen["valid"]}
         full = done.folder / "full_dataset"
-        twins = [{str(done.merged(path).relative_to(full)) for path in pair} for pair in truth["degraded"].items()]
-        lost = Counter(os.path.dirname(path) for pair in twins if pair & both for path in pair - both)
+        twins = [
+            {str(done.merged(path).relative_to(full)) for path in pair}
+            for pair in truth["degraded"].items()
+        ]
+        lost = Counter(
+            os.path.dirname(path) for pair in twins if pair & both for path in pair - both
+        )
         sizes = {
-            topic: [sum(os.path.dirname(path) == topic for path in paths) for paths in chosen.values()]
+            topic: [
+                sum(os.path.dirname(path) == topic for path in paths) for paths in chosen.values()
+            ]
             for topic in truth["split"]
         }
         for topic, wanted in truth["split"].items():
@@ -188,7 +231,9 @@ class TestResult:
         train, valid = done.chosen("train"), done.chosen("valid")
         assert not set(train) & set(valid)
         full = done.folder / "full_dataset"
-        across = {str(done.merged(copy).relative_to(full)) for copy in done.truth()["copies_across"]}
+        across = {
+            str(done.merged(copy).relative_to(full)) for copy in done.truth()["copies_across"]
+        }
         assert all((full / copy).exists() for copy in across)
         assert not across & {*train, *valid}
 
@@ -197,13 +242,19 @@ class TestResult:
         found = set()
         for file in full.glob("*/*/duplicates_*.json"):
             topic = file.with_name(file.stem.removeprefix("duplicates_"))
-            found |= {frozenset((topic / a, topic / b)) for a, others in load(file).items() for b in others}
+            found |= {
+                frozenset((topic / a, topic / b))
+                for a, others in load(file).items()
+                for b in others
+            }
         across = done.truth()["copies_across"].items()
         assert found == {frozenset(map(done.merged, pair)) for pair in across}
 
     def test_signs_that_phash_confuses_are_told_apart(self, done: Run) -> None:
         for pair in done.truth()["lookalikes"]:
-            first, second = (imagehash.phash(Image.open(done.folder / path).convert("RGB")) for path in pair)
+            first, second = (
+                imagehash.phash(Image.open(done.folder / path).convert("RGB")) for path in pair
+            )
             assert first - second <= 4
             assert all(done.merged(path).exists() for path in pair)
 
@@ -230,18 +281,27 @@ class TestResult:
         assert ran.returncode == 0, ran.stderr
         assert steps(ran.stderr) == CHAIN
         after = stamps(done.folder)
-        assert {path for path in before | after if before.get(path) != after.get(path)} <= {page.name for page in pages}
+        assert {path for path in before | after if before.get(path) != after.get(path)} <= {
+            page.name for page in pages
+        }
         assert [page.read_bytes() for page in pages] == shown
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino) for path in paths}
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in paths
+    }
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All that a run is for, with the folder's own name out of absolute paths; `.cache` costs only time to lose."""
-    files = [folder / "train_set.json", folder / "valid_set.json", *folder.glob("full_dataset/**/*")]
+    files = [
+        folder / "train_set.json",
+        folder / "valid_set.json",
+        *folder.glob("full_dataset/**/*"),
+    ]
     return {
         str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"FOLDER")
         for path in files
@@ -265,8 +325,12 @@ def kill(folder: Path, delay: float) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 11))])
-def test_killed_at_any_moment_and_started_again(done: Run, sample: Path, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    "number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 11))]
+)
+def test_killed_at_any_moment_and_started_again(
+    done: Run, sample: Path, tmp_path: Path, number: int
+) -> None:
     folder = tmp_path / "killed"
     shutil.copytree(sample, folder)
     delay = random.uniform(0.1, 0.95) * done.seconds
@@ -274,13 +338,19 @@ def test_killed_at_any_moment_and_started_again(done: Run, sample: Path, tmp_pat
     ran = run_in(folder)
     assert ran.returncode == 0, ran.stderr
     expected, found = contents(done.folder), contents(folder)
-    assert [path for path in expected | found if expected.get(path) != found.get(path)] == [], f"killed after {delay} s"
+    assert [path for path in expected | found if expected.get(path) != found.get(path)] == [], (
+        f"killed after {delay} s"
+    )
 
 
 def test_the_sample_is_the_same_again(sample: Path, tmp_path: Path) -> None:
     make_sample(tmp_path)
     first, second = (
-        {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file()
+        }
         for root in (sample, tmp_path)
     )
     assert first == second
@@ -300,7 +370,9 @@ def test_a_failure_stops_the_chain_with_its_status(make_topic: Any, tmp_path: Pa
 def test_strict_status_and_options_reach_the_scorer(make_topic: Any, tmp_path: Path) -> None:
     make_topic("DataSet_1/C/S/T", "a.jpg")
     (tmp_path / "DataSet_1/C/S/T/b.jpg").write_bytes(b"")
-    ran = run_in(tmp_path, "DataSet_1", "--model", "tiny", "--strict", "--bad-files", "bad files.jsonl")
+    ran = run_in(
+        tmp_path, "DataSet_1", "--model", "tiny", "--strict", "--bad-files", "bad files.jsonl"
+    )
     assert ran.returncode == 1
     assert "--model tiny --strict --bad-files bad\\ files.jsonl" in ran.stderr
     assert json.loads((tmp_path / "bad files.jsonl").read_text())["path"].endswith("b.jpg")
@@ -322,7 +394,9 @@ def test_wrong_arguments(tmp_path: Path, args: tuple[str, ...], said: str) -> No
 
 def test_help_through_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "run it").symlink_to(ROOT / "pipeline.sh")
-    ran = subprocess.run([tmp_path / "run it", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        [tmp_path / "run it", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "usage: pipeline.sh DATASET" in ran.stdout
     assert "set -e" not in ran.stdout
@@ -339,7 +413,9 @@ def test_sigterm_reaches_the_script_at_work(make_topic: Any, tmp_path: Path) -> 
     make_topic("DataSet_1/C/S/T", *(f"{number}.png" for number in range(40)))
     environment = {**os.environ, "PYTHON": sys.executable}
     args = command("DataSet_1", "--model", "tiny")
-    process = subprocess.Popen(args, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        args, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     assert process.stderr
     while b"aesthetic_scorer.py" not in process.stderr.readline():
         pass

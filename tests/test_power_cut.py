@@ -43,7 +43,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def run(script: str, *args: object) -> None:
-    subprocess.run([sys.executable, ROOT / script, *map(str, args), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, ROOT / script, *map(str, args), "--quiet"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 @pytest.mark.soak

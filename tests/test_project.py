@@ -16,15 +16,22 @@ import pytest
 from conftest import ROOT
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+PACKAGES = ("common", "duplicates", "merging", "splitting", "reports")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in (ROOT / "common").rglob("*.py")
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
     if path.stem != "__init__"
 )
-# Each imports itself and those before it; a module beside the packages is a room of its own.
-ROOMS = (
-    "signals errors disk output cli text stats / dataset / vectors / scores / duplicates / merging / splitting / pages"
-)
+# What each package may import besides itself: only packages on floors below it.
+MAY_IMPORT = {
+    "common": set(),
+    "common.clip": {"common"},
+    "duplicates": {"common", "common.clip"},
+    "merging": {"common"},
+    "splitting": {"common", "merging"},
+    "reports": {"common", "merging"},
+}
 LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
 HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LOADED = """
@@ -39,7 +46,9 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)), file=
 """
 
 
-def run(script: str, *args: object, cwd: Path | None = None) -> tuple[int, set[str], subprocess.CompletedProcess]:
+def run(
+    script: str, *args: object, cwd: Path | None = None
+) -> tuple[int, set[str], subprocess.CompletedProcess]:
     """Exit status of a script, and the top-level modules that it had loaded at its end."""
     command = [sys.executable, "-c", LOADED, str(ROOT), str(ROOT / script), *map(str, args)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
@@ -51,13 +60,16 @@ def imports(path: Path) -> set[str]:
     """Modules of ours that a file imports anywhere in it, lazily too: `common.room.module`, scripts with `.py`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "common":
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
             inside = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
             found |= inside or {str(node.module)}
         elif isinstance(node, ast.ImportFrom):
             found.add(f"{node.module}.py")
         elif isinstance(node, ast.Import):
-            found |= {alias.name if alias.name.startswith("common") else f"{alias.name}.py" for alias in node.names}
+            found |= {
+                alias.name if alias.name.split(".")[0] in PACKAGES else f"{alias.name}.py"
+                for alias in node.names
+            }
     return found
 
 
@@ -65,17 +77,21 @@ def file_of(module: str) -> Path:
     return ROOT.joinpath(*module.split(".")).with_suffix(".py")
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1]
+def package_of(module: str) -> str:
+    return "common.clip" if module.startswith("common.clip.") else module.split(".")[0]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_comes_at_once(script):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert ran.returncode == 0 and ran.stderr == ""
-    assert ran.stdout.startswith(f"usage: {script} ") and ran.stdout.count(f"  {script} ") >= 2  # examples to copy
+    assert (
+        ran.stdout.startswith(f"usage: {script} ") and ran.stdout.count(f"  {script} ") >= 2
+    )  # examples to copy
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
@@ -115,44 +131,56 @@ def test_scripts_are_executable_documented_and_import_no_script(script):
     path = ROOT / script
     assert os.access(path, os.X_OK)
     content = path.read_text("utf-8")
-    assert content.startswith('#!/usr/bin/env python3\n"""') and 'if __name__ == "__main__":' in content
+    assert (
+        content.startswith('#!/usr/bin/env python3\n"""')
+        and 'if __name__ == "__main__":' in content
+    )
     assert not imports(path) & set(SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_signals_are_caught_before_anything_else_is_imported(script):
-    first, second = [line for line in (ROOT / script).read_text("utf-8").splitlines() if " import " in f" {line}"][:2]
-    assert (first, second.split("  #")[0]) == ("from __future__ import annotations", "import common.signals")
+    first, second = [
+        line for line in (ROOT / script).read_text("utf-8").splitlines() if " import " in f" {line}"
+    ][:2]
+    assert (first, second.split("  #")[0]) == (
+        "from __future__ import annotations",
+        "import common.signals",
+    )
 
 
 def test_no_circle_among_modules():
     graph = {name: imports(file_of(name)) & set(MODULES) for name in MODULES}
-    order = list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the cycle
+    order = list(
+        TopologicalSorter(graph).static_order()
+    )  # raises CycleError, which names the cycle
     assert set(order) == set(MODULES)
 
 
-def test_rooms_import_downwards_only():
-    floors = [set(floor.split()) for floor in ROOMS.split("/")]
-    floor_of = {room: number for number, floor in enumerate(floors) for room in floor}
-    assert floor_of.keys() == {room_of(module) for module in MODULES}
-    for module in MODULES:
-        found = imports(file_of(module))
-        assert not found & set(SCRIPTS), module
-        assert {name for name in found if name.startswith("common")} <= set(MODULES), module
-        for other in map(room_of, found & set(MODULES)):
-            own = room_of(module)
-            assert other == own or floor_of[other] < floor_of[own] or floor_of[own] == 0, (module, other)
+@pytest.mark.parametrize("module", MODULES)
+def test_packages_import_only_packages_below(module):
+    found = imports(file_of(module))
+    own = package_of(module)
+    assert not found & set(SCRIPTS)
+    assert {name for name in found if name.split(".")[0] in PACKAGES} <= set(MODULES)
+    allowed = MAY_IMPORT[own] | {own}
+    assert {package_of(other) for other in found & set(MODULES)} <= allowed
 
 
-def test_only_the_vectors_know_torch():
+def test_only_clip_and_the_network_of_variants_know_torch():
     torch = re.compile(r"(torch|open_clip|torchvision)\.")
     knowing = {module for module in MODULES if any(map(torch.match, imports(file_of(module))))}
-    assert {room_of(module) for module in knowing} == {"vectors"}
+    assert {module for module in knowing if package_of(module) != "common.clip"} == {
+        "duplicates.effnet"
+    }
 
 
-@pytest.mark.parametrize("room", sorted({m.split(".")[1] for m in MODULES if m.count(".") == 2}))
-def test_every_room_has_a_table_of_contents(room):
-    contents = ast.get_docstring(ast.parse((ROOT / "common" / room / "__init__.py").read_text("utf-8"))) or ""
+@pytest.mark.parametrize("folder", sorted({os.path.dirname(m.replace(".", "/")) for m in MODULES}))
+def test_every_package_has_a_table_of_contents(folder):
+    contents = (
+        ast.get_docstring(ast.parse((ROOT / folder / "__init__.py").read_text("utf-8"))) or ""
+    )
     for module in MODULES:
-        if room_of(module) == room:
-            assert re.search(rf"^ +{module.split('.')[2]}  ", contents, re.M), module
+        parent, name = os.path.split(module.replace(".", "/"))
+        if parent == folder:
+            assert re.search(rf"^ +{name}  ", contents, re.M), module

@@ -22,16 +22,21 @@ import pytest
 import towers
 from conftest import ROOT, picture, run_script
 
-from common.output import Talk
-from common.vectors import fleet
+from common.clip.ray import client
+from common.reporter import Reporter
 
-TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of the machines of these tests
+TOKEN = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+}  # of the machines of these tests
 os.environ.update(TOKEN, RAY_USAGE_STATS_ENABLED="0")  # which Ray reads when it is imported
 os.environ |= {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # a minute, otherwise, until a lost head is given up
     "RAY_worker_niceness": "0",  # 15, otherwise, and tests that run beside these would leave nothing to them
 }
-ray = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install -r requirements-ray.txt")
+ray = pytest.importorskip(
+    "ray.cluster_utils", reason="Ray is not installed: pip install -r requirements-ray.txt"
+)
 
 BIG = 800  # images of a run that something happens to
 GONE = 10.0  # seconds after which nothing is left of a run
@@ -53,7 +58,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 def machines() -> Iterator[ray.Cluster]:
     """Two machines of one core each."""
-    made = ray.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": SMALL_STORE})
+    made = ray.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": SMALL_STORE}
+    )
     made.add_node(num_cpus=1, object_store_memory=SMALL_STORE)
     yield made
     with contextlib.suppress(Exception):
@@ -91,13 +98,21 @@ def make(dataset: Path, images: int, topics: int) -> Path:
 def results(dataset: Path) -> dict[str, str]:
     """What a run left: every file but the images, by its digest."""
     paths = [path for path in dataset.rglob("*") if path.suffix in (".json", ".npz")]
-    return {str(path.relative_to(dataset)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(paths)}
+    return {
+        str(path.relative_to(dataset)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths)
+    }
 
 
 def told(line: str, ran: subprocess.CompletedProcess) -> bool:
     """Whether a run ended with status 2 and this in its one line."""
     *_, last = ran.stderr.splitlines()
-    return ran.returncode == 2 and line in last and ran.stderr.count("error:") == 1 and "Traceback" not in ran.stderr
+    return (
+        ran.returncode == 2
+        and line in last
+        and ran.stderr.count("error:") == 1
+        and "Traceback" not in ran.stderr
+    )
 
 
 def of(mark: str) -> list[str]:
@@ -126,7 +141,9 @@ def until(happened: Callable[[], bool], seconds: float = 60) -> None:
 
 def named(name: str) -> list[int]:
     """Ids of Ray's processes of that name."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["ps", "-eo", "pid,args"], capture_output=True, text=True
+    ).stdout.splitlines()
     return [int(line.split()[0]) for line in listed if f"ray::{name}" in line]
 
 
@@ -137,7 +154,15 @@ class Run:
         self.dataset = copy / "DS"
         shutil.copytree(dataset, self.dataset)
         self.mark = f"MARK_{secrets.token_hex(8)}"
-        command = [sys.executable, str(ROOT / SCORER), str(self.dataset), "--model", "tiny", "--json", *options]
+        command = [
+            sys.executable,
+            str(ROOT / SCORER),
+            str(self.dataset),
+            "--model",
+            "tiny",
+            "--json",
+            *options,
+        ]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -157,7 +182,9 @@ class Run:
     def end(self, seconds: float = 120) -> subprocess.CompletedProcess:
         """Wait for its end."""
         output, _ = self.process.communicate(timeout=seconds)
-        return subprocess.CompletedProcess([], self.process.returncode, output, self._said.read_text())
+        return subprocess.CompletedProcess(
+            [], self.process.returncode, output, self._said.read_text()
+        )
 
 
 @pytest.fixture
@@ -177,10 +204,13 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 @pytest.mark.parametrize("script", [SCORER, SEARCH])
 def test_ray_is_not_installed(script, dataset):
-    hidden = (
-        "import runpy, sys; sys.modules['ray'] = None; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"
-    )
-    command = [sys.executable, "-c", f"{hidden}; runpy.run_path(sys.argv[0], run_name='__main__')", str(ROOT)]
+    hidden = "import runpy, sys; sys.modules['ray'] = None; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"
+    command = [
+        sys.executable,
+        "-c",
+        f"{hidden}; runpy.run_path(sys.argv[0], run_name='__main__')",
+        str(ROOT),
+    ]
     command += [str(ROOT / script), str(dataset), "--ray", *OPTIONS[script]]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert told("Ray is not installed; pip install -r requirements-ray.txt", ran)
@@ -197,7 +227,15 @@ def test_without_ray_nothing_of_it_is_imported(dataset):
     code = "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"
     code += "\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\nfinally: print('ray' in sys.modules)"
     for script in (SCORER, SEARCH):
-        command = [sys.executable, "-c", code, str(ROOT), str(ROOT / script), str(dataset), *OPTIONS[script]]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            str(ROOT),
+            str(ROOT / script),
+            str(dataset),
+            *OPTIONS[script],
+        ]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert ran.stdout.splitlines()[-1] == "False", ran.stderr
 
@@ -221,7 +259,7 @@ def test_the_same_bytes_on_two_machines(dataset, machines, tmp_path):
 
 def test_what_was_begun_in_vain_is_the_next_answer():
     args = towers.options("--ray")
-    with fleet.Fleet(args, Talk(args)) as machines:
+    with client.Fleet(args, Reporter(args)) as machines:
         ticket = machines.begun("encode", "vectors", [(7, 0, 1)])  # pixels that nobody has
         with pytest.raises(RuntimeError, match="KeyError: 7"):
             ticket.result()
@@ -297,7 +335,9 @@ def test_stopped_nothing_is_left_and_the_next_run_goes_on(number, twice, big, be
     run.wait_for(2)
     for _ in range(1 + twice):
         with contextlib.suppress(ProcessLookupError):
-            (os.killpg if number == signal.SIGINT else os.kill)(run.process.pid, number)  # a terminal tells the group
+            (os.killpg if number == signal.SIGINT else os.kill)(
+                run.process.pid, number
+            )  # a terminal tells the group
         time.sleep(0.3)
     before = time.monotonic()
     ran = run.end(30)
@@ -319,7 +359,9 @@ def other(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Starts a head without cores and one machine by a command of its own; returns the address."""
     command = os.path.join(os.path.dirname(sys.executable), "ray")
     started: list[subprocess.Popen] = []
-    made = ray.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": SMALL_STORE})
+    made = ray.Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": SMALL_STORE}
+    )
 
     def start(*prefix: str, **environment: str) -> str:
         whole = [*prefix, command, "start", f"--address={made.address}", "--num-cpus=2", "--block"]
@@ -351,7 +393,9 @@ def test_a_machine_does_not_see_the_dataset(script, dataset, other, tmp_path):
     hide = f'mount --bind "{tmp_path}/empty" "{dataset}" && exec "$@"'
     address = other(*namespace, "sh", "-c", hide, "sh")
     ran = run_script(script, dataset, *OPTIONS[script], "--ray-address", address)
-    assert told(f"{dataset}/C/S/T00/000.jpg: {os.uname().nodename} does not see it", ran), ran.stderr
+    assert told(f"{dataset}/C/S/T00/000.jpg: {os.uname().nodename} does not see it", ran), (
+        ran.stderr
+    )
 
 
 @pytest.mark.soak

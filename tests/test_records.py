@@ -19,10 +19,10 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.dataset import records
-from common.dataset.tree import Topic
+from common import json_files
 from common.errors import UserError
-from common.output import dumps
+from common.reporter import dump_json
+from common.tree import Topic
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def left_in(folder: Path) -> list[str]:
 
 
 def test_a_file_looks_as_the_contract_says(tmp_path):
-    records.write_json(str(tmp_path / "x.json"), {"b": [1], "a": "夕", os.fsdecode(b"\xe9"): 0.5})
+    json_files.write_json(
+        str(tmp_path / "x.json"), {"b": [1], "a": "夕", os.fsdecode(b"\xe9"): 0.5}
+    )
     expected = '{\n  "a": "夕",\n  "b": [\n    1\n  ],\n  "\\udce9": 0.5\n}\n'
     assert (tmp_path / "x.json").read_bytes() == expected.encode()
 
@@ -49,7 +51,7 @@ def test_a_file_looks_as_the_contract_says(tmp_path):
 @given(st.dictionaries(st.binary(min_size=1, max_size=20), st.floats(-1e6, 1e6)))
 def test_any_name_survives_and_the_file_is_valid_utf8(named):
     values = {os.fsdecode(name): value for name, value in named.items()}
-    written = dumps(values).encode("utf-8")  # strict: raises on a lone surrogate
+    written = dump_json(values).encode("utf-8")  # strict: raises on a lone surrogate
     read = json.loads(written)
     assert read == values
     assert {os.fsencode(name) for name in read} == set(named)
@@ -57,39 +59,45 @@ def test_any_name_survives_and_the_file_is_valid_utf8(named):
 
 def test_what_would_not_change_is_not_touched(tmp_path):
     path = tmp_path / "x.json"
-    records.write_json(str(path), {"a": 1})
+    json_files.write_json(str(path), {"a": 1})
     os.utime(path, ns=(1, 1))
     before = path.stat()
-    records.write_json(str(path), {"a": 1})
+    json_files.write_json(str(path), {"a": 1})
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, 1)
-    records.write_json(str(path), {"a": 2})
+    json_files.write_json(str(path), {"a": 2})
     assert path.stat().st_mtime_ns > 1 and json.loads(path.read_text()) == {"a": 2}
 
 
 def test_scores_have_four_decimals_and_no_nan(topic):
-    records.write_scores(topic, {"a.jpg": 6.123456, "b.jpg": 5, "c.jpg": -0.00001})
+    json_files.write_scores(topic, {"a.jpg": 6.123456, "b.jpg": 5, "c.jpg": -0.00001})
     assert Path(topic.file("aesthetic_data.json")).read_text() == (
         '{\n  "a.jpg": 6.1235,\n  "b.jpg": 5.0,\n  "c.jpg": -0.0\n}\n'
     )
     with pytest.raises(ValueError):
-        records.write_scores(topic, {"a.jpg": math.nan})
+        json_files.write_scores(topic, {"a.jpg": math.nan})
     assert left_in(Path(topic.path)) == ["aesthetic_data.json"]
 
 
 def test_scores_that_are_none_read_as_nan(topic):
     odd = {"a": "6", "b": None, "c": True, "d": [1], "e": {}, "f": "x"}
     content = (
-        json.dumps(odd)[:-1] + ', "g": NaN, "h": Infinity, "i": 1e999, "j": 1' + "0" * 400 + ', "ok": 5, "no": -1.5}'
+        json.dumps(odd)[:-1]
+        + ', "g": NaN, "h": Infinity, "i": 1e999, "j": 1'
+        + "0" * 400
+        + ', "ok": 5, "no": -1.5}'
     )
-    Path(records.scores_path(topic)).write_text(content)
-    read = records.read_scores(topic)
-    assert {name: score for name, score in read.items() if not math.isnan(score)} == {"ok": 5.0, "no": -1.5}
+    Path(json_files.scores_path(topic)).write_text(content)
+    read = json_files.read_scores(topic)
+    assert {name: score for name, score in read.items() if not math.isnan(score)} == {
+        "ok": 5.0,
+        "no": -1.5,
+    }
     assert len(read) == 12
 
 
 def test_no_file_is_no_scores_and_no_search(topic):
-    assert records.read_scores(topic) == {}
-    assert records.read_matches(topic) is None
+    assert json_files.read_scores(topic) == {}
+    assert json_files.read_matches(topic) is None
 
 
 @pytest.mark.parametrize(
@@ -108,84 +116,114 @@ def test_no_file_is_no_scores_and_no_search(topic):
 )
 def test_a_damaged_file_is_reported_by_path_reason_and_remedy(topic, content, reason):
     for path, read in (
-        (records.scores_path(topic), records.read_scores),
-        (records.duplicates_path(topic), records.read_matches),
+        (json_files.scores_path(topic), json_files.read_scores),
+        (json_files.duplicates_path(topic), json_files.read_matches),
     ):
         Path(path).write_bytes(content)
-        if (content, read) == (b"null", records.read_matches):
+        if (content, read) == (b"null", json_files.read_matches):
             continue
-        with pytest.raises(records.Damaged) as error:
+        with pytest.raises(json_files.Damaged) as error:
             read(topic)
         assert error.value.path == path and reason.lower() in error.value.reason.lower()
-        assert str(error.value).startswith(f"{path}: damaged (") and "make it again" in str(error.value)
+        assert str(error.value).startswith(f"{path}: damaged (") and "make it again" in str(
+            error.value
+        )
 
 
 def test_a_byte_order_mark_does_no_harm(topic):
-    Path(records.scores_path(topic)).write_bytes(b'\xef\xbb\xbf{"a.jpg": 5}')
-    assert records.read_scores(topic) == {"a.jpg": 5.0}
+    Path(json_files.scores_path(topic)).write_bytes(b'\xef\xbb\xbf{"a.jpg": 5}')
+    assert json_files.read_scores(topic) == {"a.jpg": 5.0}
 
 
 def test_matches_are_made_symmetric(topic):
-    assert records.duplicates_path(topic) == os.path.join(os.path.dirname(topic.path), "duplicates_T.json")
-    Path(records.duplicates_path(topic)).write_text('{"a": ["b", "a"], "b": [], "c": [], "d": ["gone"]}')
-    assert records.read_matches(topic) == {"a": {"b"}, "b": {"a"}, "c": set(), "d": {"gone"}, "gone": {"d"}}
-    records.write_matches(topic, {"b": {"c", "a"}, "a": {"b"}, "c": {"b"}})
-    written = json.loads(Path(records.duplicates_path(topic)).read_text())
+    assert json_files.duplicates_path(topic) == os.path.join(
+        os.path.dirname(topic.path), "duplicates_T.json"
+    )
+    Path(json_files.duplicates_path(topic)).write_text(
+        '{"a": ["b", "a"], "b": [], "c": [], "d": ["gone"]}'
+    )
+    assert json_files.read_matches(topic) == {
+        "a": {"b"},
+        "b": {"a"},
+        "c": set(),
+        "d": {"gone"},
+        "gone": {"d"},
+    }
+    json_files.write_matches(topic, {"b": {"c", "a"}, "a": {"b"}, "c": {"b"}})
+    written = json.loads(Path(json_files.duplicates_path(topic)).read_text())
     assert written == {"a": ["b"], "b": ["a", "c"], "c": ["b"]}
 
 
-@pytest.mark.parametrize("content", ['{"a": "b"}', '{"a": null}', '{"a": [1]}', '{"a": [null]}', '{"a": [["b"]]}'])
+@pytest.mark.parametrize(
+    "content", ['{"a": "b"}', '{"a": null}', '{"a": [1]}', '{"a": [null]}', '{"a": [["b"]]}']
+)
 def test_matches_of_another_shape_are_damaged(topic, content):
-    Path(records.duplicates_path(topic)).write_text(content)
-    with pytest.raises(records.Damaged):
-        records.read_matches(topic)
+    Path(json_files.duplicates_path(topic)).write_text(content)
+    with pytest.raises(json_files.Damaged):
+        json_files.read_matches(topic)
 
 
 def test_variants_are_made_symmetric_and_the_first_kind_counts(topic):
-    path = Path(records.variants_path(topic))
-    assert records.read_variants(topic) is None
-    path.write_text('{"a": {"b": "turned", "a": "mirrored"}, "b": {"a": "mirrored"}, "c": {"d": "doubtful"}, "e": {}}')
-    assert records.read_variants(topic) == {
+    path = Path(json_files.variants_path(topic))
+    assert json_files.read_variants(topic) is None
+    path.write_text(
+        '{"a": {"b": "turned", "a": "mirrored"}, "b": {"a": "mirrored"}, "c": {"d": "doubtful"}, "e": {}}'
+    )
+    assert json_files.read_variants(topic) == {
         "a": {"b": "mirrored"},
         "b": {"a": "mirrored"},
         "c": {"d": "doubtful"},
         "d": {"c": "doubtful"},
     }
-    records.write_variants(topic, {"z": {"b": "cropped", "a": "doubtful"}, "b": {"z": "framed"}, "alone": {}})
+    json_files.write_variants(
+        topic, {"z": {"b": "cropped", "a": "doubtful"}, "b": {"z": "framed"}, "alone": {}}
+    )
     assert path == Path(topic.path).with_name("variants_T.json")
-    assert path.read_text() == dumps(
+    assert path.read_text() == dump_json(
         {"a": {"z": "doubtful"}, "b": {"z": "framed"}, "z": {"a": "doubtful", "b": "framed"}}
     )
-    records.write_variants(topic, {})
-    assert records.read_variants(topic) == {}
+    json_files.write_variants(topic, {})
+    assert json_files.read_variants(topic) == {}
 
 
 @pytest.mark.parametrize(
-    "content", ['{"a": ["b"]}', '{"a": {"b": "copy"}}', '{"a": {"b": 1}}', "[]", '{"a": {"b": []}}', "{"]
+    "content",
+    ['{"a": ["b"]}', '{"a": {"b": "copy"}}', '{"a": {"b": 1}}', "[]", '{"a": {"b": []}}', "{"],
 )
 def test_variants_of_another_shape_or_kind_are_damaged(topic, content):
-    Path(records.variants_path(topic)).write_text(content)
-    with pytest.raises(records.Damaged):
-        records.read_variants(topic)
+    Path(json_files.variants_path(topic)).write_text(content)
+    with pytest.raises(json_files.Damaged):
+        json_files.read_variants(topic)
 
 
 def test_which_files_are_ours_and_which_have_lost_their_topic(topic):
-    names = ("duplicates_T.json", "variants_T.json", "duplicates_gone.json", "variants_gone.json", "variants_gone.txt")
+    names = (
+        "duplicates_T.json",
+        "variants_T.json",
+        "duplicates_gone.json",
+        "variants_gone.json",
+        "variants_gone.txt",
+    )
     for name in names:
         Path(topic.path).with_name(name).write_text("{}")
-    assert [name for name in (*names, "aesthetic_data.json", "a.json") if records.is_record(name)] == [
+    assert [
+        name for name in (*names, "aesthetic_data.json", "a.json") if json_files.is_record(name)
+    ] == [
         *names[:4],
         "aesthetic_data.json",
     ]
     subcluster = os.path.dirname(topic.path)
-    assert records.strays(subcluster) == [f"{subcluster}/duplicates_gone.json", f"{subcluster}/variants_gone.json"]
+    assert json_files.orphaned_files(subcluster) == [
+        f"{subcluster}/duplicates_gone.json",
+        f"{subcluster}/variants_gone.json",
+    ]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(error), records.replacing(str(path)) as file:
+    with pytest.raises(error), json_files.atomic_write(str(path)) as file:
         file.write(b"new")
         raise error
     assert path.read_bytes() == b"old" and left_in(tmp_path) == ["x"]
@@ -198,17 +236,17 @@ def test_permissions_stay_and_new_files_follow_the_umask(tmp_path):
     mask = os.umask(0o027)
     try:
         for path in (old, new):
-            records.write_json(str(path), {"a": 1})
+            json_files.write_json(str(path), {"a": 1})
     finally:
         os.umask(mask)
     assert old.stat().st_mode & 0o777 == 0o640
     assert new.stat().st_mode & 0o777 == 0o640
-    records.write_json(str(tmp_path / "plain.json"), 1)
+    json_files.write_json(str(tmp_path / "plain.json"), 1)
     assert (tmp_path / "plain.json").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
 def test_a_file_may_grow_in_a_folder_aside(tmp_path):
-    with records.replacing(str(tmp_path / "x"), aside=str(tmp_path / ".cache")) as file:
+    with json_files.atomic_write(str(tmp_path / "x"), aside=str(tmp_path / ".cache")) as file:
         assert left_in(tmp_path) == [".cache"] and len(left_in(tmp_path / ".cache")) == 1
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new" and left_in(tmp_path / ".cache") == []
@@ -250,7 +288,7 @@ def test_two_hundred_kills(tmp_path):
 
 def test_a_full_disk_is_one_line_and_the_old_file_is_intact(tmp_path):
     path = tmp_path / "x.json"
-    records.write_json(str(path), {"old": 1})
+    json_files.write_json(str(path), {"old": 1})
     before = path.read_bytes()
     code = """
 import sys
@@ -260,7 +298,9 @@ def main(argv):
     records.write_json(sys.argv[1], {str(n): "x" * 100 for n in range(1000)})
 raise SystemExit(cli.run(main))
 """
-    ran = python(code, path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)))
+    ran = python(
+        code, path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+    )
     assert ran.returncode == 2
     assert ran.stderr == (
         f"-c: error: {path}: could not be written (File too large); finished work is kept: make room, "
@@ -295,7 +335,9 @@ for act in (
         f"{folder}: not writable; see to its permissions",
         f"{folder}/x.json: cannot be written (Permission denied); see to its permissions and its folder's",
     ]
-    assert ran.stdout.splitlines()[3].startswith(f"{folder}/x.json: damaged (torn) and cannot be set aside")
+    assert ran.stdout.splitlines()[3].startswith(
+        f"{folder}/x.json: damaged (torn) and cannot be set aside"
+    )
 
 
 @zoo.needs_permissions
@@ -304,24 +346,27 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
     (tmp_path / "x.json").chmod(0)
     code = "import sys; from common.dataset import records; records.read_json(sys.argv[1], {})"
     said = python(code, tmp_path / "x.json", preexec_fn=zoo.drop_privileges).stderr
-    assert f"UserError: {tmp_path}/x.json: cannot be read (Permission denied); see to its permissions" in said
+    assert (
+        f"UserError: {tmp_path}/x.json: cannot be read (Permission denied); see to its permissions"
+        in said
+    )
 
 
 def test_outputs_are_checked_before_the_work(tmp_path):
-    records.check_output(str(tmp_path / "new.json"))
+    json_files.check_output(str(tmp_path / "new.json"))
     for path, said in (
         (tmp_path / "none/new.json", "no such folder; make it, or give --output another place"),
         (tmp_path, "is a folder; --output wants a file's name"),
     ):
         with pytest.raises(UserError, match=said):
-            records.check_output(str(path))
+            json_files.check_output(str(path))
 
 
 def test_setting_aside_overwrites_nothing(tmp_path):
     said: list[str] = []
     for content in ("one", "two", "three"):
         (tmp_path / "x\n.json").write_text(content)
-        records.set_aside(str(tmp_path / "x\n.json"), "torn", said.append)
+        json_files.quarantine(str(tmp_path / "x\n.json"), "torn", said.append)
     assert left_in(tmp_path) == ["x\n.json.corrupt", "x\n.json.corrupt.2", "x\n.json.corrupt.3"]
     assert (tmp_path / "x\n.json.corrupt").read_text() == "one"
     assert said[1] == f"{tmp_path}/x\\n.json: damaged (torn); set aside as x\\n.json.corrupt.2"

@@ -25,13 +25,11 @@ from test_project import HEAVY, run
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cli
-from common.dataset import cache, records, tree
-from common.dataset.tree import Topic
-from common.duplicates import keepers
-from common.duplicates.keepers import Candidate
-from common.output import dumps
-from common.pages import review_page
+from common import cache, cli, json_files, keepers, tree
+from common.keepers import Candidate
+from common.reporter import dump_json
+from common.tree import Topic
+from reports import review_page
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.jpg",
@@ -42,7 +40,9 @@ HOSTILE += ["a\nb.jpg", "\udcff.jpg", "50%41#?;&.jpg", "{{ 7 * 7 }}.jpg"]
 
 
 def searched(
-    topic: Topic, copies: dict[str, dict[str, float]], variants: dict[str, dict[str, str]] | None = None
+    topic: Topic,
+    copies: dict[str, dict[str, float]],
+    variants: dict[str, dict[str, str]] | None = None,
 ) -> None:
     """Leave what a search would that found these pairs, with their figures."""
     stamps = topic.stamps()
@@ -51,22 +51,30 @@ def searched(
         for other in others:
             matches[one].add(other)
             matches[other].add(one)
-    records.write_matches(topic, matches)
-    records.write_variants(topic, variants or {})
+    json_files.write_matches(topic, matches)
+    json_files.write_variants(topic, variants or {})
     made = cache.Provenance({}, stamps)
     sizes = {name: (stamp, Image.open(topic.file(name)).size) for name, stamp in stamps.items()}
-    cache.update(topic, extents=sizes, duplicates=made, variants=made)
-    figures = {one: {other: ["copy", alike] for other, alike in others.items()} for one, others in copies.items()}
-    (Path(topic.path) / ".cache/pairs.json").write_bytes(dumps(figures).encode())
+    cache.update_cache(topic, extents=sizes, duplicates=made, variants=made)
+    figures = {
+        one: {other: ["copy", alike] for other, alike in others.items()}
+        for one, others in copies.items()
+    }
+    (Path(topic.path) / ".cache/pairs.json").write_bytes(dump_json(figures).encode())
 
 
 def topic_of(folder: Path) -> Topic:
-    return tree.topics([str(folder)], print)[0]
+    return tree.find_topics([str(folder)], print)[0]
 
 
 def written(dataset: Path, *more: str) -> Path:
     target = dataset.parent / "review.html"
-    assert cli.run(duplicates_stats.main, [str(dataset), "--html", str(target), "--quiet", *more]) == 0
+    assert (
+        cli.run_script(
+            duplicates_stats.main, [str(dataset), "--html", str(target), "--quiet", *more]
+        )
+        == 0
+    )
     return target
 
 
@@ -77,18 +85,24 @@ def dataset(tmp_path: Path) -> Path:
     for folder, names in ((first, HOSTILE), (second, [f"{letter}.jpg" for letter in "abcdef"])):
         folder.mkdir(parents=True)
         for number, name in enumerate(names):
-            quality = 95 if name == "b.jpg" else 80 - 5 * number  # b is smaller than a, but not in bytes
+            quality = (
+                95 if name == "b.jpg" else 80 - 5 * number
+            )  # b is smaller than a, but not in bytes
             picture(number, (300 - 10 * number, 200)).save(folder / name, quality=quality)
     chain = dict(itertools.pairwise(HOSTILE))
     searched(topic_of(first), {one: {other: 0.99} for one, other in chain.items()})
     searched(
-        topic_of(second), {"a.jpg": {"b.jpg": 0.91}}, {"c.jpg": {"d.jpg": "mirrored"}, "e.jpg": {"f.jpg": "doubtful"}}
+        topic_of(second),
+        {"a.jpg": {"b.jpg": 0.91}},
+        {"c.jpg": {"d.jpg": "mirrored"}, "e.jpg": {"f.jpg": "doubtful"}},
     )
     return tmp_path / "Set"
 
 
 def embedded(page: Path) -> dict[str, Any]:
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page.read_text())
+    (found,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text()
+    )
     return json.loads(found)
 
 
@@ -96,14 +110,18 @@ def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
     page = written(dataset)
     source, data = page.read_text(), embedded(page)
     assert source.isascii() or not re.search("[\ud800-\udfff]", source)
-    assert source.count("<script") == 2 and "<b>S" not in source  # the page's own script, and its data
+    assert (
+        source.count("<script") == 2 and "<b>S" not in source
+    )  # the page's own script, and its data
     (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert (
         f"default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
         in source
     )
-    assert [(each["section"], len(each["images"]), len(each["pairs"])) for each in data["sets"]] == [
+    assert [
+        (each["section"], len(each["images"]), len(each["pairs"])) for each in data["sets"]
+    ] == [
         ("copies", 2, 1),  # the least alike first
         ("copies", 7, 6),
         ("variants", 2, 1),
@@ -112,7 +130,10 @@ def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
     names = [*HOSTILE, *(f"{letter}.jpg" for letter in "abcdef")]
     assert [os.path.basename(image["path"]) for image in data["images"]] == names
     assert all(image["thumbnail"].startswith("data:image/webp") for image in data["images"])
-    assert [each["pairs"] for each in data["sets"][::2]] == [[[7, 8, "copy", 0.91]], [[9, 10, "mirrored", None]]]
+    assert [each["pairs"] for each in data["sets"][::2]] == [
+        [[7, 8, "copy", 0.91]],
+        [[9, 10, "mirrored", None]],
+    ]
     assert written(dataset).read_text() == source
 
 
@@ -127,9 +148,14 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
     searched(topic_of(folder), copies)
     many = tmp_path / "Set/C/S/Many"
     many.mkdir()
-    for number in range(90):  # all match all: more than there is room for, and not at the cost of the others
+    for number in range(
+        90
+    ):  # all match all: more than there is room for, and not at the cost of the others
         (many / f"{number}.jpg").write_bytes((folder / "00a.jpg").read_bytes())
-    searched(topic_of(many), {f"{one}.jpg": {f"{two}.jpg": 0.5 for two in range(one)} for one in range(90)})
+    searched(
+        topic_of(many),
+        {f"{one}.jpg": {f"{two}.jpg": 0.5 for two in range(one)} for one in range(90)},
+    )
     whole = written(tmp_path / "Set")
     monkeypatch.setattr(review_page, "LIMIT", whole.stat().st_size * 3 // 5)
     page = written(tmp_path / "Set")
@@ -137,14 +163,22 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
     kept = len(data["sets"])
     assert 5 < kept < 40 and page.stat().st_size < review_page.LIMIT + 300
     assert f"{41 - kept} sets left out" in page.read_text()
-    assert [each["pairs"][0][3] for each in data["sets"]] == sorted(a for x in copies.values() for a in x.values())[
-        :kept
-    ]
+    assert [each["pairs"][0][3] for each in data["sets"]] == sorted(
+        a for x in copies.values() for a in x.values()
+    )[:kept]
     assert data["beyond"] == 40 - kept + 89
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "[1]", '{"a.jpg": 1}', '{"a.jpg": {"b.jpg": ["copy"]}}', '{"a.jpg": {"b.jpg": [0, NaN]}}']
+    "content",
+    [
+        "",
+        "[]",
+        "[1]",
+        '{"a.jpg": 1}',
+        '{"a.jpg": {"b.jpg": ["copy"]}}',
+        '{"a.jpg": {"b.jpg": [0, NaN]}}',
+    ],
 )
 def test_without_figures_a_page_shows_none(dataset, content):
     (dataset / "C/<b>S/U/.cache/pairs.json").write_text(content)
@@ -159,7 +193,12 @@ def test_only_a_page_needs_more_than_the_standard_library(dataset):
 
 
 def test_a_page_in_a_folder_that_is_not_there(dataset, capsys):
-    assert cli.run(duplicates_stats.main, [str(dataset), "--html", str(dataset / "no/review.html")]) == 2
+    assert (
+        cli.run_script(
+            duplicates_stats.main, [str(dataset), "--html", str(dataset / "no/review.html")]
+        )
+        == 2
+    )
     assert "no such folder" in capsys.readouterr().err
 
 
@@ -191,7 +230,9 @@ def saved(browser: Browser, folder: Path, press: Callable[[str], None]) -> Path:
     browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     before = set(folder.iterdir())
     press("w")
-    return until(lambda: next((p for p in set(folder.glob("*.json")) - before if p.stat().st_size), None))
+    return until(
+        lambda: next((p for p in set(folder.glob("*.json")) - before if p.stat().st_size), None)
+    )
 
 
 def until(found: Callable[[], Any]) -> Any:
@@ -210,12 +251,18 @@ def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
     assert count(browser) == "A merge would now leave out 4 images · 0 decisions to save"
     for _ in range(4):  # every set
         press("j Enter")
-        assert browser.value("Promise.all([...document.images].map(i => i.decode())).then(() => true)")
-        assert browser.value("[...document.querySelectorAll('#panes img')].every(i => i.src.startsWith('file:'))")
+        assert browser.value(
+            "Promise.all([...document.images].map(i => i.decode())).then(() => true)"
+        )
+        assert browser.value(
+            "[...document.querySelectorAll('#panes img')].every(i => i.src.startsWith('file:'))"
+        )
         sizes = browser.value(
             "[...document.querySelectorAll('#panes img')].map(i => [i.naturalWidth, i.naturalHeight])"
         )
-        assert all(height == 200 and width > 230 for width, height in sizes)  # from disk, not thumbnails
+        assert all(
+            height == 200 and width > 230 for width, height in sizes
+        )  # from disk, not thumbnails
         press("f f b z z Escape ? Escape")
         assert browser.value("document.querySelectorAll('dialog[open]').length") == 0
     assert browser.value("document.documentElement.scrollWidth") <= width
@@ -228,7 +275,9 @@ def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
 def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     page = written(dataset)
     browser.open(page, 1200)
-    press("j d j 2 j s j d")  # a and b differ; the chain's second stays; the variant is the same, the doubtful is not
+    press(
+        "j d j 2 j s j d"
+    )  # a and b differ; the chain's second stays; the variant is the same, the doubtful is not
     assert count(browser) == "A merge would now leave out 5 images · 4 decisions to save"
     press("u u")
     browser.open(page, 1200)  # a draft has the rest
@@ -244,10 +293,13 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
         "same": [[f"{prefix}/U/c.jpg", f"{prefix}/U/d.jpg"]],
         "keep": [f"{prefix}/T/{HOSTILE[1]}"],
     }
-    stamps = {f"{prefix}/U/{name}": stamp for name, stamp in topic_of(dataset / prefix / "U").stamps().items()}
-    assert {name: (size, int(mtime)) for name, (size, mtime) in told["files"].items() if "/U/" in name} == {
-        name: stamp for name, stamp in stamps.items() if name[-5] in "abcd"
+    stamps = {
+        f"{prefix}/U/{name}": stamp
+        for name, stamp in topic_of(dataset / prefix / "U").stamps().items()
     }
+    assert {
+        name: (size, int(mtime)) for name, (size, mtime) in told["files"].items() if "/U/" in name
+    } == {name: stamp for name, stamp in stamps.items() if name[-5] in "abcd"}
     press("u u u")
     assert count(browser).endswith("0 decisions to save")
     root = browser.call("DOM.getDocument")["root"]["nodeId"]
@@ -266,8 +318,13 @@ def far(dataset: Path) -> Path:
         path.parent.mkdir(parents=True)
         picture(2, (90, 60)).save(path)
     searched(topic_of(dataset / "C/X/Y"), {})
-    found = {"C/<b>S/U/c.jpg": {"C/X/Y/q.jpg": "copy", str(dataset.parent / "Refs/deep/\udcff r.jpg"): "copy"}}
-    (dataset / "duplicates_across.json").write_bytes(dumps(found).encode())
+    found = {
+        "C/<b>S/U/c.jpg": {
+            "C/X/Y/q.jpg": "copy",
+            str(dataset.parent / "Refs/deep/\udcff r.jpg"): "copy",
+        }
+    }
+    (dataset / "duplicates_across.json").write_bytes(dump_json(found).encode())
     (dataset / ".cache").mkdir()
     figures = {"C/<b>S/U/c.jpg": {"C/X/Y/q.jpg": ["copy", 0.97]}}
     (dataset / ".cache/pairs.json").write_text(json.dumps(figures))
@@ -276,13 +333,23 @@ def far(dataset: Path) -> Path:
 
 def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     reference = str(tmp_path / "Refs/deep/\udcff r.jpg")
-    assert [each["section"] for each in embedded(written(far / "C/X"))["sets"]] == ["across"]  # q's pair alone
+    assert [each["section"] for each in embedded(written(far / "C/X"))["sets"]] == [
+        "across"
+    ]  # q's pair alone
     page = written(far)
     across, references = embedded(page)["sets"][-2:]
-    assert (across["section"], [pair[2:] for pair in across["pairs"]]) == ("across", [["copy", 0.97]])
-    assert (references["section"], [pair[2:] for pair in references["pairs"]]) == ("references", [["copy", None]])
+    assert (across["section"], [pair[2:] for pair in across["pairs"]]) == (
+        "across",
+        [["copy", 0.97]],
+    )
+    assert (references["section"], [pair[2:] for pair in references["pairs"]]) == (
+        "references",
+        [["copy", None]],
+    )
     browser.open(page, 1200)
-    assert count(browser) == "A merge would now leave out 5 images · 0 decisions to save"  # c, for the reference; not q
+    assert (
+        count(browser) == "A merge would now leave out 5 images · 0 decisions to save"
+    )  # c, for the reference; not q
     browser.value("document.querySelector('[data-filter=across]').click()")
     press("j j j Enter")
     assert browser.value("document.querySelectorAll('.set:not([hidden])').length") == 1
@@ -305,9 +372,16 @@ def test_one_file_a_dataset(browser, press, dataset, tmp_path):
     other = tmp_path / "Other"
     shutil.copytree(dataset, other)  # the same paths in both
     target = tmp_path / "both.html"
-    assert cli.run(duplicates_stats.main, [str(dataset), str(other), "--html", str(target), "--quiet"]) == 0
+    assert (
+        cli.run_script(
+            duplicates_stats.main, [str(dataset), str(other), "--html", str(target), "--quiet"]
+        )
+        == 0
+    )
     browser.open(target, 1200)
-    browser.value("sets.filter(set => set.images[0].dataset === 1).slice(0, 1).forEach(set => go(set))")
+    browser.value(
+        "sets.filter(set => set.images[0].dataset === 1).slice(0, 1).forEach(set => go(set))"
+    )
     press("1")
     assert saved(browser, tmp_path / "one", press).name == "decisions_Other.json"
     browser.value("go(sets.find(set => set.images[0].dataset === 0))")
@@ -321,11 +395,16 @@ def test_one_file_a_dataset(browser, press, dataset, tmp_path):
     }
     press("u u")
     node = browser.call(
-        "DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#files"
+        "DOM.querySelector",
+        nodeId=browser.call("DOM.getDocument")["root"]["nodeId"],
+        selector="#files",
     )
     browser.call("DOM.setFileInputFiles", files=[str(first.parent / name) for name in told], **node)
     until(lambda: count(browser).endswith("2 decisions to save"))
-    assert browser.value("decided.map(({pairs, keep}) => [pairs.size, keep.size])") == [[1, 0], [0, 1]]
+    assert browser.value("decided.map(({pairs, keep}) => [pairs.size, keep.size])") == [
+        [1, 0],
+        [0, 1],
+    ]
 
 
 def test_search_and_filters(browser, dataset):
@@ -335,7 +414,9 @@ def test_search_and_filters(browser, dataset):
         return browser.value("document.querySelectorAll('.set:not([hidden])').length")
 
     for typed, fits in (("フクロウ", 1), ("/u/ jpg", 3), ("/u/ mirrored", 0), ("", 4)):
-        browser.value(f"at('find').value = {json.dumps(typed)}; at('find').dispatchEvent(new Event('input'))")
+        browser.value(
+            f"at('find').value = {json.dumps(typed)}; at('find').dispatchEvent(new Event('input'))"
+        )
         assert found() == fits
     for name, fits in (("near", 2), ("across", 0), ("smaller", 1)):
         browser.value(f"document.querySelector('[data-filter={name}]').click()")
@@ -351,17 +432,22 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
     for _ in range(300):
         names = [f"{number}.jpg" for number in range(rng.randint(1, 12))]
         scores = rng.choice([[None, 1.0, 2.0], [1.0, 2.0]])
-        images = [Candidate(name, rng.randint(1, 3), rng.randint(1, 3), rng.choice(scores)) for name in names]
+        images = [
+            Candidate(name, rng.randint(1, 3), rng.randint(1, 3), rng.choice(scores))
+            for name in names
+        ]
         matches: dict[str, set[str]] = {name: set() for name in names}
         for one, other in itertools.combinations(names, 2):
             if rng.random() < 0.25:
                 matches[one].add(other)
                 matches[other].add(one)
         keep = {name for name in names if rng.random() < 0.2}
-        order = [image.name for image in keepers.ranked(images)]
-        cases.append([order, [[name, sorted(others)] for name, others in matches.items()], sorted(keep)])
+        order = [image.name for image in keepers.rank_candidates(images)]
+        cases.append(
+            [order, [[name, sorted(others)] for name, others in matches.items()], sorted(keep)]
+        )
         kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
-        expected.append(keepers.left_out(kept, matches))
+        expected.append(keepers.select_redundant(kept, matches))
     script = """([order, matches, keep]) => Object.fromEntries(
         leftOut(order, new Map(matches.map(([name, others]) => [name, new Set(others)])), new Set(keep)))"""
     assert browser.value(f"{json.dumps(cases)}.map({script})") == expected
@@ -374,24 +460,42 @@ def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path
     for number in range(3):
         for name, width in (("large", 320), ("small", 240)):
             picture(number, (width, width * 3 // 4)).save(folder / f"{name}{number}.png")
-    assert cli.run(find_duplicates.main, [str(tmp_path / "Set"), "--quiet"]) == 0
+    assert cli.run_script(find_duplicates.main, [str(tmp_path / "Set"), "--quiet"]) == 0
     page = written(tmp_path / "Set")
     data = embedded(page)
-    assert all(0.9 <= pair[3] <= 1 for each in data["sets"] for pair in each["pairs"])  # what the search measured
-    _, second, third = ([data["images"][number]["name"] for number in each["images"]] for each in data["sets"])
+    assert all(
+        0.9 <= pair[3] <= 1 for each in data["sets"] for pair in each["pairs"]
+    )  # what the search measured
+    _, second, third = (
+        [data["images"][number]["name"] for number in each["images"]] for each in data["sets"]
+    )
     browser.open(page, 1200)
     assert count(browser) == "A merge would now leave out 3 images · 0 decisions to save"
     press("j d j 2")  # the first pair is different; of the second pair the second stays
     assert count(browser) == "A merge would now leave out 2 images · 2 decisions to save"
     decided = saved(browser, tmp_path / "down", press)
-    assert cli.run(find_duplicates.main, [str(tmp_path / "Set"), "--decisions", str(decided), "--quiet"]) == 0
+    assert (
+        cli.run_script(
+            find_duplicates.main, [str(tmp_path / "Set"), "--decisions", str(decided), "--quiet"]
+        )
+        == 0
+    )
     target = tmp_path / "target"
-    assert cli.run(merge_clusters.main, [str(tmp_path / "Set"), "--output", str(target), "--quiet"]) == 0
-    assert {path.name for path in folder.glob("*.png")} - {path.name for path in target.rglob("*.png")} == {
+    assert (
+        cli.run_script(
+            merge_clusters.main, [str(tmp_path / "Set"), "--output", str(target), "--quiet"]
+        )
+        == 0
+    )
+    assert {path.name for path in folder.glob("*.png")} - {
+        path.name for path in target.rglob("*.png")
+    } == {
         second[0],
         third[1],
     }
     browser.open(written(tmp_path / "Set"), 1200)  # what the dataset holds is no draft any more
     assert count(browser) == "A merge would now leave out 2 images · 0 decisions to save"
-    assert [image["kept"] for image in embedded(tmp_path / "review.html")["images"]].count(True) == 1
+    assert [image["kept"] for image in embedded(tmp_path / "review.html")["images"]].count(
+        True
+    ) == 1
     assert browser.errors == []

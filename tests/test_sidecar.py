@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.dataset import sidecar
-from common.dataset.tree import Topic
+from common import sidecar
+from common.tree import Topic
 
 LAYOUT = {"hashes": ("uint64", ()), "vectors": ("float32", (None,)), "extents": ("int32", (2,))}
 ABOUT = {"model": "small", "weights": "sha256:0"}
@@ -21,7 +21,11 @@ STAMPS = {name: (100 + place, 10**18 + place) for place, name in enumerate(NAMES
 def arrays(count: int, start: int = 0) -> dict[str, np.ndarray]:
     rows = np.arange(start, start + count)
     vectors = np.repeat(rows[:, None], 3, axis=1).astype(np.float32)
-    return {"hashes": rows.astype(np.uint64), "vectors": vectors, "extents": np.stack([rows, rows], 1).astype(np.int32)}
+    return {
+        "hashes": rows.astype(np.uint64),
+        "vectors": vectors,
+        "extents": np.stack([rows, rows], 1).astype(np.int32),
+    }
 
 
 @pytest.fixture
@@ -29,8 +33,10 @@ def topic(tmp_path: Path) -> Topic:
     return Topic(str(tmp_path), "D", "C", "S", "T", found=0)
 
 
-def load(topic: Topic, about: dict[str, str] = ABOUT, warn=lambda message: pytest.fail(message)) -> sidecar.Sidecar:
-    return sidecar.load(topic, "vectors", LAYOUT, about, warn)
+def load(
+    topic: Topic, about: dict[str, str] = ABOUT, warn=lambda message: pytest.fail(message)
+) -> sidecar.Sidecar:
+    return sidecar.load_sidecar(topic, "vectors", LAYOUT, about, warn)
 
 
 @pytest.fixture
@@ -62,12 +68,16 @@ def test_a_missing_file_is_empty(topic: Topic) -> None:
         rows.rows(["a.jpg"])
 
 
-def test_a_row_counts_only_while_size_and_time_are_the_same(topic: Topic, saved: sidecar.Sidecar) -> None:
+def test_a_row_counts_only_while_size_and_time_are_the_same(
+    topic: Topic, saved: sidecar.Sidecar
+) -> None:
     for changed in ((1, STAMPS["a.jpg"][1]), (STAMPS["a.jpg"][0], 1)):
         assert list(load(topic).fresh({**STAMPS, "a.jpg": changed})) == NAMES[1:]
 
 
-def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(topic: Topic, saved: sidecar.Sidecar) -> None:
+def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(
+    topic: Topic, saved: sidecar.Sidecar
+) -> None:
     now = {name: STAMPS[name] for name in NAMES[1:]} | {"a.jpg": (5, 5)}
     saved.add(["a.jpg"], [(5, 5)], **arrays(1, 9))
     del now[NAMES[3]]
@@ -78,7 +88,9 @@ def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(topic: Topic,
         assert hashes(rows, list(now)) == [1, 2, 9]
 
 
-def test_every_row_is_kept_where_nobody_says_which_are_wanted(topic: Topic, saved: sidecar.Sidecar) -> None:
+def test_every_row_is_kept_where_nobody_says_which_are_wanted(
+    topic: Topic, saved: sidecar.Sidecar
+) -> None:
     saved.add(["a.jpg", "more.jpg"], [(5, 5), (6, 6)], **arrays(2, 8))
     saved.save()
     now = {**STAMPS, "a.jpg": (5, 5), "more.jpg": (6, 6)}

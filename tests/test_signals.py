@@ -113,7 +113,15 @@ class Terminal:
         return found
 
 
-def check(script: str, dataset: Path, cwd: Path, moment: float, numbers: Sequence[int], group: bool, gap: float) -> str:
+def check(
+    script: str,
+    dataset: Path,
+    cwd: Path,
+    moment: float,
+    numbers: Sequence[int],
+    group: bool,
+    gap: float,
+) -> str:
     """Stop a run `moment` seconds after its first line; returns how it ended, for a count."""
     terminal = Terminal(
         [sys.executable, "-c", STARTER, str(ROOT / script), str(dataset), *OPTIONS[script]],
@@ -142,11 +150,19 @@ def check(script: str, dataset: Path, cwd: Path, moment: float, numbers: Sequenc
     assert "Traceback" not in said and "Exception" not in said, told
     if status == 0:
         return "done"
-    lines = [line for line in said.splitlines() if "finished work is kept, the same command goes on" in line]
+    lines = [
+        line
+        for line in said.splitlines()
+        if "finished work is kept, the same command goes on" in line
+    ]
     assert len(lines) == 1 and said.splitlines()[-1] == lines[0], told
     stopped_by = next(number for number in STOPS if status == 128 + number)
     assert stopped_by in numbers, told
-    words = "interrupted" if stopped_by == signal.SIGINT else f"stopped by {signal.Signals(stopped_by).name}"
+    words = (
+        "interrupted"
+        if stopped_by == signal.SIGINT
+        else f"stopped by {signal.Signals(stopped_by).name}"
+    )
     assert f"{script}: {words};" in lines[0], told
     return "stopped"
 
@@ -162,7 +178,9 @@ def check(script: str, dataset: Path, cwd: Path, moment: float, numbers: Sequenc
     ],
     ids=["imports", "systemd", "twice", "thrice"],
 )
-def test_a_stop_is_one_line_and_leaves_nothing_behind(script, dataset, tmp_path, moment, numbers, group):
+def test_a_stop_is_one_line_and_leaves_nothing_behind(
+    script, dataset, tmp_path, moment, numbers, group
+):
     check(script, copy_of(dataset, tmp_path), tmp_path, moment, numbers, group, 0.03)
 
 
@@ -182,7 +200,11 @@ def test_stops_at_forty_moments(script, dataset, tmp_path):
         cwd.mkdir()
         fresh = copy_of(dataset, cwd)
         for count in (1, 2, 3):
-            numbers, group, gap = chance.choices(STOPS, k=count), chance.random() < 0.5, chance.choice(GAPS)
+            numbers, group, gap = (
+                chance.choices(STOPS, k=count),
+                chance.random() < 0.5,
+                chance.choice(GAPS),
+            )
             ends.append(check(script, fresh, cwd, step * 3 / 39, numbers, group, gap))
         shutil.rmtree(cwd)
     assert ends.count("stopped") > len(ends) / 2, ends

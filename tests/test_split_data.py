@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import split_data
-from common import cli
-from common.dataset import cache, records
-from common.dataset.cache import Provenance
-from common.dataset.tree import Topic
+from common import cache, cli, json_files
+from common.cache import Provenance
+from common.tree import Topic
 
 
-def make(folder: Path, scores: dict[str, object] | None, sizes, matches=None, variants=None) -> Path:
+def make(
+    folder: Path, scores: dict[str, object] | None, sizes, matches=None, variants=None
+) -> Path:
     """A topic of plain images with what the scorer and the search leave there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in sizes.items():
@@ -31,11 +32,11 @@ def make(folder: Path, scores: dict[str, object] | None, sizes, matches=None, va
         (folder / "aesthetic_data.json").write_text(json.dumps(scores))
     if matches is not None:
         there = Topic(str(folder), *folder.parts[-4:], found=0)
-        records.write_matches(there, {name: set(matches.get(name, ())) for name in sizes})
-        cache.update(there, duplicates=Provenance({"method": "phash"}, there.stamps()))
+        json_files.write_matches(there, {name: set(matches.get(name, ())) for name in sizes})
+        cache.update_cache(there, duplicates=Provenance({"method": "phash"}, there.stamps()))
     if variants is not None:
-        records.write_variants(there, variants)
-        cache.update(there, variants=Provenance({"method": "phash"}, there.stamps()))
+        json_files.write_variants(there, variants)
+        cache.update_cache(there, variants=Provenance({"method": "phash"}, there.stamps()))
     return folder
 
 
@@ -50,19 +51,25 @@ def split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
 
     def run(*args: object) -> dict:
         capsys.readouterr()
-        status = cli.run(split_data.main, [*map(str, args), "--output-dir", str(tmp_path / "out"), "--json"])
+        status = cli.run_script(
+            split_data.main, [*map(str, args), "--output-dir", str(tmp_path / "out"), "--json"]
+        )
         said = capsys.readouterr()
         result = {**(json.loads(said.out) if said.out else {}), "talk": said.err, "status": status}
         for name in ("train", "valid"):
             path = tmp_path / "out" / f"{name}_set.json"
             paths = json.loads(path.read_text()) if path.exists() else []
-            result[f"{name}_set"] = [os.path.relpath(path, tmp_path) if os.path.isabs(path) else path for path in paths]
+            result[f"{name}_set"] = [
+                os.path.relpath(path, tmp_path) if os.path.isabs(path) else path for path in paths
+            ]
         return result
 
     return run
 
 
-def test_the_best_ten_are_for_training_and_the_next_five_for_validation(tmp_path: Path, split) -> None:
+def test_the_best_ten_are_for_training_and_the_next_five_for_validation(
+    tmp_path: Path, split
+) -> None:
     names = named(20)
     for place, turn in (("DS/C/S/T", 1), ("DS/C/S/A", -1)):
         make(
@@ -72,8 +79,12 @@ def test_the_best_ten_are_for_training_and_the_next_five_for_validation(tmp_path
         )
     result = split(tmp_path / "DS")
     backwards = names[::-1]
-    assert result["train_set"] == [f"DS/C/S/A/{n}" for n in backwards[:10]] + [f"DS/C/S/T/{n}" for n in names[:10]]
-    assert result["valid_set"] == [f"DS/C/S/A/{n}" for n in backwards[10:15]] + [f"DS/C/S/T/{n}" for n in names[10:15]]
+    assert result["train_set"] == [f"DS/C/S/A/{n}" for n in backwards[:10]] + [
+        f"DS/C/S/T/{n}" for n in names[:10]
+    ]
+    assert result["valid_set"] == [f"DS/C/S/A/{n}" for n in backwards[10:15]] + [
+        f"DS/C/S/T/{n}" for n in names[10:15]
+    ]
     numbers = {"chosen": 15, "train": 10, "valid": 5, "available": 20, "lowest_resolution": "9x7"}
     assert {key: result[key] for key in ("train", "valid", "leaks", "topics", "status")} == {
         "train": 20,
@@ -89,7 +100,13 @@ def test_the_best_ten_are_for_training_and_the_next_five_for_validation(tmp_path
 
 
 def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Path, split) -> None:
-    sizes = {"large.png": (20, 20), "fine.png": (10, 10), "b.png": (20, 10), "a.png": (10, 20), "low.png": (90, 90)}
+    sizes = {
+        "large.png": (20, 20),
+        "fine.png": (10, 10),
+        "b.png": (20, 10),
+        "a.png": (10, 20),
+        "low.png": (90, 90),
+    }
     scores = {"large.png": 3, "fine.png": 9, "b.png": 5, "a.png": 5, "low.png": -1}
     make(tmp_path / "DS/C/S/T", scores, sizes)
     result = split(tmp_path / "DS", "--train", 3, "--valid", 2)
@@ -98,7 +115,13 @@ def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Pa
 
 
 def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split) -> None:
-    sizes = {"edge.png": (20, 30), "thin.png": (90, 19), "low.png": (90, 90), "good.png": (25, 25), "bad.png": (5, 5)}
+    sizes = {
+        "edge.png": (20, 30),
+        "thin.png": (90, 19),
+        "low.png": (90, 90),
+        "good.png": (25, 25),
+        "bad.png": (5, 5),
+    }
     scores = {"edge.png": 5.5, "thin.png": 9, "low.png": 5.4999, "good.png": 6, "bad.png": 1}
     make(tmp_path / "DS/C/S/T", scores, sizes)
     result = split(tmp_path / "DS", "--min-score", 5.5, "--min-side", 20)
@@ -133,8 +156,15 @@ def test_what_is_below_a_cut_stands_for_no_copy(tmp_path: Path, split) -> None:
     assert "2 images found = 1 train + 1 below the cut" in result["talk"]
 
 
-def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left_out(tmp_path: Path, split) -> None:
-    sizes = {"snap.png": (2000, 1500), "copy.png": (1999, 1500), "photo.png": (1000, 1000), "small.png": (500, 1000)}
+def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left_out(
+    tmp_path: Path, split
+) -> None:
+    sizes = {
+        "snap.png": (2000, 1500),
+        "copy.png": (1999, 1500),
+        "photo.png": (1000, 1000),
+        "small.png": (500, 1000),
+    }
     scores = {"snap.png": 4, "copy.png": 5, "photo.png": 8, "small.png": 9}
     make(tmp_path / "DS/C/S/T", scores, sizes, {"snap.png": ["copy.png"]})
     order = {
@@ -145,29 +175,40 @@ def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left
         ("--exclude-duplicates",): ["copy", "photo", "small"],
     }
     for options, names in order.items():
-        assert split(tmp_path / "DS", *options)["train_set"] == [f"DS/C/S/T/{name}.png" for name in names], options
+        assert split(tmp_path / "DS", *options)["train_set"] == [
+            f"DS/C/S/T/{name}.png" for name in names
+        ], options
 
 
-def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(tmp_path: Path, split) -> None:
+def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(
+    tmp_path: Path, split
+) -> None:
     names = named(8)
     folder = make(tmp_path / "DS/C/S/T", None, dict.fromkeys(names, (5, 5)))
     scores = dict.fromkeys(names[:6], 5) | {"01.png": float("nan"), "02.png": "high", "gone.png": 9}
     (folder / "aesthetic_data.json").write_text(json.dumps(scores))
     (folder / "00.png").write_bytes(b"")
     result = split(tmp_path / "DS", "--strict", "--bad-files", tmp_path / "bad.jsonl")
-    assert result["train_set"] == [f"DS/C/S/T/{name}" for name in names[3:6]] and result["status"] == 1
+    assert (
+        result["train_set"] == [f"DS/C/S/T/{name}" for name in names[3:6]] and result["status"] == 1
+    )
     assert "00.png: empty file" in result["talk"]
     assert "2 without a score (06.png, 07.png)" in result["talk"]
-    assert "2 whose score is no number (01.png, 02.png); 1 scored but gone (gone.png)" in result["talk"]
+    assert (
+        "2 whose score is no number (01.png, 02.png); 1 scored but gone (gone.png)"
+        in result["talk"]
+    )
     assert "8 images found = 3 train + 4 without score + 1 unreadable" in result["talk"]
     assert json.loads((tmp_path / "bad.jsonl").read_text())["path"] == str(folder / "00.png")
 
 
-def test_topics_without_scores_and_topics_too_small_are_listed(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_topics_without_scores_and_topics_too_small_are_listed(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "DS/C/S/bare", None, dict.fromkeys(named(3), (5, 5)))
     make(tmp_path / "DS/C/S/small", dict.fromkeys(named(12), 5), dict.fromkeys(named(12), (5, 5)))
-    assert cli.run(split_data.main, ["DS"]) == 0
+    assert cli.run_script(split_data.main, ["DS"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "🎯 10 for training and 2 for validation",
         "   from 2 topics: the best 10 and the next 5 of each",
@@ -185,13 +226,18 @@ def test_require_full_leaves_small_topics_out(tmp_path: Path, split) -> None:
     make(tmp_path / "DS/C/S/full", dict.fromkeys(named(15), 5), dict.fromkeys(named(15), (5, 5)))
     result = split(tmp_path / "DS", "--require-full")
     assert {path.split("/")[3] for path in result["train_set"] + result["valid_set"]} == {"full"}
-    assert result["topics"]["DS/C/S/small"]["chosen"] == 0 and result["topics"]["DS/C/S/small"]["available"] == 14
+    assert (
+        result["topics"]["DS/C/S/small"]["chosen"] == 0
+        and result["topics"]["DS/C/S/small"]["available"] == 14
+    )
 
 
 CHAIN = {"00.png": ["11.png"], "01.png": ["02.png"], "11.png": ["12.png"], "03.png": ["14.png"]}
 
 
-def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(tmp_path: Path, split) -> None:
+def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(
+    tmp_path: Path, split
+) -> None:
     names = named(20)
     make(
         tmp_path / "DS/C/S/T",
@@ -207,7 +253,9 @@ def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(tmp_path: 
     result = split(tmp_path / "DS", "--exclude-duplicates")
     assert result["leaks"] == []
     chosen = [name for name in names if name not in ("02.png", "11.png", "14.png")][:15]
-    assert [os.path.basename(path) for path in result["train_set"] + result["valid_set"]] == chosen  # 12 is no stranger
+    assert [
+        os.path.basename(path) for path in result["train_set"] + result["valid_set"]
+    ] == chosen  # 12 is no stranger
 
 
 VARIANTS = {
@@ -220,7 +268,13 @@ VARIANTS = {
 def test_variants_leak_too_but_doubtful_pairs_do_not(tmp_path: Path, split) -> None:
     names = named(20)
     scores = {name: 10 - number / 10 for number, name in enumerate(names)}
-    folder = make(tmp_path / "DS/C/S/T", scores, dict.fromkeys(names, (5, 5)), {"03.png": ["14.png"]}, VARIANTS)
+    folder = make(
+        tmp_path / "DS/C/S/T",
+        scores,
+        dict.fromkeys(names, (5, 5)),
+        {"03.png": ["14.png"]},
+        VARIANTS,
+    )
     result = split(tmp_path / "DS")
     assert result["leaks"] == [
         {"topic": "DS/C/S/T", "valid": "10.png", "train": "00.png", "kind": "mirrored"},
@@ -228,18 +282,28 @@ def test_variants_leak_too_but_doubtful_pairs_do_not(tmp_path: Path, split) -> N
     ]
     result = split(tmp_path / "DS", "--exclude-duplicates")
     assert result["leaks"] == []
-    assert result["train_set"] == [f"DS/C/S/T/{name}" for name in names[:10]]  # variants may share a side
+    assert result["train_set"] == [
+        f"DS/C/S/T/{name}" for name in names[:10]
+    ]  # variants may share a side
     assert result["valid_set"] == [f"DS/C/S/T/{names[n]}" for n in (11, 12, 13, 15, 16)]
-    assert "20 images found = 10 train + 5 valid + 3 not chosen + 1 duplicates + 1 related to chosen" in result["talk"]
+    assert (
+        "20 images found = 10 train + 5 valid + 3 not chosen + 1 duplicates + 1 related to chosen"
+        in result["talk"]
+    )
     os.utime(folder / "10.png")
     result = split(tmp_path / "DS")
     assert [leak["valid"] for leak in result["leaks"]] == ["14.png"]
-    assert "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)" in result["talk"]
+    assert (
+        "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)"
+        in result["talk"]
+    )
     (tmp_path / "DS/C/S/variants_T.json").write_text('{"a.png": ["b.png"]}')
     assert split(tmp_path / "DS")["status"] == 2
 
 
-def test_a_topic_is_too_small_where_variants_leave_no_validation_images(tmp_path: Path, split) -> None:
+def test_a_topic_is_too_small_where_variants_leave_no_validation_images(
+    tmp_path: Path, split
+) -> None:
     names = named(4)
     make(
         tmp_path / "DS/C/S/T",
@@ -256,10 +320,15 @@ def test_a_topic_is_too_small_where_variants_leave_no_validation_images(tmp_path
     assert result["topics"]["DS/C/S/T"]["available"] == 3
 
 
-def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(tmp_path: Path, split) -> None:
+def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(
+    tmp_path: Path, split
+) -> None:
     names = named(12)
     folder = make(
-        tmp_path / "DS/C/S/T", dict.fromkeys(names, 5), dict.fromkeys(names, (5, 5)), {"00.png": ["10.png", "11.png"]}
+        tmp_path / "DS/C/S/T",
+        dict.fromkeys(names, 5),
+        dict.fromkeys(names, (5, 5)),
+        {"00.png": ["10.png", "11.png"]},
     )
     os.utime(folder / "11.png")
     result = split(tmp_path / "DS")
@@ -268,17 +337,24 @@ def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(tmp
 
 
 def test_images_that_changed_since_they_were_scored_are_named(tmp_path: Path, split) -> None:
-    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5, "b.png": 4}, dict.fromkeys(("a.png", "b.png"), (5, 5)))
+    folder = make(
+        tmp_path / "DS/C/S/T", {"a.png": 5, "b.png": 4}, dict.fromkeys(("a.png", "b.png"), (5, 5))
+    )
     there = Topic(str(folder), *folder.parts[-4:], found=2)
-    cache.update(there, scores=Provenance({"model": "m"}, there.stamps()))
+    cache.update_cache(there, scores=Provenance({"model": "m"}, there.stamps()))
     os.utime(folder / "b.png", ns=(1, 1))
-    assert "1 changed since scored (b.png); run aesthetic_scorer.py" in split(tmp_path / "DS")["talk"]
+    assert (
+        "1 changed since scored (b.png); run aesthetic_scorer.py" in split(tmp_path / "DS")["talk"]
+    )
 
 
 def test_relative_paths_start_below_the_dataset(tmp_path: Path, split) -> None:
     for dataset in ("A", "B"):
         make(tmp_path / dataset / "C/S" / dataset, {"x.png": 5}, {"x.png": (5, 5)})
-    assert split(tmp_path / "A", tmp_path / "B", "--relative")["train_set"] == ["C/S/A/x.png", "C/S/B/x.png"]
+    assert split(tmp_path / "A", tmp_path / "B", "--relative")["train_set"] == [
+        "C/S/A/x.png",
+        "C/S/B/x.png",
+    ]
     make(tmp_path / "B/C/S/A", {"x.png": 5}, {"x.png": (5, 5)})
     result = split(tmp_path / "A", tmp_path / "B", "--relative")
     assert result["status"] == 2 and "C/S/A/x.png: in two datasets" in result["talk"]
@@ -317,10 +393,12 @@ def no_scores(folder: Path) -> list[str]:
         (lambda folder: [str(folder / "nowhere")], "no such folder"),
     ],
 )
-def test_refused_before_anything_is_written(tmp_path: Path, capsys, monkeypatch, arrange, said: str) -> None:
+def test_refused_before_anything_is_written(
+    tmp_path: Path, capsys, monkeypatch, arrange, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     folder = make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
-    assert cli.run(split_data.main, ["DS", *arrange(folder)]) == 2
+    assert cli.run_script(split_data.main, ["DS", *arrange(folder)]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert list(tmp_path.glob("*.json")) == []
 
@@ -340,7 +418,11 @@ def test_refused_before_anything_is_written(tmp_path: Path, capsys, monkeypatch,
 def test_wrong_numbers_are_refused(tmp_path: Path, option: tuple[str, ...]) -> None:
     make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
     ran = run_script("split_data.py", tmp_path / "DS", *option, cwd=tmp_path)
-    assert ran.returncode == 2 and "Traceback" not in ran.stderr and list(tmp_path.glob("*.json")) == []
+    assert (
+        ran.returncode == 2
+        and "Traceback" not in ran.stderr
+        and list(tmp_path.glob("*.json")) == []
+    )
 
 
 names = st.sampled_from([f"{letter}.png" for letter in "abcdefgh"])
@@ -351,7 +433,9 @@ names = st.sampled_from([f"{letter}.png" for letter in "abcdefgh"])
     sizes=st.dictionaries(names, st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1),
     scores=st.dictionaries(names, st.floats(-1, 3) | st.integers(0, 2), min_size=1),
     pairs=st.lists(st.tuples(names, names), max_size=8),
-    kinds=st.dictionaries(st.tuples(names, names), st.sampled_from(records.KINDS), max_size=8),
+    kinds=st.dictionaries(
+        st.tuples(names, names), st.sampled_from(json_files.VARIANT_KINDS), max_size=8
+    ),
     exclude=st.booleans(),
 )
 def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds, exclude) -> None:
@@ -361,20 +445,28 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds,
         if {one, other} <= sizes.keys():
             matches.setdefault(one, []).append(other)
             matches.setdefault(other, []).append(one)
-    kinds = {pair: kind for pair, kind in kinds.items() if set(pair) <= sizes.keys() and len(set(pair)) == 2}
+    kinds = {
+        pair: kind
+        for pair, kind in kinds.items()
+        if set(pair) <= sizes.keys() and len(set(pair)) == 2
+    }
     variants: dict[str, dict[str, str]] = {}
     for (one, other), kind in kinds.items():
         variants.setdefault(one, {})[other] = kind
     make(root / "DS/C/S/T", scores, sizes, matches, variants)
     options = ["--train", "3", "--valid", "2", *(["--exclude-duplicates"] if exclude else [])]
-    status = cli.run(split_data.main, [str(root / "DS"), "--output-dir", str(root), "--quiet", *options])
+    status = cli.run_script(
+        split_data.main, [str(root / "DS"), "--output-dir", str(root), "--quiet", *options]
+    )
 
     pixels = {name: width * height for name, (width, height) in sizes.items() if name in scores}
     worth = {name: pixels[name] * scores[name] for name in pixels}
     scored = all(scores[name] > 0 for name in pixels)
     size = {name: (root / "DS/C/S/T" / name).stat().st_size for name in pixels}
     kept: list[str] = []
-    for name in sorted(pixels, key=lambda name: (-(worth if scored else pixels)[name], -size[name], name)):
+    for name in sorted(
+        pixels, key=lambda name: (-(worth if scored else pixels)[name], -size[name], name)
+    ):
         if not any(name in matches.get(other, ()) and name != other for other in kept):
             kept.append(name)
     chosen = sorted(kept if exclude else pixels, key=lambda name: (-worth[name], name))
@@ -385,7 +477,9 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds,
     assert status == (0 if chosen else 2)
     if chosen:
         for file, expected in (("train", train), ("valid", valid)):
-            assert json.loads((root / f"{file}_set.json").read_text()) == [str(root / "DS/C/S/T" / n) for n in expected]
+            assert json.loads((root / f"{file}_set.json").read_text()) == [
+                str(root / "DS/C/S/T" / n) for n in expected
+            ]
 
 
 def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_path: Path) -> None:
@@ -394,8 +488,16 @@ def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_p
         "import sys, split_data; split_data.main(sys.argv[1:]); "
         "print(sorted({'numpy', 'torch', 'PIL'} & sys.modules.keys()), file=sys.stderr)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "DS"), "--output-dir", str(tmp_path), "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        str(tmp_path / "DS"),
+        "--output-dir",
+        str(tmp_path),
+        "--quiet",
+    ]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "['PIL']\n"
     there = Topic(str(folder), *folder.parts[-4:], found=1)
-    cache.update(there, {"a.png": (there.stamps()["a.png"], (5, 5))})
+    cache.update_cache(there, {"a.png": (there.stamps()["a.png"], (5, 5))})
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "[]\n"

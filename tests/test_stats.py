@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common import stats
+from common import quantiles
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 4)), min_size=1, max_size=60)
 SHARES = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]
@@ -16,16 +16,18 @@ SHARES = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]
 
 @given(NUMBERS)
 def test_quantiles_are_those_of_numpy(numbers):
-    ours = stats.quantiles(Counter(numbers), SHARES)
+    ours = quantiles.quantiles(Counter(numbers), SHARES)
     assert ours == pytest.approx(list(np.quantile(numbers, SHARES)), rel=1e-12, abs=1e-9)
     assert ours[3] == np.median(numbers)
-    assert stats.described(Counter(numbers)) == dict(zip(stats.QUANTILES, ours, strict=True))
+    assert quantiles.summarize(Counter(numbers)) == dict(
+        zip(quantiles.QUANTILES, ours, strict=True)
+    )
 
 
 @example([200001.0, -0.0001], 2)
 @given(NUMBERS, st.integers(2, 20))
 def test_histogram_holds_every_number_once(numbers, most):
-    bins = stats.histogram(Counter(numbers), most)
+    bins = quantiles.histogram(Counter(numbers), most)
     assert 1 <= len(bins) <= most
     assert sum(bin.count for bin in bins) == len(numbers)
     assert bins[0].low <= min(numbers) <= max(numbers) <= bins[-1].high
@@ -36,9 +38,12 @@ def test_histogram_holds_every_number_once(numbers, most):
 
 def test_histogram_has_round_borders():
     numbers = Counter({2.013: 1, 5.2: 3, 7.79: 1})
-    assert [(bin.low, bin.high) for bin in stats.histogram(numbers)][:2] == [(2.0, 2.5), (2.5, 3.0)]
+    assert [(bin.low, bin.high) for bin in quantiles.histogram(numbers)][:2] == [
+        (2.0, 2.5),
+        (2.5, 3.0),
+    ]
 
 
 def test_nothing():
-    assert stats.described({}) == {}
-    assert stats.histogram({}) == []
+    assert quantiles.summarize({}) == {}
+    assert quantiles.histogram({}) == []

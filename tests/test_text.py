@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
-from common import text
+from common import terminal
 
 HARD = [
     "plain",
@@ -24,50 +24,60 @@ HARD = [
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("columns", [1, 2, 3, 8, 24])
 def test_padded_takes_exactly_its_columns(name, columns):
-    assert wcswidth(text.padded(text.shown(name), columns)) == columns
-    assert wcswidth(text.padded(text.shown(name), columns, right=True)) == columns
+    assert wcswidth(terminal.pad_cell(terminal.escape(name), columns)) == columns
+    assert wcswidth(terminal.pad_cell(terminal.escape(name), columns, right=True)) == columns
 
 
 @given(st.text(), st.integers(1, 40))
 def test_clipped_never_takes_more(name, columns):
-    shown = text.shown(name)
-    clipped = text.clipped(shown, columns)
-    assert text.width(clipped) <= columns
+    shown = terminal.escape(name)
+    clipped = terminal.truncate_middle(shown, columns)
+    assert terminal.display_width(clipped) <= columns
     assert clipped == shown or "…" in clipped
 
 
 @given(st.lists(st.text(alphabet="ab/フ🦉e\u0301"), max_size=12), st.integers(4, 12))
 def test_fitted_keeps_what_is_not_alike_apart(names, columns):
-    fitted = text.fitted(names, columns)
+    fitted = terminal.truncate_distinct(names, columns)
     assert fitted.keys() == set(names)
     assert len(set(fitted.values())) == len(fitted)
-    assert all(text.width(cut) <= columns for cut in fitted.values())
-    assert all(fitted[name] == name for name in names if text.width(name) <= columns)
+    assert all(terminal.display_width(cut) <= columns for cut in fitted.values())
+    assert all(fitted[name] == name for name in names if terminal.display_width(name) <= columns)
 
 
 def test_fitted_shows_where_names_differ():
-    assert text.fitted(["Set_1/Things/Table", "Set_2/Things/Table", "Set_1/Animals/Owls"], 9) == {
+    assert terminal.truncate_distinct(
+        ["Set_1/Things/Table", "Set_2/Things/Table", "Set_1/Animals/Owls"], 9
+    ) == {
         "Set_1/Things/Table": "Set_1…ble",
         "Set_2/Things/Table": "Set_2…ble",
         "Set_1/Animals/Owls": "Set_…Owls",
     }
     deep = [f"{'a' * 20}{number}{'b' * 20}" for number in (1, 2)]
-    assert list(text.fitted(deep, 9).values()) == ["aaa…bbb~1", "aaa…bbb~2"]
+    assert list(terminal.truncate_distinct(deep, 9).values()) == ["aaa…bbb~1", "aaa…bbb~2"]
 
 
 def test_named_by_the_last_part_where_that_is_enough():
     paths = ["One/Things/Table", "Two/Things/Table", "Two/Owls", "Signs", "/"]
-    assert text.named(paths) == {path: path for path in paths} | {"Two/Owls": "Owls"}
+    assert terminal.shortest_unique_names(paths) == {path: path for path in paths} | {
+        "Two/Owls": "Owls"
+    }
 
 
 def test_flowed_breaks_no_item():
-    assert text.flowed(["Owls 5.1", "Great owls 4.2", "Finches 4.0"], 24) == [
+    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2", "Finches 4.0"], 24) == [
         "Owls 5.1, Great owls 4.2,",
         "Finches 4.0",
     ]
-    assert text.flowed(["Owls 5.1", "Great owls 4.2"], 23) == ["Owls 5.1,", "Great owls 4.2"]
-    assert text.flowed(["Owls 5.1", "Great owls 4.2"], 5) == ["Owls 5.1,", "Great owls 4.2"]
-    assert text.flowed([], 5) == []
+    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2"], 23) == [
+        "Owls 5.1,",
+        "Great owls 4.2",
+    ]
+    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2"], 5) == [
+        "Owls 5.1,",
+        "Great owls 4.2",
+    ]
+    assert terminal.join_wrapped([], 5) == []
 
 
 @pytest.mark.parametrize("columns", [12, 40, 80])
@@ -75,11 +85,11 @@ def test_flowed_breaks_no_item():
 def test_folded_fits_and_loses_nothing(columns, line):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", str(columns))
-        lines = list(text.folded(line))
+        lines = list(terminal.wrap_line(line))
     if columns == 80:
         assert lines == [line.rstrip()]
     else:
-        assert max(map(text.width, lines)) <= columns
+        assert max(map(terminal.display_width, lines)) <= columns
         assert "".join(lines).replace(" ", "") == line.replace(" ", "")
         assert not any(wcwidth(part.lstrip()[0]) == 0 for part in lines[1:])
 
@@ -88,7 +98,10 @@ def test_folded_fits_and_loses_nothing(columns, line):
     ("line", "folds"),
     [
         ("   🔗 matches           12", ["   🔗 matches     12"]),
-        ("   🔗 many more matches  12  50 %", ["   🔗 many more", "      matches  12", "      50 %"]),
+        (
+            "   🔗 many more matches  12  50 %",
+            ["   🔗 many more", "      matches  12", "      50 %"],
+        ),
         ("   half 2 to 6 · all 1 to 8", ["   half 2 to 6 ·", "      all 1 to 8"]),
         ("📄 /data/full/of/manifests.jsonl", ["📄 /data/full/of/", "   manifests.jsonl"]),
         ("x" * 45, ["x" * 20, "   " + "x" * 17, "   " + "x" * 8]),
@@ -96,7 +109,7 @@ def test_folded_fits_and_loses_nothing(columns, line):
 )
 def test_folded_between_columns_figures_words_and_folders(monkeypatch, line, folds):
     monkeypatch.setenv("COLUMNS", "20")
-    assert list(text.folded(line)) == folds
+    assert list(terminal.wrap_line(line)) == folds
 
 
 def test_a_table_that_does_not_fit_a_narrow_terminal_says_its_figures(monkeypatch):
@@ -106,42 +119,54 @@ def test_a_table_that_does_not_fit_a_narrow_terminal_says_its_figures(monkeypatc
         ("Ara", "7", "╋····", ""),
     ]
     monkeypatch.setenv("COLUMNS", "38")
-    assert text.table(rows, " r") == ["   topic", "   Great horned owls  images 1,234 · few", "   Ara  images 7"]
+    assert terminal.format_table(rows, " r") == [
+        "   topic",
+        "   Great horned owls  images 1,234 · few",
+        "   Ara  images 7",
+    ]
     monkeypatch.setenv("COLUMNS", "60")
-    assert text.table(rows, " r")[2] == "   Ara                     7  ╋····"
+    assert terminal.format_table(rows, " r")[2] == "   Ara                     7  ╋····"
 
 
 def test_bars_on_a_narrow_terminal_are_figures(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    assert list(text.bars({"jpg": 90, "png": 10}, 100, {"png": "2.0 MB"})) == [
+    assert list(terminal.bar_chart({"jpg": 90, "png": 10}, 100, {"png": "2.0 MB"})) == [
         "   jpg       90  90.0 %",
         "   png       10  10.0 %  2.0 MB",
     ]
-    assert list(text.bars({}, 0)) == []
+    assert list(terminal.bar_chart({}, 0)) == []
 
 
 def test_clipped_keeps_both_ends():
-    assert text.clipped("a long name with a number 0017.jpg", 15) == "a long …017.jpg"
+    assert terminal.truncate_middle("a long name with a number 0017.jpg", 15) == "a long …017.jpg"
 
 
 def test_clipped_leaves_no_mark_without_its_letter():
-    assert text.clipped("e\u0301" * 20, 5) == "e\u0301e\u0301…e\u0301e\u0301"
-    assert text.clipped("🦉e\u0301🦉e\u0301🦉e\u0301🦉", 6) == "🦉…e\u0301🦉"
+    assert terminal.truncate_middle("e\u0301" * 20, 5) == "e\u0301e\u0301…e\u0301e\u0301"
+    assert terminal.truncate_middle("🦉e\u0301🦉e\u0301🦉e\u0301🦉", 6) == "🦉…e\u0301🦉"
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=0, max_codepoint=0x10FFFF)))
 def test_shown_is_one_printable_line_of_utf8(name):
-    shown = text.shown(name)
+    shown = terminal.escape(name)
     assert shown.isprintable()
     shown.encode()
 
 
 @pytest.mark.parametrize(
     ("share", "bar"),
-    [(0, "░░░░"), (0.0001, "█░░░"), (0.5, "██░░"), (0.99, "████"), (1, "████"), (1.7, "████"), (-1, "░░░░")],
+    [
+        (0, "░░░░"),
+        (0.0001, "█░░░"),
+        (0.5, "██░░"),
+        (0.99, "████"),
+        (1, "████"),
+        (1.7, "████"),
+        (-1, "░░░░"),
+    ],
 )
 def test_bar(share, bar):
-    assert text.bar(share, 4) == bar
+    assert terminal.bar_line(share, 4) == bar
 
 
 @pytest.mark.parametrize(
@@ -156,7 +181,7 @@ def test_bar(share, bar):
     ],
 )
 def test_share_never_rounds_to_nothing_or_everything(count, total, share):
-    assert text.share(count, total) == share
+    assert terminal.format_percent(count, total) == share
 
 
 @pytest.mark.parametrize(
@@ -169,34 +194,42 @@ def test_share_never_rounds_to_nothing_or_everything(count, total, share):
     ],
 )
 def test_strip(place, strip):
-    assert text.strip(*place, 0, 8, 9) == strip
+    assert terminal.range_plot(*place, 0, 8, 9) == strip
 
 
 def test_strip_of_a_single_value():
-    assert text.strip(5, 5, 5, 5, 5, 5) == "╋····"
+    assert terminal.range_plot(5, 5, 5, 5, 5, 5) == "╋····"
 
 
 @pytest.mark.parametrize("name", HARD)
 def test_tables_and_bars_line_up_and_fit(name):
-    rows = [("topic", "images", "median"), (text.shown(name), "1,234", "5.31"), ("owls", "7", "10.02")]
-    lines = text.table(rows, " rr")
+    rows = [
+        ("topic", "images", "median"),
+        (terminal.escape(name), "1,234", "5.31"),
+        ("owls", "7", "10.02"),
+    ]
+    lines = terminal.format_table(rows, " rr")
     assert {wcswidth(line) for line in lines} == {wcswidth(lines[0])}
-    assert wcswidth(lines[0]) <= text.WIDTH
-    lines = list(text.bars({name: 3, "other": 1234567}, 1234570, {"other": "123.4 GB"}))
-    assert all(wcswidth(line) <= text.WIDTH for line in lines)
+    assert wcswidth(lines[0]) <= terminal.MAX_WIDTH
+    lines = list(terminal.bar_chart({name: 3, "other": 1234567}, 1234570, {"other": "123.4 GB"}))
+    assert all(wcswidth(line) <= terminal.MAX_WIDTH for line in lines)
     assert len({wcswidth(line[: line.index("█")]) for line in lines}) == 1
 
 
 def test_bars_count_what_they_leave_out():
-    lines = list(text.bars({f"{n:02}": n for n in range(20)}, 190, most=3))
+    lines = list(terminal.bar_chart({f"{n:02}": n for n in range(20)}, 190, most=3))
     assert [line.split()[0] for line in lines[:3]] == ["19", "18", "17"]
     assert lines[3] == "   … and 17 more with 136 images"
 
 
 def test_attention():
-    assert list(text.attention([("2 empty topics", [], 0)])) == ["✅ Nothing wants attention"]
+    assert list(terminal.warnings_section([("2 empty topics", [], 0)])) == [
+        "✅ Nothing wants attention"
+    ]
     places = [(f"t{n}", "no images") for n in range(7)]
-    lines = list(text.attention([("7 empty topics", places, 7), ("nothing", [], 0)], most=2))
+    lines = list(
+        terminal.warnings_section([("7 empty topics", places, 7), ("nothing", [], 0)], most=2)
+    )
     assert lines == [
         "❗ Wants attention",
         "   7 empty topics",
@@ -208,27 +241,39 @@ def test_attention():
 
 @pytest.mark.parametrize(
     ("count", "noun", "said"),
-    [(1, "image", "1 image"), (2000, "image", "2,000 images"), (0, "topic", "0 topics"), (2, "match", "2 matches")],
+    [
+        (1, "image", "1 image"),
+        (2000, "image", "2,000 images"),
+        (0, "topic", "0 topics"),
+        (2, "match", "2 matches"),
+    ],
 )
 def test_plural(count, noun, said):
-    assert text.plural(count, noun) == said
+    assert terminal.plural(count, noun) == said
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e15, "5000.0 TB")]
+    ("count", "said"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_234_567, "1.2 MB"), (5e15, "5000.0 TB")],
 )
 def test_size(count, said):
-    assert text.size(count) == said
+    assert terminal.format_bytes(count) == said
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.44, "0.4 s"), (12, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min"), (59.7, "1 min 00 s")],
+    [
+        (0.44, "0.4 s"),
+        (12, "12 s"),
+        (185, "3 min 05 s"),
+        (7800, "2 h 10 min"),
+        (59.7, "1 min 00 s"),
+    ],
 )
 def test_duration(seconds, said):
-    assert text.duration(seconds) == said
+    assert terminal.format_duration(seconds) == said
 
 
 def test_sampled():
-    assert text.sampled(["a"]) == "a"
-    assert text.sampled("abcde") == "a, b, c and 2 more"
+    assert terminal.list_few(["a"]) == "a"
+    assert terminal.list_few("abcde") == "a, b, c and 2 more"

@@ -16,16 +16,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from towers import SMALL, SO400M, choose, options, save_model, siglip
 
+from common.clip import encoder, heads, model
+from common.clip.engine import Engine
 from common.errors import UserError
-from common.output import Talk
-from common.scores import heads
-from common.vectors import model, towers
-from common.vectors.engine import Engine
+from common.reporter import Reporter
 
 
 def engine(*arguments: object) -> Engine:
     args = options("--device", "cpu", *arguments)
-    return Engine(model.chosen(args), args, Talk(args))
+    return Engine(model.resolve_model(args), args, Reporter(args))
 
 
 def vectors(made: Engine, paths: list[str]) -> np.ndarray:
@@ -40,7 +39,10 @@ def plainly(folder: Path, paths: list[str]) -> np.ndarray:
     whole, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     whole.eval()
     with torch.inference_mode():
-        found = [whole.encode_image(transform(Image.open(path))[None], normalize=True)[0] for path in paths]
+        found = [
+            whole.encode_image(transform(Image.open(path))[None], normalize=True)[0]
+            for path in paths
+        ]
     return torch.stack(found).numpy()
 
 
@@ -72,11 +74,11 @@ def real_pixels(_: list[str]) -> tuple[list[str], np.ndarray]:
 @pytest.mark.parametrize("source", [made_pixels, real_pixels] if SHARED.is_dir() else [made_pixels])
 def test_preprocessing_is_openais_to_the_bit(source, pictures):
     paths, expected = source(pictures)
-    shape = towers.tower(model.chosen(options("--model", "ViT-B-32-quickgelu")))
+    shape = encoder.load_tower_shape(model.resolve_model(options("--model", "ViT-B-32-quickgelu")))
     loader = engine("--model", "tiny", "--workers", 0)
     loader.tower = shape
     pixels = torch.cat([part for part, _ in loader.decoded([paths])])
-    values = towers.normalised(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    values = encoder.unit_vectors(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
     assert np.array_equal(values.numpy(), expected)
 
 
@@ -89,11 +91,15 @@ def test_vectors_equal_open_clip_one_image_at_a_time(tower, pictures, batch, wor
     assert np.abs(found - plainly(tower, pictures)).max() < 1e-5
 
 
-@pytest.mark.parametrize(("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)]
+)
 def test_scores_of_photos_equal_the_plain_loop(tower, photos, tmp_path, count, name):
     folder = tower if name == "small" else save_model(tmp_path / name, name)
     plain = [str(photo) for photo in photos if Image.open(photo).mode in ("RGB", "L")][:count]
-    weight = np.random.default_rng(0).normal(size=towers.tower(engine("--model", f"local-dir:{folder}").model).dim)
+    weight = np.random.default_rng(0).normal(
+        size=encoder.load_tower_shape(engine("--model", f"local-dir:{folder}").model).dim
+    )
     weight *= 28 / np.linalg.norm(weight)  # as steep as LAION's heads
     made = engine("--model", f"local-dir:{folder}", "--batch-size", 7)
     assert np.abs((vectors(made, plain) - plainly(folder, plain)) @ weight).max() < 0.001
@@ -136,7 +142,10 @@ def test_fast_decode_gives_other_vectors_and_another_sidecar(tower, tmp_path):
 
 def test_an_extreme_shape_takes_little_memory(tower, tmp_path):
     Image.new("RGB", (40000, 2)).save(tmp_path / "long.png")
-    assert vectors(engine("--model", f"local-dir:{tower}"), [str(tmp_path / "long.png")]).shape == (1, 16)
+    assert vectors(engine("--model", f"local-dir:{tower}"), [str(tmp_path / "long.png")]).shape == (
+        1,
+        16,
+    )
 
 
 @pytest.fixture
@@ -170,13 +179,18 @@ def siglip_transform(size: int) -> Callable[[Image.Image], torch.Tensor]:
     """Open_clip's own for the published weights."""
     tag = open_clip.get_pretrained_cfg(SO400M, "webli")
     known = {key: tag[key] for key in ("mean", "std", "interpolation", "resize_mode")}
-    return open_clip.transform.image_transform_v2(open_clip.transform.PreprocessCfg(size=size, **known), is_train=False)
+    return open_clip.transform.image_transform_v2(
+        open_clip.transform.PreprocessCfg(size=size, **known), is_train=False
+    )
 
 
 def test_siglip_gives_the_published_vectors(small_siglip, pictures):
-    ours = vectors(engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--batch-size", 7), pictures)
+    ours = vectors(
+        engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--batch-size", 7), pictures
+    )
     right, exact = (
-        torch.stack(list(map(published(small_siglip, form), pictures))).numpy() for form in ("gelu_tanh", "gelu")
+        torch.stack(list(map(published(small_siglip, form), pictures))).numpy()
+        for form in ("gelu_tanh", "gelu")
     )
     assert np.abs(ours - right).max() < 5e-6
     assert np.abs(ours - exact).max() > 2e-5  # the judge can tell the two forms apart
@@ -186,28 +200,37 @@ def test_siglip_gives_the_published_vectors(small_siglip, pictures):
 def test_siglip_scores_equal_the_published_stack_in_a_plain_loop(small_siglip, photos):
     head = SHARED / "heads/aesthetic_predictor_v2_5.pth"
     paths = [str(photo) for photo in photos if Image.open(photo).mode == "RGB"][:20]
-    ours = heads.load(heads.chosen(str(head), choose()))(
-        vectors(engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--workers", 0), paths)
+    ours = heads.load_head(heads.resolve_head(str(head), choose()))(
+        vectors(
+            engine("--model", "siglip-v2.5", "--pretrained", small_siglip, "--workers", 0), paths
+        )
     )
     layers = torch.load(head, "cpu", weights_only=True)
     stack = torch.nn.Sequential(
         *(torch.nn.Linear(*shape) for shape in itertools.pairwise([1152, 1024, 128, 64, 16, 1]))
     )
-    stack.load_state_dict({f"{int(key.split('.')[1]) // 2}.{key.split('.')[2]}": layers[key] for key in layers})
+    stack.load_state_dict(
+        {f"{int(key.split('.')[1]) // 2}.{key.split('.')[2]}": layers[key] for key in layers}
+    )
     with torch.inference_mode():
         plain = [stack(vector).item() for vector in map(published(small_siglip), paths)]
     assert ours == pytest.approx(plain, abs=0.001)
 
 
 def test_siglip_preprocessing_is_open_clips_to_the_bit(photos):
-    shape = towers.tower(choose("--model", "siglip-v2.5"))
-    assert (shape.dim, shape.size, shape.mean, shape.std) == (1152, 384, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    shape = encoder.load_tower_shape(choose("--model", "siglip-v2.5"))
+    assert (shape.dim, shape.size, shape.mean, shape.std) == (
+        1152,
+        384,
+        (0.5, 0.5, 0.5),
+        (0.5, 0.5, 0.5),
+    )
     theirs = siglip_transform(384)
     paths = [str(photo) for photo in photos if Image.open(photo).mode == "RGB"][:25]
     loader = engine("--model", "tiny", "--workers", 0)
     loader.tower = shape
     pixels = torch.cat([part for part, _ in loader.decoded([paths])])
-    ours = towers.normalised(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    ours = encoder.unit_vectors(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
     assert torch.equal(ours, torch.stack([theirs(Image.open(path)) for path in paths]))
 
 
@@ -221,15 +244,25 @@ def test_no_exact_gelu_is_left_in_a_siglip_tower_and_none_changes_elsewhere(smal
 
 
 def test_only_the_tanh_tower_has_the_new_mark(small_siglip):
-    found = {name: choose("--model", name, "--pretrained", "webli") for name in ("siglip-v2.5", SO400M)}
+    found = {
+        name: choose("--model", name, "--pretrained", "webli") for name in ("siglip-v2.5", SO400M)
+    }
     assert [made.about["model"] for made in found.values()] == [f"{SO400M}-tanh-gelu", SO400M]
-    assert [made.sidecar for made in found.values()] == [f"clip-{SO400M}-tanh-gelu-webli", f"clip-{SO400M}-webli"]
+    assert [made.sidecar for made in found.values()] == [
+        f"clip-{SO400M}-tanh-gelu-webli",
+        f"clip-{SO400M}-webli",
+    ]
     assert choose().about == {"model": "ViT-L-14-quickgelu", "weights": "openai", "decode": "exact"}
     assert choose().sidecar == "clip-ViT-L-14-quickgelu-openai"
 
 
 REFUSED = {
-    ("--model", "siglip-v2.5", "--pretrained", "openai"): "no such weights for ViT-SO400M-14-SigLIP-384",
+    (
+        "--model",
+        "siglip-v2.5",
+        "--pretrained",
+        "openai",
+    ): "no such weights for ViT-SO400M-14-SigLIP-384",
     ("--model", "ViT-L-14"): "use --model ViT-L-14-quickgelu",
     ("--model", "ViT-L-14", "--pretrained", "metaclip_400m"): "want --model ViT-L-14-quickgelu",
     ("--model", "ViT-L-14-quickgelux", "--pretrained", "any"): "did you mean ViT-L-14-quickgelu",
@@ -261,7 +294,9 @@ def test_weights_that_could_run_code_are_refused(tower, tmp_path, capfd):
 
 
 def test_weights_for_another_model_are_refused(tower, tmp_path):
-    made = engine("--model", "RN50-quickgelu", "--pretrained", tower / "open_clip_model.safetensors")
+    made = engine(
+        "--model", "RN50-quickgelu", "--pretrained", tower / "open_clip_model.safetensors"
+    )
     with pytest.raises(UserError, match="cannot be loaded as RN50-quickgelu") as refused:
         _ = made.encoder
     assert "\n" not in str(refused.value)
@@ -269,10 +304,10 @@ def test_weights_for_another_model_are_refused(tower, tmp_path):
 
 def test_local_weights_are_known_by_their_content(tower, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    first = model.chosen(options("--model", f"local-dir:{tower}"))
-    assert first == model.chosen(options("--model", f"local-dir:{tower}"))
+    first = model.resolve_model(options("--model", f"local-dir:{tower}"))
+    assert first == model.resolve_model(options("--model", f"local-dir:{tower}"))
     again = save_model(tmp_path / "small", SMALL, seed=1)
-    other = model.chosen(options("--model", f"local-dir:{again}"))
+    other = model.resolve_model(options("--model", f"local-dir:{again}"))
     assert other.name == first.name
     assert other.weights != first.weights
     assert len(json.loads((tmp_path / "torch/hub/checkpoints/digests.json").read_text())) == 4

@@ -12,7 +12,7 @@ import pytest
 import zoo
 from conftest import ROOT
 
-from common.dataset import tree
+from common import tree
 from common.errors import UserError
 
 FOUR = ("D", "C", "S", "T")  # names of a dataset, a cluster, a subcluster and a topic
@@ -35,7 +35,7 @@ def fill(tmp_path):
 def walked(*paths: Path | str) -> tuple[list[tuple[str, int]], list[str]]:
     """Labels and counts of the topics, and the warnings."""
     warnings: list[str] = []
-    found = tree.topics([str(path) for path in paths], warnings.append)
+    found = tree.find_topics([str(path) for path in paths], warnings.append)
     return [(topic.label, topic.found) for topic in found], warnings
 
 
@@ -55,20 +55,39 @@ def test_any_level_will_do(fill, start):
 def test_relative_paths(fill, start, monkeypatch):
     root = fill("D/C/S/T/a.jpg")
     monkeypatch.chdir(root / "D/C/S")
-    topic = tree.topics([start], print)[0]
-    assert topic.parts == FOUR and topic.path == str(root / "D/C/S/T") and topic.dataset_path == str(root / "D")
+    topic = tree.find_topics([start], print)[0]
+    assert (
+        topic.parts == FOUR
+        and topic.path == str(root / "D/C/S/T")
+        and topic.dataset_path == str(root / "D")
+    )
     assert topic.file("a.jpg") == str(root / "D/C/S/T/a.jpg")
 
 
 def test_order_is_by_name_below_each_path_in_the_order_of_the_paths(fill):
-    root = fill(*(f"{top}/{c}/S/{t}/a.jpg" for top in "DE" for c in ("b", "B", "a b", "é") for t in ("2", "10")))
+    root = fill(
+        *(
+            f"{top}/{c}/S/{t}/a.jpg"
+            for top in "DE"
+            for c in ("b", "B", "a b", "é")
+            for t in ("2", "10")
+        )
+    )
     labels = [label for label, _ in walked(root / "E", root / "D")[0]]
     order = [f"{c}/S/{t}" for c in ("B", "a b", "b", "é") for t in ("10", "2")]
     assert labels == [f"{top}/{rest}" for top in "ED" for rest in order]
 
 
 @pytest.mark.parametrize(
-    "paths", [("D", "D"), ("D", "D/C"), ("D/C/S/T", "D"), ("D", "link"), ("link", "D/C/S"), ("D/C/S/T", "link", "D/.")]
+    "paths",
+    [
+        ("D", "D"),
+        ("D", "D/C"),
+        ("D/C/S/T", "D"),
+        ("D", "link"),
+        ("link", "D/C/S"),
+        ("D/C/S/T", "link", "D/."),
+    ],
 )
 def test_the_same_folder_given_twice_or_below_another_counts_once(fill, paths):
     root = fill("D/C/S/T/a.jpg", "D/C/S/U/b.jpg")
@@ -84,7 +103,9 @@ def test_a_name_that_only_begins_like_another_is_another(fill):
 
 
 def test_images_at_another_depth_are_one_warning_a_folder(fill):
-    root = fill(*(f"D/C/S/{name}.jpg" for name in ("T/a", "T/b", "T/c", "loose", "T/deep/x", "T/deep/y")))
+    root = fill(
+        *(f"D/C/S/{name}.jpg" for name in ("T/a", "T/b", "T/c", "loose", "T/deep/x", "T/deep/y"))
+    )
     labels, warnings = walked(root / "D")
     assert labels == [("D/C/S/T", 3)]
     assert warnings == [
@@ -113,7 +134,13 @@ def test_empty_folders_at_topic_depth_are_empty_topics(fill):
 
 
 def test_hidden_folders_and_files_are_passed_over_in_silence(fill):
-    root = fill("D/C/S/T/a.jpg", "D/C/S/T/._a.jpg", "D/C/S/T/.cache/b.jpg", "D/.git/S/T/c.jpg", "D/C/S/.T/d.jpg")
+    root = fill(
+        "D/C/S/T/a.jpg",
+        "D/C/S/T/._a.jpg",
+        "D/C/S/T/.cache/b.jpg",
+        "D/.git/S/T/c.jpg",
+        "D/C/S/.T/d.jpg",
+    )
     assert walked(root / "D") == ([("D/C/S/T", 1)], [])
 
 
@@ -133,8 +160,14 @@ def test_a_mistyped_path_says_what_may_be_meant(fill):
     root = fill("DataSet/C/S/T/a.jpg", "Dataset.zip")
     assert refused(root / "DataSte") == f"{root}/DataSte: no such folder; did you mean DataSet?"
     assert refused(root / "xyz") == f"{root}/xyz: no such folder"
-    assert refused(root / "none/DataSet") == f"{root}/none/DataSet: no such folder; {root}/none is not there either"
-    assert refused(root / "Dataset.zip") == f"{root}/Dataset.zip: not a folder; pass the folder that holds it"
+    assert (
+        refused(root / "none/DataSet")
+        == f"{root}/none/DataSet: no such folder; {root}/none is not there either"
+    )
+    assert (
+        refused(root / "Dataset.zip")
+        == f"{root}/Dataset.zip: not a folder; pass the folder that holds it"
+    )
     assert refused("") == "(empty): no such folder"
     (root / "loop").symlink_to("loop")
     assert "cannot be opened (Too many levels of symbolic links)" in refused(root / "loop")
@@ -152,7 +185,7 @@ def test_odd_entries_are_warned_of_and_are_no_images(fill):
         f"{root}/D/C/S/T/loop.jpg: a link that leads nowhere, no image",
         f"{root}/D/C/S/gone: a link that leads nowhere, no image",
     ]
-    topic = tree.topics([str(root / "D")], warnings.append)[0]
+    topic = tree.find_topics([str(root / "D")], warnings.append)[0]
     assert topic.images() == ["a.jpg"] == list(topic.stamps())
 
 
@@ -173,11 +206,17 @@ def test_symlinked_folders_and_images_are_followed_each_real_folder_once(fill):
 
 
 def test_odd_names_survive(fill, tmp_path):
-    names = [name for name in zoo.readable(tmp_path / "D/C/S/new\nline 夕") if not name.startswith("orientation")]
+    names = [
+        name
+        for name in zoo.readable(tmp_path / "D/C/S/new\nline 夕")
+        if not name.startswith("orientation")
+    ]
     for other in (os.fsdecode(b"\xff\xfe"), "-rf", "it's"):
         (tmp_path / "D/C/S" / other).mkdir()
-    found = tree.topics([str(tmp_path / "D")], print)
-    assert [topic.name for topic in found] == sorted([os.fsdecode(b"\xff\xfe"), "-rf", "it's", "new\nline 夕"])
+    found = tree.find_topics([str(tmp_path / "D")], print)
+    assert [topic.name for topic in found] == sorted(
+        [os.fsdecode(b"\xff\xfe"), "-rf", "it's", "new\nline 夕"]
+    )
     images = found[2].images()
     assert [name for name in images if not name.startswith("orientation")] == sorted(names)
     assert sorted(found[2].stamps()) == images
@@ -187,13 +226,13 @@ def test_stamps_are_size_and_time(fill):
     root = fill("D/C/S/T/a.jpg", "D/C/S/T/b.jpg")
     (root / "D/C/S/T/a.jpg").write_bytes(b"12345")
     os.utime(root / "D/C/S/T/a.jpg", ns=(1, 1_234_567_890_123_456_789))
-    topic = tree.topics([str(root / "D")], print)[0]
+    topic = tree.find_topics([str(root / "D")], print)[0]
     assert topic.stamps()["a.jpg"] == (5, 1_234_567_890_123_456_789)
 
 
 def test_a_topic_that_vanished_is_an_error_in_one_line(fill):
     root = fill("D/C/S/T/a.jpg")
-    topic = tree.topics([str(root / "D")], print)[0]
+    topic = tree.find_topics([str(root / "D")], print)[0]
     (root / "D/C/S/T/a.jpg").unlink()
     assert topic.images() == [] and topic.stamps() == {}
     (root / "D/C/S/T").rmdir()
@@ -203,23 +242,27 @@ def test_a_topic_that_vanished_is_an_error_in_one_line(fill):
 
 def test_groups_by_level_have_labels_that_are_unique(fill):
     root = fill("A/D/C/S/T/a.jpg", "A/D/C/S/U/a.jpg", "A/E/C/S/T/a.jpg", "B/D/C/S/T/a.jpg")
-    found = tree.topics([str(root / "A/D"), str(root / "A/E")], print)
+    found = tree.find_topics([str(root / "A/D"), str(root / "A/E")], print)
     for level, keys in (
         ("topic", ["D/C/S/T", "D/C/S/U", "E/C/S/T"]),
         ("subcluster", ["D/C/S", "E/C/S"]),
         ("cluster", ["D/C", "E/C"]),
         ("dataset", ["D", "E"]),
     ):
-        assert list(tree.grouped(found, level)) == keys
-    assert [topic.name for topic in tree.grouped(found, "dataset")["D"]] == ["T", "U"]
-    both = tree.topics([str(root / "A/D"), str(root / "B/D")], print)
-    assert list(tree.grouped(both, "dataset")) == [f"{root}/A/D", f"{root}/B/D"]
+        assert list(tree.group_by_level(found, level)) == keys
+    assert [topic.name for topic in tree.group_by_level(found, "dataset")["D"]] == ["T", "U"]
+    both = tree.find_topics([str(root / "A/D"), str(root / "B/D")], print)
+    assert list(tree.group_by_level(both, "dataset")) == [f"{root}/A/D", f"{root}/B/D"]
 
 
 @zoo.needs_permissions
 @pytest.mark.parametrize(
     ("mode", "warning"),
-    [(0o000, "cannot be read (Permission denied), skipped"), (0o444, "cannot be read"), (0o111, "")],
+    [
+        (0o000, "cannot be read (Permission denied), skipped"),
+        (0o444, "cannot be read"),
+        (0o111, ""),
+    ],
 )
 def test_a_folder_that_cannot_be_read_or_entered_is_a_warning(fill, mode, warning):
     root = fill("D/C/S/T/a.jpg", "D/C/S/Locked/b.jpg")
@@ -230,10 +273,14 @@ def test_a_folder_that_cannot_be_read_or_entered_is_a_warning(fill, mode, warnin
         f"tree.topics([{str(root / 'D/C/S/Locked')!r}], print)"
     )
     command = [sys.executable, "-c", code]
-    ran = subprocess.run(command, cwd=ROOT, preexec_fn=zoo.drop_privileges, capture_output=True, text=True)
+    ran = subprocess.run(
+        command, cwd=ROOT, preexec_fn=zoo.drop_privileges, capture_output=True, text=True
+    )
     (root / "D/C/S/Locked").chmod(0o755)
     said = ran.stdout.splitlines()
-    assert said[0].startswith(f"{root}/D/C/S/Locked: {warning or 'cannot be read (Permission denied), skipped'}")
+    assert said[0].startswith(
+        f"{root}/D/C/S/Locked: {warning or 'cannot be read (Permission denied), skipped'}"
+    )
     assert "D/C/S/T" in said and "D/C/S/Locked" not in said
     assert "no images found" in ran.stderr
 
@@ -245,12 +292,22 @@ def naive(root: str) -> list[tuple[str, int]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         below = os.path.relpath(path, root)
         parts = () if below == "." else tuple(below.split(os.sep))
-        images = [n for n in files if os.path.splitext(n)[1].lower() in tree.EXTENSIONS and not n.startswith(".")]
+        images = [
+            n
+            for n in files
+            if os.path.splitext(n)[1].lower() in tree.EXTENSIONS and not n.startswith(".")
+        ]
         counts[parts] = len(images)
     depths = {len(parts) for parts in counts}
-    images_at = {depth: sum(n for parts, n in counts.items() if len(parts) == depth) for depth in depths}
+    images_at = {
+        depth: sum(n for parts, n in counts.items() if len(parts) == depth) for depth in depths
+    }
     level = max(depths, key=lambda depth: (images_at[depth], depth))
-    return [(os.path.join(root, *parts), counts[parts]) for parts in sorted(counts) if len(parts) == level]
+    return [
+        (os.path.join(root, *parts), counts[parts])
+        for parts in sorted(counts)
+        if len(parts) == level
+    ]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -258,14 +315,23 @@ def test_random_trees_agree_with_a_naive_walk(tmp_path, seed):
     chance = random.Random(seed)
     root = tmp_path / "D"
     for _ in range(chance.randint(1, 25)):
-        parts = [chance.choice(["a", "b", "B", ".h", "x.jpg", "é"]) for _ in range(chance.randint(0, 4))]
+        parts = [
+            chance.choice(["a", "b", "B", ".h", "x.jpg", "é"]) for _ in range(chance.randint(0, 4))
+        ]
         folder = root.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
         for _ in range(chance.randint(0, 4)):
-            name = chance.choice("abcdefgh") + chance.choice([".JPG", ".png", ".txt", ".jpg.txt", ".TIFF", ""])
+            name = chance.choice("abcdefgh") + chance.choice(
+                [".JPG", ".png", ".txt", ".jpg.txt", ".TIFF", ""]
+            )
             (folder / ("." * (chance.random() < 0.1) + "f" + name)).write_bytes(b"")
     expected = naive(str(root))
-    if not any(count for _, count in expected) or len(Path(expected[0][0]).relative_to(root).parts) > 3:
+    if (
+        not any(count for _, count in expected)
+        or len(Path(expected[0][0]).relative_to(root).parts) > 3
+    ):
         assert "no images" in refused(root) or "holds datasets" in refused(root)
     else:
-        assert [(topic.path, topic.found) for topic in tree.topics([str(root)], lambda _: None)] == expected
+        assert [
+            (topic.path, topic.found) for topic in tree.find_topics([str(root)], lambda _: None)
+        ] == expected

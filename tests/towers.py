@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from common.vectors import model
+from common.clip import model
 
 SMALL = {
     "embed_dim": 16,
@@ -26,13 +26,24 @@ def siglip(pixels: int = 32, activation: str | None = None) -> dict:
 
     def made(pretrained: bool = False, **options):
         shape = {"img_size": pixels, "patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 4}
-        options = {**options, **shape, "class_token": False, "global_pool": "map", "act_layer": activation}
+        options = {
+            **options,
+            **shape,
+            "class_token": False,
+            "global_pool": "map",
+            "act_layer": activation,
+        }
         return _create_vision_transformer("vit_base_patch16_siglip_256", **options)
 
     name = made.__name__ = f"vit_small_siglip_{pixels}_{activation}".lower()
     if not is_model(name):
         register_model(made)
-    vision = {"timm_model_name": name, "timm_pool": "map", "timm_proj": "linear", "image_size": pixels}
+    vision = {
+        "timm_model_name": name,
+        "timm_pool": "map",
+        "timm_proj": "linear",
+        "image_size": pixels,
+    }
     return {**SMALL, "embed_dim": 1152, "vision_cfg": vision}
 
 
@@ -65,11 +76,11 @@ def save_head(path: Path, dim: int, seed: int = 0) -> Path:
 
 def options(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    model.add_options(parser)
+    model.add_model_options(parser)
     args = parser.parse_args([str(argument) for argument in arguments])
     return argparse.Namespace(quiet=True, max_pixels=10**8, **vars(args))
 
 
 def choose(*arguments: object) -> model.Model:
     """The model that options of the command line mean."""
-    return model.chosen(options(*arguments))
+    return model.resolve_model(options(*arguments))

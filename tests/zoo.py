@@ -22,7 +22,7 @@ import pytest
 from conftest import picture
 from PIL import Image, features
 
-from common.dataset.tree import EXTENSIONS
+from common.tree import EXTENSIONS
 
 ORIENTATION = 0x0112
 STORED_AS = {  # how an upright picture is stored so that the orientation tag brings it back: the inverse of the tag
@@ -51,7 +51,11 @@ ODD_NAMES = (
 def upright() -> Image.Image:
     """Red, green, blue and white quarters, wider than high: no turn or mirror leaves it as it is."""
     made = Image.new("RGB", (64, 48), "white")
-    for colour, box in (("red", (0, 0, 32, 24)), ("green", (32, 0, 64, 24)), ("blue", (0, 24, 32, 48))):
+    for colour, box in (
+        ("red", (0, 0, 32, 24)),
+        ("green", (32, 0, 64, 24)),
+        ("blue", (0, 24, 32, 48)),
+    ):
         made.paste(colour, box)
     return made
 
@@ -74,7 +78,9 @@ def readable(folder: Path) -> list[str]:
         "one_bit.tif": encoded(rgb.convert("1"), "TIFF", compression="group4"),
         "palette.png": encoded(rgb.quantize(16), "PNG"),
         "palette_transparent.png": encoded(rgb.quantize(16), "PNG", transparency=3),
-        "palette_alphas.png": encoded(rgb.quantize(4), "PNG", transparency=bytes([0, 80, 160, 255])),
+        "palette_alphas.png": encoded(
+            rgb.quantize(4), "PNG", transparency=bytes([0, 80, 160, 255])
+        ),
         "la.png": encoded(rgb.convert("LA"), "PNG"),
         "rgba.png": encoded(_faded(rgb), "PNG"),
         "rgba.webp": encoded(_faded(rgb), "WEBP", lossless=True),
@@ -87,7 +93,9 @@ def readable(folder: Path) -> list[str]:
         "animated.webp": _animated("WEBP"),
         "animated.png": _animated("PNG"),
         "corrupt_exif.jpg": encoded(rgb, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff broken"),
-        "corrupt_exif_offset.jpg": encoded(rgb, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03"),
+        "corrupt_exif_offset.jpg": encoded(
+            rgb, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03"
+        ),
         "corrupt_exif.png": encoded(rgb, "PNG", exif=b"\xff" * 40),
         "one_pixel.png": encoded(Image.new("RGB", (1, 1), "teal"), "PNG"),
         "one_pixel.jpg": encoded(Image.new("L", (1, 1), 99), "JPEG"),
@@ -132,7 +140,10 @@ def unreadable(folder: Path, locked: bool = os.geteuid() != 0) -> dict[str, str]
         "half.jpg": (photo[: len(photo) // 2], "cut short"),
         "header_only.jpg": (photo[: photo.index(b"\xff\xda")], "cut short"),
         "zeros_for_half.jpg": (photo[: len(photo) // 2] + b"\0" * (len(photo) // 2), "cut short"),
-        "half_progressive.jpg": (_half(encoded(picture(3, (640, 480)), "JPEG", progressive=True)), "cut short"),
+        "half_progressive.jpg": (
+            _half(encoded(picture(3, (640, 480)), "JPEG", progressive=True)),
+            "cut short",
+        ),
         "two_bytes.jpg": (photo[:2], "not an image"),
         "cut.png": (png_photo[:-200], "cut short"),
         "half.gif": (_half(_animated("GIF", frames=1)), "cut short"),
@@ -183,10 +194,17 @@ def _permissions_bind() -> bool:
     with tempfile.NamedTemporaryFile() as file:
         os.chmod(file.name, 0)
         command = [sys.executable, "-c", f"open({file.name!r})"]
-        return subprocess.run(command, preexec_fn=drop_privileges, stderr=subprocess.DEVNULL).returncode != 0
+        return (
+            subprocess.run(
+                command, preexec_fn=drop_privileges, stderr=subprocess.DEVNULL
+            ).returncode
+            != 0
+        )
 
 
-needs_permissions = pytest.mark.skipif(not _permissions_bind(), reason="root cannot drop its privileges here")
+needs_permissions = pytest.mark.skipif(
+    not _permissions_bind(), reason="root cannot drop its privileges here"
+)
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -238,7 +256,9 @@ def _faded(image: Image.Image) -> Image.Image:
 
 def _animated(kind: str, frames: int = 3) -> bytes:
     pictures = [picture(20 + number) for number in range(frames)]
-    options = {"save_all": True, "append_images": pictures[1:], "duration": 100} if frames > 1 else {}
+    options = (
+        {"save_all": True, "append_images": pictures[1:], "duration": 100} if frames > 1 else {}
+    )
     return encoded(pictures[0], kind, **options)
 
 
@@ -246,7 +266,9 @@ def _bomb(side: int) -> bytes:
     """A whole and valid one-bit PNG of that many pixels squared, all black, in some hundred kilobytes."""
     row = 1 + (side + 7) // 8
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    rows = packer.compress(bytes(row * 60)) + packer.flush(zlib.Z_FULL_FLUSH)  # 60 rows, depending on none before them
+    rows = packer.compress(bytes(row * 60)) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # 60 rows, depending on none before them
     checksum = struct.pack(">I", (row * side % 65521) << 16 | 1)  # the Adler-32 of so many zeros
     return _png(side, side, 1, 0, b"\x78\xda" + rows * (side // 60) + b"\x03\x00" + checksum)
 
@@ -255,7 +277,8 @@ def _png(width: int, height: int, depth: int, colour: int, pixels: bytes) -> byt
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
 
 

@@ -28,7 +28,9 @@ def bank(path: Path, count: int, seed: int, processes: int) -> np.ndarray:
         pictures = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
         with ProcessPoolExecutor(processes) as pool:
             drawn = pool.map(partial(picture, seed), range(count), chunksize=8)
-            for index, pixels in enumerate(tqdm(drawn, "pictures", count, unit="pic", mininterval=5)):
+            for index, pixels in enumerate(
+                tqdm(drawn, "pictures", count, unit="pic", mininterval=5)
+            ):
                 pictures[index] = pixels
         pictures.flush()
         os.replace(unfinished, path)
@@ -86,7 +88,9 @@ def develop(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         image = image + rng.uniform(0, 0.014) * rng.standard_normal(image.shape, dtype=np.float32)
     final = as_picture(image)
     if rng.random() < 0.35:
-        final = final.filter(ImageFilter.UnsharpMask(rng.uniform(0.6, 2), int(rng.integers(20, 110)), 0))
+        final = final.filter(
+            ImageFilter.UnsharpMask(rng.uniform(0.6, 2), int(rng.integers(20, 110)), 0)
+        )
     if rng.random() < 0.35:
         final = recompressed(final, int(rng.integers(72, 96)))
     return np.asarray(final)

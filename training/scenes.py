@@ -12,7 +12,17 @@ import math
 
 import numpy as np
 from PIL import Image, ImageDraw
-from textures import CANVAS, COLUMNS, ROWS, backdrop, coloured, log_uniform, palette, texture, textured
+from textures import (
+    CANVAS,
+    COLUMNS,
+    ROWS,
+    backdrop,
+    coloured,
+    log_uniform,
+    palette,
+    texture,
+    textured,
+)
 
 
 def scene(rng: np.random.Generator) -> np.ndarray:
@@ -23,10 +33,18 @@ def scene(rng: np.random.Generator) -> np.ndarray:
 def leaves(rng: np.random.Generator) -> np.ndarray:
     """Shapes that hide one another, each with its own colour, shading and texture."""
     if rng.random() < 0.45:
-        count, smallest, largest = log_uniform(rng, 150, 1800), rng.choice([4, 8, 20]), rng.uniform(80, 320)
+        count, smallest, largest = (
+            log_uniform(rng, 150, 1800),
+            rng.choice([4, 8, 20]),
+            rng.uniform(80, 320),
+        )
         slope = rng.choice([2.0, 2.5, 3.0])
     else:
-        count, smallest, largest = log_uniform(rng, 4, 150), rng.uniform(10, 60), rng.uniform(90, 350)
+        count, smallest, largest = (
+            log_uniform(rng, 4, 150),
+            rng.uniform(10, 60),
+            rng.uniform(90, 350),
+        )
         slope = rng.choice([1.5, 2.0])
     owners, centres, radii = scatter(rng, int(count), smallest, largest, slope)
     image = leaf_colours(rng, len(radii))[owners]
@@ -49,9 +67,13 @@ def hairs(rng: np.random.Generator) -> np.ndarray:
     for _ in range(int(log_uniform(rng, 60, 2500))):
         angles = direction + rng.normal(0, spread) + np.cumsum(rng.normal(0, 0.25, 4))
         steps = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * length / 4
-        points = rng.uniform(-30, CANVAS + 30, 2) + np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+        points = rng.uniform(-30, CANVAS + 30, 2) + np.concatenate(
+            [np.zeros((1, 2)), np.cumsum(steps, axis=0)]
+        )
         colour = rgb(colours[rng.integers(6)] * rng.uniform(0.5, 1.4))
-        draw.line(points.ravel().tolist(), fill=colour, width=max(1, int(width * rng.uniform(0.5, 1.5))))
+        draw.line(
+            points.ravel().tolist(), fill=colour, width=max(1, int(width * rng.uniform(0.5, 1.5)))
+        )
     return as_scene(image)
 
 
@@ -71,23 +93,35 @@ def waves(rng: np.random.Generator) -> np.ndarray:
 
 def writing(rng: np.random.Generator) -> np.ndarray:
     """Lines of strokes and arcs that look like script from a distance: signs, pages, labels."""
-    ground = backdrop(rng) if rng.random() < 0.5 else np.broadcast_to(palette(rng, 1), (CANVAS, CANVAS, 3))
+    ground = (
+        backdrop(rng)
+        if rng.random() < 0.5
+        else np.broadcast_to(palette(rng, 1), (CANVAS, CANVAS, 3))
+    )
     image = as_picture(ground)
     draw = ImageDraw.Draw(image)
     for _ in range(rng.integers(1, 5)):
         ink, height = rgb(palette(rng, 1)[0]), rng.uniform(8, 50)
-        left, extent, top = rng.uniform(0, 0.6 * CANVAS), rng.uniform(100, 600), rng.uniform(0, CANVAS)
+        left, extent, top = (
+            rng.uniform(0, 0.6 * CANVAS),
+            rng.uniform(100, 600),
+            rng.uniform(0, CANVAS),
+        )
         for line in range(rng.integers(1, 14)):
             write_line(rng, draw, left, top + 1.6 * height * line, extent, height, ink)
     return as_scene(image)
 
 
-def write_line(rng, draw: ImageDraw.ImageDraw, left: float, top: float, extent: float, height: float, ink) -> None:
+def write_line(
+    rng, draw: ImageDraw.ImageDraw, left: float, top: float, extent: float, height: float, ink
+) -> None:
     """One row of strokes from (left, top), extent pixels wide or up to the canvas's border."""
     x, width = left, max(1, int(height * rng.uniform(0.08, 0.16)))
     while x < min(left + extent, CANVAS):
         if rng.random() < 0.7:
-            points = rng.uniform((x, top), (x + 0.6 * height, top + height), (rng.integers(2, 5), 2))
+            points = rng.uniform(
+                (x, top), (x + 0.6 * height, top + height), (rng.integers(2, 5), 2)
+            )
             draw.line(points.ravel().tolist(), fill=ink, width=width)
         else:
             box = (x, top, x + 0.6 * height, top + height)
@@ -107,7 +141,9 @@ def scatter(rng: np.random.Generator, count: int, smallest: float, largest: floa
     if rng.random() < 0.3:
         radii = np.sort(radii)[::-1]
     centres = rng.uniform(-20, CANVAS + 20, (count, 2))
-    kinds = rng.choice(["ellipse", "box", "polygon", "star", "blob", "line"], size=rng.integers(1, 4))
+    kinds = rng.choice(
+        ["ellipse", "box", "polygon", "star", "blob", "line"], size=rng.integers(1, 4)
+    )
     direction, spread = rng.uniform(0, 2 * math.pi), rng.choice([0.1, 0.5, 3.2])
     owners = Image.new("I", (CANVAS, CANVAS), 0)
     draw = ImageDraw.Draw(owners)
@@ -121,7 +157,9 @@ def scatter(rng: np.random.Generator, count: int, smallest: float, largest: floa
             width = max(1, int(radius * rng.uniform(0.03, 0.15)))
             draw.line(path.ravel().tolist(), fill=number, width=width, joint="curve")
         else:
-            corners = centre + radius * rotated(outline(rng, kind), direction + rng.normal(0, spread))
+            corners = centre + radius * rotated(
+                outline(rng, kind), direction + rng.normal(0, spread)
+            )
             draw.polygon(corners.ravel().tolist(), fill=number)
     middle = np.full((1, 2), CANVAS / 2)
     return np.asarray(owners), np.concatenate([middle, centres]), np.concatenate([[CANVAS], radii])
@@ -136,10 +174,15 @@ def outline(rng: np.random.Generator, kind: str) -> np.ndarray:
         angles, reach = np.sort(rng.uniform(0, 2 * math.pi, rng.integers(3, 7))), 1.0
     elif kind == "star":
         corners = 2 * rng.integers(4, 8)
-        angles, reach = np.arange(corners) * 2 * math.pi / corners, np.where(np.arange(corners) % 2, 0.45, 1.0)
+        angles, reach = (
+            np.arange(corners) * 2 * math.pi / corners,
+            np.where(np.arange(corners) % 2, 0.45, 1.0),
+        )
     else:
         angles = np.arange(18) * 2 * math.pi / 18
-        reach = 1 + 0.35 * np.convolve(np.resize(rng.normal(size=18), 20), (0.3, 0.4, 0.3), mode="valid")
+        reach = 1 + 0.35 * np.convolve(
+            np.resize(rng.normal(size=18), 20), (0.3, 0.4, 0.3), mode="valid"
+        )
     return np.stack([reach * np.cos(angles), reach * np.sin(angles)], axis=-1)
 
 
@@ -152,10 +195,14 @@ def leaf_colours(rng: np.random.Generator, count: int) -> np.ndarray:
     if rng.random() < 0.5:
         return palette(rng, count)
     few = palette(rng, rng.integers(3, 8))
-    return few[rng.integers(len(few), size=count)] + rng.normal(0, 0.06, (count, 3)).astype(np.float32)
+    return few[rng.integers(len(few), size=count)] + rng.normal(0, 0.06, (count, 3)).astype(
+        np.float32
+    )
 
 
-def shading(rng: np.random.Generator, owners: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+def shading(
+    rng: np.random.Generator, owners: np.ndarray, centres: np.ndarray, radii: np.ndarray
+) -> np.ndarray:
     """Brightness factor (CANVAS, CANVAS): each shape lit a little from a side of its own."""
     light = rng.normal(0, rng.uniform(0.02, 0.25), (len(radii), 2))
     per_pixel = (CANVAS * light / radii[:, None]).astype(np.float32)

@@ -49,13 +49,18 @@ def texture(rng: np.random.Generator, roughness: tuple[float, float] = (0.7, 2.2
 
     `roughness` is the range of a: 1 is typical of photos, larger is smoother.
     """
-    stretch, angle = math.exp(rng.uniform(0, 1.5)) if rng.random() < 0.3 else 1.0, rng.uniform(0, math.pi)
+    stretch, angle = (
+        math.exp(rng.uniform(0, 1.5)) if rng.random() < 0.3 else 1.0,
+        rng.uniform(0, math.pi),
+    )
     along = stretch * (math.cos(angle) * HORIZONTAL + math.sin(angle) * VERTICAL)
     across = math.cos(angle) * VERTICAL - math.sin(angle) * HORIZONTAL
     power = along**2 + across**2
     power[0, 0] = np.inf  # no constant part
     spectrum = rng.standard_normal((*power.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
-    field = np.fft.irfft2(spectrum * power ** np.float32(-rng.uniform(*roughness) / 2), (CANVAS, CANVAS))
+    field = np.fft.irfft2(
+        spectrum * power ** np.float32(-rng.uniform(*roughness) / 2), (CANVAS, CANVAS)
+    )
     field = (field - field.mean()) / field.std()
     kind = rng.random()
     if kind < 0.12:
@@ -75,7 +80,9 @@ def coloured(rng: np.random.Generator, field: np.ndarray) -> np.ndarray:
 def through_scale(field: np.ndarray, stops, colours: np.ndarray) -> np.ndarray:
     """Each value's colour, interpolated between the colours (n, 3) that lie at the stops (n,)."""
     levels = np.linspace(stops[0], stops[-1], 1024)
-    scale = np.stack([np.interp(levels, stops, channel) for channel in colours.T], axis=-1).astype(np.float32)
+    scale = np.stack([np.interp(levels, stops, channel) for channel in colours.T], axis=-1).astype(
+        np.float32
+    )
     places = (field - levels[0]) * (1023 / (levels[-1] - levels[0]))
     return scale[np.clip(places, 0, 1023).astype(np.int16)]
 

@@ -14,7 +14,7 @@ Under half an hour on 2 cores. Where they have other work too, set OMP_WAIT_POLI
 time waiting for one another.
 
 Examples:
-    python training/train_tiny.py --seed 0 --output common/models/tiny
+    python training/train_tiny.py --seed 0 --output common/clip/models/tiny
     python training/train_tiny.py --seed 1 --output /tmp/tiny-seed-1 --device cpu
 """
 
@@ -65,7 +65,11 @@ WEIGHT_DECAY = 0.03
 AVERAGED = 0.995  # share of the running average of the weights that one step leaves; the average is what is saved
 SAVE_EVERY = 100
 
-CLEAN_SCORE, BARELY_WORSE, RUINED = 7.5, 7.0, 1.5  # the score falls in a line from severity 0 to severity 1
+CLEAN_SCORE, BARELY_WORSE, RUINED = (
+    7.5,
+    7.0,
+    1.5,
+)  # the score falls in a line from severity 0 to severity 1
 SCORE_SCALE = 40.0  # the head learns weight / SCORE_SCALE: a unit vector of 192 numbers needs large weights for 1 to 10
 SEVERITY_SCALE = 15.0
 
@@ -76,12 +80,18 @@ def main() -> int:
     keep_freed_memory()
     work = args.work or Path("build") / f"tiny-seed-{args.seed}"
     work.mkdir(parents=True, exist_ok=True)
-    (work / ".gitignore").write_text("*\n")  # pictures and checkpoints are never part of the repository
-    pictures = bank(work / f"pictures-{args.pictures}.npy", args.pictures, args.seed, os.cpu_count() or 1)
+    (work / ".gitignore").write_text(
+        "*\n"
+    )  # pictures and checkpoints are never part of the repository
+    pictures = bank(
+        work / f"pictures-{args.pictures}.npy", args.pictures, args.seed, os.cpu_count() or 1
+    )
     trainer = Trainer(args.steps, args.device)
     start = trainer.load(work / "checkpoint.pt")
     steps = Steps(pictures, args.seed, BATCH, SIZE)
-    for number, step in progress(batches(steps, start, args.steps, args.workers), start, args.steps, trainer):
+    for number, step in progress(
+        batches(steps, start, args.steps, args.workers), start, args.steps, trainer
+    ):
         trainer.learn(number, step)
         if number % SAVE_EVERY == SAVE_EVERY - 1 or number == args.steps - 1:
             trainer.save(work / "checkpoint.pt", number + 1)
@@ -90,15 +100,32 @@ def main() -> int:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=STEPS, help="training steps (default: %(default)s)")
-    parser.add_argument("--pictures", type=int, default=PICTURES, help="pictures to draw (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="training steps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=PICTURES, help="pictures to draw (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
     workers = max(1, (os.cpu_count() or 1) - 1)
-    parser.add_argument("--workers", type=int, default=workers, help="processes that make views (default: %(default)s)")
-    parser.add_argument("--work", type=Path, help="folder for pictures and checkpoint (default: build/tiny-seed-SEED)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=workers,
+        help="processes that make views (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder for pictures and checkpoint (default: build/tiny-seed-SEED)",
+    )
     args = parser.parse_args()
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,7 +151,9 @@ class Network(nn.Module):
         nn.init.normal_(self.head.weight, std=0.5 / WIDTH**0.5)
         nn.init.constant_(self.head.bias, 6.0)
         self.severity = nn.Linear(WIDTH, len(KINDS))
-        self.trunk_severity = nn.Sequential(nn.BatchNorm1d(trunk_width), nn.Linear(trunk_width, len(KINDS)))
+        self.trunk_severity = nn.Sequential(
+            nn.BatchNorm1d(trunk_width), nn.Linear(trunk_width, len(KINDS))
+        )
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Scores (n,); severities (n, kinds) as the embedding tells them and as the trunk's mean features do."""
@@ -139,16 +168,23 @@ class Trainer:
     def __init__(self, steps: int, device: str):
         self.steps, self.device, self.losses = steps, device, {}
         self.network = Network().to(device, memory_format=torch.channels_last).train()
-        self.average = torch.optim.swa_utils.AveragedModel(self.network, avg_fn=averaged, use_buffers=True)
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.network, avg_fn=averaged, use_buffers=True
+        )
         matrices = [weight for weight in self.network.parameters() if weight.ndim > 1]
         vectors = [weight for weight in self.network.parameters() if weight.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0}]
+        groups = [
+            {"params": matrices, "weight_decay": WEIGHT_DECAY},
+            {"params": vectors, "weight_decay": 0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98))
 
     def learn(self, number: int, step: Step) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = rate(number, self.steps)
-        images = step.images.to(self.device).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        images = (
+            step.images.to(self.device).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        )
         outputs = self.network((images.float() / 255 - MEAN) / DEVIATION)
         self.losses = losses(*outputs, step.kinds.to(self.device), step.severities.to(self.device))
         self.optimizer.zero_grad()
@@ -159,7 +195,9 @@ class Trainer:
 
     def save(self, path: Path, steps_done: int) -> None:
         unfinished = path.with_suffix(".part")
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
+        parts = {
+            name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")
+        }
         torch.save({"steps_done": steps_done, "steps": self.steps, **parts}, unfinished)
         os.replace(unfinished, path)
 
@@ -199,7 +237,9 @@ def losses(scores, told, told_by_trunk, kinds, severities) -> dict[str, torch.Te
     order = order + ranked(mild, worse, 4 * (worse_severity - mild_severity))
 
     falls = BARELY_WORSE - RUINED
-    wanted = torch.cat([torch.full_like(clean, CLEAN_SCORE), BARELY_WORSE - falls * severities.flatten()])
+    wanted = torch.cat(
+        [torch.full_like(clean, CLEAN_SCORE), BARELY_WORSE - falls * severities.flatten()]
+    )
     level = 3 * F.smooth_l1_loss(scores, wanted)
 
     one_hot = F.one_hot(kinds, len(KINDS)).float()
@@ -216,7 +256,9 @@ def ranked(better: torch.Tensor, worse: torch.Tensor, margin: torch.Tensor) -> t
 
 def batches(steps: Steps, start: int, stop: int, workers: int) -> Iterator[tuple[int, Step]]:
     numbers = range(start, stop)
-    loader = torch.utils.data.DataLoader(steps, batch_size=None, sampler=numbers, num_workers=workers)
+    loader = torch.utils.data.DataLoader(
+        steps, batch_size=None, sampler=numbers, num_workers=workers
+    )
     return zip(numbers, loader, strict=True)
 
 
@@ -226,7 +268,10 @@ def progress(numbered, start: int, stop: int, trainer: Trainer):
             yield number, step
             bar.update()
             if number % 20 == 0:
-                bar.set_postfix({name: f"{float(loss):.3f}" for name, loss in trainer.losses.items()}, refresh=False)
+                bar.set_postfix(
+                    {name: f"{float(loss):.3f}" for name, loss in trainer.losses.items()},
+                    refresh=False,
+                )
 
 
 def write(folder: Path, network: Network) -> None:
@@ -234,11 +279,20 @@ def write(folder: Path, network: Network) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model = CLIP(**MODEL)
     model.visual.load_state_dict(network.visual.state_dict())
-    weights = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
-    head = {"weight": SCORE_SCALE * network.head.weight.detach(), "bias": network.head.bias.detach()}
+    weights = {
+        name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()
+    }
+    head = {
+        "weight": SCORE_SCALE * network.head.weight.detach(),
+        "bias": network.head.bias.detach(),
+    }
     config = {"model_cfg": MODEL, "preprocess_cfg": PREPROCESSING}
-    (folder / "open_clip_model.safetensors").write_bytes(save({name: t.contiguous() for name, t in weights.items()}))
-    (folder / "head.safetensors").write_bytes(save({name: t.cpu().contiguous() for name, t in head.items()}))
+    (folder / "open_clip_model.safetensors").write_bytes(
+        save({name: t.contiguous() for name, t in weights.items()})
+    )
+    (folder / "head.safetensors").write_bytes(
+        save({name: t.cpu().contiguous() for name, t in head.items()})
+    )
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

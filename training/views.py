@@ -51,11 +51,16 @@ class Steps(torch.utils.data.Dataset):
         worse = np.minimum(mild + rng.uniform(0.15, 0.60, self.batch), 1.05)
         for index, kind in enumerate(kinds):
             clean, variant = self.clean(rng), rng.integers(2**32)
-            copies = [degraded(clean, KINDS[kind], float(severity[index]), variant) for severity in (mild, worse)]
+            copies = [
+                degraded(clean, KINDS[kind], float(severity[index]), variant)
+                for severity in (mild, worse)
+            ]
             for place, view in enumerate((clean, *copies)):
                 images[place, index] = view.resize((self.size, self.size), Image.Resampling.BICUBIC)
         severities = torch.from_numpy(np.stack([mild, worse]).astype(np.float32))
-        return Step(torch.from_numpy(images).permute(0, 1, 4, 2, 3), torch.from_numpy(kinds), severities)
+        return Step(
+            torch.from_numpy(images).permute(0, 1, 4, 2, 3), torch.from_numpy(kinds), severities
+        )
 
     def clean(self, rng: np.random.Generator) -> Image.Image:
         """A part of a picture, or of two, with the small flaws that good photos have too."""
@@ -112,18 +117,30 @@ def degraded(image: Image.Image, kind: str, severity: float, variant: int) -> Im
             deviation, coloured = between(5, 65), rng.random() < 0.65
             return noisy(rng, image, deviation, coloured, like_photons=rng.random() < 0.25)
         case "jpeg":
-            return recompressed(image, max(2, round(between(34, 3))), subsampling=int(rng.choice([-1, 0, 2])))
+            return recompressed(
+                image, max(2, round(between(34, 3))), subsampling=int(rng.choice([-1, 0, 2]))
+            )
         case "under":
             gain = between(0.78, 0.12)
             gamma = gain**-0.75
-            return mapped(image, (lambda tone: tone * gain) if rng.random() < 0.6 else (lambda tone: tone**gamma))
+            return mapped(
+                image,
+                (lambda tone: tone * gain) if rng.random() < 0.6 else (lambda tone: tone**gamma),
+            )
         case "over":
             gain = between(1.3, 4)
             lift = (gain - 1) * 0.28
-            return mapped(image, (lambda tone: tone * gain) if rng.random() < 0.75 else (lambda tone: tone + lift))
+            return mapped(
+                image,
+                (lambda tone: tone * gain) if rng.random() < 0.75 else (lambda tone: tone + lift),
+            )
         case "contrast":
             gain = between(0.75, 0.1)
-            middle = rng.uniform(0.3, 0.7) if rng.random() < 0.4 else np.asarray(image.reduce(8)).mean() / 255
+            middle = (
+                rng.uniform(0.3, 0.7)
+                if rng.random() < 0.4
+                else np.asarray(image.reduce(8)).mean() / 255
+            )
             return mapped(image, lambda tone: middle + (tone - middle) * gain)
         case "motion":
             return smeared(image, length=2 + 18 * severity, angle=rng.uniform(0, math.pi))
@@ -136,10 +153,14 @@ def mapped(image: Image.Image, curve) -> Image.Image:
     return image.point(3 * np.rint(tones).astype(int).tolist())
 
 
-def noisy(rng, image: Image.Image, deviation: float, coloured: bool, like_photons: bool = False) -> Image.Image:
+def noisy(
+    rng, image: Image.Image, deviation: float, coloured: bool, like_photons: bool = False
+) -> Image.Image:
     """Gaussian noise in units of 1/255; noise like that of photons grows with the square root of the brightness."""
     pixels = np.asarray(image, dtype=np.float32)
-    noise = rng.standard_normal((*pixels.shape[:2], 3 if coloured else 1), dtype=np.float32) * np.float32(deviation)
+    noise = rng.standard_normal(
+        (*pixels.shape[:2], 3 if coloured else 1), dtype=np.float32
+    ) * np.float32(deviation)
     if like_photons:
         noise = noise * np.sqrt(pixels / 128 + 0.05)
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if owing:
         score(owing, rules, args, count, talk)
     count.seconds = time.monotonic() - started
-    talk.tally(
+    talk.print_totals(
         count.images,
         scored=count.scored,
         already_scored=count.already_scored,

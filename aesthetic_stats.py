@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         aesthetic_page.write_page(args.html, topics, data, talk)
     print_result(args, summary(data, args.all), data)
-    talk.tally(
+    talk.print_totals(
         data["found"],
         scored=data["overall"]["images"],
         without_score=data["found"] - data["overall"]["images"],

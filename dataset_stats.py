@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         dataset_page.write_page(args.html, taken, data, args.max_pixels, talk)
     print_result(args, summary(data, args.output), data)
-    talk.tally(
+    talk.print_totals(
         taken.images,
         counted=taken.images - taken.unreadable_count,
         unreadable=taken.unreadable_count,

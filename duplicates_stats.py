@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reports import review_page  # Jinja2 and thumbnails, only where a page is wanted
 
         review_page.write_page(args.html, topics, talk)
-    talk.tally(
+    talk.print_totals(
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
     print_result(args, summary(data), data)

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     decisions.add_decisions(topics, talk, args.decisions)
     told = searched(topics, threshold, args, talk)
-    talk.tally(
+    talk.print_totals(
         told["images"], searched=told["images"] - told["unreadable"], unreadable=told["unreadable"]
     )
     print_result(args, summary(told, args.variants), told)

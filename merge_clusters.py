@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         merge.apply_merge(plan, talk)
     data = report(plan, args.mode, args.dry_run)
     print_result(args, summary(plan, data), data)
-    talk.tally(data["found"], **{part: data[part] for part in PARTS})
+    talk.print_totals(data["found"], **{part: data[part] for part in PARTS})
     return talk.status
 
 

@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         export.apply_export(plan, talk)
     data = report(splits) | ({"export": plan.report()} if plan else {})
     print_result(args, summary(splits, data, rules, args.output_dir), data)
-    talk.tally(sum(data["counts"].values()), **data["counts"])
+    talk.print_totals(sum(data["counts"].values()), **data["counts"])
     return talk.status
 
 

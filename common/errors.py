@@ -1,6 +1,6 @@
 """What ends a script early, and what it says then: one line on stderr and an exit status.
 
-Three kinds of errors: what a person can mend is a UserError; one bad image goes to Talk.bad; our own bugs crash.
+Three kinds of errors: what a person can mend is a UserError; one bad image goes to Reporter.report_unreadable; our own bugs crash.
 """
 
 from __future__ import annotations

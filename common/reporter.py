@@ -60,7 +60,7 @@ class Reporter:
     def warn(self, message: str) -> None:
         self.say(f"⚠️  {message}")
 
-    def bad(self, path: str | os.PathLike[str], reason: str) -> None:
+    def report_unreadable(self, path: str | os.PathLike[str], reason: str) -> None:
         """Count, list and (with --bad-files) record one unreadable image."""
         self.unreadable += 1
         self._print(f"❌ {terminal.escape(path)}: {reason}")
@@ -81,7 +81,7 @@ class Reporter:
         } | options
         return tqdm(total=total, unit=unit, disable=hidden, **options)
 
-    def tally(self, found: int, **parts: int) -> None:
+    def print_totals(self, found: int, **parts: int) -> None:
         """The last line of talk: found = the sum of its parts. Parts that are zero stay out, but never all of them."""
         if found != sum(parts.values()):
             raise AssertionError(f"the counts do not add up: {found} != {parts}")

@@ -61,7 +61,7 @@ def hash_topics(
     talk: Reporter,
     take: TryClaim = always_claim,
 ) -> Iterator[HashingJob]:
-    """Each topic in turn, with its sidecar filled and saved. Unreadable images go to talk.bad and to `failed`.
+    """Each topic in turn, with its sidecar filled and saved. Unreadable images go to talk.report_unreadable and to `failed`.
 
     Of topics that owe images, only those come that `take` says yes to (common/claims.py).
     Whatever ends this early, what has landed is saved.
@@ -117,7 +117,7 @@ def _land(chunk: Items, rows: Rows, unreadable: Mapping[int, str], talk: Reporte
     for position, reason in unreadable.items():
         work, name = images[position]
         work.failed.append(name)
-        talk.bad(work.topic.file(name), reason)
+        talk.report_unreadable(work.topic.file(name), reason)
     readable = [image for position, image in enumerate(images) if position not in unreadable]
     start = 0
     for _, group in itertools.groupby(readable, key=lambda image: id(image[0])):

@@ -143,7 +143,7 @@ def _finished(
         Cache(known),
         keepers.scores_for_ranking(topic, talk.warn),
         seen.copies,
-        talk.bad,
+        talk.report_unreadable,
     )
     pairs = sum(map(len, seen.copies.values())) // 2
     return TopicSummary(topic.label, len(stamps), pairs, left_out, _counted(kept), seen.untold)

@@ -75,7 +75,7 @@ def plan_topic(
         chosen = _chosen(source, target, leaving)
         lines |= _Placer(plan, target, source, mode).placed(chosen)
         for name in chosen.unreadable:
-            talk.bad(source.file(name), NO_PERMISSION)
+            talk.report_unreadable(source.file(name), NO_PERMISSION)
     plan.lines = list(target.in_order(lines, sources))
     plan.edited = target.edited
     return plan

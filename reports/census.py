@@ -86,7 +86,7 @@ class Census:
 
 
 def take_census(topics: Sequence[Topic], max_pixels: int, talk: Reporter) -> Census:
-    """The census of the topics' images as they are now; each unreadable one also goes to `talk.bad`."""
+    """The census of the topics' images as they are now; each unreadable one also goes to `talk.report_unreadable`."""
     census = Census()
     with talk.progress(sum(topic.found for topic in topics)) as progress:
         for topic in topics:
@@ -113,7 +113,7 @@ def _count(census: Census, topic: Topic, name: str, max_pixels: int, talk: Repor
         header = images.read_header(path, max_pixels)
     except images.Unreadable as error:
         held.unreadable += 1
-        talk.bad(path, str(error))
+        talk.report_unreadable(path, str(error))
         _note(census.unreadable, topic, name, str(error))
         return
     extent, content = (header.width, header.height), SAME.get(header.format, header.format)

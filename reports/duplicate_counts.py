@@ -45,7 +45,7 @@ def count_duplicates(topic: Topic, talk: Reporter) -> DuplicateTotals:
     if not found:
         return DuplicateTotals(len(stamps))
     redundant = keepers.topic_redundant(
-        topic, stamps, cached, keepers.scores_for_ranking(topic, talk.warn), found.usable, talk.bad
+        topic, stamps, cached, keepers.scores_for_ranking(topic, talk.warn), found.usable, talk.report_unreadable
     )
     return DuplicateTotals(
         len(stamps),

@@ -136,7 +136,7 @@ def _load_topic(topic: Topic, rules: SplitPolicy, beyond: Across, talk: Reporter
     stamps, scored = topic.stamps(), cache.read_scores_with_provenance(topic)
     known, cached = load_topic_scores(topic, scored), scored[1]
     usable = {name: stamp for name, stamp in stamps.items() if name in known.usable}
-    listed = keepers.make_candidates(topic, usable, cached, known.usable, talk.bad)
+    listed = keepers.make_candidates(topic, usable, cached, known.usable, talk.report_unreadable)
     readable = [image for image in listed if image.pixels]
     seen = cached.scores.images if cached.scores else {}
     _warn(

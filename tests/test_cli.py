@@ -42,7 +42,7 @@ SHOW = f"""
     names = {NAMES!r}
     show(args, ["🎨 ░█ × ≤ 5 %"] + [text.shown(name) for name in names], {{name: 1 for name in names}})
     talk.warn("⚠ → …")
-    talk.bad(args.paths[0], "torn")
+    talk.report_unreadable(args.paths[0], "torn")
 """
 
 
@@ -241,7 +241,7 @@ def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
     for _ in range(2):
         teller = talk(bad_files=str(bad_files), strict=True)
         assert teller.status == 0
-        teller.bad(tmp_path / name, "empty file")
+        teller.report_unreadable(tmp_path / name, "empty file")
         assert (teller.unreadable, teller.status) == (1, 1)
     lines = bad_files.read_bytes().decode("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -261,10 +261,10 @@ def test_quiet_leaves_only_errors(capsys):
     teller = talk(quiet=True)
     teller.say("talk")
     teller.warn("warning")
-    teller.tally(1, done=1)
+    teller.print_totals(1, done=1)
     with teller.progress(10) as bar:
         bar.update(5)
-    teller.bad("a.jpg", "torn")
+    teller.report_unreadable("a.jpg", "torn")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "❌ a.jpg: torn\n")
     assert talk().status == 0
@@ -283,10 +283,10 @@ def test_quiet_leaves_only_errors(capsys):
     ],
 )
 def test_the_tally_adds_up(capsys, found, parts, line):
-    talk().tally(found, **parts)
+    talk().print_totals(found, **parts)
     assert capsys.readouterr().err == f"{found:,} images found = {line}\n"
     with pytest.raises(AssertionError):
-        talk().tally(found + 1, **parts)
+        talk().print_totals(found + 1, **parts)
 
 
 def test_progress_is_for_terminals_only(script):

@@ -99,7 +99,7 @@ def embed_jobs(
     """Fill each work's sidecar, save it (with `keep`), and give the work back when its last image is done.
 
     `ready` makes the engine, and is called only if there is a work at all; `total` is for the progress bar.
-    Unreadable images go to talk.bad and to `failed`. Whatever ends this early, rows that have landed are saved.
+    Unreadable images go to talk.report_unreadable and to `failed`. Whatever ends this early, rows that have landed are saved.
     """
     first = next(works, None)
     if first is None:
@@ -223,7 +223,7 @@ class _EmbeddingRun:
 
     def _fail(self, work: EmbeddingJob, name: str, reason: str) -> None:
         work.failed.append(name)
-        self._talk.bad(work.topic.file(name), reason)
+        self._talk.report_unreadable(work.topic.file(name), reason)
 
     def finished(self) -> Iterator[EmbeddingJob]:
         """The works whose last image is done, in order, saved."""

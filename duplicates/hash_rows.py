@@ -1,8 +1,8 @@
-"""What an image looks like in 1.2 kB: enough to propose copies, and to rule most strangers out.
+"""What hash search knows of an image, 1.2 kB: a perceptual hash, a thumbnail and a map of colours.
 
-A 64-bit perceptual hash alone takes any small object on a plain ground for any other; a thumbnail and a map of colours
-know better. What they leave is for the close look (duplicates/comparison.py). Knows Pillow and numpy, nothing of
-topics or files of ours.
+A 64-bit perceptual hash alone takes any small object on a plain ground for any other. The thumbnail
+and the colours rule most of these out before any pixels are read again; duplicates/comparison.py
+decides about the rest. Needs Pillow, imagehash and numpy; knows nothing of topics or of our files.
 """
 
 from __future__ import annotations
@@ -11,132 +11,135 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import imagehash
 import numpy as np
 from PIL import Image
 
 from common import images
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Rows = dict[str, Array]
+RowArrays = dict[str, Array]  # arrays as in HASH_LAYOUT, n rows each
 
-SIDE = 32  # of the luminance thumbnail, which is also what the hash is made from
-COLOUR_SIDE = 8
-DRAFT = 256  # pixels a side that JPEG decoding may shrink to: 97 % of the hashes stay, none of 342 moved by over 6 bits
-LAYOUT = {
-    "hashes": ("uint64", ()),  # the perceptual hash; of a flat image the digest of its pixels
-    "thumbnails": ("uint8", (SIDE * SIDE,)),  # luminance
-    "colours": ("uint8", (2 * COLOUR_SIDE * COLOUR_SIDE,)),  # Cb and Cr
-    "flat": ("bool", ()),  # too plain or too small to have a look of its own
+PHASH_SIDE = 32  # pixels a side of the grey thumbnail; imagehash.phash hashes images of this size
+COLOUR_SIDE = 8  # cells a side of the map of colours
+# Pixels a side that JPEG decoding may shrink to. 97 % of the hashes stay the same; none of 342
+# moved by over 6 bits.
+DRAFT_SIDE = 256
+HASH_LAYOUT = {
+    "hashes": ("uint64", ()),  # the perceptual hash; of a flat image a digest of its pixels
+    "thumbnails": ("uint8", (PHASH_SIDE * PHASH_SIDE,)),  # luminance
+    "colours": ("uint8", (2 * COLOUR_SIDE * COLOUR_SIDE,)),  # Cb and Cr of each cell in turn
+    "flat": ("bool", ()),  # too plain or too small for a perceptual hash
     "extents": ("int32", (2,)),  # width and height, upright
 }
-ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT, "version": 2}
+HASH_ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT_SIDE, "version": 2}
 
-FLAT = 2.0  # standard deviation of the thumbnail's grey levels
-STRIP = 64  # rows at a time, where a whole picture would take too much memory
-TINY = 8  # pixels of the shorter side
+MAX_FLAT_STDDEV_LEVELS = 2.0  # grey levels of the thumbnail: below this an image is flat
+MIN_TEXTURED_SIDE = 8  # pixels of the shorter side: smaller images are flat
+STRIP_ROWS = 64  # of pixels digested at a time, because a large image as bytes takes much memory
 
-# What rules a copy out before any pixels are read again.
-ALIKE = 0.7  # correlation of the thumbnails
-COLOURED = 4.0  # root mean square of Cb and Cr around grey: below it a picture may be the grey copy of any other
-SAME_COLOURS = 0.5  # cosine of the two colour maps: a hue turned by 60 degrees
-BLOCK = 2048  # pairs looked at in one go, 8 MB an array
+# Limits of the prefilter: what rules a copy out before any pixels are read again.
+MIN_CORRELATION = 0.7  # of the two thumbnails
+MIN_COLOUR_LEVELS = 4.0  # RMS of Cb and Cr: below this an image may be the grey copy of any other
+MIN_COLOUR_COSINE = 0.5  # of the two colour maps: a hue turned by 60 degrees
+BLOCK_PAIRS = 2048  # filtered at a time: 8 MB per array
 
 
-def read_hash_row(paths: Sequence[str], max_pixels: int) -> tuple[Rows, dict[int, str]]:
-    """Fingerprints of the readable images, in order, as LAYOUT says; and why the others are not readable, by position.
+def read_hash_rows(paths: Sequence[str], max_pixels: int) -> tuple[RowArrays, dict[int, str]]:
+    """Decode each image once (a flat one twice) and compute its row.
 
-    The hash has the bits of imagehash.phash of the upright RGB image. Each image is decoded once (a flat one twice).
+    Returns the rows of the readable images in order, as in HASH_LAYOUT, and the reason for each
+    unreadable image by its position in `paths`.
     """
-    thumbnails, colours, flat, extents, digests = [], [], [], [], []
+    rows: list[dict[str, Any]] = []
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
         try:
             with images.decode_errors_as_unreadable(path):
-                image, extent = images.open_image(path, max_pixels, draft=DRAFT, on_white=True)
-                thumbnail = np.asarray(
-                    image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-                )
-                small = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert(
-                    "YCbCr"
-                )
-                del image  # a flat one is decoded again
-                is_flat = min(extent) < TINY or thumbnail.std() < FLAT
-                digest = _digest(path, max_pixels) if is_flat else 0
+                rows.append(_read_hash_row(path, max_pixels))
         except images.Unreadable as error:
             unreadable[position] = str(error)
-            continue
-        digests.append(digest)
-        thumbnails.append(thumbnail)
-        colours.append(np.asarray(small)[:, :, 1:].ravel())
-        flat.append(is_flat)
-        extents.append(extent)
-    if not thumbnails:
-        return {key: np.empty((0, *row), dtype) for key, (dtype, row) in LAYOUT.items()}, unreadable
-    stack = np.stack(thumbnails)
-    rows = {
-        "hashes": np.where(flat, np.array(digests, np.uint64), _hashes(stack)),
-        "thumbnails": stack.reshape(len(stack), -1),
-        "colours": np.stack(colours),
-        "flat": np.array(flat),
-        "extents": np.array(extents, np.int32),
+    arrays = {}
+    for key, (dtype, row_shape) in HASH_LAYOUT.items():
+        values = np.array([row[key] for row in rows], dtype)
+        arrays[key] = values.reshape(len(rows), *row_shape)
+    return arrays, unreadable
+
+
+def _read_hash_row(path: str, max_pixels: int) -> dict[str, Any]:
+    """One row of each array in HASH_LAYOUT. Raises Unreadable."""
+    image, extent = images.open_image(path, max_pixels, draft=DRAFT_SIDE, on_white=True)
+    thumbnail = image.convert("L").resize((PHASH_SIDE, PHASH_SIDE), Image.Resampling.LANCZOS)
+    cells = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert("YCbCr")
+    del image  # a flat image is decoded again: never hold both
+    levels = np.asarray(thumbnail)
+    is_flat = min(extent) < MIN_TEXTURED_SIDE or levels.std() < MAX_FLAT_STDDEV_LEVELS
+    return {
+        "hashes": _pixel_digest(path, max_pixels) if is_flat else perceptual_hash(thumbnail),
+        "thumbnails": levels,
+        "colours": np.asarray(cells)[:, :, 1:],
+        "flat": is_flat,
+        "extents": extent,
     }
-    return rows, unreadable
 
 
-def _hashes(thumbnails: Array) -> Array:
-    """imagehash.phash with hash size 8, from its own 32x32 picture: low frequencies above their median, row by row.
+def perceptual_hash(thumbnail: Image.Image) -> int:
+    """The 64 bits of imagehash.phash, row by row, from a grey image of PHASH_SIDE x PHASH_SIDE.
 
-    The same transform from the same library, so that even ties fall as they do there.
+    imagehash.phash scales an image to that size itself, so it leaves this one as it is.
     """
-    from scipy import fftpack
-
-    low = fftpack.dct(fftpack.dct(thumbnails, axis=1), axis=2)[:, :8, :8].reshape(-1, 64)
-    bits = low > np.median(low, axis=1, keepdims=True)
-    packed: Array = np.packbits(bits, axis=1).view(">u8").astype(np.uint64).ravel()
-    return packed
+    bits = imagehash.phash(thumbnail).hash
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _digest(path: str, max_pixels: int) -> int:
-    """64 bits that stand for every pixel."""
+def _pixel_digest(path: str, max_pixels: int) -> int:
+    """A 64-bit digest of the size and every pixel."""
     image, _ = images.open_image(path, max_pixels, on_white=True)
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=8)
-    for top in range(0, image.height, STRIP):
-        digest.update(image.crop((0, top, image.width, min(top + STRIP, image.height))).tobytes())
+    for top in range(0, image.height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, image.height)
+        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
     return int.from_bytes(digest.digest(), "big")
 
 
-def prefilter_pairs(rows: Rows, first: Array, second: Array) -> Array:
-    """For each pair of rows of images that are not flat, whether a closer look may find a copy. Bool array.
+def prefilter_pairs(rows: RowArrays, first: Array, second: Array) -> Array:
+    """For each pair of rows, whether its images may be copies. Bool, shape (pairs,).
 
-    Rules out in microseconds most of what hashes alone take for copies.
+    Both images must not be flat. Takes microseconds per pair, and rules out most of what hashes
+    alone take for copies.
     """
-    found = [
-        _likely(rows, first[start : start + BLOCK], second[start : start + BLOCK])
-        for start in range(0, len(first), BLOCK)
-    ]
-    return np.concatenate(found) if found else np.empty(0, bool)
+    may_be_copies = np.empty(len(first), bool)
+    for start in range(0, len(first), BLOCK_PAIRS):
+        block = slice(start, start + BLOCK_PAIRS)
+        may_be_copies[block] = _prefilter_block(rows, first[block], second[block])
+    return may_be_copies
 
 
-def _likely(rows: Rows, first: Array, second: Array) -> Array:
-    left, right = (rows["thumbnails"][each].astype(np.float32) for each in (first, second))
-    colours = _colours_agree(rows["colours"][first], rows["colours"][second])
-    return (_correlation(left, right) >= ALIKE) & colours
+def _prefilter_block(rows: RowArrays, first: Array, second: Array) -> Array:
+    left = rows["thumbnails"][first].astype(np.float32)
+    right = rows["thumbnails"][second].astype(np.float32)
+    is_similar = _correlation(left, right) >= MIN_CORRELATION
+    same_colours: Array = _have_same_colours(rows["colours"][first], rows["colours"][second])
+    return is_similar & same_colours
 
 
 def _correlation(left: Array, right: Array) -> Array:
-    """Pearson's, of each pair; 0 where a picture has no contrast."""
-    a, b = (each - each.mean(axis=1, keepdims=True) for each in (left, right))
-    together = np.einsum("ij,ij->i", a, b)
-    apart = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    correlation: Array = together / np.maximum(apart, 1e-6)
+    """Pearson's correlation of each pair of rows; 0 if one has no contrast."""
+    a = left - left.mean(axis=1, keepdims=True)
+    b = right - right.mean(axis=1, keepdims=True)
+    products = np.einsum("ij,ij->i", a, b)
+    lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    correlation: Array = products / np.maximum(lengths, 1e-6)
     return correlation
 
 
-def _colours_agree(left: Array, right: Array) -> Array:
-    """Whether each pair has the same colours, or one of it none: not a recoloured version of the other."""
-    a, b = left.astype(np.float32) - 128, right.astype(np.float32) - 128
-    strong = np.sqrt(np.minimum((a * a).mean(axis=1), (b * b).mean(axis=1)))
-    together = np.einsum("ij,ij->i", a, b)
-    apart = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    agree: Array = (strong < COLOURED) | (together >= SAME_COLOURS * apart)
-    return agree
+def _have_same_colours(left: Array, right: Array) -> Array:
+    """Whether the images of each pair have the same colours, or one of them is grey."""
+    a = left.astype(np.float32) - 128
+    b = right.astype(np.float32) - 128
+    mean_squares = np.minimum((a * a).mean(axis=1), (b * b).mean(axis=1))
+    one_is_grey = np.sqrt(mean_squares) < MIN_COLOUR_LEVELS
+    products = np.einsum("ij,ij->i", a, b)
+    lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    same_colours: Array = one_is_grey | (products >= MIN_COLOUR_COSINE * lengths)
+    return same_colours

@@ -1,7 +1,8 @@
-"""Finds every pair of close hashes or vectors, exactly, in memory that grows with n and never with n x n.
+"""Exact search for all pairs of close hashes or vectors, in memory that grows with n, not n x n.
 
-Knows numbers only. Equal ones are collapsed first, so that a thousand copies cost one comparison with the rest. faiss
-does large numbers of hashes, torch does vectors where there is a GPU; both are loaded when it pays.
+Works on plain numbers. Equal rows are merged first, so that a thousand copies are compared with the
+rest only once. faiss compares large numbers of hashes, torch compares vectors if there is a GPU;
+either is loaded only when it pays.
 """
 
 from __future__ import annotations
@@ -13,179 +14,194 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
-PairFilter = Callable[
-    [Array, Array], Array
-]  # of rows i and j of each pair, which pairs are wanted; broadcasts
-Pairs = tuple[Array, Array]  # rows i and j of each pair, i < j, in no order; no pair comes twice
+# Takes rows i and j of each pair, returns whether each pair is wanted. Must broadcast.
+PairFilter = Callable[[Array, Array], Array]
+# Rows i and j of each pair, i < j, in no particular order. No pair comes twice.
+RowPairs = tuple[Array, Array]
 
-CELLS = 1 << 22  # comparisons in one block of numpy, and pairs in one block of the result
-MANY = 8192  # hashes from which on faiss, which takes 0.3 s to load, is faster than numpy
-QUERIES = 512  # hashes that faiss compares with the rest in one go: bounds what it can find at once
-MARGIN = 1e-4  # over what float32 products of unit vectors can be wrong by, whatever the order of their sums
+BLOCK_COMPARISONS = 1 << 22  # comparisons in one numpy block, and pairs in one block of the result
+GPU_BLOCK_FACTOR = 32  # a GPU takes blocks that are so many times larger
+MIN_FAISS_HASHES = 8192  # faiss takes 0.3 s to load; below this numpy is faster
+FAISS_QUERY_HASHES = 512  # hashes compared with the rest per call: limits the size of one result
+COSINE_ERROR = 1e-4  # above the float32 rounding error of a cosine, whatever the order of summation
+DIGEST_BYTES = 16  # of the digest by which rows of floats are sorted
 
 
-def pairs_within_distance(hashes: Array, distance: int) -> Iterator[Pairs]:
-    """Every pair of rows whose 64-bit hashes (uint64) differ in at most `distance` bits, in blocks."""
-    unique, groups = _collapsed(hashes)
-    yield from groups.inside()
-    search = _within_faiss if len(unique) > MANY else _within_numpy
+def pairs_within_distance(hashes: Array, distance: int) -> Iterator[RowPairs]:
+    """Yield, in blocks, every pair of rows whose hashes differ in at most `distance` bits.
+
+    hashes: uint64, shape (n,).
+    """
+    unique, groups = _deduplicate(hashes)
+    yield from groups.pairs_of_equal_rows()
+    search = _search_faiss if len(unique) > MIN_FAISS_HASHES else _search_numpy
     for first, second in search(unique, distance):
-        yield from groups.between(first, second)
+        yield from groups.pairs_between(first, second)
 
 
-def _within_numpy(unique: Array, distance: int) -> Iterator[Pairs]:
-    for start, stop in _blocks(len(unique)):
-        apart = np.bitwise_count(unique[start:stop, None] ^ unique[None, start:])
-        row, column = np.nonzero(apart <= distance)
-        yield _upper(row, column, start)
+def _search_numpy(unique: Array, distance: int) -> Iterator[RowPairs]:
+    for start, stop in _row_blocks(len(unique), BLOCK_COMPARISONS):
+        differing_bits = np.bitwise_count(unique[start:stop, None] ^ unique[None, start:])
+        row, column = np.nonzero(differing_bits <= distance)
+        yield _keep_upper_triangle(row, column, start)
 
 
-def _within_faiss(unique: Array, distance: int) -> Iterator[Pairs]:
+def _search_faiss(unique: Array, distance: int) -> Iterator[RowPairs]:
     import faiss
 
     codes = unique.view(np.uint8).reshape(-1, 8)
-    for start in range(0, len(codes), QUERIES):
+    less_than = distance + 1  # faiss finds what is nearer than its radius, not as near
+    for start in range(0, len(codes), FAISS_QUERY_HASHES):
         index = faiss.IndexBinaryFlat(64)
-        index.add(codes[start:])  # what lies before has been compared already
-        limits, _, found = index.range_search(
-            codes[start : start + QUERIES], distance + 1
-        )  # faiss means "less than"
+        index.add(codes[start:])  # earlier hashes have been compared with all others already
+        queries = codes[start : start + FAISS_QUERY_HASHES]
+        limits, _, column = index.range_search(queries, less_than)
         counts: Array = np.diff(limits.astype(np.int64))
-        yield _upper(np.repeat(np.arange(len(counts)), counts), found, start)
+        row = np.repeat(np.arange(len(counts)), counts)
+        yield _keep_upper_triangle(row, column, start)
 
 
 def pairs_above_similarity(
     vectors: Array, threshold: float, device: str = "cpu"
-) -> Iterator[Pairs]:
-    """Every pair of rows (float32, unit length) whose cosine similarity is at least `threshold`, in blocks.
+) -> Iterator[RowPairs]:
+    """Yield, in blocks, every pair of rows with a cosine similarity of `threshold` or more.
 
-    The products on `device` only propose: near the threshold the cosine is taken again in float64, on the CPU and in
-    a fixed order, so that every device gives the same pairs. Equal vectors have a similarity of exactly 1.
+    vectors: float32, shape (n, numbers), unit length. The products computed on `device` only
+    propose pairs: near the threshold the cosine is computed again in float64, on the CPU and in a
+    fixed order, so every device gives the same pairs. Equal vectors have a similarity of exactly 1.
     """
-    unique, groups = _collapsed(vectors)
+    unique, groups = _deduplicate(vectors)
     if threshold <= 1:
-        yield from groups.inside()
-    least = threshold - MARGIN
-    proposed = (
-        _propose_numpy(unique, least) if device == "cpu" else _propose_torch(unique, least, device)
-    )
+        yield from groups.pairs_of_equal_rows()
+    min_cosine = threshold - COSINE_ERROR
+    if device == "cpu":
+        proposed = _propose_numpy(unique, min_cosine)
+    else:
+        proposed = _propose_torch(unique, min_cosine, device)
     for first, second, cosine in proposed:
-        near = cosine < threshold + MARGIN
-        keep = ~near
-        keep[near] = _cosines(unique, first[near], second[near]) >= threshold
-        yield from groups.between(first[keep], second[keep])
+        uncertain = cosine < threshold + COSINE_ERROR
+        keep = ~uncertain
+        keep[uncertain] = _exact_cosines(unique, first[uncertain], second[uncertain]) >= threshold
+        yield from groups.pairs_between(first[keep], second[keep])
 
 
-def _propose_numpy(unique: Array, least: float) -> Iterator[tuple[Array, Array, Array]]:
-    for start, stop in _blocks(len(unique)):
+def _propose_numpy(unique: Array, min_cosine: float) -> Iterator[tuple[Array, Array, Array]]:
+    for start, stop in _row_blocks(len(unique), BLOCK_COMPARISONS):
         cosine = unique[start:stop] @ unique[start:].T
-        row, column = np.nonzero(cosine >= least)
-        above = row < column
-        row, column = row[above], column[above]
+        row, column = np.nonzero(cosine >= min_cosine)
+        above_diagonal = row < column
+        row = row[above_diagonal]
+        column = column[above_diagonal]
         yield row + start, column + start, cosine[row, column]
 
 
 def _propose_torch(
-    unique: Array, least: float, device: str
+    unique: Array, min_cosine: float, device: str
 ) -> Iterator[tuple[Array, Array, Array]]:
-    from common.clip import gpu_similarity  # torch, only where a device is wanted
+    from common.clip import gpu_similarity  # torch, only if there is a GPU
 
     rows = gpu_similarity.move_to_device(unique, device)
-    for start, stop in _blocks(len(unique), 32 * CELLS):
-        row, column, cosine = gpu_similarity.cosine_similarities(rows, start, stop, least)
+    for start, stop in _row_blocks(len(unique), GPU_BLOCK_FACTOR * BLOCK_COMPARISONS):
+        row, column, cosine = gpu_similarity.cosine_similarities(rows, start, stop, min_cosine)
         yield row + start, column + start, cosine
 
 
-def _cosines(vectors: Array, first: Array, second: Array) -> Array:
-    """The cosine of each pair, in float64."""
-    found = np.empty(len(first))
-    step = max(1, CELLS // max(1, vectors.shape[1]))
+def _exact_cosines(vectors: Array, first: Array, second: Array) -> Array:
+    """The cosine of each pair of rows, in float64."""
+    cosines = np.empty(len(first))
+    step = max(1, BLOCK_COMPARISONS // max(1, vectors.shape[1]))
     for start in range(0, len(first), step):
         a = vectors[first[start : start + step]].astype(np.float64)
         b = vectors[second[start : start + step]].astype(np.float64)
-        lengths = np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b)
-        found[start : start + step] = np.einsum("ij,ij->i", a, b) / np.sqrt(lengths)
-    return found
+        squared_lengths = np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b)
+        cosines[start : start + step] = np.einsum("ij,ij->i", a, b) / np.sqrt(squared_lengths)
+    return cosines
 
 
-def _blocks(count: int, cells: int = CELLS) -> Iterator[tuple[int, int]]:
-    """Slices of rows to compare with themselves and all after them, none with more than `cells` comparisons."""
+def _row_blocks(count: int, comparisons: int) -> Iterator[tuple[int, int]]:
+    """Slices of rows to compare with themselves and all later rows, each within `comparisons`."""
     start = 0
     while start < count:
-        stop = min(count, start + max(1, cells // (count - start)))
+        stop = min(count, start + max(1, comparisons // (count - start)))
         yield start, stop
         start = stop
 
 
-def _upper(row: Array, column: Array, start: int) -> Pairs:
-    """Pairs of a block that begins at `start`, without a row's match with itself or with an earlier one."""
-    above = row < column
-    return row[above] + start, column[above] + start
+def _keep_upper_triangle(row: Array, column: Array, start: int) -> RowPairs:
+    """The pairs of a block of rows from `start` on, except with the same or an earlier row."""
+    above_diagonal = row < column
+    return row[above_diagonal] + start, column[above_diagonal] + start
 
 
-def _collapsed(values: Array) -> tuple[Array, _Groups]:
-    """The distinct values, and which rows have each."""
+def _deduplicate(values: Array) -> tuple[Array, _EqualRows]:
+    """The distinct values, and which rows hold each of them."""
     keys = values
-    if (
-        values.ndim > 1
-    ):  # rows of floats: sorted by a digest, which is quicker than by their content
-        digests = [
-            hashlib.blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(values)
-        ]
-        keys = np.array(digests, dtype="S16")
+    if values.ndim > 1:
+        keys = _row_digests(values)  # quicker to sort by than the floats
     order = np.argsort(keys, kind="stable")
+    if len(keys) == 0:
+        return values, _EqualRows(order, order)
     ordered = keys[order]
-    starts = (
-        np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-        if len(keys)
-        else order
-    )
-    return values[order[starts]], _Groups(order, starts)
+    is_new = np.concatenate(([True], ordered[1:] != ordered[:-1]))
+    starts = np.flatnonzero(is_new)
+    return values[order[starts]], _EqualRows(order, starts)
 
 
-class _Groups:
+def _row_digests(rows: Array) -> Array:
+    digests = [
+        hashlib.blake2b(row, digest_size=DIGEST_BYTES).digest()
+        for row in np.ascontiguousarray(rows)
+    ]
+    return np.array(digests, dtype=f"S{DIGEST_BYTES}")
+
+
+class _EqualRows:
     """Which rows share a value: those of value u are order[starts[u]:starts[u + 1]]."""
 
     def __init__(self, order: Array, starts: Array) -> None:
-        self._order, self._starts = order, starts
+        self._order = order
+        self._starts = starts
         self._counts = np.diff(np.append(starts, len(order)))
 
-    def inside(self) -> Iterator[Pairs]:
-        """The pairs of rows that share a value."""
+    def pairs_of_equal_rows(self) -> Iterator[RowPairs]:
+        """Yield the pairs of rows that share a value."""
         ends = np.repeat(self._starts + self._counts, self._counts)
-        here = np.arange(len(self._order))
-        yield from self._expanded(here, here + 1, ends - here - 1)
+        positions = np.arange(len(self._order))
+        yield from self._expand(positions, positions + 1, ends - positions - 1)
 
-    def between(self, first: Array, second: Array) -> Iterator[Pairs]:
-        """The pairs of rows that the matching values of first[k] and second[k] stand for."""
+    def pairs_between(self, first: Array, second: Array) -> Iterator[RowPairs]:
+        """Yield every pair of a row with value first[k] and a row with value second[k]."""
         if len(self._starts) == len(self._order):
-            yield _ordered(self._order[first], self._order[second])
+            yield _sort_ends(self._order[first], self._order[second])
             return
         counts = self._counts[first]
-        members = _ranges(self._starts[first], counts)
-        yield from self._expanded(
-            members,
-            np.repeat(self._starts[second], counts),
-            np.repeat(self._counts[second], counts),
-        )
+        positions = _join_ranges(self._starts[first], counts)
+        other_starts = np.repeat(self._starts[second], counts)
+        other_counts = np.repeat(self._counts[second], counts)
+        yield from self._expand(positions, other_starts, other_counts)
 
-    def _expanded(self, one: Array, starts: Array, counts: Array) -> Iterator[Pairs]:
-        """Pairs of place one[k] with each of the counts[k] places from starts[k] on, in blocks."""
-        some = counts > 0
-        one, starts, counts = one[some], starts[some], counts[some]
-        cuts = np.flatnonzero(np.diff(np.cumsum(counts) // CELLS)) + 1
-        for begin, end in zip([0, *cuts], [*cuts, len(one)], strict=True):
+    def _expand(self, positions: Array, starts: Array, counts: Array) -> Iterator[RowPairs]:
+        """Pair positions[k] with each of the counts[k] positions from starts[k] on, in blocks."""
+        has_any = counts > 0
+        positions = positions[has_any]
+        starts = starts[has_any]
+        counts = counts[has_any]
+        block_numbers = np.cumsum(counts) // BLOCK_COMPARISONS
+        cuts = np.flatnonzero(np.diff(block_numbers)) + 1
+        for begin, end in zip([0, *cuts], [*cuts, len(positions)], strict=True):
             block = counts[begin:end]
-            if len(block):
-                others = _ranges(starts[begin:end], block)
-                yield _ordered(self._order[np.repeat(one[begin:end], block)], self._order[others])
+            if len(block) == 0:
+                continue
+            own = np.repeat(positions[begin:end], block)
+            others = _join_ranges(starts[begin:end], block)
+            yield _sort_ends(self._order[own], self._order[others])
 
 
-def _ranges(starts: Array, counts: Array) -> Array:
-    """The numbers from starts[k] on, counts[k] of them, one after the other."""
+def _join_ranges(starts: Array, counts: Array) -> Array:
+    """Join the ranges of counts[k] numbers from starts[k] on into one array."""
     begins = np.cumsum(counts) - counts
     return np.repeat(starts - begins, counts) + np.arange(counts.sum())
 
 
-def _ordered(first: Array, second: Array) -> Pairs:
+def _sort_ends(first: Array, second: Array) -> RowPairs:
     return np.minimum(first, second), np.maximum(first, second)

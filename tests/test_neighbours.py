@@ -7,7 +7,7 @@ import pytest
 
 from duplicates import neighbours
 
-EDGE = neighbours.MANY
+EDGE = neighbours.MIN_FAISS_HASHES
 
 
 def found(blocks) -> set[tuple[int, int]]:
@@ -72,9 +72,9 @@ HASHES = {
 def test_hashes_within_a_distance(
     name: str, distance: int, search: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "MANY", 0 if search == "faiss" else 10**9)
-    monkeypatch.setattr(neighbours, "QUERIES", 64)
-    monkeypatch.setattr(neighbours, "CELLS", 1000)  # blocks of a few rows
+    monkeypatch.setattr(neighbours, "MIN_FAISS_HASHES", 0 if search == "faiss" else 10**9)
+    monkeypatch.setattr(neighbours, "FAISS_QUERY_HASHES", 64)
+    monkeypatch.setattr(neighbours, "BLOCK_COMPARISONS", 1000)  # blocks of a few rows
     assert found(neighbours.pairs_within_distance(HASHES[name], distance)) == brute(
         HASHES[name], distance
     )
@@ -82,8 +82,8 @@ def test_hashes_within_a_distance(
 
 @pytest.mark.parametrize("count", [63, 64, 65, 127, 128, 129])
 def test_block_edges(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "MANY", 0)
-    monkeypatch.setattr(neighbours, "QUERIES", 64)
+    monkeypatch.setattr(neighbours, "MIN_FAISS_HASHES", 0)
+    monkeypatch.setattr(neighbours, "FAISS_QUERY_HASHES", 64)
     assert found(neighbours.pairs_within_distance(clustered(count), 8)) == brute(
         clustered(count), 8
     )
@@ -91,7 +91,7 @@ def test_block_edges(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("cells", [1, 2, 7, 64, 1 << 22])
 def test_any_block_size(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "CELLS", cells)
+    monkeypatch.setattr(neighbours, "BLOCK_COMPARISONS", cells)
     assert found(neighbours.pairs_within_distance(clustered(90), 6)) == brute(clustered(90), 6)
 
 
@@ -100,8 +100,8 @@ def test_both_searches_agree_where_one_takes_over() -> None:
     hashes = np.concatenate([small, small ^ np.uint64(5), random(3, 8)])
     expected = {(i, i + len(small)) for i in range(len(small))}
     assert expected <= found(neighbours.pairs_within_distance(hashes, 2))
-    assert found(neighbours._within_faiss(hashes, 12)) == found(
-        neighbours._within_numpy(hashes, 12)
+    assert found(neighbours._search_faiss(hashes, 12)) == found(
+        neighbours._search_numpy(hashes, 12)
     )
 
 
@@ -145,7 +145,7 @@ def vectors(kind: str) -> np.ndarray:
 def test_vectors_above_a_cosine(
     kind: str, threshold: float, cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "CELLS", cells)
+    monkeypatch.setattr(neighbours, "BLOCK_COMPARISONS", cells)
     assert found(neighbours.pairs_above_similarity(vectors(kind), threshold)) == brute_cosine(
         vectors(kind), threshold
     )
@@ -192,4 +192,4 @@ def test_memory_does_not_grow_with_the_square() -> None:
     for first, _ in neighbours.pairs_within_distance(hashes, 4):
         largest, total = max(largest, len(first)), total + len(first)
     assert total >= 5_000 * 4_999 // 2
-    assert largest <= 2 * neighbours.CELLS
+    assert largest <= 2 * neighbours.BLOCK_COMPARISONS

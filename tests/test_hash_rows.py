@@ -16,8 +16,8 @@ from common import cli, images
 from duplicates import hash_rows
 
 
-def read(*paths: Path) -> hash_rows.Rows:
-    rows, unreadable = hash_rows.read_hash_row([str(path) for path in paths], cli.MAX_PIXELS)
+def read(*paths: Path) -> hash_rows.RowArrays:
+    rows, unreadable = hash_rows.read_hash_rows([str(path) for path in paths], cli.MAX_PIXELS)
     assert unreadable == {}
     return rows
 
@@ -86,13 +86,13 @@ def test_unreadable_images_are_told_by_position_and_take_no_row(tmp_path: Path) 
     broken.write_bytes(good[0].read_bytes()[:-200])
     (tmp_path / "empty.jpg").touch()
     paths = [broken, good[0], tmp_path / "empty.jpg", good[1]]
-    rows, unreadable = hash_rows.read_hash_row([str(path) for path in paths], cli.MAX_PIXELS)
+    rows, unreadable = hash_rows.read_hash_rows([str(path) for path in paths], cli.MAX_PIXELS)
     assert sorted(unreadable) == [0, 2] and all(unreadable.values())
     assert rows["hashes"].tolist() == read(*good)["hashes"].tolist()
 
 
 def test_none_is_none() -> None:
-    rows, unreadable = hash_rows.read_hash_row([], cli.MAX_PIXELS)
+    rows, unreadable = hash_rows.read_hash_rows([], cli.MAX_PIXELS)
     assert unreadable == {} and all(len(array) == 0 for array in rows.values())
     assert hash_rows.prefilter_pairs(rows, np.empty(0, int), np.empty(0, int)).shape == (0,)
 

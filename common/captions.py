@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from common.tree import Topic
+from common.topics import Topic
 
 CAPTION_SUFFIXES = (".txt", ".caption")  # of captions; where an image has both, the first counts
 
@@ -81,11 +81,11 @@ def match_captions(topic: Topic, images: Iterable[str]) -> tuple[dict[str, str],
     """
     listed = sorted(
         name
-        for name in topic.names()
+        for name in topic.entry_names()
         if name.lower().endswith(CAPTION_SUFFIXES) and not name.startswith(".")
     )
     found, alone = group_by_stem(
-        list(images), [name for name in listed if os.path.isfile(topic.file(name))]
+        list(images), [name for name in listed if os.path.isfile(topic.path_of(name))]
     )
     captions = {}
     for group in found:

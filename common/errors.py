@@ -1,6 +1,7 @@
-"""What ends a script early, and what it says then: one line on stderr and an exit status.
+"""What ends a script early: one line on stderr and an exit status.
 
-Three kinds of errors: what a person can mend is a UserError; one bad image goes to Reporter.report_unreadable; our own bugs crash.
+There are three kinds of errors. What the user can fix is a UserError; one unreadable image goes to
+Reporter.report_unreadable; our own bugs crash.
 """
 
 from __future__ import annotations
@@ -15,90 +16,83 @@ from typing import TextIO
 
 from common import terminal
 
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REMEDIES = {
-    errno.EACCES: "see to its permissions and its folder's",
-    errno.EPERM: "see to its permissions and its folder's",
-    errno.EROFS: "its file system lets nobody write",
-    errno.ENOTDIR: "a file lies where a folder belongs: move that away",
-    errno.EEXIST: "a file, or a link that leads nowhere, lies where a folder belongs: move that away",
-    errno.EISDIR: "a folder lies where a file belongs: move that away",
+    errno.EACCES: "check its permissions and its folder's",
+    errno.EPERM: "check its permissions and its folder's",
+    errno.EROFS: "its file system is read-only",
+    errno.ENOTDIR: "there is a file where a folder should be: move that away",
+    errno.EEXIST: "there is a file or a broken link where a folder should be: move that away",
+    errno.EISDIR: "there is a folder where a file should be: move that away",
     errno.ELOOP: "a link leads to itself: delete that",
     errno.ENAMETOOLONG: "shorten it",
-    errno.EIO: "see to its disk or network share",
-    errno.ESTALE: "see to its disk or network share",
+    errno.EIO: "check its disk or network share",
+    errno.ESTALE: "check its disk or network share",
 }
 DECODER_DIED = (
-    "a decoding process died, most likely for want of memory; finished work is kept: lower --workers or --max-pixels "
-    "(in a container, raise --shm-size), then run the same command again"
+    "a decoding process died, most likely because memory ran out; finished work is kept: "
+    "lower --workers or --max-pixels (in a container, raise --shm-size), "
+    "then run the same command again"
 )
-
-
-PATIENCE_SECONDS = 0.5  # seconds
+SIGNAL_WAIT_SECONDS = 0.5  # for our own SIGTERM to arrive, after a process of ours died
 
 
 class UserError(Exception):
-    """Something the person at the keyboard can mend: printed as one line, exit status 2."""
+    """Something the user can fix: printed as one line, exit status 2."""
 
 
-def is_disk_full(path: object, error: OSError) -> str:
-    """What to say when a file could not be written to its end."""
+def disk_full_message(path: object, error: OSError) -> str:
     return (
         f"{terminal.escape(path)}: could not be written ({error.strerror}); finished work is kept: "
-        "make room, then run the same command again"
+        "free some space, then run the same command again"
     )
 
 
 def os_error_to_user_error(path: object, use: str, error: OSError) -> UserError:
-    """What to raise where a path cannot be `use`, "read" or "written" say: the reason, and what mends that."""
-    if error.errno in DISK_FULL:
-        return UserError(is_disk_full(path, error))
-    return UserError(
-        f"{path}: cannot be {use} ({error.strerror}); {REMEDIES.get(error.errno or 0, 'see to it')}"
-    )
+    """Make the error to raise if `path` cannot be `use` ("read", "written"): reason and remedy."""
+    if error.errno in DISK_FULL_ERRNOS:
+        return UserError(disk_full_message(path, error))
+    remedy = REMEDIES.get(error.errno or 0, "fix that")
+    return UserError(f"{path}: cannot be {use} ({error.strerror}); {remedy}")
 
 
 def decoder_died_error() -> UserError:
-    """What to raise where a decoding process ended by itself."""
-    time.sleep(
-        PATIENCE_SECONDS
-    )  # who ends all our processes one by one means this one too: that is the reason then
+    """Make the error to raise after a decoding process died by itself."""
+    # Whoever kills all our processes one by one kills this one, too. Then our own SIGTERM arrives
+    # now, and is the reason to report.
+    time.sleep(SIGNAL_WAIT_SECONDS)
     return UserError(DECODER_DIED)
 
 
 def exit_status(error: BaseException) -> int | None:
-    """The exit status of what ended a script, after its line on stderr; None for a bug of ours."""
+    """Print one line about what ended a script and return its exit status; None for our bugs."""
     match error:
-        case UserError() as mistake:
-            return _print_error(f"error: {terminal.escape(mistake)}", 2)
+        case UserError():
+            return _print_error(f"error: {terminal.escape(error)}", 2)
         case BrokenPipeError():
             _redirect_to_devnull(sys.stdout, sys.stderr)
             return 128 + signal.SIGPIPE
-        case OSError() as failed if failed.errno in DISK_FULL:
-            status = _print_error(f"error: {is_disk_full(failed.filename or 'output', failed)}", 2)
-            if not failed.filename:
+        case OSError() if error.errno in DISK_FULL_ERRNOS:
+            message = disk_full_message(error.filename or "output", error)
+            status = _print_error(f"error: {message}", 2)
+            if not error.filename:
                 _redirect_to_devnull(sys.stdout)
             return status
-        case OSError() as failed if failed.filename is not None:
-            return _print_error(
-                f"error: {terminal.escape(failed.filename)}: {failed.strerror}; see to it, then run this again",
-                2,
-            )
+        case OSError() if error.filename is not None:
+            path = terminal.escape(error.filename)
+            return _print_error(f"error: {path}: {error.strerror}; fix that, then run again", 2)
     return None
 
 
 def _print_error(message: str, status: int) -> int:
+    script = os.path.basename(sys.argv[0])
     with contextlib.suppress(OSError):
-        print(f"{_script_name()}: {message}", file=sys.stderr)
+        print(f"{script}: {message}", file=sys.stderr)
     return status
 
 
 def _redirect_to_devnull(*streams: TextIO) -> None:
-    """Lead what Python still flushes at exit to nowhere."""
+    """Discard what Python would still flush at exit."""
     for stream in streams:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _script_name() -> str:
-    return os.path.basename(sys.argv[0])

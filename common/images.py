@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import importlib.util
+import importlib
 import io
 import os
 from collections.abc import Iterator
@@ -19,12 +19,11 @@ from typing import Any
 from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imaging
 
 from common.cli import MAX_PIXELS
+from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, format_of_content
 
-HEIF = importlib.util.find_spec("pillow_heif") is not None
-if HEIF:
-    import pillow_heif
-
-    pillow_heif.register_heif_opener()
+for row in FORMATS:
+    if row.package:
+        getattr(importlib.import_module(row.package), row.register_function)()
 
 Image.MAX_IMAGE_PIXELS = (
     None  # our own limit takes its place: an error with a reason, never a warning
@@ -36,9 +35,6 @@ with contextlib.suppress(
     OSError, AttributeError
 ):  # libtiff prints what it thinks of damaged files, without their name
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
-
-# Only what the extensions stand for: Pillow would also run Ghostscript on a PostScript file named .jpg.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "AVIF") + (("HEIF",) if HEIF else ())
 
 JPEG_END = b"\xff\xd9"
 NOISE = (
@@ -52,11 +48,9 @@ SIGNS_OF_A_CUT = (
     "end of file",
     "cannot load this image",
 )  # in what decoders say; the last has no pixels
-MAX_FILE_BYTES = 13  # of memory for each pixel that is allowed: what decoding takes at its worst, common kinds 4 to 8
-COSTS = {"WEBP": 18, "F": 18}  # by format or mode: what takes more
+FLOAT_BYTES_PER_PIXEL = 18
 UNLIMITED = 1 << 62
 MAX_SIDE = 1_000_000  # pixels a side: enlarged or shrunk, a longer one takes memory of its own
-ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # the second picture in a JPEG is a preview
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -98,7 +92,7 @@ def open_image(
     or more: several times faster, slightly other pixels. `on_white` lays what is transparent on white, instead of
     dropping the transparency. Raises Unreadable.
     """
-    with decode_errors_as_unreadable(path), Image.open(path, formats=FORMATS) as image:
+    with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
         extent = _check_limits(image, max_pixels)
         whole = _decode(image, path, draft, mode)
         turn = _orientation(whole)
@@ -166,7 +160,7 @@ def _is_zero_filled_at_end(image: Image.Image) -> bool:
 
 
 def _open_from_bytes(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=FORMATS)
+    return Image.open(io.BytesIO(content), formats=DECODERS)
 
 
 def _digest(image: Image.Image) -> bytes:
@@ -180,7 +174,7 @@ def _digest(image: Image.Image) -> bytes:
 
 def read_header(path: str, max_pixels: int | None = None) -> Header:
     """Width, height and format from the file's header alone. Raises Unreadable."""
-    with decode_errors_as_unreadable(path), Image.open(path, formats=FORMATS) as image:
+    with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
         width, height = _check_limits(image, max_pixels or UNLIMITED)
         if image.format == "PNG":
             _find_exif(image)
@@ -201,7 +195,9 @@ def _traits(image: ImageFile.ImageFile, turn: int) -> Iterator[str]:
     if image.has_transparency_data:
         yield "transparent"
     with contextlib.suppress(Exception):  # damaged behind its first frame
-        if image.format in ANIMATED and getattr(image, "is_animated", False):
+        if format_of_content(str(image.format)).may_be_animated and getattr(
+            image, "is_animated", False
+        ):
             yield "animated"
 
 
@@ -214,11 +210,13 @@ def _check_limits(image: Image.Image, max_pixels: int) -> tuple[int, int]:
             f"{image.width}x{image.height} is {pixels / 1e6:,.0f} megapixels, over the limit of "
             f"{max_pixels / 1e6:,.0f}; raise --max-pixels if it is meant to be that large"
         )
-    cost = max(COSTS.get(str(image.format), MAX_FILE_BYTES), COSTS.get(image.mode, MAX_FILE_BYTES))
-    if pixels * cost > max_pixels * MAX_FILE_BYTES:
+    cost = format_of_content(str(image.format)).bytes_per_pixel
+    if image.mode == "F":
+        cost = max(cost, FLOAT_BYTES_PER_PIXEL)
+    if pixels * cost > max_pixels * USUAL_BYTES_PER_PIXEL:
         raise Unreadable(
             f"{image.width}x{image.height} would take {pixels * cost / 1e9:.1f} GB to decode, over the limit of "
-            f"{max_pixels * MAX_FILE_BYTES / 1e9:.1f}; raise --max-pixels, or save it as JPEG or PNG"
+            f"{max_pixels * USUAL_BYTES_PER_PIXEL / 1e9:.1f}; raise --max-pixels, or save it as JPEG or PNG"
         )
     if max(image.size) > MAX_SIDE:
         raise Unreadable(
@@ -289,7 +287,7 @@ def _reason_in_words(path: str, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "too large for the memory that is free; lower --max-pixels or --workers"
     if isinstance(error, OSError) and error.errno:
-        return f"cannot be read ({error.strerror}); see to its disk or network share"
+        return f"cannot be read ({error.strerror}); check its disk or network share"
     try:
         with open(path, "rb") as file:
             start = file.read(512)

@@ -1,4 +1,7 @@
-"""What a script prints: results on stdout, talk on stderr, JSON that survives any name, any terminal's encoding."""
+"""What a script prints: the result to stdout, everything else to stderr.
+
+JSON survives any file name, and text survives any encoding of the terminal.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,11 @@ from tqdm import tqdm
 from common import durability, terminal
 from common.errors import UserError
 
-tqdm.set_lock(
-    threading.RLock()
-)  # its own would import multiprocessing, and no other process of ours writes
+# tqdm's own lock would import multiprocessing, and no other process of ours prints.
+tqdm.set_lock(threading.RLock())
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 NOT_ASCII = re.compile("[^\0-\x7f]")
-ASCII_TWINS = {
+ASCII_SUBSTITUTES = {
     "⚠": "!",
     "❌": "x",
     "█": "#",
@@ -35,12 +37,13 @@ ASCII_TWINS = {
     "≥": ">=",
     "≈": "~",
     "–": "-",
+    "→": "->",
+    "·": "-",
 }
-ASCII_TWINS |= {"→": "->", "·": "-"}
 
 
 class Reporter:
-    """Everything a script says on stderr, and the count of unreadable images behind its exit status."""
+    """Everything a script prints to stderr, and the count of unreadable images."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.quiet: bool = args.quiet
@@ -61,34 +64,33 @@ class Reporter:
         self.say(f"⚠️  {message}")
 
     def report_unreadable(self, path: str | os.PathLike[str], reason: str) -> None:
-        """Count, list and (with --bad-files) record one unreadable image."""
+        """Count and print an unreadable image; with --bad-files, record it."""
         self.unreadable += 1
         self._print(f"❌ {terminal.escape(path)}: {reason}")
         if self._bad_files:
-            self._bad_files.write(
-                dump_json({"path": os.path.abspath(path), "reason": reason}, indent=None)
-            )
+            entry = {"path": os.path.abspath(path), "reason": reason}
+            self._bad_files.write(dump_json(entry, indent=None))
             self._bad_files.flush()
 
     def progress(self, total: int | None, unit: str = "image", **options: Any) -> tqdm:
-        """A progress bar with rate and time left; silent unless stderr is a terminal."""
-        hidden = self.quiet or not sys.stderr.isatty()
-        options = {
-            "unit_scale": False,
-            "dynamic_ncols": True,
-            "smoothing": 0.1,
-            "leave": False,
-        } | options
-        return tqdm(total=total, unit=unit, disable=hidden, **options)
+        """Make a progress bar with rate and time left; it is silent unless stderr is a terminal."""
+        is_hidden = self.quiet or not sys.stderr.isatty()
+        defaults = {"unit_scale": False, "dynamic_ncols": True, "smoothing": 0.1, "leave": False}
+        return tqdm(total=total, unit=unit, disable=is_hidden, **{**defaults, **options})
 
     def print_totals(self, found: int, **parts: int) -> None:
-        """The last line of talk: found = the sum of its parts. Parts that are zero stay out, but never all of them."""
+        """Print the last line: `found` images = the sum of the parts.
+
+        Leaves out parts that are zero; if all are, prints the first.
+        """
         if found != sum(parts.values()):
             raise AssertionError(f"the counts do not add up: {found} != {parts}")
         durability.sync_renames()
-        named = [f"{count:,} {name.replace('_', ' ')}" for name, count in parts.items() if count]
-        first = next(iter(parts)).replace("_", " ")
-        self.say(f"{terminal.plural(found, 'image')} found = {' + '.join(named) or f'0 {first}'}")
+        words = {name: name.replace("_", " ") for name in parts}
+        terms = [f"{count:,} {words[name]}" for name, count in parts.items() if count]
+        if not terms:
+            terms = [f"0 {next(iter(words.values()))}"]
+        self.say(f"{terminal.plural(found, 'image')} found = {' + '.join(terms)}")
 
     def _print(self, message: str) -> None:
         tqdm.write(message, file=sys.stderr)
@@ -106,35 +108,43 @@ def _open_for_append(path: str | None) -> TextIO | None:
 
 
 def dump_json(value: object, indent: int | None = 2) -> str:
-    """JSON as this project writes it: keys sorted, a final newline, names readable, bytes that are no UTF-8 escaped."""
-    plain = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", plain) + "\n"
+    """Format JSON as this project writes it: sorted keys, a final newline, readable names.
+
+    Bytes that are not UTF-8 (lone surrogates) are escaped.
+    """
+    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
 
 
 def print_result(args: argparse.Namespace, summary: Iterable[str], data: dict[str, Any]) -> None:
-    """Print the result, once it is on the disk for good: one JSON object with --json, else the summary's lines.
+    """Print the result: one JSON object with --json, otherwise the lines of the summary.
 
-    Those fold on a narrow terminal.
+    Waits until everything written is on the disk. Wraps lines on a narrow terminal.
     """
     durability.sync_renames()
-    lines = () if args.json else (part for line in summary for part in terminal.wrap_line(line))
-    sys.stdout.write(
-        _escape_for_stdout(dump_json(data)) if args.json else "".join(f"{line}\n" for line in lines)
-    )
+    if args.json:
+        text = _escape_for_stdout(dump_json(data))
+    else:
+        text = "".join(f"{part}\n" for line in summary for part in terminal.wrap_line(line))
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _escape_for_stdout(plain: str) -> str:
-    """JSON that stdout can take whatever its encoding: names must not be degraded, as the lines for people are."""
-    if (sys.stdout.encoding or "utf-8").lower().replace("_", "-") == "utf-8":
-        return plain
-    return NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], plain)
+def _escape_for_stdout(text: str) -> str:
+    """Escape JSON for a stdout that is not UTF-8: names must not degrade as other text does."""
+    encoding = sys.stdout.encoding or "utf-8"
+    if encoding.lower().replace("_", "-") == "utf-8":
+        return text
+    return NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def survive_any_encoding() -> None:
-    """Print what a terminal cannot show in a plainer form instead of failing, and to nowhere what was closed."""
+    """Print characters that the terminal cannot show in a plainer form, instead of failing.
+
+    A closed stdout or stderr (`>&-`) becomes the null device.
+    """
     codecs.register_error("degrade", _degrade_characters)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 (None where the caller closed it: >&-)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -142,16 +152,18 @@ def survive_any_encoding() -> None:
 
 
 def _degrade_characters(error: UnicodeError) -> tuple[str, int]:
-    """For terminals without emoji: block characters get an ASCII twin, symbols vanish, letters appear as escapes."""
+    """Substitute block characters, drop other symbols, escape letters; a codec error handler."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_plain_character, error.object[error.start : error.end])), error.end
+    characters = error.object[error.start : error.end]
+    return "".join(map(_plain_character, characters)), error.end
 
 
 def _plain_character(char: str) -> str:
-    if char in ASCII_TWINS:
-        return ASCII_TWINS[char]
-    symbol = (
-        "\U0001f000" <= char <= "\U0001ffff" or "\u2000" <= char <= "\u2bff" or char == "\ufe0f"
-    )
-    return "" if symbol else char.encode("ascii", "backslashreplace").decode()
+    if char in ASCII_SUBSTITUTES:
+        return ASCII_SUBSTITUTES[char]
+    is_emoji = "\U0001f000" <= char <= "\U0001ffff" or char == "\ufe0f"
+    is_symbol = "\u2000" <= char <= "\u2bff"
+    if is_emoji or is_symbol:
+        return ""
+    return char.encode("ascii", "backslashreplace").decode()

@@ -1,15 +1,17 @@
-"""Ctrl-C, SIGTERM and SIGHUP: one line, the right status and no process left, whenever they come and however many.
+"""Ctrl-C, SIGTERM and SIGHUP: one line, the right exit status and no process left behind.
 
-The one module that acts when it is imported, which is what scripts do first: importing the rest takes a while (torch
-seconds), and a stop meanwhile must be one line too. Until a script's main begins there is nothing to lose, and a stop
-ends the process at once. From then on the first one becomes an exception, so that what is done is saved on the way
-out, and later ones change nothing. A thread holds that to PATIENCE: a forward pass or a decoder lets no exception in.
-What was ignored when the script began, as under nohup, stays ignored. Needs the standard library alone.
+Scripts import this module first, and it is the only one that acts when imported: importing the rest
+takes a while (torch takes seconds), and a stop signal during that time must print one line, too.
+Before a script's main starts there is nothing to lose, and a stop signal ends the process at once.
+From then on the first stop signal becomes an exception, so that finished work is saved, and later
+ones are ignored. A forward pass or a decoder may hold the exception back, so a thread ends the
+process after GRACE_SECONDS. Signals that were ignored at the start (nohup) stay ignored. Needs the
+standard library only.
 """
 
 from __future__ import annotations
 
-import _signal as signal  # the whole of it, and typing, take 10 ms to load: time enough for a Ctrl-C
+import _signal as signal  # the module signal and typing take 10 ms to load: time for a Ctrl-C
 import os
 import sys
 import time
@@ -17,29 +19,29 @@ from _thread import allocate_lock, start_new_thread
 
 import __main__
 
-TYPE_CHECKING = False  # as typing has it
+TYPE_CHECKING = False  # type checkers take this for typing.TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import NoReturn
 
-STOPS = {
+STOP_SIGNALS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "stopped by SIGTERM",
     signal.SIGHUP: "stopped by SIGHUP",
 }
-PATIENCE_SECONDS = 2.0  # seconds that tidying up may take
-ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # of the scripts
+GRACE_SECONDS = 2.0  # from the stop signal to the end, for saving finished work
+RESEND_SECONDS = 0.01  # until the main thread has left a destructor
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # folder of the scripts
 
-_caught_by = (
-    0  # the process whose signals these are; a decoding process inherits the handlers for a moment
-)
-_at_work = False  # whether an exception finds somebody who tidies up
+# The process that handles these signals: a new decoding process inherits the handlers for a moment.
+_handling_pid = 0
+_job_has_started = False  # from then on a stop signal is an exception
 _stopped_by: int | None = None  # the first stop signal that came
-_last_words = allocate_lock()
+_exit_lock = allocate_lock()
 
 
 class Stopped(KeyboardInterrupt):
-    """A stop signal, as an exception: what is being written is tidied up on the way out."""
+    """A stop signal as an exception: what is being written is cleaned up on the way out."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -47,120 +49,128 @@ class Stopped(KeyboardInterrupt):
 
 
 def start_job() -> None:
-    """From here to `over` a stop signal is an exception."""
-    global _at_work
-    if _caught_by != os.getpid():
-        _catch()
-    _at_work = True
+    """Turn stop signals into exceptions from here on."""
+    global _job_has_started
+    if _handling_pid != os.getpid():
+        _install_handlers()
+    _job_has_started = True
 
 
 def finish_job() -> None:
-    """The work is done, or has failed for another reason: what remains takes a moment, and nothing stops it."""
-    if _at_work:
-        for number in STOPS:
+    """Ignore stop signals from here on: the job has ended, and the rest takes a moment."""
+    if _job_has_started:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 def stop_requested() -> bool:
-    """Whether a stop signal has: whatever error there is then, that is the reason."""
+    """Tell whether a stop signal came: it is then the reason for any error that follows."""
     return _stopped_by is not None
 
 
-def become_worker(leads: bool = False) -> None:
-    """For decoding processes: stops are their parent's business, SIGTERM apart, and they do not outlive it.
+def become_worker(leads_group: bool = False) -> None:
+    """Make this process a worker: it ends with its parent, and ignores SIGINT and SIGHUP.
 
-    One that `leads` takes everything that it has started along when it outlives its parent, or ends by `take_along`.
+    With `leads_group` it takes all processes that it has started along when its parent ends, and can
+    end itself and them by kill_process_group.
     """
     import multiprocessing
 
-    if leads:
+    if leads_group:
         os.setpgid(0, 0)
     signal.set_wakeup_fd(-1)
-    for number in STOPS:
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        handler = signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN
+        signal.signal(number, handler)
     parent = multiprocessing.parent_process()
     if parent:
-        start_new_thread(_follow, (parent.sentinel, leads))
+        start_new_thread(_end_with_parent, (parent.sentinel, leads_group))
 
 
 def kill_process_group() -> NoReturn:
-    """End this process, which leads, and all that it has started."""
+    """End this process, which leads its group, and all processes that it has started."""
     os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
-def _follow(parent: int, leads: bool) -> None:
+def _end_with_parent(parent: int, leads_group: bool) -> None:
     from multiprocessing import connection
 
     connection.wait([parent])
-    kill_process_group() if leads else os._exit(1)
+    if leads_group:
+        kill_process_group()
+    os._exit(1)
 
 
-def _catch() -> None:
-    global _caught_by
-    _caught_by = os.getpid()
-    sys.excepthook, sys.unraisablehook = _uncaught, _unraisable
-    wakes, waker = os.pipe()
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(
-        waker, warn_on_full_buffer=False
-    )  # wakes the thread whatever the main one is held up in
-    start_new_thread(_watch, (wakes,))
-    for number in STOPS:
+def _install_handlers() -> None:
+    global _handling_pid
+    _handling_pid = os.getpid()
+    sys.excepthook = _handle_uncaught
+    sys.unraisablehook = _handle_unraisable
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    # Python writes each signal's number here at once, even if the main thread is held up.
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    start_new_thread(_exit_after_grace, (reader,))
+    for number in STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stop)
+            signal.signal(number, _handle_stop)
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
+def _handle_stop(number: int, _frame: FrameType | None) -> None:
     global _stopped_by
-    if os.getpid() != _caught_by:
+    if os.getpid() != _handling_pid:
         os._exit(128 + number)
     if _stopped_by is None:
         _stopped_by = number
-        if not _at_work:
+        if not _job_has_started:
             _exit_now(number)
-        _kill_workers()  # now: torch and the pool would wait for what they are decoding
+        _kill_workers()  # at once: torch and the pool would wait for what they are decoding
         raise Stopped(number)
 
 
-def _watch(wakes: int) -> None:
-    while (number := os.read(wakes, 1)[0]) not in STOPS:
-        pass
-    time.sleep(PATIENCE_SECONDS)
+def _exit_after_grace(reader: int) -> None:
+    number = 0
+    while number not in STOP_SIGNALS:
+        number = os.read(reader, 1)[0]
+    time.sleep(GRACE_SECONDS)
     _exit_now(_stopped_by or number)
 
 
 def _exit_now(number: int) -> NoReturn:
-    """Say the one line and end, without all that Python, torch and pools of processes would still wait for."""
+    """Print the line and end, without waiting for Python, torch or pools of processes."""
     import select
 
-    _last_words.acquire()  # and never let go: who comes second waits for the end
-    line = f"{os.path.basename(sys.argv[0])}: {STOPS[number]}; finished work is kept, the same command goes on\n"
+    _exit_lock.acquire()  # never released: a second thread waits here for the end
+    script = os.path.basename(sys.argv[0])
+    line = f"{script}: {STOP_SIGNALS[number]}; finished work is kept; run the same command again\n"
     try:
-        if select.select([], [2], [], 0)[1]:  # not into a full pipe that nobody reads
-            os.write(
-                2, (b"\r\33[K" if os.isatty(2) else b"") + os.fsencode(line)
-            )  # over a progress bar
-    except OSError:  # stderr was closed
+        if select.select([], [2], [], 0)[1]:  # skip a full pipe that nobody reads
+            clear_line = b"\r\33[K" if os.isatty(2) else b""  # a progress bar may be there
+            os.write(2, clear_line + os.fsencode(line))
+    except OSError:  # stderr is closed
         pass
     _kill_workers()
     os._exit(128 + number)
 
 
 def _kill_workers() -> None:
-    processes = sys.modules.get("multiprocessing")
-    for worker in processes.active_children() if processes else ():
-        worker.kill()
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing:
+        for worker in multiprocessing.active_children():
+            worker.kill()
 
 
-def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _handle_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     if isinstance(error, KeyboardInterrupt) or stop_requested():
         _exit_now(_stopped_by or signal.SIGINT)
     sys.__excepthook__(kind, error, trace)
 
 
-def _unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """An exception where none can be raised (a destructor). A stop among them comes again; its followers are silent."""
+def _handle_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Handle an exception in a destructor: send a stop signal again, drop errors that follow it."""
     global _stopped_by
     if isinstance(lost.exc_value, Stopped):
         _stopped_by = None
@@ -170,11 +180,10 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
 
 
 def _resend_later(number: int) -> None:
-    time.sleep(0.01)  # by then the main thread is out of the destructor
+    time.sleep(RESEND_SECONDS)
     os.kill(os.getpid(), number)
 
 
-if (
-    os.path.dirname(os.path.realpath(getattr(__main__, "__file__", ""))) == ROOT
-):  # a script, and no test or worker
-    _catch()
+# True in a script; false in tests and workers.
+if os.path.dirname(os.path.realpath(getattr(__main__, "__file__", ""))) == ROOT:
+    _install_handlers()

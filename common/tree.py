@@ -1,13 +1,12 @@
-"""Finds the topics below the folders given on a command line: `DataSet/Cluster/Subcluster/Topic/image`.
+"""Finds the topics below given folders laid out as `DataSet/Cluster/Subcluster/Topic/image`.
 
-Decides what a topic is and what an image is, by name and file type alone; never opens a file. Nothing here stays in
-memory per image, so that a million of them cost no more than their folders.
+Decides which folders are topics by names and file types alone; never opens a file. Keeps nothing in
+memory per image, so memory grows with the number of folders only.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import os
 import stat
 from collections import Counter
@@ -16,184 +15,66 @@ from dataclasses import dataclass
 
 from common import terminal
 from common.errors import UserError, os_error_to_user_error
+from common.image_formats import is_image_name
+from common.topics import Topic, is_regular_file
 
-LEVEL_NAMES = (
-    "topic",
-    "subcluster",
-    "cluster",
-    "dataset",
-)  # what a folder is when its images lie 0, 1, 2, 3 levels below
-EXTENSIONS: tuple[str, ...] = (
-    ".jpg",
-    ".jpeg",
-    ".jpe",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".avif",
-)
-if importlib.util.find_spec("pillow_heif"):
-    EXTENSIONS += (".heic", ".heif")
-_SUFFIXES = frozenset(
-    EXTENSIONS + tuple(map(str.upper, EXTENSIONS))
-)  # the usual spellings, found at once
+# What a folder is called whose images are 0, 1, 2 or 3 levels below it.
+LEVEL_NAMES = ("topic", "subcluster", "cluster", "dataset")
 
-Stamp = tuple[
-    int, int
-]  # size in bytes and mtime_ns: a file with the same stamp is taken to be the same file
+Warn = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Topic:
-    """A folder that directly holds images. `found` is how many it held when the tree was walked."""
+def find_topics(paths: Sequence[str], warn: Warn) -> list[Topic]:
+    """Find every topic below `paths`, in the order of the paths and sorted by name within each.
 
-    path: str  # absolute
-    dataset: str
-    cluster: str
-    subcluster: str
-    name: str
-    found: int
-
-    @property
-    def parts(self) -> tuple[str, str, str, str]:
-        return self.dataset, self.cluster, self.subcluster, self.name
-
-    @property
-    def label(self) -> str:
-        """The topic's path from its dataset's own name on."""
-        return "/".join(filter(None, self.parts))
-
-    @property
-    def dataset_path(self) -> str:
-        """The dataset's folder: three levels up."""
-        return os.path.dirname(os.path.dirname(os.path.dirname(self.path)))
-
-    def file(self, name: str) -> str:
-        return os.path.join(self.path, name)
-
-    def beside(self, kind: str) -> str:
-        """Where a file about matches of the topic's images lies: beside its folder."""
-        return os.path.join(os.path.dirname(self.path), f"{kind}_{self.name}.json")
-
-    def images(self) -> list[str]:
-        """Names of the images that lie in the topic now, sorted. Raises UserError where it cannot be read any more."""
-        return sorted(entry.name for entry in self._entries())
-
-    def names(self) -> set[str]:
-        """Names of whatever lies in the topic now: quicker than `images` where most are known to be images."""
-        try:
-            return set(os.listdir(self.path))
-        except OSError as error:
-            raise self._gone(error) from None
-
-    def holds(self, name: str) -> bool:
-        """Whether there is an image of that name in the topic now."""
-        return is_image_name(name) and os.path.isfile(self.file(name))
-
-    def stamps(self) -> dict[str, Stamp]:
-        """Size and time of every image that lies in the topic now, sorted by name."""
-        stamps = {}
-        for entry in self._entries():
-            try:
-                status = entry.stat()
-            except FileNotFoundError:  # gone since the folder was read
-                continue
-            except OSError:  # opening it will tell why
-                stamps[entry.name] = (0, 0)
-                continue
-            stamps[entry.name] = (status.st_size, status.st_mtime_ns)
-        return dict(sorted(stamps.items()))
-
-    def _entries(self) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(self.path) as entries:
-                return [
-                    entry
-                    for entry in entries
-                    if is_image_name(entry.name)
-                    and (entry.is_file(follow_symlinks=False) or _is_file(entry))
-                ]
-        except OSError as error:
-            raise self._gone(error) from None
-
-    def _gone(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.path}: cannot be read any more ({error.strerror}); see to it, then go on"
-        )
-
-
-def stamp_of(path: str) -> Stamp | None:
-    """Size and time of the file at `path`; None where there is none that can be looked at."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
-
-
-def is_image_name(name: str) -> bool:
-    suffix = name[name.rfind(".") :]
-    return (suffix in _SUFFIXES or suffix.lower() in _SUFFIXES) and name[0] != "."
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a symlink loop
-        return False
-
-
-def find_topics(paths: Sequence[str], warn: Callable[[str], None]) -> list[Topic]:
-    """Every topic below `paths`: in the order of the paths, sorted by name within each; a folder counts once.
-
-    Raises UserError where a path is no folder, holds datasets, or where no image is found at all.
+    A folder that is reached twice counts once. Raises UserError if a path is not a folder, if it
+    holds datasets, or if there is no image at all.
     """
     for path in paths:
-        _check_path(path)
-    seen: dict[tuple[int, int], str] = {}
-    found = [topic for root in _find_roots(paths) for topic in _topics_below(root, seen, warn)]
-    if not any(topic.found for topic in found):
+        _check_is_folder(path)
+    walked: WalkedFolders = {}
+    topics: list[Topic] = []
+    for root in _distinct_roots(paths):
+        topics += _topics_below(root, walked, warn)
+    if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
         raise UserError(
             f"{where}: no images found; expected DataSet/Cluster/Subcluster/Topic/image.jpg"
         )
-    return found
+    return topics
 
 
-def find_folders(root: str, warn: Callable[[str], None]) -> list[str]:
-    """Every folder at any depth from `root` down that directly holds images, sorted."""
-    return sorted(folder.path for folder in _walk_folder(root, {}, warn) if folder.images)
+def find_image_folders(root: str, warn: Warn) -> list[str]:
+    """Find every folder that directly holds images, `root` or below it at any depth; sorted."""
+    return sorted(folder.path for folder in _walk_folders(root, {}, warn) if folder.image_count)
 
 
 def group_by_level(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]]:
-    """The topics by the topic, subcluster, cluster or dataset they make up, in their order.
+    """Group the topics by their topic, subcluster, cluster or dataset folder, in their order.
 
-    A key is the folder's path from its dataset's own name on, or the whole path where two folders share that (datasets
-    of one name in two places).
+    A key is the folder's path starting at its dataset's own name. It is the whole path if two
+    folders share that (datasets of one name in two places).
     """
-    above = LEVEL_NAMES.index(level)
-    folders: dict[str, list[Topic]] = {}
+    levels_up = LEVEL_NAMES.index(level)
+    groups: dict[str, list[Topic]] = {}
     for topic in topics:
         folder = topic.path
-        for _ in range(above):
+        for _ in range(levels_up):
             folder = os.path.dirname(folder)
-        folders.setdefault(folder, []).append(topic)
-    labels = {
-        folder: "/".join(filter(None, group[0].parts[: 4 - above]))
-        for folder, group in folders.items()
-    }
-    shared = Counter(labels.values())
-    return {
-        labels[folder] if labels[folder] and shared[labels[folder]] == 1 else folder: group
-        for folder, group in folders.items()
-    }
+        groups.setdefault(folder, []).append(topic)
+    labels = {}
+    for folder, members in groups.items():
+        labels[folder] = "/".join(filter(None, members[0].parts[: 4 - levels_up]))
+    uses = Counter(labels.values())
+    by_key = {}
+    for folder, members in groups.items():
+        label = labels[folder]
+        is_unique = bool(label) and uses[label] == 1
+        by_key[label if is_unique else folder] = members
+    return by_key
 
 
-def _check_path(path: str) -> None:
+def _check_is_folder(path: str) -> None:
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -205,29 +86,29 @@ def _check_path(path: str) -> None:
 
 
 def _suggest_path(path: str) -> str:
-    """What may have been meant, among the folders beside the one that is not there."""
+    """Say which existing folder beside the missing `path` may have been meant."""
     parent, name = os.path.split(os.path.abspath(path))
     try:
         with os.scandir(parent) as entries:
-            beside = [entry.name for entry in entries if entry.is_dir()]
+            siblings = [entry.name for entry in entries if entry.is_dir()]
     except FileNotFoundError:
-        return f"; {parent} is not there either"
+        return f"; {parent} does not exist either"
     except OSError:
         return ""
-    near = difflib.get_close_matches(name, beside, n=1) if path else []
-    return f"; did you mean {near[0]}?" if near else ""
+    similar = difflib.get_close_matches(name, siblings, n=1) if path else []
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
-def _find_roots(paths: Sequence[str]) -> list[str]:
-    """The paths as absolute ones, without those that are given twice or lie below another."""
-    real = dict[str, str]()
+def _distinct_roots(paths: Sequence[str]) -> list[str]:
+    """Make the paths absolute and drop those given twice or below another one."""
+    by_real_path: dict[str, str] = {}
     for path in paths:
-        real.setdefault(os.path.realpath(path), os.path.abspath(path))
-    return [
-        path
-        for folder, path in real.items()
-        if not any(above in real for above in _parents(folder))
-    ]
+        by_real_path.setdefault(os.path.realpath(path), os.path.abspath(path))
+    roots = []
+    for real_path, path in by_real_path.items():
+        if not any(parent in by_real_path for parent in _parents(real_path)):
+            roots.append(path)
+    return roots
 
 
 def _parents(folder: str) -> Iterator[str]:
@@ -236,48 +117,53 @@ def _parents(folder: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class _Folder:
-    parts: tuple[str, ...]  # below the root
+class Folder:
+    parts: tuple[str, ...]  # names below the root
     path: str
-    images: int
+    image_count: int
 
 
-def _topics_below(
-    root: str, seen: dict[tuple[int, int], str], warn: Callable[[str], None]
-) -> Iterator[Topic]:
-    folders = sorted(_walk_folder(root, seen, warn), key=lambda folder: folder.parts)
-    images = Counter[int]()
+# (device, inode) of every folder walked so far, with the path where it was found first.
+WalkedFolders = dict[tuple[int, int], str]
+
+
+def _topics_below(root: str, walked: WalkedFolders, warn: Warn) -> Iterator[Topic]:
+    folders = sorted(_walk_folders(root, walked, warn), key=lambda folder: folder.parts)
+    images_at_depth = Counter[int]()
     for folder in folders:
-        images[len(folder.parts)] += folder.images
-    level = max(images, key=lambda depth: (images[depth], depth), default=0)
-    if not images[level]:
+        images_at_depth[len(folder.parts)] += folder.image_count
+    # If two depths have equally many images, topics are at the deeper one.
+    topic_depth = max(images_at_depth, key=lambda depth: (images_at_depth[depth], depth), default=0)
+    if not images_at_depth[topic_depth]:
         warn(f"{terminal.escape(root)}: no images below it")
         return
-    if level >= len(LEVEL_NAMES):
+    if topic_depth >= len(LEVEL_NAMES):
         raise UserError(
-            f"{root}: most of its images lie {level} folders down, so it holds datasets: pass its subfolders "
-            f"({os.path.join(root, '*')})"
+            f"{root}: most of its images are {topic_depth} folders down, so it holds datasets: "
+            f"pass its subfolders ({os.path.join(root, '*')})"
         )
     for folder in folders:
-        if len(folder.parts) == level:
+        if len(folder.parts) == topic_depth:
             yield _make_topic(folder)
-        elif folder.images:
+        elif folder.image_count:
             warn(
-                f"{terminal.escape(folder.path)}: {terminal.plural(folder.images, 'image')} outside any topic, not processed "
-                f"(the topics of this {LEVEL_NAMES[level]} lie {terminal.plural(level, 'level')} below it)"
+                f"{terminal.escape(folder.path)}: {terminal.plural(folder.image_count, 'image')} "
+                f"outside any topic, not processed (the topics of this {LEVEL_NAMES[topic_depth]} "
+                f"are {terminal.plural(topic_depth, 'level')} below it)"
             )
 
 
-def _make_topic(folder: _Folder) -> Topic:
+def _make_topic(folder: Folder) -> Topic:
     names = [name for name in folder.path.split(os.sep) if name][-4:]
     dataset, cluster, subcluster, name = [""] * (4 - len(names)) + names
-    return Topic(folder.path, dataset, cluster, subcluster, name, folder.images)
+    return Topic(folder.path, dataset, cluster, subcluster, name, folder.image_count)
 
 
-def _walk_folder(
-    root: str, seen: dict[tuple[int, int], str], warn: Callable[[str], None]
-) -> Iterator[_Folder]:
-    """Every folder from `root` down, each real one once: links are followed last, so that a folder's own place wins."""
+def _walk_folders(root: str, walked: WalkedFolders, warn: Warn) -> Iterator[Folder]:
+    """Yield every folder from `root` down, each real one once.
+
+    Links are followed last: a folder that is also linked to is found in its own place.
+    """
     waiting: list[tuple[tuple[str, ...], str]] = [((), root)]
     linked: list[tuple[tuple[str, ...], str]] = []
     while waiting or linked:
@@ -286,22 +172,9 @@ def _walk_folder(
             waiting.append(linked.pop())
         parts, path = waiting.pop()
         try:
-            status = os.stat(
-                os.path.join(path, ".")
-            )  # fails where the folder may be listed, but nothing in it opened
-            first = seen.setdefault((status.st_dev, status.st_ino), path)
-            if first != path:
-                warn(
-                    f"{terminal.escape(path)}: the same folder as {terminal.escape(first)}, counted once"
-                )
+            if not _is_first_visit(path, walked, warn):
                 continue
-            images, others = 0, []
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
-                        images += 1
-                    elif not entry.name.startswith("."):
-                        others.append(entry)
+            image_count, others = _scan_folder(path)
         except OSError as error:
             warn(f"{terminal.escape(path)}: cannot be read ({error.strerror}), skipped")
             continue
@@ -310,14 +183,40 @@ def _walk_folder(
                 waiting.append(((*parts, entry.name), entry.path))
             elif entry.is_symlink() and os.path.isdir(entry.path):
                 linked.append(((*parts, entry.name), entry.path))
-            elif is_image_name(entry.name) and _is_file(entry):
-                images += 1
-            elif is_image_name(entry.name) or (
-                entry.is_symlink() and not os.path.exists(entry.path)
-            ):
-                warn(f"{terminal.escape(entry.path)}: {_entry_kind(entry)}, no image")
-        yield _Folder(parts, path, images)
+            elif is_image_name(entry.name) and is_regular_file(entry):
+                image_count += 1
+            elif is_image_name(entry.name) or _is_dangling(entry):
+                warn(f"{terminal.escape(entry.path)}: {_entry_kind(entry)}, not an image")
+        yield Folder(parts, path, image_count)
+
+
+def _is_first_visit(path: str, walked: WalkedFolders, warn: Warn) -> bool:
+    """Note the folder as walked. Raises OSError if nothing in it can be opened."""
+    # "." fails where the folder may be listed but not entered.
+    status = os.stat(os.path.join(path, "."))
+    first_path = walked.setdefault((status.st_dev, status.st_ino), path)
+    if first_path == path:
+        return True
+    warn(f"{terminal.escape(path)}: the same folder as {terminal.escape(first_path)}, counted once")
+    return False
+
+
+def _scan_folder(path: str) -> tuple[int, list[os.DirEntry[str]]]:
+    """Count the images that are regular files; return their number and all other visible entries."""
+    image_count = 0
+    others = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
+                image_count += 1
+            elif not entry.name.startswith("."):
+                others.append(entry)
+    return image_count, others
+
+
+def _is_dangling(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _entry_kind(entry: os.DirEntry[str]) -> str:
-    return "a link that leads nowhere" if entry.is_symlink() else "not a regular file"
+    return "a broken link" if entry.is_symlink() else "not a regular file"

@@ -24,25 +24,25 @@ from common.reporter import Reporter, dump_json
 START = """
 import os, sys, time
 sys.path.insert(0, os.environ["ROOT"])
-from common import cli, text
-from common.dataset import records
+from common import atomic_files, cli, terminal
 from common.errors import UserError
-from common.reporter import Talk, show
+from common.reporter import Reporter, print_result
 def main(argv=None):
-    args = cli.parser("A script.").parse_args(argv)
-    talk = Talk(args)
+    args = cli.make_parser("A script.").parse_args(argv)
+    reporter = Reporter(args)
 """
 END = """
-    return talk.status
+    return reporter.status
 if __name__ == "__main__":
-    raise SystemExit(cli.run(main))
+    raise SystemExit(cli.run_script(main))
 """
 NAMES = ("夕焼け", "é", "𠮷", "🎨", "\udcff", "new\nline", 'quo"te', "\\u00e9", "\x1b[31m")
 SHOW = f"""
     names = {NAMES!r}
-    show(args, ["🎨 ░█ × ≤ 5 %"] + [text.shown(name) for name in names], {{name: 1 for name in names}})
-    talk.warn("⚠ → …")
-    talk.report_unreadable(args.paths[0], "torn")
+    lines = ["🎨 ░█ × ≤ 5 %"] + [terminal.escape(name) for name in names]
+    print_result(args, lines, {{name: 1 for name in names}})
+    reporter.warn("⚠ → …")
+    reporter.report_unreadable(args.paths[0], "torn")
 """
 
 
@@ -87,7 +87,7 @@ def shell(line: str, command: list[str]) -> subprocess.CompletedProcess:
     )
 
 
-def talk(**options) -> Reporter:
+def make_reporter(**options) -> Reporter:
     return Reporter(Namespace(**{"quiet": False, "strict": False, "bad_files": None, **options}))
 
 
@@ -102,12 +102,12 @@ def talk(**options) -> Reporter:
         (
             "raise KeyboardInterrupt",
             130,
-            "script.py: interrupted; finished work is kept, the same command goes on\n",
+            "script.py: interrupted; finished work is kept; run the same command again\n",
         ),
         (
             "open('/no/x')",
             2,
-            "script.py: error: /no/x: No such file or directory; see to it, then run this again\n",
+            "script.py: error: /no/x: No such file or directory; fix that, then run again\n",
         ),
         ("raise SystemExit(5)", 5, ""),
         ("return 1", 1, ""),
@@ -136,10 +136,10 @@ def test_a_bug_shows_its_traceback(script):
 def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, number, status):
     (tmp_path / "out").mkdir()
     body = f"""
-    with records.replacing({str(tmp_path / "out/x")!r}) as file:
+    with atomic_files.atomic_write({str(tmp_path / "out/x")!r}) as file:
         print("go", flush=True)
         while True:
-            file.write(b"x"); talk.say("x" * 50); time.sleep(0.0001)
+            file.write(b"x"); reporter.say("x" * 50); time.sleep(0.0001)
 """
     with subprocess.Popen(
         [*script(body), "."], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -149,7 +149,7 @@ def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, n
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == status, said
-    assert said.count(b"finished work is kept, the same command goes on\n") == 1
+    assert said.count(b"finished work is kept; run the same command again\n") == 1
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -172,7 +172,9 @@ def test_under_nohup_a_hangup_is_ignored(script):
 def test_a_closed_pipe_is_no_error(script, pipe):
     done = shell(
         pipe,
-        script("    show(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"),
+        script(
+            "    print_result(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"
+        ),
     )
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
@@ -193,7 +195,7 @@ def test_a_closed_pipe_is_no_error(script, pipe):
     ],
 )
 def test_outputs_that_are_closed_or_full(script, line, status, said):
-    done = shell(line, script("    talk.warn('careful'); show(args, ['done'], {})"))
+    done = shell(line, script("    reporter.warn('careful'); print_result(args, ['done'], {})"))
     assert done.stdout.splitlines()[-1] == f"status {status}"
     assert "careful" not in done.stdout and "Exception ignored" not in done.stderr
     errors = [line for line in done.stderr.splitlines() if "careful" not in line]
@@ -239,10 +241,10 @@ def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
     bad_files = tmp_path / "bad.jsonl"
     name = os.fsdecode(b"\xff\n.jpg")
     for _ in range(2):
-        teller = talk(bad_files=str(bad_files), strict=True)
-        assert teller.status == 0
-        teller.report_unreadable(tmp_path / name, "empty file")
-        assert (teller.unreadable, teller.status) == (1, 1)
+        reporter = make_reporter(bad_files=str(bad_files), strict=True)
+        assert reporter.status == 0
+        reporter.report_unreadable(tmp_path / name, "empty file")
+        assert (reporter.unreadable, reporter.status) == (1, 1)
     lines = bad_files.read_bytes().decode("utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
         {"path": str(tmp_path / name), "reason": "empty file"}
@@ -254,20 +256,20 @@ def test_a_place_for_bad_files_that_is_none_is_an_error_at_once(tmp_path):
     with pytest.raises(
         UserError, match=r"none/bad: cannot be written .*give --bad-files another place"
     ):
-        talk(bad_files=str(tmp_path / "none/bad"))
+        make_reporter(bad_files=str(tmp_path / "none/bad"))
 
 
 def test_quiet_leaves_only_errors(capsys):
-    teller = talk(quiet=True)
-    teller.say("talk")
-    teller.warn("warning")
-    teller.print_totals(1, done=1)
-    with teller.progress(10) as bar:
+    reporter = make_reporter(quiet=True)
+    reporter.say("talk")
+    reporter.warn("warning")
+    reporter.print_totals(1, done=1)
+    with reporter.progress(10) as bar:
         bar.update(5)
-    teller.report_unreadable("a.jpg", "torn")
+    reporter.report_unreadable("a.jpg", "torn")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "❌ a.jpg: torn\n")
-    assert talk().status == 0
+    assert make_reporter().status == 0
 
 
 @pytest.mark.parametrize(
@@ -283,15 +285,15 @@ def test_quiet_leaves_only_errors(capsys):
     ],
 )
 def test_the_tally_adds_up(capsys, found, parts, line):
-    talk().print_totals(found, **parts)
+    make_reporter().print_totals(found, **parts)
     assert capsys.readouterr().err == f"{found:,} images found = {line}\n"
     with pytest.raises(AssertionError):
-        talk().print_totals(found + 1, **parts)
+        make_reporter().print_totals(found + 1, **parts)
 
 
 def test_progress_is_for_terminals_only(script):
     command = script(
-        "    with talk.progress(50) as bar:\n        for _ in range(50):\n            bar.update(); time.sleep(0.01)"
+        "    with reporter.progress(50) as bar:\n        for _ in range(50):\n            bar.update(); time.sleep(0.01)"
     )
     assert ran(command, ".").stderr == b""
     main, other = pty.openpty()

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 import zoo
 from conftest import run_script
+from result_files import write_copies
 
-from common import cache, json_files, sidecar
-from common.tree import Topic
+from common import atomic_files, cache, json_files, sidecar, topic_scores
+from common.topics import Topic
 from duplicates import classification, verification
 from merging import copying
 
@@ -80,7 +81,7 @@ def test_what_is_no_file_is_not_waited_for(make_topic, tmp_path, kind, name):
     path = tmp_path / "DS/C/S" / name
     path.parent.mkdir(exist_ok=True)
     IRREGULAR[kind](path)
-    with pytest.raises(json_files.Damaged, match=f"{kind}, not a file"):
+    with pytest.raises(atomic_files.Damaged, match=f"{kind}, not a file"):
         json_files.read_json(str(path), {})
 
 
@@ -137,10 +138,10 @@ def topic_of(folder: Path) -> Topic:
 
 def test_a_file_far_larger_than_its_images_explain_is_damaged_unread(make_topic):
     topic = topic_of(make_topic("DS/C/S/T", "a.jpg"))
-    os.mkdir(cache.cache_folder(topic))
+    os.mkdir(topic.cache_folder)
     for path, read in (
-        (json_files.scores_path(topic), lambda: json_files.read_scores(topic)),
-        (json_files.duplicates_path(topic), lambda: json_files.read_matches(topic)),
+        (json_files.scores_path(topic), lambda: topic_scores.read_scores(topic)),
+        (json_files.duplicates_path(topic), lambda: json_files.read_copies(topic)),
         (json_files.variants_path(topic), lambda: json_files.read_variants(topic)),
         (
             cache.images_json_path(topic),
@@ -152,7 +153,7 @@ def test_a_file_far_larger_than_its_images_explain_is_damaged_unread(make_topic)
         with open(path, "wb") as file:
             file.truncate(210_000_000)  # a hole: it takes no room here
         with pytest.raises(
-            json_files.Damaged, match=r"210\.0 MB, far more than the images of its topic explain"
+            atomic_files.Damaged, match=r"210\.0 MB, far more than the images of its topic explain"
         ):
             read()
 
@@ -163,11 +164,11 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     os.mkdir(topic.path)
     names = {f"picture_{number:04}.jpg" for number in range(3000)}
     for name in names:
-        Path(topic.file(name)).touch()
+        Path(topic.path_of(name)).touch()
     matches = {name: names - {name} for name in names}
-    json_files.write_matches(topic, matches)
-    assert os.path.getsize(json_files.duplicates_path(topic)) > json_files.MIN_SIZE_LIMIT_BYTES
-    assert json_files.read_matches(topic) == matches
+    write_copies(topic, matches)
+    assert os.path.getsize(json_files.duplicates_path(topic)) > atomic_files.MIN_SIZE_LIMIT_BYTES
+    assert json_files.read_copies(topic) == matches
     stamps, pairs = (
         dict.fromkeys(sorted(names), (0, 0)),
         list(itertools.combinations(sorted(names), 2)),
@@ -177,7 +178,7 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     rows = {"kinds": np.ones(len(pairs)), "likeness": np.ones(len(pairs))}
     looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)
     looked.save({f"{one}/{other}": (0, 0) for one, other in pairs})
-    assert os.path.getsize(looked.path) > json_files.MIN_SIZE_LIMIT_BYTES
+    assert os.path.getsize(looked.path) > atomic_files.MIN_SIZE_LIMIT_BYTES
     opener = verification.PictureOpener(None, 1, SimpleNamespace(warn=pytest.fail))
     assert len(verification.verify_pairs(topic, stamps, pairs, False, opener)) == len(pairs)
 
@@ -228,11 +229,11 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
     [
         (
             lambda path: path.write_text("x"),
-            "a file, or a link that leads nowhere, lies where a folder belongs",
+            "there is a file or a broken link where a folder should be",
         ),
         (
             lambda path: path.symlink_to("nowhere"),
-            "a file, or a link that leads nowhere, lies where a folder belongs",
+            "there is a file or a broken link where a folder should be",
         ),
         (lambda path: path.symlink_to(".cache"), "a link leads to itself"),
     ],
@@ -246,7 +247,7 @@ def test_a_cache_folder_that_is_none_is_called_what_it_is(
     done = run(script, tmp_path / "DS")
     assert done.returncode == 2 and "permissions" not in done.stderr
     assert "/.cache" in done.stderr and (
-        "lies where a folder belongs" in done.stderr or said in done.stderr
+        "where a folder should be" in done.stderr or said in done.stderr
     )
 
 
@@ -259,7 +260,7 @@ def test_a_cache_of_somebody_else_is_called_that(make_topic, tmp_path):
     (topic / ".cache").chmod(0o755)
     assert done.returncode == 2 and "rescore" not in done.stderr
     assert (
-        "/.cache/images.json: cannot be read (Permission denied); see to its permissions"
+        "/.cache/images.json: cannot be read (Permission denied); check its permissions"
         in done.stderr
     )
 
@@ -269,7 +270,7 @@ def test_a_failing_disk_is_not_a_matter_of_permissions():
 
     assert str(
         os_error_to_user_error("x.json", "read", OSError(errno.EIO, "Input/output error"))
-    ) == ("x.json: cannot be read (Input/output error); see to its disk or network share")
+    ) == ("x.json: cannot be read (Input/output error); check its disk or network share")
 
 
 def test_a_target_that_a_source_reaches_through_a_link_is_refused(make_topic, tmp_path):
@@ -277,7 +278,7 @@ def test_a_target_that_a_source_reaches_through_a_link_is_refused(make_topic, tm
     (tmp_path / "DS").mkdir()
     (tmp_path / "DS/C0").symlink_to("../real/C0")
     done = run("merge_clusters.py", tmp_path / "DS", "--output", tmp_path / "real/C0/out")
-    assert done.returncode == 2 and "lie in one another" in done.stderr
+    assert done.returncode == 2 and "one contains the other" in done.stderr
     assert not (tmp_path / "real/C0/out").exists()
 
 

@@ -248,7 +248,7 @@ def test_what_is_no_file_says_so(tmp_path):
 @zoo.needs_permissions
 def test_a_file_without_read_permission_says_how_to_mend_it(tmp_path):
     zoo.unreadable(tmp_path, locked=True)
-    code = f"from common.dataset import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
+    code = f"from common import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -153,7 +153,7 @@ def check(
     lines = [
         line
         for line in said.splitlines()
-        if "finished work is kept, the same command goes on" in line
+        if "finished work is kept; run the same command again" in line
     ]
     assert len(lines) == 1 and said.splitlines()[-1] == lines[0], told
     stopped_by = next(number for number in STOPS if status == 128 + number)

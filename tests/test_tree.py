@@ -12,7 +12,7 @@ import pytest
 import zoo
 from conftest import ROOT
 
-from common import tree
+from common import image_formats, tree
 from common.errors import UserError
 
 FOUR = ("D", "C", "S", "T")  # names of a dataset, a cluster, a subcluster and a topic
@@ -36,7 +36,7 @@ def walked(*paths: Path | str) -> tuple[list[tuple[str, int]], list[str]]:
     """Labels and counts of the topics, and the warnings."""
     warnings: list[str] = []
     found = tree.find_topics([str(path) for path in paths], warnings.append)
-    return [(topic.label, topic.found) for topic in found], warnings
+    return [(topic.label, topic.image_count) for topic in found], warnings
 
 
 def refused(*paths: Path | str) -> str:
@@ -61,7 +61,7 @@ def test_relative_paths(fill, start, monkeypatch):
         and topic.path == str(root / "D/C/S/T")
         and topic.dataset_path == str(root / "D")
     )
-    assert topic.file("a.jpg") == str(root / "D/C/S/T/a.jpg")
+    assert topic.path_of("a.jpg") == str(root / "D/C/S/T/a.jpg")
 
 
 def test_order_is_by_name_below_each_path_in_the_order_of_the_paths(fill):
@@ -109,8 +109,8 @@ def test_images_at_another_depth_are_one_warning_a_folder(fill):
     labels, warnings = walked(root / "D")
     assert labels == [("D/C/S/T", 3)]
     assert warnings == [
-        f"{root}/D/C/S: 1 image outside any topic, not processed (the topics of this dataset lie 3 levels below it)",
-        f"{root}/D/C/S/T/deep: 2 images outside any topic, not processed (the topics of this dataset lie 3 levels "
+        f"{root}/D/C/S: 1 image outside any topic, not processed (the topics of this dataset are 3 levels below it)",
+        f"{root}/D/C/S/T/deep: 2 images outside any topic, not processed (the topics of this dataset are 3 levels "
         "below it)",
     ]
 
@@ -122,7 +122,7 @@ def test_where_two_depths_have_as_many_images_the_deeper_one_is_meant(fill):
 def test_a_folder_of_datasets_is_refused_with_what_to_do(fill):
     root = fill("All/D/C/S/T/a.jpg")
     assert refused(root / "All") == (
-        f"{root}/All: most of its images lie 4 folders down, so it holds datasets: pass its subfolders ({root}/All/*)"
+        f"{root}/All: most of its images are 4 folders down, so it holds datasets: pass its subfolders ({root}/All/*)"
     )
 
 
@@ -162,7 +162,7 @@ def test_a_mistyped_path_says_what_may_be_meant(fill):
     assert refused(root / "xyz") == f"{root}/xyz: no such folder"
     assert (
         refused(root / "none/DataSet")
-        == f"{root}/none/DataSet: no such folder; {root}/none is not there either"
+        == f"{root}/none/DataSet: no such folder; {root}/none does not exist either"
     )
     assert (
         refused(root / "Dataset.zip")
@@ -180,13 +180,13 @@ def test_odd_entries_are_warned_of_and_are_no_images(fill):
     labels, warnings = walked(root / "D")
     assert labels == [("D/C/S/T", 1)]
     assert sorted(warnings) == [
-        f"{root}/D/C/S/T/dangling.jpg: a link that leads nowhere, no image",
-        f"{root}/D/C/S/T/fifo.jpg: not a regular file, no image",
-        f"{root}/D/C/S/T/loop.jpg: a link that leads nowhere, no image",
-        f"{root}/D/C/S/gone: a link that leads nowhere, no image",
+        f"{root}/D/C/S/T/dangling.jpg: a broken link, not an image",
+        f"{root}/D/C/S/T/fifo.jpg: not a regular file, not an image",
+        f"{root}/D/C/S/T/loop.jpg: a broken link, not an image",
+        f"{root}/D/C/S/gone: a broken link, not an image",
     ]
     topic = tree.find_topics([str(root / "D")], warnings.append)[0]
-    assert topic.images() == ["a.jpg"] == list(topic.stamps())
+    assert topic.image_names() == ["a.jpg"] == list(topic.image_stamps())
 
 
 def test_symlinked_folders_and_images_are_followed_each_real_folder_once(fill):
@@ -217,9 +217,9 @@ def test_odd_names_survive(fill, tmp_path):
     assert [topic.name for topic in found] == sorted(
         [os.fsdecode(b"\xff\xfe"), "-rf", "it's", "new\nline 夕"]
     )
-    images = found[2].images()
+    images = found[2].image_names()
     assert [name for name in images if not name.startswith("orientation")] == sorted(names)
-    assert sorted(found[2].stamps()) == images
+    assert sorted(found[2].image_stamps()) == images
 
 
 def test_stamps_are_size_and_time(fill):
@@ -227,17 +227,17 @@ def test_stamps_are_size_and_time(fill):
     (root / "D/C/S/T/a.jpg").write_bytes(b"12345")
     os.utime(root / "D/C/S/T/a.jpg", ns=(1, 1_234_567_890_123_456_789))
     topic = tree.find_topics([str(root / "D")], print)[0]
-    assert topic.stamps()["a.jpg"] == (5, 1_234_567_890_123_456_789)
+    assert topic.image_stamps()["a.jpg"] == (5, 1_234_567_890_123_456_789)
 
 
 def test_a_topic_that_vanished_is_an_error_in_one_line(fill):
     root = fill("D/C/S/T/a.jpg")
     topic = tree.find_topics([str(root / "D")], print)[0]
     (root / "D/C/S/T/a.jpg").unlink()
-    assert topic.images() == [] and topic.stamps() == {}
+    assert topic.image_names() == [] and topic.image_stamps() == {}
     (root / "D/C/S/T").rmdir()
-    with pytest.raises(UserError, match="cannot be read any more"):
-        topic.images()
+    with pytest.raises(UserError, match="can no longer be read"):
+        topic.image_names()
 
 
 def test_groups_by_level_have_labels_that_are_unique(fill):
@@ -268,9 +268,9 @@ def test_a_folder_that_cannot_be_read_or_entered_is_a_warning(fill, mode, warnin
     root = fill("D/C/S/T/a.jpg", "D/C/S/Locked/b.jpg")
     (root / "D/C/S/Locked").chmod(mode)
     code = (
-        "from common.dataset import tree\n"
-        f"print(*[t.label for t in tree.topics([{str(root / 'D')!r}], print)], sep='\\n')\n"
-        f"tree.topics([{str(root / 'D/C/S/Locked')!r}], print)"
+        "from common import tree\n"
+        f"print(*[t.label for t in tree.find_topics([{str(root / 'D')!r}], print)], sep='\\n')\n"
+        f"tree.find_topics([{str(root / 'D/C/S/Locked')!r}], print)"
     )
     command = [sys.executable, "-c", code]
     ran = subprocess.run(
@@ -295,7 +295,7 @@ def naive(root: str) -> list[tuple[str, int]]:
         images = [
             n
             for n in files
-            if os.path.splitext(n)[1].lower() in tree.EXTENSIONS and not n.startswith(".")
+            if os.path.splitext(n)[1].lower() in image_formats.ENDINGS and not n.startswith(".")
         ]
         counts[parts] = len(images)
     depths = {len(parts) for parts in counts}
@@ -333,5 +333,6 @@ def test_random_trees_agree_with_a_naive_walk(tmp_path, seed):
         assert "no images" in refused(root) or "holds datasets" in refused(root)
     else:
         assert [
-            (topic.path, topic.found) for topic in tree.find_topics([str(root)], lambda _: None)
+            (topic.path, topic.image_count)
+            for topic in tree.find_topics([str(root)], lambda _: None)
         ] == expected

@@ -22,7 +22,7 @@ import pytest
 from conftest import picture
 from PIL import Image, features
 
-from common.tree import EXTENSIONS
+from common.image_formats import ENDINGS
 
 ORIENTATION = 0x0112
 STORED_AS = {  # how an upright picture is stored so that the orientation tag brings it back: the inverse of the tag
@@ -119,7 +119,7 @@ def readable(folder: Path) -> list[str]:
     if features.check("avif"):
         made["plain.avif"] = encoded(rgb, "AVIF", speed=10)
         made["orientation_6.avif"] = turned(6, "AVIF", quality=90, speed=10)
-    if ".heic" in EXTENSIONS:
+    if ".heic" in ENDINGS:
         made["plain.heic"] = encoded(rgb, "HEIF")
     return _written(folder, made)
 
@@ -178,7 +178,7 @@ def oddities(folder: Path) -> list[str]:
     return sorted(makers)
 
 
-if ".heic" in EXTENSIONS:
+if ".heic" in ENDINGS:
     import pillow_heif
 
     pillow_heif.register_heif_opener()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
 from common import terminal
+from reports import charts
 
 HARD = [
     "plain",
@@ -25,7 +26,7 @@ HARD = [
 @pytest.mark.parametrize("columns", [1, 2, 3, 8, 24])
 def test_padded_takes_exactly_its_columns(name, columns):
     assert wcswidth(terminal.pad_cell(terminal.escape(name), columns)) == columns
-    assert wcswidth(terminal.pad_cell(terminal.escape(name), columns, right=True)) == columns
+    assert wcswidth(terminal.pad_cell(terminal.escape(name), columns, align_right=True)) == columns
 
 
 @given(st.text(), st.integers(1, 40))
@@ -65,19 +66,19 @@ def test_named_by_the_last_part_where_that_is_enough():
 
 
 def test_flowed_breaks_no_item():
-    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2", "Finches 4.0"], 24) == [
+    assert charts.join_wrapped(["Owls 5.1", "Great owls 4.2", "Finches 4.0"], 24) == [
         "Owls 5.1, Great owls 4.2,",
         "Finches 4.0",
     ]
-    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2"], 23) == [
+    assert charts.join_wrapped(["Owls 5.1", "Great owls 4.2"], 23) == [
         "Owls 5.1,",
         "Great owls 4.2",
     ]
-    assert terminal.join_wrapped(["Owls 5.1", "Great owls 4.2"], 5) == [
+    assert charts.join_wrapped(["Owls 5.1", "Great owls 4.2"], 5) == [
         "Owls 5.1,",
         "Great owls 4.2",
     ]
-    assert terminal.join_wrapped([], 5) == []
+    assert charts.join_wrapped([], 5) == []
 
 
 @pytest.mark.parametrize("columns", [12, 40, 80])
@@ -130,11 +131,11 @@ def test_a_table_that_does_not_fit_a_narrow_terminal_says_its_figures(monkeypatc
 
 def test_bars_on_a_narrow_terminal_are_figures(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    assert list(terminal.bar_chart({"jpg": 90, "png": 10}, 100, {"png": "2.0 MB"})) == [
+    assert list(charts.bar_chart({"jpg": 90, "png": 10}, 100, {"png": "2.0 MB"})) == [
         "   jpg       90  90.0 %",
         "   png       10  10.0 %  2.0 MB",
     ]
-    assert list(terminal.bar_chart({}, 0)) == []
+    assert list(charts.bar_chart({}, 0)) == []
 
 
 def test_clipped_keeps_both_ends():
@@ -166,7 +167,7 @@ def test_shown_is_one_printable_line_of_utf8(name):
     ],
 )
 def test_bar(share, bar):
-    assert terminal.bar_line(share, 4) == bar
+    assert charts.bar_line(share, 4) == bar
 
 
 @pytest.mark.parametrize(
@@ -194,11 +195,11 @@ def test_share_never_rounds_to_nothing_or_everything(count, total, share):
     ],
 )
 def test_strip(place, strip):
-    assert terminal.range_plot(*place, 0, 8, 9) == strip
+    assert charts.range_plot(*place, 0, 8, 9) == strip
 
 
 def test_strip_of_a_single_value():
-    assert terminal.range_plot(5, 5, 5, 5, 5, 5) == "╋····"
+    assert charts.range_plot(5, 5, 5, 5, 5, 5) == "╋····"
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -211,27 +212,27 @@ def test_tables_and_bars_line_up_and_fit(name):
     lines = terminal.format_table(rows, " rr")
     assert {wcswidth(line) for line in lines} == {wcswidth(lines[0])}
     assert wcswidth(lines[0]) <= terminal.MAX_WIDTH
-    lines = list(terminal.bar_chart({name: 3, "other": 1234567}, 1234570, {"other": "123.4 GB"}))
+    lines = list(charts.bar_chart({name: 3, "other": 1234567}, 1234570, {"other": "123.4 GB"}))
     assert all(wcswidth(line) <= terminal.MAX_WIDTH for line in lines)
     assert len({wcswidth(line[: line.index("█")]) for line in lines}) == 1
 
 
 def test_bars_count_what_they_leave_out():
-    lines = list(terminal.bar_chart({f"{n:02}": n for n in range(20)}, 190, most=3))
+    lines = list(charts.bar_chart({f"{n:02}": n for n in range(20)}, 190, max_entries=3))
     assert [line.split()[0] for line in lines[:3]] == ["19", "18", "17"]
     assert lines[3] == "   … and 17 more with 136 images"
 
 
 def test_attention():
-    assert list(terminal.warnings_section([("2 empty topics", [], 0)])) == [
-        "✅ Nothing wants attention"
+    assert list(charts.warnings_section([("2 empty topics", [], 0)])) == [
+        "✅ Nothing needs attention"
     ]
     places = [(f"t{n}", "no images") for n in range(7)]
     lines = list(
-        terminal.warnings_section([("7 empty topics", places, 7), ("nothing", [], 0)], most=2)
+        charts.warnings_section([("7 empty topics", places, 7), ("nothing", [], 0)], max_places=2)
     )
     assert lines == [
-        "❗ Wants attention",
+        "❗ Needs attention",
         "   7 empty topics",
         "      t0        no images",
         "      t1        no images",

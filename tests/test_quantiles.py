@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common import quantiles
+from reports import quantiles
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6).map(lambda value: round(value, 4)), min_size=1, max_size=60)
 SHARES = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]

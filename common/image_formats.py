@@ -1,0 +1,69 @@
+"""The image formats that the suite reads: one table, with one row per format.
+
+To add a format, add its row to KNOWN_FORMATS. Which files count as images, how they are opened, and
+whether a name fits its content all follow from the table. Opens no file and does not load Pillow.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+USUAL_BYTES_PER_PIXEL = 13  # of memory at the peak of decoding; most formats take 4 to 8
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """One format: its name, the endings of its files, and what Pillow needs to open them."""
+
+    name: str  # Pillow's name of the format, and of its decoder
+    endings: tuple[str, ...]  # of file names, lower case
+    more_decoders: tuple[str, ...] = ()  # Pillow's decoders that open such files, too
+    aliases: tuple[str, ...] = ()  # other names that Pillow gives to such content
+    may_be_animated: bool = False
+    bytes_per_pixel: int = USUAL_BYTES_PER_PIXEL  # of memory at the peak of decoding
+    package: str = ""  # Pillow plugin; without it the format is not read
+    register_function: str = ""  # in that package: makes Pillow use it
+
+    @property
+    def is_available(self) -> bool:
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+
+KNOWN_FORMATS = (
+    # The second image in an MPO file is a preview: such a file is a JPEG, and not animated.
+    ImageFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif"), aliases=("MPO",)),
+    ImageFormat("PNG", (".png",), may_be_animated=True),
+    ImageFormat("WEBP", (".webp",), may_be_animated=True, bytes_per_pixel=18),
+    # A DIB is a bitmap without its file header.
+    ImageFormat("BMP", (".bmp",), more_decoders=("DIB",), aliases=("DIB",)),
+    ImageFormat("GIF", (".gif",), may_be_animated=True),
+    ImageFormat("TIFF", (".tif", ".tiff"), may_be_animated=True),
+    ImageFormat("AVIF", (".avif",), may_be_animated=True),
+    ImageFormat(
+        "HEIF",
+        (".heic", ".heif"),
+        package="pillow_heif",
+        register_function="register_heif_opener",
+    ),
+)
+FORMATS = tuple(row for row in KNOWN_FORMATS if row.is_available)
+ENDINGS = tuple(ending for row in FORMATS for ending in row.endings)
+# Pillow may use these decoders and no others: it would run Ghostscript on a PostScript file named .jpg.
+DECODERS = tuple(decoder for row in FORMATS for decoder in (row.name, *row.more_decoders))
+
+_BY_CONTENT = {name: row for row in FORMATS for name in (row.name, *row.aliases)}
+# The usual spellings of endings are found without changing their case.
+_USUAL_ENDINGS = frozenset(ENDINGS) | frozenset(map(str.upper, ENDINGS))
+
+
+def is_image_name(name: str) -> bool:
+    """Tell whether a file of that name counts as an image; hidden files do not."""
+    ending = name[name.rfind(".") :]
+    is_known = ending in _USUAL_ENDINGS or ending.lower() in _USUAL_ENDINGS
+    return is_known and name[0] != "."
+
+
+def format_of_content(pillow_name: str) -> ImageFormat:
+    """Return the format of content that Pillow calls `pillow_name`, such as JPEG for MPO."""
+    return _BY_CONTENT.get(pillow_name) or ImageFormat(pillow_name, ())

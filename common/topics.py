@@ -1,0 +1,118 @@
+"""A topic, the folder that directly holds images, and what is in it now.
+
+Goes by names and file types alone; never opens a file.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from common.errors import UserError
+from common.image_formats import is_image_name
+
+CACHE_FOLDER = ".cache"
+
+Stamp = tuple[int, int]  # size in bytes and mtime_ns: the same stamp means the same content
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A folder that directly holds images, with the names of the folders above it."""
+
+    path: str  # absolute
+    dataset: str
+    cluster: str
+    subcluster: str
+    name: str
+    image_count: int  # when the tree was walked
+
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        return self.dataset, self.cluster, self.subcluster, self.name
+
+    @property
+    def label(self) -> str:
+        """The topic's path, starting at its dataset's own name."""
+        return "/".join(filter(None, self.parts))
+
+    @property
+    def dataset_path(self) -> str:
+        """The dataset's folder: three levels up."""
+        return os.path.dirname(os.path.dirname(os.path.dirname(self.path)))
+
+    @property
+    def cache_folder(self) -> str:
+        """The path of the topic's `.cache/` (see common/cache.py)."""
+        return self.path_of(CACHE_FOLDER)
+
+    def path_of(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def sibling_json(self, kind: str) -> str:
+        """Return the path of the topic's JSON file of that kind, which is beside its folder."""
+        return os.path.join(os.path.dirname(self.path), f"{kind}_{self.name}.json")
+
+    def image_names(self) -> list[str]:
+        """List the images that are in the folder now, sorted. Raises UserError if it cannot."""
+        return sorted(entry.name for entry in self._image_entries())
+
+    def entry_names(self) -> set[str]:
+        """Return the names of all entries. Faster than image_names(), which asks for their types.
+
+        Raises UserError if the folder cannot be listed.
+        """
+        try:
+            return set(os.listdir(self.path))
+        except OSError as error:
+            raise self._unlistable(error) from None
+
+    def holds_image(self, name: str) -> bool:
+        return is_image_name(name) and os.path.isfile(self.path_of(name))
+
+    def image_stamps(self) -> dict[str, Stamp]:
+        """Return the stamp of every image that is in the folder now, sorted by name."""
+        stamps = {}
+        for entry in self._image_entries():
+            try:
+                status = entry.stat()
+            except FileNotFoundError:  # deleted since the folder was listed
+                continue
+            except OSError:  # opening it will report why
+                stamps[entry.name] = (0, 0)
+                continue
+            stamps[entry.name] = (status.st_size, status.st_mtime_ns)
+        return dict(sorted(stamps.items()))
+
+    def _image_entries(self) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path) as entries:
+                return [entry for entry in entries if is_image_entry(entry)]
+        except OSError as error:
+            raise self._unlistable(error) from None
+
+    def _unlistable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.path}: can no longer be read ({error.strerror}); fix that, then run again"
+        )
+
+
+def is_image_entry(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a folder's entry is an image: a regular file, or a link to one."""
+    return is_image_name(entry.name) and is_regular_file(entry)
+
+
+def is_regular_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False) or entry.is_file()
+    except OSError:  # a symlink loop
+        return False
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return the stamp of the file at `path`, or None if it cannot be examined."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns

@@ -1,7 +1,7 @@
-"""Which files of a topic belong together: images of one stem, and the captions and other sidecars that go with them.
+"""Which files of a topic belong together: images of one stem, their captions and other sidecars.
 
-Knows files by name alone. Names that differ only by case or Unicode form count as the same, because on some file
-systems they are.
+Goes by names alone. Names that differ only by case or Unicode form count as the same, because on
+some file systems they are.
 """
 
 from __future__ import annotations
@@ -13,49 +13,59 @@ from dataclasses import dataclass
 
 from common.topics import Topic
 
-CAPTION_SUFFIXES = (".txt", ".caption")  # of captions; where an image has both, the first counts
+CAPTION_SUFFIXES = (".txt", ".caption")  # if an image has both, the first one counts
 
 
 @dataclass(frozen=True, slots=True)
 class StemGroup:
-    """The images of one topic that share a stem, and the sidecars that go with them: `photo` + `.txt`, `.jpg.json`."""
+    """The images of one topic that share a stem, and their sidecars."""
 
     stem: str
     images: list[str]  # names
-    sidecars: list[str]  # what follows the stem in their names
+    sidecars: list[str]  # what follows the stem in their names: ".txt", ".jpg.json"
 
 
 def group_by_stem(
     images: Collection[str], others: Iterable[str]
 ) -> tuple[list[StemGroup], list[str]]:
-    """A topic's files, grouped by stem in the order of the images, and those that go with no image.
+    """Group a topic's files by stem, in the order of the images.
 
-    Images whose names differ only by case cannot stay together: they make groups of their own, with the same sidecars.
+    Returns the groups, and those of the `others` that belong to no image. Images whose names differ
+    only by case cannot stay together: they get groups of their own, with the same sidecars.
     """
-    found: dict[str, list[StemGroup]] = {}
+    groups_by_stem: dict[str, list[StemGroup]] = {}
     for name in images:
         stem = stem_of(name)
-        alike = found.setdefault(stem, [])
-        fitting = (
-            group for group in alike if casefold_nfc(name) not in map(casefold_nfc, group.images)
-        )
-        group = next(fitting, None)
+        groups = groups_by_stem.setdefault(stem, [])
+        group = _group_without(name, groups)
         if group is None:
-            group = StemGroup(stem, [], alike[0].sidecars if alike else [])
-            alike.append(group)
+            group = StemGroup(stem, [], groups[0].sidecars if groups else [])
+            groups.append(group)
         group.images.append(name)
-    alone = []
+    unmatched = []
     for name in others:
-        owner = _image_stem_of(name, found, images)
-        if owner is None:
-            alone.append(name)
+        image_stem = _image_stem_of(name, groups_by_stem, images)
+        if image_stem is None:
+            unmatched.append(name)
         else:
-            found[owner][0].sidecars.append(name[len(owner) :])
-    return [group for alike in found.values() for group in alike], alone
+            groups_by_stem[image_stem][0].sidecars.append(name[len(image_stem) :])
+    return [group for groups in groups_by_stem.values() for group in groups], unmatched
+
+
+def _group_without(name: str, groups: Iterable[StemGroup]) -> StemGroup | None:
+    """Return the first group that has no image of that name, whatever its case."""
+    folded = casefold_nfc(name)
+    for group in groups:
+        if folded not in map(casefold_nfc, group.images):
+            return group
+    return None
 
 
 def _image_stem_of(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
-    """The stem that the file belongs to: `a` for a.txt, a.caption.txt and a.jpg.json, where a.jpg is an image."""
+    """Return the stem of the image that a file belongs to.
+
+    With an image a.jpg it is `a` for a.txt, a.caption.txt and a.jpg.json.
+    """
     stem = name
     while (shorter := stem_of(stem)) != stem:
         stem = shorter
@@ -71,36 +81,50 @@ def stem_of(name: str) -> str:
 
 
 def casefold_nfc(name: str) -> str:
+    """Return the same text for names that some file systems take for the same."""
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
 def match_captions(topic: Topic, images: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """By image of the topic the name of its caption, where it has one; and the captions that go with no image.
+    """Match images of the topic with their captions, both by name.
 
-    Of several forms the more specific wins: `photo.jpg.txt`, then `photo.txt`, then `photo.caption`.
+    Returns caption by image, and the captions that belong to no image. The most specific name wins:
+    `photo.jpg.txt`, then `photo.txt`, then `photo.caption`.
     """
-    listed = sorted(
-        name
-        for name in topic.entry_names()
-        if name.lower().endswith(CAPTION_SUFFIXES) and not name.startswith(".")
-    )
-    found, alone = group_by_stem(
-        list(images), [name for name in listed if os.path.isfile(topic.path_of(name))]
-    )
+    groups, unmatched = group_by_stem(list(images), _list_captions(topic))
     captions = {}
-    for group in found:
-        there = {}
-        for name in (group.stem + suffix for suffix in group.sidecars):
+    for group in groups:
+        if not group.sidecars:
+            continue
+        by_lower_ending = {}
+        for suffix in group.sidecars:
+            name = group.stem + suffix
             stem, ending = os.path.splitext(name)
-            there[stem + ending.lower()] = name
-        for name in group.images if there else ():
-            forms = (stem + ending for stem in (name, group.stem) for ending in CAPTION_SUFFIXES)
-            if form := next(filter(there.__contains__, forms), ""):
-                captions[name] = there[form]
-    return captions, alone
+            by_lower_ending[stem + ending.lower()] = name
+        for image in group.images:
+            for wanted in _caption_names(image, group.stem):
+                if wanted in by_lower_ending:
+                    captions[image] = by_lower_ending[wanted]
+                    break
+    return captions, unmatched
 
 
-def read_caption(path: str, most: int = -1) -> bytes:
-    """A caption, or its first `most` bytes. Raises OSError."""
+def _list_captions(topic: Topic) -> list[str]:
+    captions = []
+    for name in sorted(topic.entry_names()):
+        is_caption_name = name.lower().endswith(CAPTION_SUFFIXES) and not name.startswith(".")
+        if is_caption_name and os.path.isfile(topic.path_of(name)):
+            captions.append(name)
+    return captions
+
+
+def _caption_names(image: str, stem: str) -> list[str]:
+    """List what an image's caption may be called, the most specific name first."""
+    names = [image + suffix for suffix in CAPTION_SUFFIXES]
+    return names + [stem + suffix for suffix in CAPTION_SUFFIXES]
+
+
+def read_caption(path: str, max_bytes: int = -1) -> bytes:
+    """Read a caption, or its first `max_bytes`. Raises OSError."""
     with open(path, "rb") as file:
-        return file.read(most)
+        return file.read(max_bytes)

@@ -1,9 +1,9 @@
 """The command line that all seven scripts share: their options, and how a run starts and ends.
 
 Knows nothing about images. The contract in short: stdout has the result, stderr has progress,
-warnings and errors (common/reporter.py), and the exit status is 0 (done), 1 (`--strict`, and an image
-was unreadable), 2 (nothing could be done, or the job stopped part way), 130 or 143 (interrupted,
-finished work kept), 141 (stdout was closed).
+warnings and errors (common/reporter.py), and the exit status is 0 (done), 1 (`--strict`, and an
+image was unreadable), 2 (nothing could be done, or the job stopped part way), 130 or 143
+(interrupted, finished work kept), 141 (stdout was closed).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def make_parser(
 ) -> argparse.ArgumentParser:
     """Make an argument parser with the options of every script; `doc` is the script's docstring.
 
-    `opens_images` adds what only makes sense for scripts that read image files, `limits_pixels` what
-    only makes sense for those that need the pixels.
+    `opens_images` adds what only makes sense for scripts that read image files, `limits_pixels`
+    what only makes sense for those that need the pixels.
     """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter

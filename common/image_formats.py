@@ -49,7 +49,7 @@ KNOWN_FORMATS = (
 )
 FORMATS = tuple(row for row in KNOWN_FORMATS if row.is_available)
 ENDINGS = tuple(ending for row in FORMATS for ending in row.endings)
-# Pillow may use these decoders and no others: it would run Ghostscript on a PostScript file named .jpg.
+# Pillow may use no other decoders: it would run Ghostscript on a PostScript file named .jpg.
 DECODERS = tuple(decoder for row in FORMATS for decoder in (row.name, *row.more_decoders))
 
 _BY_CONTENT = {name: row for row in FORMATS for name in (row.name, *row.aliases)}

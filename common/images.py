@@ -1,7 +1,8 @@
-"""Opens images: the one place that knows how, and the one place that catches whatever a damaged file can raise.
+"""Opens images: the one place that knows how, and that catches whatever a damaged file can raise.
 
-Knows Pillow and nothing of datasets. Every image comes out upright (EXIF orientation applied), in 8-bit RGB, with all
-its pixels decoded; what cannot be decoded whole raises Unreadable with a reason and a remedy.
+Knows Pillow and nothing about datasets. Every image comes out upright (EXIF orientation applied),
+in 8-bit RGB, with all its pixels decoded. What cannot be decoded completely raises Unreadable, with
+a reason and a remedy.
 """
 
 from __future__ import annotations
@@ -21,38 +22,33 @@ from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imagi
 from common.cli import MAX_PIXELS
 from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, format_of_content
 
-for row in FORMATS:
-    if row.package:
-        getattr(importlib.import_module(row.package), row.register_function)()
+for _format in FORMATS:
+    if _format.package:
+        getattr(importlib.import_module(_format.package), _format.register_function)()
 
-Image.MAX_IMAGE_PIXELS = (
-    None  # our own limit takes its place: an error with a reason, never a warning
-)
-PngImagePlugin.MAX_TEXT_CHUNK = (
-    64 << 20
-)  # at Pillow's 1 MiB, a large colour profile makes a sound PNG unreadable
-with contextlib.suppress(
-    OSError, AttributeError
-):  # libtiff prints what it thinks of damaged files, without their name
+# Our own limit replaces Pillow's: an error with a reason, never a warning.
+Image.MAX_IMAGE_PIXELS = None
+# With Pillow's limit of 1 MiB, a large colour profile makes a sound PNG unreadable.
+PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
+# libtiff would print errors without the name of the file.
+with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 JPEG_END = b"\xff\xd9"
-NOISE = (
-    bytes(range(254, 0, -1)) * 64
-)  # unlike the zeros that libjpeg makes up; without 0xFF, so that no marker is in it
-STRIP_BYTES = 64  # rows at a time, where a whole picture would take too much memory
+# Unlike the zeros that libjpeg fills in, and without 0xFF, so that it contains no marker.
+JPEG_FILLER = bytes(range(254, 0, -1)) * 64
+STRIP_ROWS = 64  # processed at a time, if a whole image would take too much memory
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
-SIGNS_OF_A_CUT = (
-    "truncated",
-    "end of file",
-    "cannot load this image",
-)  # in what decoders say; the last has no pixels
-FLOAT_BYTES_PER_PIXEL = 18
-UNLIMITED = 1 << 62
-MAX_SIDE = 1_000_000  # pixels a side: enlarged or shrunk, a longer one takes memory of its own
-ORIENTATION = 0x0112  # the EXIF tag
-UPRIGHT = {
+MAX_EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
+SNIFFED_BYTES = 512  # at a file's start, to tell text from an image
+# In what decoders say of a file that was cut; the last one if it has no pixels.
+CUT_FILE_MESSAGES = ("truncated", "end of file", "cannot load this image")
+FLOAT_BYTES_PER_PIXEL = 18  # of memory at the peak of decoding a float image
+UNLIMITED_PIXELS = 1 << 62
+MAX_SIDE_PIXELS = 1_000_000  # resizing a longer side takes extra memory
+ORIENTATION_TAG = 0x0112  # of EXIF
+FIRST_SIDEWAYS_ORIENTATION = 5  # from it on, width and height are exchanged
+TRANSPOSE_TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -64,19 +60,18 @@ UPRIGHT = {
 
 
 class Unreadable(Exception):
-    """An image that cannot be used; the message is the reason, and what to do about it."""
+    """An image that cannot be used; the message gives the reason and the remedy."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an image says of itself without its pixels: upright width and height, and the format of its content."""
+    """What a file's header tells without decoding pixels."""
 
-    width: int
+    width: int  # upright
     height: int
-    format: str
-    traits: tuple[
-        str, ...
-    ] = ()  # of "turned" (by EXIF, or mirrored), "cmyk", "deep" (over 8 bits), "transparent", "animated"
+    format: str  # of the content, whatever the name says; Pillow's word for it
+    # Some of "turned" (EXIF orientation), "cmyk", "deep" (over 8 bits), "transparent", "animated".
+    traits: tuple[str, ...] = ()
 
 
 def open_image(
@@ -86,30 +81,35 @@ def open_image(
     mode: str = "RGB",
     on_white: bool = False,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """The whole image, upright, in 8-bit RGB (or grey, with mode "L"), and its full width and height.
+    """Decode the whole image. Raises Unreadable.
 
-    `draft` lets JPEG decode at a half, a quarter or an eighth of its size, whatever keeps both sides at `draft` pixels
-    or more: several times faster, slightly other pixels. `on_white` lays what is transparent on white, instead of
-    dropping the transparency. Raises Unreadable.
+    Returns the upright image in 8-bit RGB (grey for mode "L"), and its full (width, height).
+    `draft` lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, with both sides at least `draft`
+    pixels: several times faster, slightly different pixels. `on_white` puts transparent parts on
+    white instead of dropping the transparency.
     """
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
-        extent = _check_limits(image, max_pixels)
-        whole = _decode(image, path, draft, mode)
-        turn = _orientation(whole)
-        upright = _to_uint8(whole) if whole.mode.startswith("I") or whole.mode == "F" else whole
-        if on_white and upright.has_transparency_data:
-            clear = upright if upright.mode == "RGBA" else upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), clear)
-        if upright.mode != mode:
-            upright = upright.convert(mode)
-        if turn in UPRIGHT:
-            upright = upright.transpose(UPRIGHT[turn])
-        return upright, extent[::-1] if turn >= 5 else extent
+        _check_limits(image, max_pixels)
+        stored_size = image.size
+        decoded = _decode_all(image, path, draft, mode)
+        orientation = _exif_orientation(decoded)
+        if decoded.mode.startswith("I") or decoded.mode == "F":
+            decoded = _to_uint8(decoded)
+        if on_white and decoded.has_transparency_data:
+            with_alpha = decoded if decoded.mode == "RGBA" else decoded.convert("RGBA")
+            white = Image.new("RGBA", decoded.size, "white")
+            decoded = Image.alpha_composite(white, with_alpha)
+        if decoded.mode != mode:
+            decoded = decoded.convert(mode)
+        if orientation in TRANSPOSE_TO_UPRIGHT:
+            decoded = decoded.transpose(TRANSPOSE_TO_UPRIGHT[orientation])
+        is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION
+        return decoded, stored_size[::-1] if is_sideways else stored_size
 
 
 @contextlib.contextmanager
 def decode_errors_as_unreadable(path: str) -> Iterator[None]:
-    """Turn whatever an image makes fail here into Unreadable: plugins raise almost anything, and memory runs out."""
+    """Turn any error in the block into Unreadable: plugins raise almost anything."""
     try:
         yield
     except Unreadable:
@@ -118,75 +118,77 @@ def decode_errors_as_unreadable(path: str) -> Iterator[None]:
         raise Unreadable(_reason_in_words(path, error)) from None
 
 
-def _decode(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
-    """The image with its pixels loaded. A JPEG may lack its end marker, but no pixel; and no zeros may stand for them.
+def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
+    """Load all pixels. Raises an error if any is missing.
 
-    Other formats notice by themselves when a file is cut.
+    Decoders of other formats notice a cut file. A JPEG may lack its end marker, and libjpeg makes
+    up missing pixels without an error.
     """
     if image.format not in ("JPEG", "MPO"):
         image.load()
         return image
-    zeros_at_end = _is_zero_filled_at_end(image)
+    ends_in_zeros = _ends_in_zeros(image)
     with contextlib.suppress(OSError):
         _load_jpeg(image, draft, mode)
-        if not zeros_at_end:
+        if not ends_in_zeros:
             return image
     with open(path, "rb") as file:
         content = file.read()
-    if zeros_at_end:
-        content = content.rstrip(b"\0") + b"\0"  # one of them may belong to the pixels
+    if ends_in_zeros:
+        content = content.rstrip(b"\0") + b"\0"  # one zero may belong to the pixels
     content = content.removesuffix(JPEG_END[:1])
-    noisy = _digest(_load_jpeg(_open_from_bytes(content + NOISE + JPEG_END), draft, mode))
-    whole = _load_jpeg(_open_from_bytes(content + JPEG_END), draft, mode)
-    if (
-        _digest(whole) != noisy
-    ):  # missing pixels are made from whatever follows; where none are missing it is skipped
+    # If pixels are missing, they are made from whatever follows, and differ between the two.
+    with_filler = _load_jpeg(_open_bytes(content + JPEG_FILLER + JPEG_END), draft, mode)
+    digest_with_filler = _pixel_digest(with_filler)
+    del with_filler
+    whole = _load_jpeg(_open_bytes(content + JPEG_END), draft, mode)
+    if _pixel_digest(whole) != digest_with_filler:
         raise OSError("truncated")
     return whole
 
 
 def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
     if draft:
-        image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's own mode
+        image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's mode
     image.load()
     return image
 
 
-def _is_zero_filled_at_end(image: Image.Image) -> bool:
-    """Whether zeros follow the file's content: padding, or what a download that stopped has in place of pixels."""
+def _ends_in_zeros(image: Image.Image) -> bool:
+    """Tell whether the file ends in zeros: padding, or an unfinished download."""
     fp: Any = getattr(image, "fp", None)
     size = os.fstat(fp.fileno()).st_size
     return os.pread(fp.fileno(), 2, max(size - 2, 0)) == b"\0\0"
 
 
-def _open_from_bytes(content: bytes) -> Image.Image:
+def _open_bytes(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content), formats=DECODERS)
 
 
-def _digest(image: Image.Image) -> bytes:
+def _pixel_digest(image: Image.Image) -> bytes:
     digest = hashlib.blake2b()
-    for top in range(0, image.height, STRIP_BYTES):
-        digest.update(
-            image.crop((0, top, image.width, min(top + STRIP_BYTES, image.height))).tobytes()
-        )
+    for top in range(0, image.height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, image.height)
+        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
     return digest.digest()
 
 
 def read_header(path: str, max_pixels: int | None = None) -> Header:
-    """Width, height and format from the file's header alone. Raises Unreadable."""
+    """Read size, format and traits from the header, without decoding pixels. Raises Unreadable."""
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
-        width, height = _check_limits(image, max_pixels or UNLIMITED)
+        _check_limits(image, max_pixels or UNLIMITED_PIXELS)
+        width, height = image.size
         if image.format == "PNG":
-            _find_exif(image)
-        turn = _orientation(image)
-        if turn >= 5 and image.format != "TIFF":  # Pillow turns a TIFF by itself
+            _find_png_exif(image)
+        orientation = _exif_orientation(image)
+        # Pillow exchanges the sides of a TIFF by itself.
+        if orientation >= FIRST_SIDEWAYS_ORIENTATION and image.format != "TIFF":
             width, height = height, width
-        return Header(width, height, str(image.format), tuple(_traits(image, turn)))
+        return Header(width, height, str(image.format), tuple(_header_traits(image, orientation)))
 
 
-def _traits(image: ImageFile.ImageFile, turn: int) -> Iterator[str]:
-    """What Header.traits names, as far as a header tells."""
-    if turn > 1:
+def _header_traits(image: ImageFile.ImageFile, orientation: int) -> Iterator[str]:
+    if orientation > 1:
         yield "turned"
     if image.mode == "CMYK":
         yield "cmyk"
@@ -194,120 +196,122 @@ def _traits(image: ImageFile.ImageFile, turn: int) -> Iterator[str]:
         yield "deep"
     if image.has_transparency_data:
         yield "transparent"
-    with contextlib.suppress(Exception):  # damaged behind its first frame
-        if format_of_content(str(image.format)).may_be_animated and getattr(
-            image, "is_animated", False
-        ):
+    may_be_animated = format_of_content(str(image.format)).may_be_animated
+    with contextlib.suppress(Exception):  # the file is damaged after its first frame
+        if may_be_animated and getattr(image, "is_animated", False):
             yield "animated"
 
 
-def _check_limits(image: Image.Image, max_pixels: int) -> tuple[int, int]:
+def _check_limits(image: Image.Image, max_pixels: int) -> None:
+    size = f"{image.width}x{image.height}"
     pixels = image.width * image.height
     if not pixels:
-        raise Unreadable(f"damaged ({image.width}x{image.height}: no pixels); fetch it again")
+        raise Unreadable(f"damaged ({size}: no pixels); fetch it again")
     if pixels > max_pixels:
         raise Unreadable(
-            f"{image.width}x{image.height} is {pixels / 1e6:,.0f} megapixels, over the limit of "
+            f"{size} is {pixels / 1e6:,.0f} megapixels, over the limit of "
             f"{max_pixels / 1e6:,.0f}; raise --max-pixels if it is meant to be that large"
         )
-    cost = format_of_content(str(image.format)).bytes_per_pixel
+    bytes_per_pixel = format_of_content(str(image.format)).bytes_per_pixel
     if image.mode == "F":
-        cost = max(cost, FLOAT_BYTES_PER_PIXEL)
-    if pixels * cost > max_pixels * USUAL_BYTES_PER_PIXEL:
+        bytes_per_pixel = max(bytes_per_pixel, FLOAT_BYTES_PER_PIXEL)
+    needed_bytes = pixels * bytes_per_pixel
+    max_bytes = max_pixels * USUAL_BYTES_PER_PIXEL
+    if needed_bytes > max_bytes:
         raise Unreadable(
-            f"{image.width}x{image.height} would take {pixels * cost / 1e9:.1f} GB to decode, over the limit of "
-            f"{max_pixels * USUAL_BYTES_PER_PIXEL / 1e9:.1f}; raise --max-pixels, or save it as JPEG or PNG"
+            f"{size} would take {needed_bytes / 1e9:.1f} GB to decode, over the limit of "
+            f"{max_bytes / 1e9:.1f}; raise --max-pixels, or save it as JPEG or PNG"
         )
-    if max(image.size) > MAX_SIDE:
-        raise Unreadable(
-            f"{image.width}x{image.height}: a side over {MAX_SIDE:,} pixels is no picture; crop it"
-        )
-    return image.size
+    if max(image.size) > MAX_SIDE_PIXELS:
+        raise Unreadable(f"{size}: a side is over {MAX_SIDE_PIXELS:,} pixels; crop it")
 
 
-def _find_exif(image: Image.Image) -> None:
-    """Read a PNG's EXIF that stands behind the pixels, as exiftool puts it: Pillow would decode them to get there."""
+def _find_png_exif(image: Image.Image) -> None:
+    """Read EXIF data behind a PNG's pixels, where exiftool puts it.
+
+    Pillow would decode the pixels to get there.
+    """
     fp: Any = getattr(image, "fp", None)
-    place = len(PNG_SIGNATURE)
-    while "exif" not in image.info and len(head := os.pread(fp.fileno(), 8, place)) == 8:
+    position = len(PNG_SIGNATURE)
+    while "exif" not in image.info and len(head := os.pread(fp.fileno(), 8, position)) == 8:
         length = int.from_bytes(head[:4])
-        if head[4:] == b"eXIf":
-            image.info["exif"] = b"Exif\0\0" + os.pread(
-                fp.fileno(), min(length, EXIF_BYTES), place + 8
-            )
-        elif not head[4:].isalpha():  # no chunk: the rest is damaged, or not written yet
+        chunk_type = head[4:]
+        if chunk_type == b"eXIf":
+            exif = os.pread(fp.fileno(), min(length, MAX_EXIF_BYTES), position + 8)
+            image.info["exif"] = b"Exif\0\0" + exif
+        elif not chunk_type.isalpha():  # the rest is damaged, or not written yet
             return
-        place += length + 12
+        position += length + 12
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; a corrupt EXIF block counts as 1."""
+def _exif_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 if the EXIF block is corrupt."""
     try:
-        value = Image.Image.getexif(image).get(
-            ORIENTATION, 1
-        )  # a PNG's own method decodes its pixels
-        return value if isinstance(value, int) and 1 <= value <= 8 else 1
-    except Exception:  # EXIF parsers raise as freely as decoders
+        # The method of a PNG would decode its pixels.
+        value = Image.Image.getexif(image).get(ORIENTATION_TAG, 1)
+    except Exception:  # EXIF parsers raise almost anything
         return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _to_uint8(image: Image.Image) -> Image.Image:
-    """Deep grey as 8-bit grey: scaled, where convert("L") would clip it to white.
+    """Scale deep grey to 8-bit grey, where convert("L") would clip it to white.
 
-    The scale is the range that 16-bit files have, or the one of 1, 255 and 65535 that holds a float file's values, or
-    else the values' own range.
+    The range of a 16-bit file is 0 to 65535. That of a float file is 0 to 1, 255 or 65535, the
+    smallest that holds its values. If none does, it is that of the values.
     """
-    import numpy as np  # only pictures of these rare modes need it
+    import numpy as np  # only images of these rare modes need it
 
     values: Any = np.asarray(image)
     if image.mode == "F":
         values = np.nan_to_num(values, posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
+    low = float(values.min())
+    high = float(values.max())
     if image.mode.startswith("I;16"):
         low, high = 0.0, 65535.0
     elif low >= 0 and high <= 65535:
-        ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-        low, high = 0.0, next(top for top in ranges if high <= top)
+        range_ends = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
+        low = 0.0
+        high = next(end for end in range_ends if high <= end)
     scale = 255 / ((high - low) or 1)
-    eight = np.empty(values.shape, dtype=np.uint8)
-    for top in range(0, len(values), STRIP_BYTES):
-        eight[top : top + STRIP_BYTES] = np.rint(
-            (values[top : top + STRIP_BYTES].astype(np.float64) - low) * scale
-        )
-    return Image.fromarray(eight)
+    scaled = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), STRIP_ROWS):
+        strip = values[top : top + STRIP_ROWS].astype(np.float64)
+        scaled[top : top + STRIP_ROWS] = np.rint((strip - low) * scale)
+    return Image.fromarray(scaled)
 
 
 def _reason_in_words(path: str, error: Exception) -> str:
-    """Why a file could not be read, in words that help."""
-    said = " ".join(str(error).split())
-    if isinstance(error, PermissionError):
-        return "permission denied; make it readable (chmod +r)"
-    if isinstance(error, FileNotFoundError):
-        return "gone since the folder was listed"
-    if isinstance(error, MemoryError):
-        return "too large for the memory that is free; lower --max-pixels or --workers"
-    if isinstance(error, OSError) and error.errno:
-        return f"cannot be read ({error.strerror}); check its disk or network share"
+    """Say why a file could not be read, and what to do."""
+    match error:
+        case PermissionError():
+            return "permission denied; make it readable (chmod +r)"
+        case FileNotFoundError():
+            return "deleted since the folder was listed"
+        case MemoryError():
+            return "too large for the free memory; lower --max-pixels or --workers"
+        case OSError() if error.errno:
+            return f"cannot be read ({error.strerror}); check its disk or network share"
+    message = " ".join(str(error).split())
     try:
         with open(path, "rb") as file:
-            start = file.read(512)
+            start = file.read(SNIFFED_BYTES)
     except OSError:
-        return said
+        return message
     if not start:
         return "empty file; fetch it again or delete it"
     if isinstance(error, UnidentifiedImageError):
-        kind = (
-            "text or a web page"
-            if _is_text(start)
-            else "its header is broken or cut short, or its format unknown"
-        )
+        kind = "its header is broken or cut short, or its format unknown"
+        if _looks_like_text(start):
+            kind = "text or a web page"
         return f"not an image ({kind}); fetch it again or delete it"
-    if isinstance(error, EOFError) or any(sign in said.lower() for sign in SIGNS_OF_A_CUT):
+    says_cut = any(words in message.lower() for words in CUT_FILE_MESSAGES)
+    if says_cut or isinstance(error, EOFError):
         return "cut short: its end is missing; fetch it again"
-    return f"damaged or cut short ({said or type(error).__name__}); fetch it again"
+    return f"damaged or cut short ({message or type(error).__name__}); fetch it again"
 
 
-def _is_text(start: bytes) -> bool:
-    return b"\0" not in start and (
-        start.isascii() or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{")
-    )
+def _looks_like_text(start: bytes) -> bool:
+    if b"\0" in start:
+        return False
+    return start.isascii() or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{")

@@ -71,8 +71,8 @@ def stop_requested() -> bool:
 def become_worker(leads_group: bool = False) -> None:
     """Make this process a worker: it ends with its parent, and ignores SIGINT and SIGHUP.
 
-    With `leads_group` it takes all processes that it has started along when its parent ends, and can
-    end itself and them by kill_process_group.
+    With `leads_group` it takes all processes that it has started along when its parent ends, and
+    can end itself and them by kill_process_group.
     """
     import multiprocessing
 

@@ -39,7 +39,7 @@ def list_few(names: Iterable[str], count: int = 3) -> str:
 
 
 def list_counted(parts: Iterable[tuple[Sequence[str], str]]) -> str:
-    """Describe (names, what is the matter with them): `2 gone (a.jpg, b.jpg); 1 changed (c.jpg)`."""
+    """Describe names by what is wrong with them: `2 gone (a.jpg, b.jpg); 1 changed (c.jpg)`."""
     listed = [f"{len(names):,} {matter} ({list_few(names)})" for names, matter in parts if names]
     return "; ".join(listed)
 

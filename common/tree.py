@@ -202,7 +202,7 @@ def _is_first_visit(path: str, walked: WalkedFolders, warn: Warn) -> bool:
 
 
 def _scan_folder(path: str) -> tuple[int, list[os.DirEntry[str]]]:
-    """Count the images that are regular files; return their number and all other visible entries."""
+    """Count images that are regular files; return their number and all other visible entries."""
     image_count = 0
     others = []
     with os.scandir(path) as entries:

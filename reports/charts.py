@@ -95,7 +95,7 @@ def bar_chart(
 def warnings_section(
     warnings: Iterable[tuple[str, Sequence[tuple[str, str]], int]], max_places: int = 5
 ) -> Iterator[str]:
-    """List what needs attention. Each warning is its title, places with a reason, and their count."""
+    """List what needs attention. Each warning is a title, places with reasons, and their count."""
     relevant = [warning for warning in warnings if warning[2]]
     yield "❗ Needs attention" if relevant else "✅ Nothing needs attention"
     for title, places, count in relevant:

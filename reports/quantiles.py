@@ -1,8 +1,8 @@
 """Medians, quantiles and histograms of counted numbers.
 
 A distribution is a Counter of its values: the megapixels of a million images are a few thousand
-distinct numbers, and scores have four decimals. So memory grows with distinct values, and nothing is
-estimated.
+distinct numbers, and scores have four decimals. So memory grows with distinct values, and nothing
+is estimated.
 """
 
 from __future__ import annotations

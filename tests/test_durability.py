@@ -37,11 +37,11 @@ def naming(act):
 
 os.fsync, os.replace, os.link = forcing, naming(os.replace), naming(os.link)
 sys.path.insert(0, root)
-from common import disk
+from common import durability
 
 class Said(io.StringIO):
     def write(self, words):
-        asked.append(not disk._renamed)
+        asked.append(not durability._renamed_in)
 
 said, sys.stdout = sys.stdout, Said()
 sys.argv = sys.argv[2:]

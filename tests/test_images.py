@@ -239,7 +239,7 @@ def test_the_limit_of_pixels_counts_whole_pictures(tmp_path):
 
 
 def test_what_is_no_file_says_so(tmp_path):
-    with pytest.raises(images.Unreadable, match="gone since the folder was listed"):
+    with pytest.raises(images.Unreadable, match="deleted since the folder was listed"):
         images.open_image(str(tmp_path / "gone.jpg"))
     with pytest.raises(images.Unreadable, match=r"cannot be read \(Is a directory\)"):
         images.open_image(str(tmp_path))

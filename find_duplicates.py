@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Find images that are copies of each other, within each topic of DataSet/Cluster/Subcluster/Topic.
 
-Writes duplicates_<topic>.json beside each topic folder. Every image is a key, with its direct matches:
+Writes duplicates_<topic>.json beside each topic folder. Every image is a key, with its direct
+matches:
 
     {
       "beach.jpg": ["beach_small.png"],
@@ -9,28 +10,35 @@ Writes duplicates_<topic>.json beside each topic folder. Every image is a key, w
       "forest.jpg": []
     }
 
-It finds re-encoded, resized, rotated by EXIF, brightened, grey, slightly cropped or marked copies. --method says what
-proposes pairs: phash (default) compares perceptual hashes, clip the vectors of a dataset that was scored; both compare
-every pair. A close look at both pictures decides. What was computed and seen stays in each topic's .cache/ folder (safe
-to delete): a second run opens only what is new, and another --threshold only what nobody has looked at yet.
+It finds re-encoded, resized, brightened, grey, slightly cropped or marked copies, also if an EXIF
+tag rotates them. --method says what proposes pairs: phash (default) compares perceptual hashes,
+clip compares the vectors of a scored dataset. Both compare every image with every other. A pixel
+comparison then decides about each proposed pair. Hashes and decisions stay in each topic's .cache/
+folder (safe to delete): a second run opens only new images, and another --threshold only pairs that
+were not compared before.
 
-With --variants it also writes variants_<topic>.json: pictures made from the same one that cannot stand for each other.
+--variants also writes variants_<topic>.json: versions of one picture that are not interchangeable.
 
-    {"beach.jpg": {"beach_mirrored.jpg": "mirrored"}, "beach_mirrored.jpg": {"beach.jpg": "mirrored"}}
+    {
+      "beach.jpg": {"beach_mirrored.jpg": "mirrored"},
+      "beach_mirrored.jpg": {"beach.jpg": "mirrored"}
+    }
 
-Kinds are mirrored, turned, contained (in a screenshot or collage), framed, captioned, overlaid, cropped, recoloured and
-doubtful: too alike to ignore, too different to decide. Without it an earlier file keeps what still holds.
+Kinds are mirrored, turned, contained (in a screenshot or collage), framed, captioned, overlaid,
+cropped, recoloured and doubtful: too similar to ignore, too different to decide. Without --variants
+an earlier file keeps the pairs that are still valid.
 
---across compares the topics of a dataset with one another too, --against looks for copies of the images in reference
-folders; both write duplicates_across.json into the dataset's folder.
+--across also compares the topics of a dataset with each other, --against finds copies of the images
+in reference folders. Both write duplicates_across.json into the dataset's folder.
 
-It never deletes, moves or changes an image; files whose topic is gone are named, and stay. Before you merge, look.
+It never deletes, moves or changes an image. Result files whose topic is gone are listed and kept.
+Review the results before you merge.
 
 examples:
   find_duplicates.py DataSet                                 then: duplicates_stats.py DataSet
-  find_duplicates.py DataSet --across --against Benchmark    copies in other topics, and of a test set
-  find_duplicates.py DataSet --variants                      mirrored, cropped, captioned ones too
-  find_duplicates.py --explain a.jpg b.jpg                   what is measured of a pair, and why that is the answer
+  find_duplicates.py DataSet --across --against Benchmark    also in other topics and a test set
+  find_duplicates.py DataSet --variants                      also mirrored, cropped, captioned ones
+  find_duplicates.py --explain a.jpg b.jpg                   what is measured, what rule decides
   find_duplicates.py DataSet --method clip                   after aesthetic_scorer.py DataSet
   find_duplicates.py DataSet_* --json --quiet > found.json   from cron
 """
@@ -42,40 +50,39 @@ import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 import argparse
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import cache, cli, decisions, json_files, terminal, tree
+from common import atomic_files, cache, cli, decisions, json_files, terminal, tree
 from common.clip import model
 from common.errors import UserError
 from common.reporter import Reporter, print_result
+from common.topics import Topic
 from duplicates import options, references
 
 if TYPE_CHECKING:
     from duplicates.results import TopicSummary
 
-SHOWN = 5  # of the largest sets
+MAX_LARGEST_SETS = 5  # shown in the summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Reporter(args)
+    reporter = Reporter(args)
     if args.explain:
-        return explain(args, talk)
+        return explain_pair(args, reporter)
     threshold = options.resolve_threshold(args)
     if args.no_verify:
-        talk.warn("--no-verify is gone, every pair is looked at closely: leave it out")
-    topics = checked(tree.find_topics(args.paths, talk.warn), talk)
-    references.check_references(
-        args.against, args.paths, topics if args.across or args.against else []
-    )
-    decisions.add_decisions(topics, talk, args.decisions)
-    told = searched(topics, threshold, args, talk)
-    talk.print_totals(
-        told["images"], searched=told["images"] - told["unreadable"], unreadable=told["unreadable"]
-    )
-    print_result(args, summary(told, args.variants), told)
-    return talk.status
+        reporter.warn("--no-verify is gone, every pair is verified: leave it out")
+    topics = writable_topics(tree.find_topics(args.paths, reporter.warn), reporter)
+    across_topics = topics if args.across or args.against else []
+    references.check_references(args.against, args.paths, across_topics)
+    decisions.add_decisions(topics, reporter, args.decisions)
+    result = search(topics, threshold, args, reporter)
+    searched = result["images"] - result["unreadable"]
+    reporter.print_totals(result["images"], searched=searched, unreadable=result["unreadable"])
+    print_result(args, summary_lines(result, args.variants), result)
+    return reporter.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -85,121 +92,141 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def explain(args: argparse.Namespace, talk: Reporter) -> int:
-    """Print what a close look says of two files. Raises UserError."""
+def explain_pair(args: argparse.Namespace, reporter: Reporter) -> int:
+    """Print what is measured of two image files and which rule decides. Raises UserError."""
     if len(args.paths) != 2:
         raise UserError("--explain: wants two image files, and nothing else")
-    from duplicates import explain
+    from duplicates import explain  # OpenCV, numpy
 
     one, other = args.paths
-    told = explain.explain_pair(one, other, args.max_pixels)
-    print_result(args, explain.explanation_lines(told), explain.explanation_json(told))
-    return talk.status
+    explanation = explain.explain_pair(one, other, args.max_pixels)
+    lines = explain.explanation_lines(explanation)
+    print_result(args, lines, explain.explanation_json(explanation))
+    return reporter.status
 
 
-def checked(topics: list[tree.Topic], talk: Reporter) -> list[tree.Topic]:
-    """The topics whose results can be written, which is known then; names the files whose topic is gone."""
+def writable_topics(topics: list[Topic], reporter: Reporter) -> list[Topic]:
+    """Fail early if a topic's folder is not writable; drop topics whose name is too long.
+
+    Warns about these, and about result files whose topic is gone. Raises UserError.
+    """
     for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
-        json_files.check_writable(subcluster)
+        atomic_files.check_writable(subcluster)
         for path in json_files.orphaned_files(subcluster):
-            talk.warn(f"{terminal.escape(path)}: its topic is gone; delete it if that is meant")
+            reporter.warn(
+                f"{terminal.escape(path)}: its topic is gone; delete it if that is intended"
+            )
+    writable = []
     for topic in topics:
         cache.check_writable(topic)
-        if not json_files.has_valid_record_name(topic):
-            talk.warn(
-                f"{terminal.escape(topic.path)}: not searched, too long a name for duplicates_NAME.json; shorten it"
+        if json_files.can_name_results(topic):
+            writable.append(topic)
+        else:
+            reporter.warn(
+                f"{terminal.escape(topic.path)}: not searched, its name is too long for "
+                "duplicates_NAME.json; shorten it"
             )
-    return list(filter(json_files.has_valid_record_name, topics))
+    return writable
 
 
-def searched(
-    topics: Sequence[tree.Topic], threshold: float, args: argparse.Namespace, talk: Reporter
+def search(
+    topics: Sequence[Topic], threshold: float, args: argparse.Namespace, reporter: Reporter
 ) -> dict[str, Any]:
-    """Search each topic, and beyond it where that is asked for; the object that --json prints."""
+    """Search each topic, then across topics if asked to. Returns the object that --json prints."""
     from common.clip.ray import client
     from duplicates import proposers, search, search_across  # Pillow, numpy
     from duplicates.pool import Pool
 
-    method = proposers.make_proposer(threshold, args, talk)
-    with client.open_fleet(args, talk) as machines, Pool(args.workers, machines) as pool:
-        told = result(
-            search.search_topics(topics, method, args, pool, talk), threshold, args.method, talk
-        )
+    proposer = proposers.make_proposer(threshold, args, reporter)
+    with client.open_fleet(args, reporter) as fleet, Pool(args.workers, fleet) as pool:
+        summaries = search.search_topics(topics, proposer, args, pool, reporter)
+        result = combine_summaries(summaries)
+        result |= {
+            "unreadable": reporter.unreadable,
+            "method": args.method,
+            "threshold": threshold,
+        }
         if args.across or args.against:
-            told["across"] = search_across.search_datasets(topics, method, args, pool, talk)
-    return told
+            result["across"] = search_across.search_datasets(topics, proposer, args, pool, reporter)
+    return result
 
 
-def result(
-    found: Sequence[TopicSummary], threshold: float, method: str, talk: Reporter
-) -> dict[str, Any]:
-    """What is told of topics."""
+def combine_summaries(summaries: Sequence[TopicSummary]) -> dict[str, Any]:
+    """Add up what was found in the topics."""
+    variants = Counter[str]()
+    for summary in summaries:
+        variants.update(summary.variants)
     return {
-        "images": sum(one.images for one in found),
-        "topics": len(found),
-        "matches": sum(one.pairs for one in found),
-        "redundant": sum(len(one.left_out) for one in found),
-        "variants": dict(sum((Counter(one.variants) for one in found), Counter())),
-        "doubtful_untold": sum(one.untold for one in found),
-        "unreadable": talk.unreadable,
-        "method": method,
-        "threshold": threshold,
-        "largest": largest(found),
+        "images": sum(summary.images for summary in summaries),
+        "topics": len(summaries),
+        "matches": sum(summary.copy_pairs for summary in summaries),
+        "redundant": sum(len(summary.redundant) for summary in summaries),
+        "variants": dict(variants),
+        "doubtful_untold": sum(summary.unlisted_doubtful for summary in summaries),
+        "largest": largest_sets(summaries),
     }
 
 
-def kinds(variants: dict[str, int]) -> list[str]:
+def largest_sets(summaries: Sequence[TopicSummary]) -> list[dict[str, Any]]:
+    """The largest sets of all topics: the topic, the keeper, and the copies that a merge drops."""
+    sets = []
+    for summary in summaries:
+        for keeper, copies in summary.sets.items():
+            sets.append((-len(copies), summary.label, keeper, copies))
+    largest = sorted(sets)[:MAX_LARGEST_SETS]
     return [
-        f"{count:,} {kind}" for kind, count in sorted(variants.items(), key=lambda entry: -entry[1])
+        {"topic": label, "keeper": keeper, "copies": copies} for _, label, keeper, copies in largest
     ]
 
 
-def largest(found: Sequence[TopicSummary]) -> list[dict[str, Any]]:
-    """The largest sets of all topics: the topic, the image that stays, and those that a merge would leave out."""
-    sets = [
-        (-len(copies), one.label, keeper, copies)
-        for one in found
-        for keeper, copies in one.sets.items()
-    ]
-    return [
-        {"topic": topic, "keeper": keeper, "copies": copies}
-        for _, topic, keeper, copies in sorted(sets)[:SHOWN]
-    ]
-
-
-def summary(told: dict[str, Any], variants: bool) -> Iterator[str]:
-    """The lines for people."""
+def summary_lines(result: Mapping[str, Any], with_variants: bool) -> Iterator[str]:
+    """The summary for people."""
     yield "🔎 Duplicates"
-    yield f"   📁 topics            {told['topics']:>12,}"
-    yield f"   🖼  images            {told['images']:>12,}"
-    yield f"   🔗 matches           {told['matches']:>12,}"
-    yield f"   ✂️  redundant         {told['redundant']:>12,}  a merge would leave them out"
-    if variants:
-        doubtful = told["variants"].get(json_files.DOUBTFUL, 0)
-        likely = {
-            kind: count for kind, count in told["variants"].items() if kind != json_files.DOUBTFUL
-        }
-        yield f"   🪞 variants          {sum(likely.values()):>12,}  {terminal.list_few(kinds(likely))}"
-        untold = (
-            f"; {told['doubtful_untold']:,} less likely ones are not told"
-            if told["doubtful_untold"]
-            else ""
-        )
-        yield f"   🤔 doubtful          {doubtful:>12,}  for you to look at{untold}"
-    yield f"   ❌ unreadable        {told['unreadable']:>12,}"
-    if beyond := told.get("across"):
-        for name, told_of in (
-            ("🌐 across topics ", beyond["pairs"]),
-            ("📌 and references", beyond["references"]),
-        ):
-            yield f"   {name}    {sum(told_of.values()):>12,}  {terminal.list_few(kinds(told_of))}".rstrip()
-    near = "cosine similarity from {:g}" if told["method"] == "clip" else "hashes within {:g} bits"
-    yield f"   🧭 method            {told['method']}, {near.format(told['threshold'])}, then a close look"
-    yield from ["", "👯 Largest sets"] if told["largest"] else []
-    for one in told["largest"]:
-        stands = f"{terminal.escape(one['keeper'])} stands for {terminal.list_few(one['copies'])}"
-        yield f"   {terminal.truncate_middle(terminal.escape(one['topic']), terminal.MAX_WIDTH - 3)}"
-        yield f"      {terminal.truncate_middle(stands, terminal.MAX_WIDTH - 6)}"
+    yield f"   📁 topics            {result['topics']:>12,}"
+    yield f"   🖼  images            {result['images']:>12,}"
+    yield f"   🔗 matches           {result['matches']:>12,}"
+    yield f"   ✂️  redundant         {result['redundant']:>12,}  a merge would drop them"
+    if with_variants:
+        yield from variant_lines(result)
+    yield f"   ❌ unreadable        {result['unreadable']:>12,}"
+    if "across" in result:
+        yield kinds_line("🌐 across topics ", result["across"]["pairs"])
+        yield kinds_line("📌 and references", result["across"]["references"])
+    if result["method"] == "clip":
+        proposed = f"cosine similarity from {result['threshold']:g}"
+    else:
+        proposed = f"hashes within {result['threshold']:g} bits"
+    yield f"   🧭 method            {result['method']}, {proposed}, then a pixel comparison"
+    if result["largest"]:
+        yield from ["", "👯 Largest sets"]
+    for largest in result["largest"]:
+        yield from set_lines(largest)
+
+
+def variant_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    certain = dict(result["variants"])
+    doubtful = certain.pop(json_files.DOUBTFUL, 0)
+    yield kinds_line("🪞 variants      ", certain)
+    unlisted = ""
+    if result["doubtful_untold"]:
+        unlisted = f"; {result['doubtful_untold']:,} less likely ones are not listed"
+    yield f"   🤔 doubtful          {doubtful:>12,}  for you to review{unlisted}"
+
+
+def kinds_line(title: str, pairs: Mapping[str, int]) -> str:
+    """A title with the number of pairs, all and of each kind, most frequent first."""
+    by_count = sorted(pairs.items(), key=lambda item: -item[1])
+    kinds = terminal.list_few([f"{count:,} {kind}" for kind, count in by_count])
+    return f"   {title}    {sum(pairs.values()):>12,}  {kinds}".rstrip()
+
+
+def set_lines(largest: Mapping[str, Any]) -> Iterator[str]:
+    topic = terminal.escape(largest["topic"])
+    advice = (
+        f"keep {terminal.escape(largest['keeper'])}, drop {terminal.list_few(largest['copies'])}"
+    )
+    yield f"   {terminal.truncate_middle(topic, terminal.MAX_WIDTH - 3)}"
+    yield f"      {terminal.truncate_middle(advice, terminal.MAX_WIDTH - 6)}"
 
 
 if __name__ == "__main__":

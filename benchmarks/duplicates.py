@@ -92,7 +92,9 @@ def hashing(folder: Path, count: int = 40, rounds: int = 3) -> None:
     for number, path in enumerate(paths):
         scene(number, (1600, 1200)).save(path, quality=90)
     means: dict[str, Callable[[], object]] = {
-        "ours, hash, thumbnail and colours": lambda: hash_rows.read_hash_row(paths, cli.MAX_PIXELS),
+        "ours, hash, thumbnail and colours": lambda: hash_rows.read_hash_rows(
+            paths, cli.MAX_PIXELS
+        ),
         "imagehash.phash, a plain loop": lambda: [
             imagehash.phash(Image.open(path)) for path in paths
         ],

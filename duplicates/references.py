@@ -1,58 +1,95 @@
-"""Reference folders: what must not be in a dataset, such as the pictures of a benchmark. Read, and never written into.
+"""Reference folders: images that must not be in a dataset, such as a benchmark. Never written into.
 
-They need no layout: every image below them counts, whatever its depth.
+They need no layout: every image below them counts, at any depth.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from common import json_files, tree
+from common import atomic_files, tree
 from common.errors import UserError
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
+
+if TYPE_CHECKING:
+    from duplicates.verification import ImagePair  # numpy
 
 
 @dataclass(frozen=True)
-class References(Topic):
-    """The images of reference folders as if they were a topic, whose caches go to `path` and whose names are paths."""
+class ReferenceTopic(Topic):
+    """The images of all reference folders as one topic. Names are absolute paths.
 
-    listed: Mapping[str, Stamp] = field(default_factory=dict)
+    `path` is another folder, which takes the caches.
+    """
 
-    def stamps(self) -> dict[str, Stamp]:
-        return dict(self.listed)
+    stamps_by_path: Mapping[str, Stamp] = field(default_factory=dict)
+
+    def image_stamps(self) -> dict[str, Stamp]:
+        return dict(self.stamps_by_path)
 
 
 def check_references(folders: Sequence[str], paths: Sequence[str], topics: Sequence[Topic]) -> None:
-    """Raise UserError where a reference folder is none, or is, holds or lies in one of the `paths` to be searched.
+    """Check that the reference folders exist and are apart from the `paths` to search.
 
-    And where what is found in the datasets of these topics could not be written.
+    Also checks that results can be written into the datasets of `topics`. Raises UserError.
     """
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        json_files.check_writable(dataset)
+        atomic_files.check_writable(dataset)
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(
-                f"--against {folder}: no such folder; give the folder that holds the reference images"
+                f"--against {folder}: no such folder; give the folder that holds the "
+                "reference images"
             )
         for path in paths:
-            one, other = (os.path.join(os.path.realpath(each), "") for each in (folder, path))
-            if one.startswith(other) or other.startswith(one):
+            if _overlap(folder, path):
                 raise UserError(
-                    f"--against {folder}: it and {path} lie in one another; nothing can be its own reference"
+                    f"--against {folder}: it overlaps {path}; give a folder outside of it"
                 )
 
 
-def list_references(folders: Sequence[str], beside: str, warn: Callable[[str], None]) -> References:
-    """All images below the folders, with caches in the folder `beside`. Raises UserError where there is none."""
-    listed: dict[str, Stamp] = {}
-    for folder in map(os.path.abspath, folders):
-        for path in tree.find_folders(folder, warn):
-            topic = Topic(path, "", "", "", "", found=0)
-            listed |= {topic.file(name): stamp for name, stamp in topic.stamps().items()}
-    if folders and not listed:
+def _overlap(folder: str, path: str) -> bool:
+    """Whether the two are one folder, or one holds the other."""
+    one = os.path.join(os.path.realpath(folder), "")
+    other = os.path.join(os.path.realpath(path), "")
+    return one.startswith(other) or other.startswith(one)
+
+
+def list_references(
+    folders: Sequence[str], cache_parent: str, warn: Callable[[str], None]
+) -> ReferenceTopic:
+    """List all images below the folders. Raises UserError if there are none.
+
+    Their caches go into the folder `cache_parent`.
+    """
+    stamps: dict[str, Stamp] = {}
+    for folder in folders:
+        for path in tree.find_image_folders(os.path.abspath(folder), warn):
+            topic = Topic(path, "", "", "", "", image_count=0)
+            for name, stamp in topic.image_stamps().items():
+                stamps[topic.path_of(name)] = stamp
+    if folders and not stamps:
         raise UserError(
             f"--against {' '.join(folders)}: no images below it; give the folder that holds them"
         )
-    return References(beside, "", "", "", "", len(listed), dict(sorted(listed.items())))
+    return ReferenceTopic(
+        cache_parent, "", "", "", "", len(stamps), stamps_by_path=dict(sorted(stamps.items()))
+    )
+
+
+def drop_same_files(dataset: str, pairs: Iterable[ImagePair]) -> list[ImagePair]:
+    """Drop pairs of a reference image and an image that are one file under two names."""
+    return [pair for pair in pairs if not _is_same_file(dataset, pair)]
+
+
+def _is_same_file(dataset: str, pair: ImagePair) -> bool:
+    if not any(map(os.path.isabs, pair)):
+        return False
+    one, other = (os.path.join(dataset, path) for path in pair)
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

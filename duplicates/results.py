@@ -1,205 +1,209 @@
-"""The matches within one topic, sorted out by image and written with what made them.
+"""The matches within one topic, grouped by image and written together with what made them.
 
-Who stays among them is decided in common/keepers.py, and only told here.
+common/keepers.py decides which image of a set is kept; the summary only says so.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from common import cache, decisions, json_files, keepers, sidecar
+from common import (
+    atomic_files,
+    cache,
+    decisions,
+    json_files,
+    keepers,
+    sidecar,
+    topic_relations,
+)
 from common.cache import Cache, Provenance
+from common.json_files import Copies, Kinds
 from common.reporter import Reporter
-from common.sidecar import Sidecar
-from common.tree import Stamp, Topic
-from duplicates.classification import COPY, EQUAL, Verdict
+from common.topics import Stamp, Topic
+from duplicates.classification import COPY, Verdict
+from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
 
-Matches = dict[str, set[str]]
-Read = TypeVar("Read")
+Parsed = TypeVar("Parsed")
 
-DOUBTS = 10  # doubtful pairs of an image that are told; the others are counted
+MAX_DOUBTFUL_PER_IMAGE = 10  # doubtful pairs in the file; the others are only counted
 
 
 @dataclass(frozen=True)
 class TopicSummary:
-    """What is told of one topic."""
+    """What is reported of one topic."""
 
     label: str
     images: int
-    pairs: int
-    left_out: Mapping[str, str]  # image to the one that stands for it
+    copy_pairs: int
+    redundant: Mapping[str, str]  # image to its keeper
     variants: Mapping[str, int]  # pairs of each kind
-    untold: int  # doubtful pairs beyond those that the file has room for
+    unlisted_doubtful: int  # doubtful pairs over MAX_DOUBTFUL_PER_IMAGE
 
     @property
     def sets(self) -> dict[str, list[str]]:
-        """Each image that stays, with those that it stands for, sorted."""
+        """Each keeper with its redundant copies, sorted."""
         sets: dict[str, list[str]] = {}
-        for name, keeper in sorted(self.left_out.items()):
+        for name, keeper in sorted(self.redundant.items()):
             sets.setdefault(keeper, []).append(name)
         return sets
 
 
 @dataclass
 class TopicVerdicts:
-    """What close looks found in a topic."""
+    """The matches of a topic, by image."""
 
-    copies: Matches  # every image is a key
-    variants: json_files.Kinds  # doubtful ones too; each pair once
-    figures: dict[
-        str, dict[str, tuple[str, float]]
-    ]  # of each pair in the two: its kind, and how alike it is
-    untold: int
+    copies: Copies  # every image is a key
+    variants: Kinds  # doubtful ones too; each pair once
+    figures: dict[str, dict[str, tuple[str, float]]]  # of each match, once: kind and likeness
+    unlisted_doubtful: int
 
 
-def group_verdicts(
-    stamps: Mapping[str, Stamp], said: Mapping[ImagePair, Verdict], equal: Iterable[ImagePair] = ()
-) -> TopicVerdicts:
-    """What close looks said of a topic's pairs, by image; `equal` are pairs of flat images with the same pixels.
+def group_verdicts(names: Iterable[str], verdicts: Mapping[ImagePair, Verdict]) -> TopicVerdicts:
+    """Group the verdicts on pairs of the named images by image.
 
-    Of doubtful pairs only the likeliest are kept, so that none of their images has more than DOUBTS.
+    Keeps only the most similar doubtful pairs: at most MAX_DOUBTFUL_PER_IMAGE for any image.
     """
-    found = {**dict.fromkeys(equal, EQUAL), **said}
-    seen = TopicVerdicts({name: set() for name in stamps}, {}, {}, 0)
-    doubts = Counter[str]()
-    for pair, verdict in sorted(found.items(), key=lambda item: (-item[1].likeness, item[0])):
+    grouped = TopicVerdicts({name: set() for name in names}, {}, {}, 0)
+    doubtful_of = Counter[str]()
+    for pair, verdict in sorted(verdicts.items(), key=lambda item: (-item[1].likeness, item[0])):
         one, other = pair
         if verdict.kind == json_files.DOUBTFUL:
-            if max(doubts[one], doubts[other]) >= DOUBTS:
-                seen.untold += 1
+            if max(doubtful_of[one], doubtful_of[other]) >= MAX_DOUBTFUL_PER_IMAGE:
+                grouped.unlisted_doubtful += 1
                 continue
-            doubts.update(pair)
+            doubtful_of.update(pair)
         if verdict.kind == COPY:
-            seen.copies[one].add(other)
-            seen.copies[other].add(one)
+            grouped.copies[one].add(other)
+            grouped.copies[other].add(one)
         else:
-            seen.variants.setdefault(one, {})[other] = verdict.kind
-        seen.figures.setdefault(one, {})[other] = (verdict.kind, round(verdict.likeness, 3))
-    return seen
+            grouped.variants.setdefault(one, {})[other] = verdict.kind
+        figures = (verdict.kind, round(verdict.likeness, 3))
+        grouped.figures.setdefault(one, {})[other] = figures
+    return grouped
 
 
 def write_results(
-    topic: Topic,
-    stamps: Mapping[str, Stamp],
-    seen: TopicVerdicts,
-    rows: Sidecar,
+    images: TopicRows,
+    verdicts: TopicVerdicts,
     made_by: Mapping[str, Any],
-    variants: bool,
-    talk: Reporter,
+    with_variants: bool,
+    reporter: Reporter,
 ) -> TopicSummary:
-    """Write what was found in a topic and what made it; `rows` know the sizes. Returns what there is to tell.
+    """Write the matches of a topic with their provenance; return what to report.
 
-    A kill at any moment leaves a record that is about the file (see cache.write_made). Without `variants` those of an
-    earlier search stay, as far as they still hold. Damaged files are set aside. Raises UserError.
+    A kill at any moment leaves a provenance that fits the file (see cache.write_with_provenance).
+    Without `with_variants`, variants of an earlier search stay if they still hold. Damaged files
+    are set aside. Raises UserError.
     """
+    topic = images.topic
     with cache.topic_lock(topic):
-        return _finished(topic, stamps, seen, rows, made_by, variants, talk)
-
-
-def _finished(
-    topic: Topic,
-    stamps: Mapping[str, Stamp],
-    seen: TopicVerdicts,
-    rows: Sidecar,
-    made_by: Mapping[str, Any],
-    variants: bool,
-    talk: Reporter,
-) -> TopicSummary:
-    before, earlier = (
-        _undamaged(json_files.read_matches, topic, talk),
-        _undamaged(json_files.read_variants, topic, talk),
-    )
-    old = cache.load_cache(topic, talk.warn)
-    made = Provenance(dict(made_by), dict(stamps))
-    made_variants = (
-        made
-        if variants
-        else _still(old.variants, json_files.file_digest(json_files.variants_path(topic)), stamps)
-    )
-    sizes = sidecar.row_extents(rows, stamps)
-    known = {**old.extents, **sizes}
-    kept = (
-        json_files.symmetrize(seen.variants, json_files.VARIANT_KINDS)
-        if variants
-        else _holding(earlier or {}, made_variants, seen.copies)
-    )
-    decisions.decisions_for_topic(topic).settle(seen.copies, kept)
-    if stamps or before is not None:
+        old_copies = _read_or_quarantine(json_files.read_copies, topic, reporter)
+        old_variants = _read_or_quarantine(json_files.read_variants, topic, reporter)
+        old_cache = cache.load_cache(topic, reporter.warn)
+        provenance = Provenance(dict(made_by), dict(images.stamps))
+        if with_variants:
+            variants_provenance: Provenance | None = provenance
+            variants = json_files.symmetrize(verdicts.variants, json_files.VARIANT_KINDS)
+        else:
+            variants_provenance = _still_valid_provenance(old_cache.variants, images)
+            variants = _still_valid_variants(
+                old_variants or {}, variants_provenance, verdicts.copies
+            )
+        decisions.decisions_for_topic(topic).apply_to(verdicts.copies, variants)
         files: dict[str, tuple[bytes, Provenance | None]] = {}
-        if variants or earlier is not None:
-            files["variants"] = json_files.variants_content(kept), made_variants
-        files["duplicates"] = json_files.matches_content(seen.copies), made
-        cache.write_with_provenance(topic, files, sizes if old.extents != known else None)
-        write_pair_figures(topic, seen, kept)
-    left_out = keepers.topic_redundant(
-        topic,
-        stamps,
-        Cache(known),
-        keepers.scores_for_ranking(topic, talk.warn),
-        seen.copies,
-        talk.report_unreadable,
-    )
-    pairs = sum(map(len, seen.copies.values())) // 2
-    return TopicSummary(topic.label, len(stamps), pairs, left_out, _counted(kept), seen.untold)
+        if with_variants or old_variants is not None:
+            files["variants"] = json_files.variants_content(variants), variants_provenance
+        files["duplicates"] = json_files.copies_content(verdicts.copies), provenance
+        new_extents = sidecar.row_extents(images.rows, images.stamps)
+        extents = {**old_cache.extents, **new_extents}
+        if images.stamps or old_copies is not None:
+            has_new_extents = extents != old_cache.extents
+            cache.write_with_provenance(topic, files, new_extents if has_new_extents else None)
+            write_pair_figures(topic, verdicts, variants)
+        return _summarize(images, verdicts, variants, Cache(extents), reporter)
 
 
-def _undamaged(read: Callable[[Topic], Read], topic: Topic, talk: Reporter) -> Read | None:
+def _read_or_quarantine(
+    read: Callable[[Topic], Parsed], topic: Topic, reporter: Reporter
+) -> Parsed | None:
     try:
         return read(topic)
-    except json_files.Damaged as error:
-        json_files.quarantine(error.path, error.reason, talk.warn)
+    except atomic_files.Damaged as error:
+        atomic_files.quarantine(error.path, error.reason, reporter.warn)
         return None
 
 
-def _still(made: Provenance | None, digest: str, stamps: Mapping[str, Stamp]) -> Provenance | None:
-    """What made the variants of the file with that digest, of the images that are still as they were."""
-    made = made and made.of(digest)
-    if made is None:
+def _still_valid_provenance(old: Provenance | None, images: TopicRows) -> Provenance | None:
+    """The provenance of the present variants file, with only the images that are unchanged."""
+    digest = atomic_files.file_digest(json_files.variants_path(images.topic))
+    provenance = old.for_digest(digest) if old else None
+    if provenance is None:
         return None
-    return Provenance(
-        made.made_by,
-        {name: stamp for name, stamp in made.images.items() if stamps.get(name) == stamp},
+    unchanged: dict[str, Stamp] = {}
+    for name, stamp in provenance.images.items():
+        if images.stamps.get(name) == stamp:
+            unchanged[name] = stamp
+    return Provenance(provenance.made_by, unchanged)
+
+
+def _still_valid_variants(old: Kinds, provenance: Provenance | None, copies: Copies) -> Kinds:
+    """The old variants between unchanged images that are not copies now."""
+    unchanged = provenance.images if provenance else {}
+    still_valid: Kinds = {}
+    for name, others in old.items():
+        if name not in unchanged:
+            continue
+        copies_of_name = copies.get(name, ())
+        for other, kind in others.items():
+            if other in unchanged and other not in copies_of_name:
+                still_valid.setdefault(name, {})[other] = kind
+    return still_valid
+
+
+def write_pair_figures(topic: Topic, verdicts: TopicVerdicts, variants: Kinds) -> None:
+    """Write kind and likeness of each match to `.cache/pairs.json`, for the review page.
+
+    Figures of an earlier search stay for variants that are still listed.
+    """
+    cache.make_cache_folder(topic)
+    path = topic_relations.pairs_path(topic)
+    # A damaged file is only replaced: the next search measures again.
+    with contextlib.suppress(atomic_files.Damaged, AttributeError, TypeError):
+        old_figures = json_files.read_json(path, {})
+        for name, others in variants.items():
+            for other, kind in others.items():
+                old = old_figures.get(name, {}).get(other, [None])
+                if old[0] == kind:
+                    verdicts.figures.setdefault(name, {}).setdefault(other, old)
+    json_files.write_json(path, verdicts.figures)
+
+
+def _summarize(
+    images: TopicRows, verdicts: TopicVerdicts, variants: Kinds, known: Cache, reporter: Reporter
+) -> TopicSummary:
+    topic = images.topic
+    scores = keepers.scores_for_ranking(topic, reporter.warn)
+    redundant = keepers.topic_redundant(
+        topic, images.stamps, known, scores, verdicts.copies, reporter.report_unreadable
+    )
+    return TopicSummary(
+        label=topic.label,
+        images=len(images.stamps),
+        copy_pairs=sum(map(len, verdicts.copies.values())) // 2,
+        redundant=redundant,
+        variants=_count_pairs(variants),
+        unlisted_doubtful=verdicts.unlisted_doubtful,
     )
 
 
-def _holding(
-    earlier: json_files.Kinds, made: Provenance | None, copies: Matches
-) -> json_files.Kinds:
-    """The earlier variants whose images are unchanged, and that are no copies now."""
-    images = made.images if made else {}
-    kept: json_files.Kinds = {}
-    for one, others in earlier.items():
-        holding = {
-            other: kind
-            for other, kind in others.items()
-            if other in images and other not in copies.get(one, ())
-        }
-        if one in images and holding:
-            kept[one] = holding
-    return kept
-
-
-def write_pair_figures(topic: Topic, seen: TopicVerdicts, variants: json_files.Kinds) -> None:
-    """Keep what was measured of each pair that is told, for whoever shows them: `.cache/pairs.json`."""
-    path = os.path.join(cache.make_cache_folder(topic), cache.PAIRS_FILE)
-    with contextlib.suppress(
-        json_files.Damaged, AttributeError, TypeError
-    ):  # one that is lost is made again
-        earlier = json_files.read_json(path, {})
-        for one, others in variants.items():
-            for other, kind in others.items():
-                if earlier.get(one, {}).get(other, [None])[0] == kind:
-                    seen.figures.setdefault(one, {}).setdefault(other, earlier[one][other])
-    json_files.write_json(path, seen.figures)
-
-
-def _counted(variants: json_files.Kinds) -> dict[str, int]:
-    """Pairs of each kind, in the order of the kinds."""
-    counts = Counter(kind for others in variants.values() for kind in others.values())
+def _count_pairs(variants: Kinds) -> dict[str, int]:
+    """Pairs of each kind, in the order of VARIANT_KINDS."""
+    counts = Counter[str]()
+    for others in variants.values():
+        counts.update(others.values())
     return {kind: counts[kind] // 2 for kind in json_files.VARIANT_KINDS if counts[kind]}

@@ -1,7 +1,7 @@
 """The search between the topics of a dataset, and against reference folders.
 
-What the search within topics left in their sidecars is put side by side; pairs are proposed and looked at as within a
-topic. Memory grows with images and matches.
+Puts the rows that the search within topics left in the sidecars into one table. Then pairs are
+proposed and verified as within a topic. Memory grows with the number of images and matches.
 """
 
 from __future__ import annotations
@@ -10,285 +10,233 @@ import argparse
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from common import across_file, json_files, terminal
-from common.json_files import COPY, Kinds
+from common.json_files import Kinds
 from common.reporter import Reporter
-from common.sidecar import Sidecar
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
 from duplicates import (
-    candidate_pairs,
+    across_results,
     classification,
-    effnet,
+    embeddings,
     proposers,
     references,
-    results,
+    representatives,
     variants,
     verification,
 )
+from duplicates.candidate_pairs import Candidates
 from duplicates.classification import Verdict
-from duplicates.neighbours import PairFilter, Array
+from duplicates.effnet import EmbeddingNetwork
+from duplicates.image_table import REFERENCE_GROUP, ImageTable
+from duplicates.neighbours import Array
 from duplicates.pool import Pool
-from duplicates.proposers import PhashProposer, ClipProposer, TopicRows
-from duplicates.references import References
-from duplicates.verification import PictureOpener, ImagePair
+from duplicates.proposers import Proposer, TopicRows
+from duplicates.references import ReferenceTopic
+from duplicates.verification import ImagePair, ImageOpener
 
-Method = PhashProposer | ClipProposer
-Source = tuple[
-    int, str, Mapping[str, Stamp], Sidecar
-]  # its number, its path below the dataset, its images, their rows
+Verdicts = dict[ImagePair, Verdict]
 
-REFERENCE = -1  # instead of the number of a topic
+
+@dataclass(frozen=True)
+class _Search:
+    """How to search, and the reference images to search for."""
+
+    proposer: Proposer
+    args: argparse.Namespace
+    opener: ImageOpener
+    network: EmbeddingNetwork | None  # if variants are searched for
+    references: ReferenceTopic
+    reference_rows: list[TopicRows]  # of the references, if there are any
+    reporter: Reporter
 
 
 def search_datasets(
-    topics: Sequence[Topic], method: Method, args: argparse.Namespace, pool: Pool, talk: Reporter
+    topics: Sequence[Topic],
+    proposer: Proposer,
+    args: argparse.Namespace,
+    pool: Pool,
+    reporter: Reporter,
 ) -> dict[str, dict[str, int]]:
-    """Compare the topics of each dataset (args.across), and each of them with the folders in args.against.
+    """Compare the topics of each dataset (args.across), and each dataset with args.against.
 
-    Writes each dataset's file; returns how many pairs of images, and of images with references, they tell of each kind.
+    Writes the file of each dataset. Returns how many pairs of each kind the files list: of images
+    of a dataset, and of images with references. Raises UserError.
     """
+    pair_counts, reference_counts = Counter[str](), Counter[str]()
+    with tempfile.TemporaryDirectory() as cache_parent:
+        search = _prepare_search(proposer, args, pool, cache_parent, reporter)
+        for dataset, dataset_topics in _group_by_dataset(topics).items():
+            kinds = search_dataset(dataset, dataset_topics, search)
+            across_results.count_kinds(kinds, pair_counts, reference_counts)
+            if not _is_whole_dataset(dataset, args.paths):
+                _report_partial_search(dataset, len(dataset_topics), reporter)
+    return {"pairs": dict(pair_counts), "references": dict(reference_counts)}
+
+
+def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Kinds:
+    """Propose pairs, verify them, find variants and write; return what the file says then."""
+    images = _load_table(dataset, topics, search)
+    candidates = propose_pairs(dataset, images, search)
+    images.free_rows()
+    stamps = _stamps_of_pairs(images, [*candidates.unverified, *candidates.equal])
+    verdicts = verify_candidates(dataset, stamps, candidates, search.opener)
+    if search.network:
+        verdicts |= find_variants(dataset, topics, images, candidates, verdicts, search)
+        stamps = _stamps_of_pairs(images, verdicts)
+    folders = [_topic_folder(dataset, topic) for topic in topics]
+    compared = across_results.compared_pairs(folders, search.args)
+    made_by = {**search.proposer.about, "rules": classification.RULES_VERSION}
+    warn = search.reporter.warn
+    return across_results.write_results(dataset, compared, stamps, verdicts, made_by, warn)
+
+
+def _prepare_search(
+    proposer: Proposer,
+    args: argparse.Namespace,
+    pool: Pool,
+    cache_parent: str,
+    reporter: Reporter,
+) -> _Search:
+    """List the reference images and read their rows, once for all datasets. Raises UserError."""
+    reference_topic = references.list_references(args.against, cache_parent, reporter.warn)
+    opener = ImageOpener(pool, args.max_pixels, reporter)
+    network = EmbeddingNetwork(args.device) if args.variants else None
+    reference_rows: list[TopicRows] = []
+    if args.against:
+        reference_rows = list(proposer.read_rows([reference_topic], pool))
+    return _Search(proposer, args, opener, network, reference_topic, reference_rows, reporter)
+
+
+def _group_by_dataset(topics: Iterable[Topic]) -> dict[str, list[Topic]]:
     datasets: dict[str, list[Topic]] = {}
     for topic in topics:
         datasets.setdefault(topic.dataset_path, []).append(topic)
-    given = tuple(os.path.join(os.path.realpath(path), "") for path in args.paths)
-    pairs, outside = Counter[str](), Counter[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        crossing = _AcrossSearch(
-            references.list_references(args.against, folder, talk.warn), method, args, pool, talk
-        )
-        for dataset, several in datasets.items():
-            for one, others in crossing.searched(dataset, several).items():
-                for other, kind in others.items():
-                    if not os.path.isabs(one) and (one < other or os.path.isabs(other)):
-                        (outside if os.path.isabs(other) else pairs)[kind] += 1
-            if not os.path.join(os.path.realpath(dataset), "").startswith(given):
-                compared = f"{terminal.plural(len(several), 'topic')} were compared; what it says of others stays"
-                talk.say(f"{terminal.escape(across_file.across_path(dataset))}: {compared}")
-    return {"pairs": dict(pairs), "references": dict(outside)}
+    return datasets
 
 
-class _AcrossSearch:
-    """Searches one dataset after the other; reference images are read once, when this is made."""
-
-    def __init__(
-        self,
-        known: References,
-        method: Method,
-        args: argparse.Namespace,
-        pool: Pool,
-        talk: Reporter,
-    ) -> None:
-        self._known, self._method, self._args, self._talk = known, method, args, talk
-        self._opener = PictureOpener(pool, args.max_pixels, talk)
-        self._network: effnet.EmbeddingNetwork | None = (
-            effnet.EmbeddingNetwork(args.device) if args.variants else None
-        )
-        self._outside = list(method.read([known], pool)) if args.against else []
-
-    def searched(self, dataset: str, topics: Sequence[Topic]) -> Kinds:
-        """Search one dataset and write what is found; all that its file says then."""
-        places = [os.path.relpath(topic.path, dataset) for topic in topics]
-        works = ((topic, topic.stamps(), self._method.load(topic)) for topic in topics)
-        images = stack_tables(
-            _sources(places, works, self._outside), self._method.keys, self._capacity(topics)
-        )
-        near, equal = (
-            self._apart(dataset, pairs)
-            for pairs in candidate_pairs_across(images, self._method, self._args.across)
-        )
-        images.rows.clear()
-        stamps = images.stamps_of({path for pair in [*near, *equal] for path in pair})
-        said = verification.verify_pairs(
-            across_file.dataset_as_topic(dataset), stamps, near, False, self._opener
-        )
-        said |= dict.fromkeys(equal, classification.EQUAL)
-        if self._network:
-            said |= self._variants(dataset, topics, places, images, near, said, self._network)
-            stamps = images.stamps_of({path for pair in said for path in pair})
-        seen = results.group_verdicts(stamps, said)
-        kinds: Kinds = {one: dict.fromkeys(others, COPY) for one, others in seen.copies.items()}
-        for one, others in seen.variants.items():
-            kinds.setdefault(one, {}).update(others)
-        made_by = {**self._method.about, "rules": classification.RULES_VERSION}
-        kinds = across_file.write_across(
-            dataset, kinds, self._compared(places), made_by, stamps, self._talk.warn
-        )
-        results.write_pair_figures(across_file.dataset_as_topic(dataset), seen, kinds)
-        return kinds
-
-    def _variants(
-        self,
-        dataset: str,
-        topics: Sequence[Topic],
-        places: Sequence[str],
-        images: ImageTable,
-        near: Sequence[ImagePair],
-        copies: Mapping[ImagePair, Verdict],
-        network: effnet.EmbeddingNetwork,
-    ) -> dict[ImagePair, Verdict]:
-        """What is variant or doubtful across topics, among images that stand for their copies; said of these too."""
-        standing: dict[str, list[str]] = {}
-
-        def works() -> Iterator[TopicRows]:
-            for topic, place in zip(topics, places, strict=True):
-                stamps, vectors = topic.stamps(), variants.load_embeddings(topic, self._talk)
-                own = variants.pick_representatives(
-                    stamps, json_files.read_matches(topic) or {}, vectors
-                )
-                for name, several in own.items():
-                    standing[os.path.join(place, name)] = [
-                        os.path.join(place, other) for other in several
-                    ]
-                yield (
-                    topic,
-                    {name: stamps[name] for name in sorted(set().union(*own.values()))},
-                    vectors,
-                )
-
-        known = self._known.stamps()
-        outside = [
-            (
-                self._known,
-                known,
-                variants.embed_pictures(self._known, known, list(known), network, self._opener)[0],
-            )
-        ]
-        stand_ins = stack_tables(
-            _sources(places, works(), outside if known else []),
-            tuple(variants.EMBEDDING_LAYOUT),
-            self._capacity(topics),
-        )
-        standing |= {name: [name] for name in stand_ins.names if os.path.isabs(name)}
-        names, rows = stand_ins.names, stand_ins.rows
-
-        def some(few: Array) -> object:
-            return variants.propose_pairs(
-                names[: len(few)], {key: array[: len(few)] for key, array in rows.items()}
-            )
-
-        proposers.estimate_time(rows["vectors"], some, self._talk)
-        stays = set(names)
-        near = [pair for pair in near if stays.issuperset(pair)]
-        wanted = (
-            variants.propose_pairs(names, rows, stand_ins.apart(self._args.across)).union(near)
-            - copies.keys()
-        )
-        stamps = images.stamps_of({path for pair in wanted for path in pair})
-        pairs = [
-            pair for pair in self._apart(dataset, sorted(wanted)) if stamps.keys() >= set(pair)
-        ]
-        said = verification.verify_pairs(
-            across_file.dataset_as_topic(dataset), stamps, pairs, True, self._opener
-        )
-        return variants.propagate_verdicts(said, standing, copies)
-
-    def _capacity(self, topics: Sequence[Topic]) -> int:
-        return sum(topic.found for topic in [*topics, self._known])
-
-    def _apart(self, dataset: str, pairs: Iterable[ImagePair]) -> list[ImagePair]:
-        return [pair for pair in pairs if not _is_one_file(dataset, pair)]
-
-    def _compared(self, places: Iterable[str]) -> _Compared:
-        folders = tuple(os.path.join(os.path.abspath(folder), "") for folder in self._args.against)
-        return _Compared(set(places), self._args.across, folders, self._args.variants)
+def _topic_folder(dataset: str, topic: Topic) -> str:
+    """The topic's path below the dataset."""
+    return os.path.relpath(topic.path, dataset)
 
 
-def _sources(
-    places: Sequence[str], inside: Iterable[TopicRows], outside: Iterable[TopicRows]
-) -> Iterator[Source]:
-    for number, (_, stamps, rows) in enumerate(inside):
-        yield number, places[number], stamps, rows
-    for _, stamps, rows in outside:
-        yield REFERENCE, "", stamps, rows
+def _capacity(topics: Iterable[Topic], search: _Search) -> int:
+    return sum(topic.image_count for topic in topics) + search.references.image_count
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """Whether a search has compared two images, by path, and said all that there is to say of a pair of this kind."""
-
-    topics: set[str]  # below the dataset
-    across: bool
-    references: tuple[str, ...]  # folders, with a slash at their end
-    variants: bool
-
-    def __call__(self, one: str, other: str, kind: str) -> bool:
-        if kind != COPY and not self.variants:
-            return False
-        inside = [path for path in (one, other) if not os.path.isabs(path)]
-        outside = [path for path in (one, other) if os.path.isabs(path)]
-        return (
-            all(os.path.dirname(path) in self.topics for path in inside)
-            and all(path.startswith(self.references) for path in outside)
-            and (self.across or bool(outside))
-        )
+def _load_table(dataset: str, topics: Sequence[Topic], search: _Search) -> ImageTable:
+    """The rows of all topics and references, as the proposer needs them."""
+    table = ImageTable(search.proposer.arrays, _capacity(topics, search))
+    for group, topic in enumerate(topics):
+        rows = search.proposer.load_rows(topic)
+        table.add(group, _topic_folder(dataset, topic), topic.image_stamps(), rows)
+    for images in search.reference_rows:
+        table.add(REFERENCE_GROUP, "", images.stamps, images.rows)
+    return table
 
 
-@dataclass(frozen=True)
-class ImageTable:
-    """The images of several topics side by side: row i belongs to names[i]."""
-
-    names: list[str]  # paths below the dataset, or absolute ones of references
-    groups: Array  # (n,) the number of the topic, or REFERENCE
-    stamps: Array  # (n, 2)
-    rows: dict[str, Array]
-
-    def apart(self, across: bool) -> PairFilter:
-        """Which pairs of rows may be compared: of different topics if `across`, and of a topic and the references."""
-
-        def wanted(first: Array, second: Array) -> Array:
-            one, other = self.groups[first], self.groups[second]
-            found: Array = one != other if across else (one == REFERENCE) != (other == REFERENCE)
-            return found
-
-        return wanted
-
-    def stamps_of(self, paths: Set[str]) -> dict[str, Stamp]:
-        numbers = (number for number, name in enumerate(self.names) if name in paths)
-        return {self.names[n]: (int(self.stamps[n, 0]), int(self.stamps[n, 1])) for n in numbers}
-
-
-def stack_tables(sources: Iterable[Source], keys: Sequence[str], capacity: int) -> ImageTable:
-    """The images of the sources, each of which is let go before the next is asked for; about `capacity` in all."""
-    names: list[str] = []
-    wanted: dict[str, Array] = {}
-    for number, place, stamps, rows in sources:
-        own = list(rows.fresh(stamps))
-        found = rows.rows(own)
-        found = {key: found[key] for key in keys}
-        found["groups"] = np.full(len(own), number, np.int32)
-        found["stamps"] = np.array([stamps[name] for name in own], np.int64).reshape(-1, 2)
-        for key, array in found.items():
-            room = wanted.setdefault(key, np.empty((capacity, *array.shape[1:]), array.dtype))
-            if len(room) < len(names) + len(array):
-                wanted[key] = room = np.concatenate(
-                    [room, np.empty_like(room, shape=(len(array), *room.shape[1:]))]
-                )
-            room[len(names) : len(names) + len(array)] = array
-        names += [os.path.join(place, name) for name in own]
-    arrays = {key: array[: len(names)] for key, array in wanted.items()}
-    return ImageTable(names, arrays.pop("groups"), arrays.pop("stamps"), arrays)
-
-
-def candidate_pairs_across(
-    images: ImageTable, method: Method, across: bool
-) -> tuple[list[ImagePair], list[ImagePair]]:
-    """Pairs to be looked at closely, and pairs that need no look: between topics if `across`, and with references."""
-    near, equal = method.proposed(images.rows, images.apart(across))
-    return candidate_pairs.as_name_pairs(images.names, near), candidate_pairs.as_name_pairs(
-        images.names, equal
+def propose_pairs(dataset: str, images: ImageTable, search: _Search) -> Candidates:
+    """Propose pairs between topics if args.across, and of images with references."""
+    if not images.names:
+        return Candidates([], [])
+    pair_filter = images.pair_filter(search.args.across)
+    candidates = search.proposer.propose_pairs(images.names, images.rows, pair_filter)
+    return Candidates(
+        unverified=references.drop_same_files(dataset, candidates.unverified),
+        equal=references.drop_same_files(dataset, candidates.equal),
     )
 
 
-def _is_one_file(dataset: str, pair: ImagePair) -> bool:
-    """Whether a reference image and one of the dataset are one file under two names."""
-    if not any(map(os.path.isabs, pair)):
-        return False
-    try:
-        return os.path.samefile(*(os.path.join(dataset, path) for path in pair))
-    except OSError:
-        return False
+def verify_candidates(
+    dataset: str, stamps: Mapping[str, Stamp], candidates: Candidates, opener: ImageOpener
+) -> Verdicts:
+    """Decide about each candidate pair; unrelated ones are left out."""
+    topic = across_file.dataset_as_topic(dataset)
+    verdicts = verification.verify_pairs(topic, stamps, candidates.unverified, False, opener)
+    return verdicts | dict.fromkeys(candidates.equal, classification.EQUAL)
+
+
+def find_variants(
+    dataset: str,
+    topics: Sequence[Topic],
+    images: ImageTable,
+    candidates: Candidates,
+    copies: Mapping[ImagePair, Verdict],
+    search: _Search,
+) -> Verdicts:
+    """Find variants and doubtful pairs among the representatives; pass verdicts to their copies."""
+    table, representatives_of = _load_representatives(dataset, topics, search)
+    if not table.names:
+        return {}
+    names, rows = table.names, table.rows
+
+    def propose_for_sample(sample: Array) -> object:
+        count = len(sample)
+        sample_rows = {key: array[:count] for key, array in rows.items()}
+        return variants.propose_pairs(names[:count], sample_rows)
+
+    proposers.estimate_time(rows["vectors"], propose_for_sample, search.reporter)
+    pairs = variants.propose_pairs(names, rows, table.pair_filter(search.args.across))
+    representing = set(names)
+    pairs |= {pair for pair in candidates.unverified if representing.issuperset(pair)}
+    pairs -= copies.keys()
+    stamps = _stamps_of_pairs(images, pairs)
+    readable = [pair for pair in sorted(pairs) if stamps.keys() >= set(pair)]
+    verdicts = verification.verify_pairs(
+        across_file.dataset_as_topic(dataset),
+        stamps,
+        references.drop_same_files(dataset, readable),
+        True,
+        search.opener,
+    )
+    return representatives.propagate_verdicts(verdicts, representatives_of, copies)
+
+
+def _load_representatives(
+    dataset: str, topics: Sequence[Topic], search: _Search
+) -> tuple[ImageTable, dict[str, list[str]]]:
+    """The embeddings of the images that represent others, and the representatives of each image.
+
+    Reads the embeddings of topics, and computes those of references.
+    """
+    table = ImageTable(tuple(embeddings.EMBEDDING_LAYOUT), _capacity(topics, search))
+    representatives_of: dict[str, list[str]] = {}
+    for group, topic in enumerate(topics):
+        folder = _topic_folder(dataset, topic)
+        stamps = topic.image_stamps()
+        rows = embeddings.load_embeddings(topic, search.reporter)
+        copies = json_files.read_copies(topic) or {}
+        in_topic = representatives.pick_representatives(stamps, copies, rows)
+        for name, several in in_topic.items():
+            paths = [os.path.join(folder, representative) for representative in several]
+            representatives_of[os.path.join(folder, name)] = paths
+        representing = sorted(set[str]().union(*in_topic.values()))
+        table.add(group, folder, {name: stamps[name] for name in representing}, rows)
+    if search.network and search.reference_rows:
+        stamps = search.references.image_stamps()
+        rows, _ = embeddings.embed_images(
+            search.references, stamps, list(stamps), search.network, search.opener
+        )
+        table.add(REFERENCE_GROUP, "", stamps, rows)
+    for name in table.names:
+        if os.path.isabs(name):
+            representatives_of[name] = [name]
+    return table, representatives_of
+
+
+def _stamps_of_pairs(images: ImageTable, pairs: Iterable[ImagePair]) -> dict[str, Stamp]:
+    return images.stamps_of({path for pair in pairs for path in pair})
+
+
+def _is_whole_dataset(dataset: str, paths: Iterable[str]) -> bool:
+    """Whether the dataset's folder is, or is below, one of the given paths."""
+    folder = os.path.join(os.path.realpath(dataset), "")
+    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for path in paths)
+
+
+def _report_partial_search(dataset: str, topic_count: int, reporter: Reporter) -> None:
+    path = terminal.escape(across_file.across_path(dataset))
+    compared = terminal.plural(topic_count, "topic")
+    reporter.say(f"{path}: compared {compared}; matches of the other topics stay as they were")

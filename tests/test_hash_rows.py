@@ -9,7 +9,7 @@ import imagehash
 import numpy as np
 import pytest
 import zoo
-from conftest import picture
+from conftest import draw_image
 from PIL import Image, ImageDraw
 
 from common import cli, images
@@ -46,7 +46,7 @@ def saved(folder: Path, *pictures: Image.Image, kind: str = "png", **options) ->
 
 def test_the_hash_has_the_bits_of_imagehash(tmp_path: Path) -> None:
     """On every kind of file that a dataset can hold; none of these is a JPEG that decodes smaller."""
-    paths = [tmp_path / name for name in zoo.readable(tmp_path)]
+    paths = [tmp_path / name for name in zoo.write_readable_files(tmp_path)]
     rows = read(*paths)
     lively = np.flatnonzero(~rows["flat"])
     assert len(lively) > 30
@@ -100,8 +100,8 @@ def test_none_is_none() -> None:
 FLAT = {
     "one colour": Image.new("RGB", (64, 64), (200, 30, 30)),
     "one pixel": Image.new("RGB", (1, 1), "white"),
-    "a line": picture(5, (400, 2)),
-    "an icon": picture(5, (7, 7)),
+    "a line": draw_image(5, (400, 2)),
+    "an icon": draw_image(5, (7, 7)),
     "faint": Image.fromarray(np.random.default_rng(0).integers(100, 102, (64, 64), dtype=np.uint8)),
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import picture
+from conftest import draw_image
 from PIL import Image
 
 import find_duplicates
@@ -33,7 +33,7 @@ def make(dataset: Path, **seeds: int) -> Path:
     for number, (place, seed) in enumerate(seeds.items()):
         path = dataset / "C/S" / f"{place.replace('_', '/')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture(seed, (320 - 10 * number, 240 - 7 * number)).save(path)
+        draw_image(seed, (320 - 10 * number, 240 - 7 * number)).save(path)
     return dataset
 
 
@@ -102,12 +102,13 @@ def test_a_part_of_a_dataset_replaces_what_it_compared(tmp_path: Path, find) -> 
     both = {"T/a": {"U/b": "copy"}, "U/b": {"T/a": "copy"}}
     assert across(tmp_path / "D") == both | {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
     assert across(tmp_path / "E") == both
-    picture(9).save(tmp_path / "D/C/S/U/b.png")
-    picture(9).save(tmp_path / "D/C/S/V/c.png")
+    draw_image(9).save(tmp_path / "D/C/S/U/b.png")
+    draw_image(9).save(tmp_path / "D/C/S/V/c.png")
     status, _, said = find(tmp_path / "D/C/S/T", tmp_path / "D/C/S/U", "--across")
     assert (
         status == 0
-        and "duplicates_across.json: 2 topics were compared; what it says of others stays" in said
+        and "duplicates_across.json: compared 2 topics; matches of the other topics stay as they were"
+        in said
     )
     assert across(tmp_path / "D") == {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
     find(tmp_path / "D", "--across")
@@ -159,8 +160,8 @@ def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Pat
         "R/mirror": (2, Image.Transpose.FLIP_LEFT_RIGHT),
     }
     for place, (seed, turn) in pictures.items():
-        picture(seed, (320, 240)).transpose(turn).save(tmp_path / f"{place}.png")
-    picture(1, (200, 150)).save(tmp_path / "D/C/S/T/small.png")  # a copy of T/a
+        draw_image(seed, (320, 240)).transpose(turn).save(tmp_path / f"{place}.png")
+    draw_image(1, (200, 150)).save(tmp_path / "D/C/S/T/small.png")  # a copy of T/a
     told = find(tmp_path / "D", "--across", "--against", tmp_path / "R", "--variants")[1]
     assert told["across"] == {"pairs": {"turned": 2}, "references": {"mirrored": 1}}
     found = {
@@ -173,7 +174,7 @@ def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Pat
     assert (
         find(tmp_path / "D", "--across")[1]["across"] == told["across"]
     )  # without --variants they stay
-    picture(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
+    draw_image(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
     find(tmp_path / "D", "--across", "--variants")
     assert across(tmp_path / "D") == {"T/b": found["T/b"]}
 
@@ -182,8 +183,8 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
     make(tmp_path / "New", T_a=1, T_b=2, U_c=1, U_d=3)
     make(tmp_path / "Benchmark", X_r=1)
     (tmp_path / "Loose/deep/er/than/usual").mkdir(parents=True)
-    picture(2).save(tmp_path / "Loose/deep/er/than/usual/s.png")
-    picture(3).save(tmp_path / "Loose/t.png")
+    draw_image(2).save(tmp_path / "Loose/deep/er/than/usual/s.png")
+    draw_image(3).save(tmp_path / "Loose/t.png")
     folders = {path: state(tmp_path / path) for path in ("Benchmark", "Loose")}
     status, told, said = find(
         tmp_path / "New", "--against", tmp_path / "Benchmark", tmp_path / "Loose"
@@ -247,7 +248,7 @@ def test_a_reference_folder_apart_from_what_is_searched(tmp_path: Path, find, pl
     before = state(tmp_path)
     status, _, said = find(tmp_path / "D/C/S", "--against", tmp_path / place)
     assert status == 2 and said.count("\n") == 1
-    assert ("lie in one another" if place != "nowhere" else "no such folder") in said
+    assert ("it overlaps" if place != "nowhere" else "no such folder") in said
     assert state(tmp_path) == before
 
 
@@ -264,7 +265,7 @@ def scattered(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
     one, many = tmp_path / "One/C/S/T", tmp_path / "Many"
     one.mkdir(parents=True)
     for number, seed in enumerate(seeds):
-        image = picture(seed, (300 - number, 220 - number)).resize(
+        image = draw_image(seed, (300 - number, 220 - number)).resize(
             (300 - 3 * number, 220 - 2 * number)
         )
         image.save(one / f"{number:03}.png")

@@ -1,0 +1,81 @@
+"""What the search across topics found, written into the dataset's file and counted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from common import across_file
+from common.json_files import COPY, Kinds
+from common.topics import Stamp
+from duplicates import results
+from duplicates.classification import Verdict
+from duplicates.verification import ImagePair
+
+
+@dataclass(frozen=True)
+class ComparedPairs:
+    """Which pairs a search has compared, by topic and reference folder."""
+
+    topic_folders: set[str]  # below the dataset
+    across: bool
+    reference_folders: tuple[str, ...]  # absolute, each with a slash at the end
+    variants: bool
+
+    def includes(self, one: str, other: str, kind: str) -> bool:
+        """Whether the search compared the two images, and looked for matches of this kind."""
+        if kind != COPY and not self.variants:
+            return False
+        has_reference = False
+        for path in (one, other):
+            if os.path.isabs(path):
+                has_reference = True
+                if not path.startswith(self.reference_folders):
+                    return False
+            elif os.path.dirname(path) not in self.topic_folders:
+                return False
+        return self.across or has_reference
+
+
+def compared_pairs(topic_folders: Iterable[str], args: argparse.Namespace) -> ComparedPairs:
+    absolute = [os.path.abspath(folder) for folder in args.against]
+    reference_folders = tuple(os.path.join(folder, "") for folder in absolute)
+    return ComparedPairs(set(topic_folders), args.across, reference_folders, args.variants)
+
+
+def write_results(
+    dataset: str,
+    compared: ComparedPairs,
+    stamps: Mapping[str, Stamp],
+    verdicts: Mapping[ImagePair, Verdict],
+    made_by: Mapping[str, Any],
+    warn: Callable[[str], None],
+) -> Kinds:
+    """Write the verdicts into the dataset's file in place of all compared pairs.
+
+    `stamps`: of the images that the search saw. Returns everything that the file holds then.
+    Raises UserError.
+    """
+    grouped = results.group_verdicts(stamps, verdicts)
+    kinds: Kinds = {name: dict.fromkeys(copies, COPY) for name, copies in grouped.copies.items()}
+    for name, others in grouped.variants.items():
+        kinds.setdefault(name, {}).update(others)
+    kinds = across_file.write_across(dataset, kinds, compared.includes, made_by, stamps, warn)
+    results.write_pair_figures(across_file.dataset_as_topic(dataset), grouped, kinds)
+    return kinds
+
+
+def count_kinds(kinds: Kinds, pairs: Counter[str], with_references: Counter[str]) -> None:
+    """Count each pair once, by kind: of two images, or of an image with a reference."""
+    for one, others in kinds.items():
+        if os.path.isabs(one):
+            continue
+        for other, kind in others.items():
+            if os.path.isabs(other):
+                with_references[kind] += 1
+            elif one < other:
+                pairs[kind] += 1

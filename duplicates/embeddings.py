@@ -1,0 +1,71 @@
+"""What the search for variants keeps per image, in `.cache/likeness.npz`: embeddings and thumbnails.
+
+Only images that represent their copies have a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from common import sidecar
+from common.reporter import Reporter
+from common.sidecar import Sidecar
+from common.topics import Stamp, Topic
+from duplicates import alignment, effnet
+from duplicates.effnet import EmbeddingNetwork
+from duplicates.thumbnails import SmallImage
+from duplicates.verification import ImageOpener
+
+EMBEDDING_SIDECAR = "likeness"
+EMBEDDING_LAYOUT = {
+    "vectors": ("float16", (effnet.EMBEDDING_NUMBERS,)),
+    "thumbnails": ("float16", (alignment.THUMBNAIL_SIDE**2,)),  # see alignment.make_thumbnail
+    "halves": ("float16", (4, alignment.THUMBNAIL_SIDE**2)),  # see alignment.half_thumbnails
+}
+BATCH_IMAGES = 64
+
+
+def load_embeddings(topic: Topic, reporter: Reporter) -> Sidecar:
+    """The rows that the topic has; none if there is no usable sidecar."""
+    return sidecar.load_sidecar(
+        topic, EMBEDDING_SIDECAR, EMBEDDING_LAYOUT, effnet.EMBEDDING_ABOUT, reporter.warn
+    )
+
+
+def embed_images(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    names: Sequence[str],
+    network: EmbeddingNetwork,
+    opener: ImageOpener,
+) -> tuple[Sidecar, dict[str, SmallImage]]:
+    """Compute and save the missing rows of the images.
+
+    Returns the sidecar, and the pictures that were opened for it. Raises TopicBusy.
+    """
+    rows = load_embeddings(topic, opener.talk)
+    embedded = rows.valid_rows(stamps)
+    missing = [name for name in names if name not in embedded]
+    pictures = opener.opened(topic, missing, True)
+    readable = list(pictures)
+    for start in range(0, len(readable), BATCH_IMAGES):
+        batch = readable[start : start + BATCH_IMAGES]
+        arrays = _embedding_arrays([pictures[name] for name in batch], network)
+        rows.add(batch, [stamps[name] for name in batch], **arrays)
+    rows.save(stamps)
+    return rows, pictures
+
+
+def _embedding_arrays(
+    pictures: Sequence[SmallImage], network: EmbeddingNetwork
+) -> dict[str, np.ndarray]:
+    """One row per picture in each array of EMBEDDING_LAYOUT."""
+    hints = [picture.hints for picture in pictures if picture.hints]
+    thumbnails = np.stack([hint.thumbnail for hint in hints])
+    return {
+        "vectors": network.embed([picture.square(effnet.INPUT_SIDE) for picture in pictures]),
+        "thumbnails": thumbnails.reshape(len(pictures), -1),
+        "halves": np.stack([hint.halves for hint in hints]),
+    }

@@ -1,4 +1,4 @@
-"""What tests share: a small tree of real image files, and a way to run a script as a person does."""
+"""What the tests share: small trees of real image files, and a way to run a script."""
 
 from __future__ import annotations
 
@@ -14,31 +14,29 @@ from hypothesis import settings
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(
-    os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data")
-)  # real photos, where there are any
+# Real photos, if there are any.
+SHARED = Path(os.environ.get("CURATION_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault(
-    "CUDA_VISIBLE_DEVICES", ""
-)  # the same suite on every machine; tests/test_cuda.py wants a GPU
+# The same results on every machine; only tests/test_cuda.py uses a GPU.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 # The same examples on every run; `make soak` draws new ones.
 settings.register_profile("steady", derandomize=True)
 settings.load_profile("steady")
 
 
-def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
-    """A picture that is unlike that of any other seed: coarse noise, enlarged."""
+def draw_image(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """Draw an image unlike that of any other seed: coarse noise, enlarged."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.fixture(
-    scope="session", params=["made", "real"] if (SHARED / "photos").is_dir() else ["made"]
+    scope="session", params=["drawn", "real"] if (SHARED / "photos").is_dir() else ["drawn"]
 )
 def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Photos as JPEG files of about 0.2 megapixels, some of them grey: made ones, and real ones where there are any."""
+    """JPEG files of about 0.2 megapixels, some of them grey: drawn ones, and real ones if any."""
     if request.param == "real":
         return sorted((SHARED / "photos" / "imagenet").iterdir())
     folder = tmp_path_factory.mktemp("photos")
@@ -46,11 +44,10 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         size = ((500, 375), (375, 500), (334, 500), (250 + 3 * number, 400 - 2 * number))[
             number % 4
         ]
-        grain = Image.effect_noise(size, 90).convert(
-            "RGB"
-        )  # what a careless way of making it smaller would catch
-        made = Image.blend(picture(number, size), grain, 0.4)
-        (made.convert("L") if number % 7 == 0 else made).save(
+        # Grain shows whether an image was scaled down carelessly.
+        grain = Image.effect_noise(size, 90).convert("RGB")
+        image = Image.blend(draw_image(number, size), grain, 0.4)
+        (image.convert("L") if number % 7 == 0 else image).save(
             folder / f"{number:02}.JPEG", quality=75 + number % 20
         )
     return sorted(folder.iterdir())
@@ -58,13 +55,13 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def make_topic(tmp_path: Path) -> Callable[..., Path]:
-    """Make a topic folder of small pictures: make_topic("DataSet/C/S/T", "a.jpg", "b.png")."""
+    """Make a topic folder of small images: make_topic("DataSet/C/S/T", "a.jpg", "b.png")."""
 
     def make(path: str, *names: str, seed: int = 0) -> Path:
         folder = tmp_path / path
         folder.mkdir(parents=True, exist_ok=True)
         for number, name in enumerate(names):
-            picture(seed * 1000 + number).save(folder / name)
+            draw_image(seed * 1000 + number).save(folder / name)
         return folder
 
     return make
@@ -73,7 +70,7 @@ def make_topic(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small but real model in a local-dir: folder."""
-    from towers import SMALL, save_model  # torch, only where a test wants the model
+    from towers import SMALL, save_model  # loads torch
 
     return save_model(tmp_path_factory.mktemp("models") / "small", SMALL)
 
@@ -81,7 +78,7 @@ def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_script(
     name: str, *args: object, env: dict[str, str] | None = None, **options
 ) -> subprocess.CompletedProcess:
-    """Run a script in a process of its own; output as text."""
+    """Run a script in its own process, with its output as text."""
     command = [sys.executable, str(ROOT / name), *map(os.fspath, map(str, args))]
     environment = {**os.environ, **(env or {})}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""The shared command line: every ending, every kind of output, every terminal."""
+"""The shared command line: how runs end, and what they print on any terminal."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def script(tmp_path):
     return make
 
 
-def environment(**changes: str) -> dict[str, str]:
+def make_environment(**changes: str) -> dict[str, str]:
     plain = {
         name: value
         for name, value in os.environ.items()
@@ -67,23 +67,23 @@ def environment(**changes: str) -> dict[str, str]:
     return {**plain, "ROOT": str(ROOT), **changes}
 
 
-def ran(
+def run_command(
     command: list, *args: str, env: dict[str, str] | None = None, **options
 ) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*command, *args],
-        env=env or environment(),
+        env=env or make_environment(),
         capture_output=True,
         timeout=60,
         **options,
     )
 
 
-def shell(line: str, command: list[str]) -> subprocess.CompletedProcess:
-    """A line of bash in which $S is the script; its output ends with the exit status of each part."""
+def run_in_bash(line: str, command: list[str]) -> subprocess.CompletedProcess:
+    """Run a line of bash in which $S is the script; it ends with the status of each part."""
     call = f"S={' '.join(command)!r}; {line}; echo status ${{PIPESTATUS[@]}}"
     return subprocess.run(
-        ["bash", "-c", call], env=environment(), capture_output=True, text=True, timeout=60
+        ["bash", "-c", call], env=make_environment(), capture_output=True, text=True, timeout=60
     )
 
 
@@ -92,7 +92,7 @@ def make_reporter(**options) -> Reporter:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "output"),
     [
         (
             "raise UserError('x\\n.json: torn; mend it')",
@@ -118,14 +118,16 @@ def make_reporter(**options) -> Reporter:
         ),
     ],
 )
-def test_each_ending_has_its_status_and_one_line(script, body, status, said):
-    done = ran(script(f"    {body}"), ".")
-    assert (done.returncode, done.stderr.decode(), done.stdout) == (status, said, b"")
+def test_each_ending_has_its_status_and_one_line(script, body, status, output):
+    process = run_command(script(f"    {body}"), ".")
+    assert (process.returncode, process.stderr.decode(), process.stdout) == (status, output, b"")
 
 
 def test_a_bug_shows_its_traceback(script):
-    done = ran(script("    {}['bug']"), ".")
-    assert done.returncode == 1 and b"Traceback" in done.stderr and b"KeyError" in done.stderr
+    process = run_command(script("    {}['bug']"), ".")
+    assert (
+        process.returncode == 1 and b"Traceback" in process.stderr and b"KeyError" in process.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,46 +144,52 @@ def test_a_signal_tidies_up_says_one_line_and_has_its_status(script, tmp_path, n
             file.write(b"x"); reporter.say("x" * 50); time.sleep(0.0001)
 """
     with subprocess.Popen(
-        [*script(body), "."], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*script(body), "."], env=make_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout and process.stdout.readline() == b"go\n"
         time.sleep(0.05)
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == status, said
-    assert said.count(b"finished work is kept; run the same command again\n") == 1
+        _, output = process.communicate(timeout=30)
+    assert process.returncode == status, output
+    assert output.count(b"finished work is kept; run the same command again\n") == 1
     assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_library_that_trips_over_a_signal_does_not_hide_it(script, number, status):
-    body = f"    try:\n        os.kill(os.getpid(), {number})\n    finally:\n        raise RuntimeError('no lock')"
-    done = ran(script(body), ".")
-    assert done.returncode == status and done.stderr.count(b"\n") == 1
+    body = f"""
+    try:
+        os.kill(os.getpid(), {number})
+    finally:
+        raise RuntimeError('no lock')
+"""
+    process = run_command(script(body), ".")
+    assert process.returncode == status and process.stderr.count(b"\n") == 1
 
 
 def test_under_nohup_a_hangup_is_ignored(script):
     body = "    import signal; os.kill(os.getpid(), signal.SIGHUP); print('goes on')"
-    done = ran(script(body), ".", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
-    assert (done.returncode, done.stdout) == (0, b"goes on\n")
+    process = run_command(
+        script(body), ".", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    assert (process.returncode, process.stdout) == (0, b"goes on\n")
 
 
 @pytest.mark.parametrize(
     "pipe", ["$S . | head -1", "$S . --json | head -1", "$S --help | true", "$S . 2>&1 | head -1"]
 )
 def test_a_closed_pipe_is_no_error(script, pipe):
-    done = shell(
-        pipe,
-        script(
-            "    print_result(args, ['x' * 99] * 100_000, {str(n): 'x' * 99 for n in range(100_000)})"
-        ),
-    )
-    assert done.stderr == ""
-    assert done.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
+    body = """
+    lines = ['x' * 99] * 100_000
+    print_result(args, lines, {str(n): line for n, line in enumerate(lines)})
+"""
+    process = run_in_bash(pipe, script(body))
+    assert process.stderr == ""
+    assert process.stdout.splitlines()[-1] in ("status 141 0", "status 0 0")
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "said"),
+    ("line", "status", "output"),
     [
         (
             "$S . >/dev/full",
@@ -194,12 +202,14 @@ def test_a_closed_pipe_is_no_error(script, pipe):
         ("$S . --quiet 2>/dev/full", 0, ""),
     ],
 )
-def test_outputs_that_are_closed_or_full(script, line, status, said):
-    done = shell(line, script("    reporter.warn('careful'); print_result(args, ['done'], {})"))
-    assert done.stdout.splitlines()[-1] == f"status {status}"
-    assert "careful" not in done.stdout and "Exception ignored" not in done.stderr
-    errors = [line for line in done.stderr.splitlines() if "careful" not in line]
-    assert "".join(errors).startswith(said) and len(errors) <= 1
+def test_outputs_that_are_closed_or_full(script, line, status, output):
+    process = run_in_bash(
+        line, script("    reporter.warn('careful'); print_result(args, ['done'], {})")
+    )
+    assert process.stdout.splitlines()[-1] == f"status {status}"
+    assert "careful" not in process.stdout and "Exception ignored" not in process.stderr
+    errors = [line for line in process.stderr.splitlines() if "careful" not in line]
+    assert "".join(errors).startswith(output) and len(errors) <= 1
 
 
 TERMINALS = {
@@ -214,10 +224,10 @@ TERMINALS = {
 
 @pytest.mark.parametrize("terminal", TERMINALS)
 def test_no_terminal_makes_the_output_fail_or_changes_the_json(script, tmp_path, terminal):
-    env = environment(**TERMINALS[terminal])
+    env = make_environment(**TERMINALS[terminal])
     command = script(SHOW)
     encoding = env.get("PYTHONIOENCODING", "ascii" if terminal == "strict ascii" else "utf-8")
-    plain = ran(command, "夕/é", env=env)
+    plain = run_command(command, "夕/é", env=env)
     assert plain.returncode == 0, plain.stderr
     shown = plain.stdout.decode(encoding).splitlines()
     assert len(shown) == 1 + len(NAMES)
@@ -227,7 +237,7 @@ def test_no_terminal_makes_the_output_fail_or_changes_the_json(script, tmp_path,
     else:
         assert shown[:3] == [" .# x <= 5 %", r"\u5915\u713c\u3051", r"\xe9"]
     bad_files = tmp_path / "bad.jsonl"
-    data = ran(
+    data = run_command(
         command, "夕/é", "--json", "--quiet", "--bad-files", str(bad_files), env=env, cwd=tmp_path
     )
     assert json.loads(data.stdout.decode(encoding)) == dict.fromkeys(NAMES, 1)
@@ -252,7 +262,7 @@ def test_bad_files_are_appended_as_json_lines(tmp_path, capsys):
     assert capsys.readouterr().err == f"❌ {tmp_path}/\\udcff\\n.jpg: empty file\n" * 2
 
 
-def test_a_place_for_bad_files_that_is_none_is_an_error_at_once(tmp_path):
+def test_bad_files_that_cannot_be_written_are_an_error_at_once(tmp_path):
     with pytest.raises(
         UserError, match=r"none/bad: cannot be written .*give --bad-files another place"
     ):
@@ -284,7 +294,7 @@ def test_quiet_leaves_only_errors(capsys):
         (0, {"scored": 0, "unreadable": 0}, "0 scored"),
     ],
 )
-def test_the_tally_adds_up(capsys, found, parts, line):
+def test_totals_add_up(capsys, found, parts, line):
     make_reporter().print_totals(found, **parts)
     assert capsys.readouterr().err == f"{found:,} images found = {line}\n"
     with pytest.raises(AssertionError):
@@ -293,16 +303,19 @@ def test_the_tally_adds_up(capsys, found, parts, line):
 
 def test_progress_is_for_terminals_only(script):
     command = script(
-        "    with reporter.progress(50) as bar:\n        for _ in range(50):\n            bar.update(); time.sleep(0.01)"
+        "    with reporter.progress(50) as bar:\n"
+        "        for _ in range(50): bar.update(); time.sleep(0.01)"
     )
-    assert ran(command, ".").stderr == b""
+    assert run_command(command, ".").stderr == b""
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 80))
-    done = subprocess.run([*command, "."], env=environment(TERM="xterm"), stderr=other, timeout=60)
-    said = os.read(main, 10_000) if select.select([main], [], [], 5)[0] else b""
+    process = subprocess.run(
+        [*command, "."], env=make_environment(TERM="xterm"), stderr=other, timeout=60
+    )
+    output = os.read(main, 10_000) if select.select([main], [], [], 5)[0] else b""
     os.close(other)
     os.close(main)
-    assert done.returncode == 0 and b"image/s" in said
+    assert process.returncode == 0 and b"image/s" in output
 
 
 @pytest.mark.parametrize(
@@ -345,5 +358,5 @@ def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):
     if not scripts:
         pytest.skip("no scripts yet")
     (tmp_path / "link").symlink_to(scripts[0])
-    done = ran([sys.executable, str(tmp_path / "link")], "nowhere", cwd=Path("/"))
-    assert done.returncode == 2 and b"error: nowhere: no such folder" in done.stderr
+    process = run_command([sys.executable, str(tmp_path / "link")], "nowhere", cwd=Path("/"))
+    assert process.returncode == 2 and b"error: nowhere: no such folder" in process.stderr

@@ -1,4 +1,4 @@
-"""What a power cut may cost: nothing of what a script said it had done."""
+"""After a power cut, everything that a script reported as done is still there."""
 
 from __future__ import annotations
 
@@ -17,70 +17,76 @@ from test_merge_clusters import files, write
 from common import durability
 from common.errors import UserError
 
-# Runs a script and prints what gets a name in the tree before its bytes were forced to the disk, and whether the names
-# were before the script said anything on stdout.
+# Runs a script. Prints its exit status, the files that got a name before their content was synced,
+# whether all names were synced before any output, and the number of synced files.
 WATCHED = """
 import io, json, os, runpy, sys
-root, forced, early, asked = sys.argv[1], set(), [], []
+root, synced, too_early, were_synced = sys.argv[1], set(), [], []
 fsync, replace, link, syncfs = os.fsync, os.replace, os.link, os.sync
 
-def forcing(number):
+def sync_and_note(number):
     fsync(number)
-    forced.add(os.fstat(number).st_ino)
+    synced.add(os.fstat(number).st_ino)
 
-def naming(act):
-    def named(source, target, **options):
-        if os.stat(source).st_ino not in forced and not os.fspath(target).endswith(".npz"):
-            early.append(os.fspath(target))
+def checking(act):
+    def checked(source, target, **options):
+        if os.stat(source).st_ino not in synced and not os.fspath(target).endswith(".npz"):
+            too_early.append(os.fspath(target))
         act(source, target, **options)
-    return named
+    return checked
 
-os.fsync, os.replace, os.link = forcing, naming(os.replace), naming(os.link)
+os.fsync, os.replace, os.link = sync_and_note, checking(os.replace), checking(os.link)
 sys.path.insert(0, root)
 from common import durability
 
-class Said(io.StringIO):
-    def write(self, words):
-        asked.append(not durability._renamed_in)
+class Output(io.StringIO):
+    def write(self, text):
+        were_synced.append(not durability._renamed_in)
 
-said, sys.stdout = sys.stdout, Said()
+stdout, sys.stdout = sys.stdout, Output()
 sys.argv = sys.argv[2:]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as stop:
     status = stop.code
-print(json.dumps([status, early, all(asked) and bool(asked), len(forced)]), file=said)
+names_first = bool(were_synced) and all(were_synced)
+print(json.dumps([status, too_early, names_first, len(synced)]), file=stdout)
 """
 
 
-def watched(script: str, *args: object) -> tuple[int, list[str], bool, int]:
+def run_watched(script: str, *args: object) -> tuple[int, list[str], bool, int]:
     command = [sys.executable, "-c", WATCHED, str(ROOT), str(ROOT / script), *map(str, args)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ran.stdout, ran.stderr
     return tuple(json.loads(ran.stdout))
 
 
-def test_contents_are_forced_before_names_appear_and_names_before_anything_is_said(
+def test_contents_are_synced_before_names_appear_and_names_before_output(
     tmp_path: Path, make_topic
 ) -> None:
     for topic in ("T", "U"):
         make_topic(f"DataSet/C/S/{topic}", "a.jpg", "b.jpg", "c.png")
         write(tmp_path / f"DataSet/C/S/{topic}/a.txt", "caption")
     dataset, full = tmp_path / "DataSet", tmp_path / "full"
-    assert watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 6)
-    assert watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0) == (
+    assert run_watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 6)
+    assert run_watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0) == (
         0,
         [],
         True,
         4,
     )
     # images and captions; the manifest; two files each for scores and what made them
-    assert watched("merge_clusters.py", dataset, "--output", full) == (0, [], True, 6 + 2 + 1 + 4)
-    split = watched("split_data.py", full, "--output-dir", tmp_path)
+    assert run_watched("merge_clusters.py", dataset, "--output", full) == (
+        0,
+        [],
+        True,
+        6 + 2 + 1 + 4,
+    )
+    split = run_watched("split_data.py", full, "--output-dir", tmp_path)
     assert split == (0, [], True, 2)
 
 
-def test_calls_beside_are_all_waited_for_and_an_error_comes_out() -> None:
+def test_background_calls_are_awaited_and_an_error_is_raised() -> None:
     done: list[int] = []
 
     def slow(number: int) -> None:
@@ -89,17 +95,17 @@ def test_calls_beside_are_all_waited_for_and_an_error_comes_out() -> None:
             raise UserError("fifty")
         done.append(number)
 
-    with durability.BackgroundWriter(slow) as beside:
+    with durability.BackgroundWriter(slow) as writer:
         for number in range(40):
-            beside(number)
+            writer(number)
     assert sorted(done) == list(range(40))
-    with pytest.raises(UserError, match="fifty"), durability.BackgroundWriter(slow) as beside:
+    with pytest.raises(UserError, match="fifty"), durability.BackgroundWriter(slow) as writer:
         for number in range(40, 60):
-            beside(number)
+            writer(number)
     assert set(range(40, 50)) <= set(done)
 
 
-def test_a_file_that_no_disk_holds_is_no_error() -> None:
+def test_syncing_a_pipe_is_no_error() -> None:
     reader, writer = os.pipe()
     with open(writer, "wb") as file:
         file.write(b"x")
@@ -108,12 +114,12 @@ def test_a_file_that_no_disk_holds_is_no_error() -> None:
     os.close(reader)
 
 
-# What a power cut tore is made good
+# Repairs after a power cut
 
 
 @pytest.fixture
 def merged(tmp_path: Path) -> tuple[list[Path], Path, dict[str, bytes]]:
-    """Two datasets, their merge, and what lies in it."""
+    """Two datasets, their merge, and its files."""
     for dataset in "AB":
         for number in range(4):
             write(
@@ -144,7 +150,7 @@ TORN = {
 
 
 @pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
-def test_torn_copies_are_brought_again(merged, tear: Callable[[bytes], bytes]) -> None:
+def test_torn_copies_are_copied_again(merged, tear: Callable[[bytes], bytes]) -> None:
     sources, full, whole = merged
     for path in sorted(full.rglob("*.jpg")) + sorted(full.rglob("*.txt")):
         path.write_bytes(tear(path.read_bytes()))
@@ -162,16 +168,14 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
-def test_edited_copies_stay_and_are_named(merged, edit: Callable[[bytes], bytes]) -> None:
+def test_edited_copies_stay_and_are_reported(merged, edit: Callable[[bytes], bytes]) -> None:
     sources, full, _ = merged
     path = full / "C/S/T/0.jpg"
     path.write_bytes(edit(path.read_bytes()))
-    (full / "C/S/T/2.txt").write_text(
-        ""
-    )  # a caption emptied by hand, beside an image that is whole
+    (full / "C/S/T/2.txt").write_text("")  # a caption emptied by hand; its image is whole
     edited = files(full / "C")
-    told = json.loads(merge(sources, full, "--json").stdout)
-    assert told["edited"] == [str(path)]
+    result = json.loads(merge(sources, full, "--json").stdout)
+    assert result["edited"] == [str(path)]
     assert files(full / "C") == edited
 
 
@@ -196,7 +200,7 @@ def test_a_repair_replaces_the_file_and_never_writes_into_it(merged, mode: str) 
 
 
 @pytest.mark.parametrize("cut", [0, -1, -40])
-def test_a_manifest_that_is_cut_is_damaged_and_said_so(merged, cut: int) -> None:
+def test_a_cut_manifest_is_reported_as_damaged(merged, cut: int) -> None:
     sources, full, _ = merged
     path = full / "merge_manifest.jsonl"
     path.write_bytes(path.read_bytes()[:cut])

@@ -1,6 +1,7 @@
-"""What lies in a dataset and was not put there for us: pipes, bombs, folders in the place of files, names without end.
+"""Entries that do not belong in a dataset: pipes, bombs, folders instead of files, endless names.
 
-Each row costs the one thing that it stands for, in one clear line, and never the memory or the time of the rest.
+Each costs one file or topic and is reported in one clear line. The rest of the run goes on, and
+neither memory nor time runs out.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ SCRIPTS = (
     "merge_clusters.py",
     "split_data.py",
 )
-MEMORY = (
-    8 << 30
-)  # bytes of address space that a script may take here: far more than it needs, and it maps much
+MAX_MEMORY_BYTES = 8 << 30  # of address space: far more than a script needs, but it maps a lot
 
 
 def run(script: str, *args: object, **options):
@@ -50,10 +49,10 @@ def run(script: str, *args: object, **options):
 
 
 def bound_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 
-def device(path: Path) -> None:
+def link_device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
@@ -66,7 +65,7 @@ def bind_socket(path: Path) -> None:
 
 IRREGULAR = {
     "a named pipe": os.mkfifo,
-    "a device": device,
+    "a device": link_device,
     "a socket": bind_socket,
     "a folder": Path.mkdir,
 }
@@ -76,7 +75,7 @@ IRREGULAR = {
 @pytest.mark.parametrize(
     "name", ["T/aesthetic_data.json", "duplicates_T.json", "T/.cache/images.json"]
 )
-def test_what_is_no_file_is_not_waited_for(make_topic, tmp_path, kind, name):
+def test_reading_does_not_wait_for_what_is_not_a_file(make_topic, tmp_path, kind, name):
     make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     path = tmp_path / "DS/C/S" / name
     path.parent.mkdir(exist_ok=True)
@@ -86,7 +85,7 @@ def test_what_is_no_file_is_not_waited_for(make_topic, tmp_path, kind, name):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_pipes_in_the_place_of_files_hang_no_script(script, make_topic, tmp_path):
+def test_pipes_instead_of_files_hang_no_script(script, make_topic, tmp_path):
     topic = make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     (topic / ".cache").mkdir()
     for path in (
@@ -104,7 +103,7 @@ def test_pipes_in_the_place_of_files_hang_no_script(script, make_topic, tmp_path
         assert "a named pipe, not a file" in done.stderr
 
 
-def test_an_option_may_name_a_device_or_a_pipe_which_is_written_into(make_topic, tmp_path):
+def test_output_goes_into_a_named_device_or_pipe(make_topic, tmp_path):
     make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     pipe, out = tmp_path / "pipe", tmp_path / "out"
     os.mkfifo(pipe)
@@ -120,7 +119,7 @@ def test_an_option_may_name_a_device_or_a_pipe_which_is_written_into(make_topic,
 def test_a_row_of_sixty_million_pixels_costs_that_image(make_topic, tmp_path):
     topic = make_topic("DS/C/S/T", "a.jpg", "b.jpg")
     row = np.zeros((1, 60_000_000 // 8), np.uint8)
-    (topic / "row.png").write_bytes(zoo.png(60_000_000, 1, 1, 0, row))
+    (topic / "row.png").write_bytes(zoo.encode_png(60_000_000, 1, 1, 0, row))
     for script in ("find_duplicates.py", "aesthetic_scorer.py"):
         done = run(script, tmp_path / "DS", "--json", preexec_fn=bound_memory)
         assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
@@ -159,7 +158,7 @@ def test_a_file_far_larger_than_its_images_explain_is_damaged_unread(make_topic)
 
 
 @pytest.mark.soak
-def test_what_we_write_ourselves_is_never_too_large(tmp_path):
+def test_our_own_files_are_never_too_large(tmp_path):
     topic = topic_of(tmp_path / "T")
     os.mkdir(topic.path)
     names = {f"picture_{number:04}.jpg" for number in range(3000)}
@@ -179,7 +178,7 @@ def test_what_we_write_ourselves_is_never_too_large(tmp_path):
     looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)
     looked.save({f"{one}/{other}": (0, 0) for one, other in pairs})
     assert os.path.getsize(looked.path) > atomic_files.MIN_SIZE_LIMIT_BYTES
-    opener = verification.PictureOpener(None, 1, SimpleNamespace(warn=pytest.fail))
+    opener = verification.ImageOpener(None, 1, SimpleNamespace(warn=pytest.fail))
     assert len(verification.verify_pairs(topic, stamps, pairs, False, opener)) == len(pairs)
 
 
@@ -215,7 +214,7 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
     assert run("find_duplicates.py", tmp_path / "DS").returncode == 0
     assert (
         found.stderr.count(
-            f"{long}: not searched, too long a name for duplicates_NAME.json; shorten it"
+            f"{long}: not searched, its name is too long for duplicates_NAME.json; shorten it"
         )
         == 1
     )
@@ -240,7 +239,7 @@ def test_a_topic_with_a_name_too_long_costs_that_topic(make_topic, tmp_path):
     ids=["file", "dangling", "loop"],
 )
 @pytest.mark.parametrize("script", ["aesthetic_scorer.py", "find_duplicates.py"])
-def test_a_cache_folder_that_is_none_is_called_what_it_is(
+def test_a_cache_that_is_not_a_folder_is_reported(
     make_topic, tmp_path, script, make: Callable, said: str
 ):
     make(make_topic("DS/C/S/T", "a.jpg") / ".cache")
@@ -252,7 +251,7 @@ def test_a_cache_folder_that_is_none_is_called_what_it_is(
 
 
 @zoo.needs_permissions
-def test_a_cache_of_somebody_else_is_called_that(make_topic, tmp_path):
+def test_a_cache_of_another_user_is_reported(make_topic, tmp_path):
     topic = make_topic("DS/C/S/T", "a.jpg")
     assert run("aesthetic_scorer.py", tmp_path / "DS").returncode == 0
     (topic / ".cache").chmod(0)
@@ -265,7 +264,7 @@ def test_a_cache_of_somebody_else_is_called_that(make_topic, tmp_path):
     )
 
 
-def test_a_failing_disk_is_not_a_matter_of_permissions():
+def test_a_failing_disk_is_not_reported_as_a_permission():
     from common.errors import os_error_to_user_error
 
     assert str(

@@ -1,4 +1,4 @@
-"""The image opener: what it reads, how right, and what it says of what it cannot read."""
+"""The image opener: what it reads, how exactly, and its reasons for what it cannot read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zoo
-from conftest import ROOT, picture
+from conftest import ROOT, draw_image
 from PIL import Image, ImageOps
 
 from common import images
@@ -17,7 +17,7 @@ from common import images
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 TURNED = ["orientation_6.png", "orientation_6.tif", "orientation_6.webp", "orientation_6.avif"]
-CUT = {  # every format and way of packing pixels: (kind, options for saving)
+CUT = {  # every format and compression: (format, options for saving)
     "jpeg": ("JPEG", {}),
     "progressive": ("JPEG", {"progressive": True}),
     "restarts": ("JPEG", {"restart_marker_rows": 1}),
@@ -41,19 +41,19 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def readable(folder) -> list[str]:
-    return zoo.readable(folder)
+    return zoo.write_readable_files(folder)
 
 
 @pytest.fixture(scope="module")
 def unreadable(folder) -> dict[str, str]:
-    return zoo.unreadable(folder)
+    return zoo.write_unreadable_files(folder)
 
 
-def pixels(path: Path | str, **options) -> np.ndarray:
+def read_pixels(path: Path | str, **options) -> np.ndarray:
     return np.asarray(images.open_image(str(path), **options)[0])
 
 
-def test_whatever_can_be_read_comes_out_as_rgb_of_the_size_its_header_says(folder, readable):
+def test_readable_files_become_rgb_of_the_size_in_their_header(folder, readable):
     for name in readable:
         image, extent = images.open_image(str(folder / name))
         header = images.read_header(str(folder / name))
@@ -62,7 +62,7 @@ def test_whatever_can_be_read_comes_out_as_rgb_of_the_size_its_header_says(folde
         )
 
 
-def test_whatever_cannot_be_read_has_its_reason_and_a_remedy(folder, unreadable):
+def test_unreadable_files_have_a_reason_and_a_remedy(folder, unreadable):
     Path("/tmp/postscript-was-run").unlink(missing_ok=True)
     for name, part in unreadable.items():
         with pytest.raises(images.Unreadable) as error:
@@ -76,11 +76,11 @@ def test_whatever_cannot_be_read_has_its_reason_and_a_remedy(folder, unreadable)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_other_modes_hold_what_pillow_makes_of_the_same_pixels(folder, readable, mode):
+def test_other_modes_equal_pillows_conversion(folder, readable, mode):
     for name in ("plain.jpg", "rgba.png", "palette_alphas.png", "la.png"):
         with Image.open(folder / name) as image:
             assert np.array_equal(
-                pixels(folder / name, mode=mode), np.asarray(image.convert(mode))
+                read_pixels(folder / name, mode=mode), np.asarray(image.convert(mode))
             ), name
 
 
@@ -88,7 +88,7 @@ def test_other_modes_hold_what_pillow_makes_of_the_same_pixels(folder, readable,
 def test_every_orientation_comes_out_upright(folder, readable, name):
     if name not in readable:
         pytest.skip("Pillow cannot write this format here")
-    got, right = pixels(folder / name), np.asarray(zoo.upright())
+    got, right = read_pixels(folder / name), np.asarray(zoo.upright_image())
     assert got.shape == right.shape
     assert (
         np.abs(got.astype(int) - right)[4:-4, 4:-4].mean() < 12
@@ -98,10 +98,10 @@ def test_every_orientation_comes_out_upright(folder, readable, name):
     assert np.array_equal(got, np.asarray(judge))
 
 
-def test_a_corrupt_exif_block_leaves_the_picture_as_it_is(folder, readable):
-    plain = pixels(folder / "plain.jpg")
+def test_a_corrupt_exif_block_is_ignored(folder, readable):
+    plain = read_pixels(folder / "plain.jpg")
     for name in ("corrupt_exif.jpg", "corrupt_exif_offset.jpg"):
-        assert np.array_equal(pixels(folder / name), plain), name
+        assert np.array_equal(read_pixels(folder / name), plain), name
 
 
 def test_sixteen_bits_are_scaled_to_eight(tmp_path):
@@ -110,10 +110,10 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path):
     right = np.rint(deep / 257)
     for name in ("deep.png", "deep.tif"):
         Image.fromarray(deep).save(tmp_path / name)
-        assert np.array_equal(pixels(tmp_path / name)[..., 0], right), name
+        assert np.array_equal(read_pixels(tmp_path / name)[..., 0], right), name
     big_endian = Image.frombytes("I;16B", (70, 100), deep.astype(">u2").tobytes())
     big_endian.save(tmp_path / "big_endian.tif")
-    assert np.array_equal(pixels(tmp_path / "big_endian.tif")[..., 0], right)
+    assert np.array_equal(read_pixels(tmp_path / "big_endian.tif")[..., 0], right)
 
 
 @pytest.mark.parametrize(
@@ -130,31 +130,31 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path):
         ([[np.nan, np.inf, 1.0]], [0, 0, 255]),
     ],
 )
-def test_float_pictures_are_scaled_by_the_range_that_holds_them(tmp_path, values, right):
+def test_float_images_are_scaled_by_the_range_that_holds_them(tmp_path, values, right):
     Image.fromarray(np.array(values, dtype=np.float32)).save(tmp_path / "float.tiff")
-    assert pixels(tmp_path / "float.tiff")[0, :, 0].tolist() == right
+    assert read_pixels(tmp_path / "float.tiff")[0, :, 0].tolist() == right
 
 
-def test_whole_numbers_of_32_bits_are_scaled_too(tmp_path):
+def test_32_bit_integers_are_scaled(tmp_path):
     for values, right in (([[0, 257, 65535]], [0, 1, 255]), ([[-100, 20, 100]], [0, 153, 255])):
         Image.fromarray(np.array(values, dtype=np.int32)).save(tmp_path / "whole.tif")
-        assert pixels(tmp_path / "whole.tif")[0, :, 0].tolist() == right
+        assert read_pixels(tmp_path / "whole.tif")[0, :, 0].tolist() == right
 
 
 def test_alpha_is_dropped_and_the_first_frame_taken(folder, readable):
     for name in ("rgba.png", "animated.png"):
-        first = picture(1) if name == "rgba.png" else picture(20)
-        assert np.array_equal(pixels(folder / name), np.asarray(first)), name
+        first = draw_image(1) if name == "rgba.png" else draw_image(20)
+        assert np.array_equal(read_pixels(folder / name), np.asarray(first)), name
     for name in ("animated.gif", "animated.webp"):
-        got = pixels(folder / name).astype(int)
-        near, far = (np.abs(got - np.asarray(picture(seed))).mean() for seed in (20, 21))
+        got = read_pixels(folder / name).astype(int)
+        near, far = (np.abs(got - np.asarray(draw_image(seed))).mean() for seed in (20, 21))
         assert near < 12 < far, name
 
 
-def test_cmyk_is_the_same_picture_whether_adobe_inverted_it_or_not(folder, readable):
-    right = np.asarray(picture(1)).astype(int)
-    assert np.abs(pixels(folder / "cmyk_adobe.jpg") - right).mean() < 8
-    plain = 255 - pixels(folder / "cmyk_plain.jpg").astype(
+def test_cmyk_is_the_same_image_whether_adobe_inverted_it_or_not(folder, readable):
+    right = np.asarray(draw_image(1)).astype(int)
+    assert np.abs(read_pixels(folder / "cmyk_adobe.jpg") - right).mean() < 8
+    plain = 255 - read_pixels(folder / "cmyk_plain.jpg").astype(
         int
     )  # its samples are the inverted ones, taken as they are
     assert abs(np.corrcoef(plain.ravel(), right.ravel())[0, 1]) > 0.5
@@ -162,21 +162,21 @@ def test_cmyk_is_the_same_picture_whether_adobe_inverted_it_or_not(folder, reada
 
 def test_a_jpeg_without_its_end_has_all_its_pixels(folder, readable):
     for draft in (None, 16):
-        right = pixels(folder / "plain.jpg", draft=draft)
+        right = read_pixels(folder / "plain.jpg", draft=draft)
         for name in ("no_end.jpg", "half_an_end.jpg", "more_after_end.jpg", "two_pictures.jpg"):
-            assert np.array_equal(pixels(folder / name, draft=draft), right), name
+            assert np.array_equal(read_pixels(folder / name, draft=draft), right), name
     assert np.array_equal(
-        pixels(folder / "no_end_progressive.jpg"), pixels(folder / "progressive.jpg")
+        read_pixels(folder / "no_end_progressive.jpg"), read_pixels(folder / "progressive.jpg")
     )
 
 
 @pytest.mark.parametrize("case", CUT)
 def test_a_cut_file_is_unreadable_or_lost_no_pixel(tmp_path, case):
     kind, options = CUT[case]
-    content = zoo.encoded(picture(7, (120, 90)), kind, **options)
+    content = zoo.encode(draw_image(7, (120, 90)), kind, **options)
     path = tmp_path / "picture"
     path.write_bytes(content)
-    whole = pixels(path)
+    whole = read_pixels(path)
     cuts = {len(content) - 1 - n for n in range(12)} | set(
         np.linspace(0, len(content) - 1, 25, dtype=int).tolist()
     )
@@ -184,11 +184,11 @@ def test_a_cut_file_is_unreadable_or_lost_no_pixel(tmp_path, case):
     for end in cuts:
         path.write_bytes(content[:end])
         try:
-            assert np.array_equal(pixels(path), whole), end
+            assert np.array_equal(read_pixels(path), whole), end
             passed += 1
         except images.Unreadable:
             continue
-    assert passed <= 14  # what lies behind the pixels
+    assert passed <= 14  # cuts behind the pixels
 
 
 def test_a_cut_avif_or_heic_is_unreadable(folder, readable, tmp_path):
@@ -201,9 +201,9 @@ def test_a_cut_avif_or_heic_is_unreadable(folder, readable, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["jpeg", "progressive", "restarts"])
-def test_zeros_in_place_of_a_jpegs_pixels_are_noticed(tmp_path, case):
+def test_zeros_instead_of_a_jpegs_pixels_are_noticed(tmp_path, case):
     kind, options = CUT[case]
-    content = zoo.encoded(picture(7, (120, 90)), kind, **options)
+    content = zoo.encode(draw_image(7, (120, 90)), kind, **options)
     for lost in (40, 400, len(content) // 3, len(content) // 2):
         (tmp_path / "picture.jpg").write_bytes(content[:-lost] + b"\0" * lost)
         with pytest.raises(images.Unreadable, match=r"cut short|damaged"):
@@ -211,9 +211,9 @@ def test_zeros_in_place_of_a_jpegs_pixels_are_noticed(tmp_path, case):
 
 
 @pytest.mark.parametrize("case", CUT)
-def test_damage_of_any_kind_is_a_reason_and_never_another_error(tmp_path, capfd, case):
+def test_any_damage_gives_a_reason_and_never_another_error(tmp_path, capfd, case):
     kind, options = CUT[case]
-    content = zoo.encoded(picture(7), kind, **options)
+    content = zoo.encode(draw_image(7), kind, **options)
     random = np.random.default_rng(len(content))
     for _ in range(40):
         damaged = bytearray(content)
@@ -226,19 +226,19 @@ def test_damage_of_any_kind_is_a_reason_and_never_another_error(tmp_path, capfd,
                 read(str(tmp_path / "picture"))
             except images.Unreadable as error:
                 assert str(error) and "\n" not in str(error)
-    assert capfd.readouterr().err == ""  # libtiff keeps its thoughts to itself
+    assert capfd.readouterr().err == ""  # libtiff prints nothing
 
 
-def test_the_limit_of_pixels_counts_whole_pictures(tmp_path):
+def test_the_pixel_limit_counts_whole_images(tmp_path):
     path = str(tmp_path / "picture.png")
-    picture(1, (50, 40)).save(path)
+    draw_image(1, (50, 40)).save(path)
     assert images.open_image(path, max_pixels=2000)[1] == (50, 40)
     with pytest.raises(images.Unreadable, match=r"50x40 is 0 megapixels.*raise --max-pixels"):
         images.open_image(path, max_pixels=1999)
     assert images.read_header(path).width == 50
 
 
-def test_what_is_no_file_says_so(tmp_path):
+def test_a_missing_file_and_a_folder_have_a_reason(tmp_path):
     with pytest.raises(images.Unreadable, match="deleted since the folder was listed"):
         images.open_image(str(tmp_path / "gone.jpg"))
     with pytest.raises(images.Unreadable, match=r"cannot be read \(Is a directory\)"):
@@ -246,8 +246,8 @@ def test_what_is_no_file_says_so(tmp_path):
 
 
 @zoo.needs_permissions
-def test_a_file_without_read_permission_says_how_to_mend_it(tmp_path):
-    zoo.unreadable(tmp_path, locked=True)
+def test_a_file_without_read_permission_says_how_to_fix_it(tmp_path):
+    zoo.write_unreadable_files(tmp_path, locked=True)
     code = f"from common import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -259,8 +259,8 @@ def test_a_file_without_read_permission_says_how_to_mend_it(tmp_path):
     assert "permission denied; make it readable (chmod +r)" in ran.stderr
 
 
-def test_drafts_keep_both_sides_at_what_is_asked_for(tmp_path):
-    picture(4, (1600, 1000)).save(tmp_path / "large.jpg", quality=95)
+def test_drafts_keep_both_sides_as_large_as_requested(tmp_path):
+    draw_image(4, (1600, 1000)).save(tmp_path / "large.jpg", quality=95)
     whole = images.open_image(str(tmp_path / "large.jpg"))[0]
     for draft, size in ((448, (800, 500)), (200, (400, 250)), (1001, (1600, 1000))):
         image, extent = images.open_image(str(tmp_path / "large.jpg"), draft=draft)

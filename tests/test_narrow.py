@@ -1,4 +1,4 @@
-"""A terminal of 40 columns: what the seven scripts print fits it, and says all that it says on one of 80."""
+"""Summaries fit a terminal of 40 columns, and say everything that they say on 80 columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import termios
 
 import pytest
-from conftest import ROOT, picture
+from conftest import ROOT, draw_image
 from wcwidth import wcswidth
 
 PLACES = [
@@ -40,7 +40,7 @@ def dataset(tmp_path_factory):
             "the one that stays, in full size.png",
             "a copy of it that was found elsewhere.png",
         ):
-            picture(seed).save(topic / name)
+            draw_image(seed).save(topic / name)
         (topic / "a download that broke off half way.jpg").write_bytes(b"\xff\xd8\xff")
         (topic / "the one that stays, in full size.txt").write_text("an owl")
     for name in ("aesthetic_scorer", "find_duplicates"):
@@ -57,9 +57,7 @@ def command(name: str) -> list[str]:
 def test_summary_fits_40_columns_and_says_all_that_80_say(dataset, monkeypatch, capsys, name):
     monkeypatch.chdir(dataset)
     main = importlib.import_module(name).main
-    main(
-        ["Set", *SCRIPTS[name]]
-    )  # so that there is nothing more to do when its summaries are compared
+    main(["Set", *SCRIPTS[name]])  # the two runs that are compared then have nothing to do
     capsys.readouterr()
     printed = {}
     for columns in (80, 40):
@@ -68,11 +66,11 @@ def test_summary_fits_40_columns_and_says_all_that_80_say(dataset, monkeypatch, 
         printed[columns] = capsys.readouterr().out
     assert [line for line in printed[40].splitlines() if not 0 <= wcswidth(line) <= 40] == []
     narrow = "".join(printed[40].split())
-    assert [word for word in said(printed[80]) if word not in narrow] == []
+    assert [word for word in complete_words(printed[80]) if word not in narrow] == []
 
 
-def said(printed: str) -> list[str]:
-    """The words and figures of a summary, but for those of pictures, that were cut, and that no two runs share."""
+def complete_words(printed: str) -> list[str]:
+    """List words and figures of a summary, without bars, cut names, and what differs by run."""
     lines = (line for line in printed.splitlines() if not re.search("⏱|quartiles|were free", line))
     return [
         word
@@ -96,7 +94,7 @@ def test_a_real_terminal_of_40_columns(dataset):
     ) as process:
         os.close(terminal)
         printed = b""
-        while block := read(master):
+        while block := read_terminal(master):
             printed += block
     os.close(master)
     assert process.returncode == 0
@@ -105,8 +103,8 @@ def test_a_real_terminal_of_40_columns(dataset):
     assert any(line.startswith("      images 3 · duplicates 2") for line in lines)
 
 
-def read(terminal: int) -> bytes:
+def read_terminal(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so that all who could write have ended
+    except OSError:  # on Linux: all writers have ended
         return b""

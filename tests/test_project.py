@@ -1,4 +1,4 @@
-"""What holds for all scripts and modules: help at once, light imports, imports that point one way."""
+"""Rules for all scripts and modules: quick help, light imports, imports in one direction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MODULES = sorted(
     for path in (ROOT / package).rglob("*.py")
     if path.stem != "__init__"
 )
-# What each package may import besides itself: only packages on floors below it.
+# What each package may import besides itself: only packages below it.
 MAY_IMPORT = {
     "common": set(),
     "common.clip": {"common"},
@@ -32,9 +32,11 @@ MAY_IMPORT = {
     "splitting": {"common", "merging"},
     "reports": {"common", "merging"},
 }
-LIGHT = [name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")]
-HEAVY = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
-LOADED = """
+LIGHT_SCRIPTS = [
+    name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")
+]
+HEAVY_PACKAGES = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
+LIST_LOADED_MODULES = """
 import json, runpy, sys
 sys.path.insert(0, sys.argv[1])
 sys.argv = sys.argv[2:]
@@ -46,18 +48,25 @@ print(json.dumps(sorted(name for name in sys.modules if "." not in name)), file=
 """
 
 
-def run(
+def run_and_list_modules(
     script: str, *args: object, cwd: Path | None = None
 ) -> tuple[int, set[str], subprocess.CompletedProcess]:
-    """Exit status of a script, and the top-level modules that it had loaded at its end."""
-    command = [sys.executable, "-c", LOADED, str(ROOT), str(ROOT / script), *map(str, args)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
-    *_, status, loaded = ran.stderr.splitlines()
-    return int(status), set(json.loads(loaded)), ran
+    """Run a script; return its exit status and the top-level modules that it loaded."""
+    command = [
+        sys.executable,
+        "-c",
+        LIST_LOADED_MODULES,
+        str(ROOT),
+        str(ROOT / script),
+        *map(str, args),
+    ]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=cwd)
+    *_, status, loaded = process.stderr.splitlines()
+    return int(status), set(json.loads(loaded)), process
 
 
-def imports(path: Path) -> set[str]:
-    """Modules of ours that a file imports anywhere in it, lazily too: `common.room.module`, scripts with `.py`."""
+def imported_modules(path: Path) -> set[str]:
+    """Return what a file imports, lazy imports too: our modules by name, all else with `.py`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
@@ -82,7 +91,7 @@ def package_of(module: str) -> str:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_help_comes_at_once(script):
+def test_help_is_printed_at_once(script):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = subprocess.run(
         [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=60
@@ -97,22 +106,22 @@ def test_help_comes_at_once(script):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_loads_nothing_heavy(script):
-    status, loaded, _ = run(script, "--help")
+    status, loaded, _ = run_and_list_modules(script, "--help")
     assert status == 0
-    assert not loaded & HEAVY
+    assert not loaded & HEAVY_PACKAGES
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_mistyped_path_ends_in_one_line_before_anything_heavy_is_loaded(script, tmp_path):
     extra = ["--output", tmp_path / "out"] if script == "merge_clusters.py" else []
-    status, loaded, ran = run(script, tmp_path / "DataSte", *extra, cwd=tmp_path)
+    status, loaded, ran = run_and_list_modules(script, tmp_path / "DataSte", *extra, cwd=tmp_path)
     assert status == 2 and ran.stdout == ""
     assert f"{tmp_path}/DataSte: no such folder" in ran.stderr
     assert len(ran.stderr.splitlines()) == 3  # ours, then the status and the modules
-    assert not loaded & HEAVY
+    assert not loaded & HEAVY_PACKAGES
 
 
-@pytest.mark.parametrize("script", LIGHT)
+@pytest.mark.parametrize("script", LIGHT_SCRIPTS)
 def test_the_light_scripts_stay_light_in_a_real_run(script, make_topic, tmp_path):
     for number, name in enumerate(("T", "U", "V")):
         topic = make_topic(f"DataSet/C/S/{name}", "a.jpg", "b.jpg", "c.png", seed=number)
@@ -120,10 +129,12 @@ def test_the_light_scripts_stay_light_in_a_real_run(script, make_topic, tmp_path
         matches = '{"a.jpg": ["b.jpg"], "b.jpg": ["a.jpg"], "c.png": []}'
         (topic.parent / f"duplicates_{name}.json").write_text(matches)
     extra = ["--output", tmp_path / "out"] if script == "merge_clusters.py" else []
-    status, loaded, ran = run(script, tmp_path / "DataSet", *extra, "--json", cwd=tmp_path)
+    status, loaded, ran = run_and_list_modules(
+        script, tmp_path / "DataSet", *extra, "--json", cwd=tmp_path
+    )
     assert status == 0, ran.stderr
     assert isinstance(json.loads(ran.stdout), dict)
-    assert not loaded & HEAVY
+    assert not loaded & HEAVY_PACKAGES
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -135,7 +146,7 @@ def test_scripts_are_executable_documented_and_import_no_script(script):
         content.startswith('#!/usr/bin/env python3\n"""')
         and 'if __name__ == "__main__":' in content
     )
-    assert not imports(path) & set(SCRIPTS)
+    assert not imported_modules(path) & set(SCRIPTS)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -149,30 +160,30 @@ def test_signals_are_caught_before_anything_else_is_imported(script):
     )
 
 
-def test_no_circle_among_modules():
-    graph = {name: imports(file_of(name)) & set(MODULES) for name in MODULES}
-    order = list(
-        TopologicalSorter(graph).static_order()
-    )  # raises CycleError, which names the cycle
+def test_modules_import_no_cycle():
+    graph = {name: imported_modules(file_of(name)) & set(MODULES) for name in MODULES}
+    order = list(TopologicalSorter(graph).static_order())  # CycleError names the cycle
     assert set(order) == set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_packages_import_only_packages_below(module):
-    found = imports(file_of(module))
-    own = package_of(module)
-    assert not found & set(SCRIPTS)
-    assert {name for name in found if name.split(".")[0] in PACKAGES} <= set(MODULES)
-    allowed = MAY_IMPORT[own] | {own}
-    assert {package_of(other) for other in found & set(MODULES)} <= allowed
+    imported = imported_modules(file_of(module))
+    package = package_of(module)
+    assert not imported & set(SCRIPTS)
+    assert {name for name in imported if name.split(".")[0] in PACKAGES} <= set(MODULES)
+    allowed = MAY_IMPORT[package] | {package}
+    assert {package_of(name) for name in imported & set(MODULES)} <= allowed
 
 
-def test_only_clip_and_the_network_of_variants_know_torch():
+def test_only_clip_and_the_network_of_variants_import_torch():
     torch = re.compile(r"(torch|open_clip|torchvision)\.")
-    knowing = {module for module in MODULES if any(map(torch.match, imports(file_of(module))))}
-    assert {module for module in knowing if package_of(module) != "common.clip"} == {
-        "duplicates.effnet"
-    }
+    using_torch = set()
+    for module in MODULES:
+        if any(map(torch.match, imported_modules(file_of(module)))):
+            using_torch.add(module)
+    outside_clip = {module for module in using_torch if package_of(module) != "common.clip"}
+    assert outside_clip == {"duplicates.effnet"}
 
 
 @pytest.mark.parametrize("folder", sorted({os.path.dirname(m.replace(".", "/")) for m in MODULES}))

@@ -1,4 +1,4 @@
-"""Quantiles against numpy, histograms against their own promise."""
+"""Quantiles against numpy, histograms against their definition."""
 
 from collections import Counter
 from itertools import pairwise
@@ -15,7 +15,7 @@ SHARES = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]
 
 
 @given(NUMBERS)
-def test_quantiles_are_those_of_numpy(numbers):
+def test_quantiles_equal_numpys(numbers):
     ours = quantiles.quantiles(Counter(numbers), SHARES)
     assert ours == pytest.approx(list(np.quantile(numbers, SHARES)), rel=1e-12, abs=1e-9)
     assert ours[3] == np.median(numbers)
@@ -26,9 +26,9 @@ def test_quantiles_are_those_of_numpy(numbers):
 
 @example([200001.0, -0.0001], 2)
 @given(NUMBERS, st.integers(2, 20))
-def test_histogram_holds_every_number_once(numbers, most):
-    bins = quantiles.histogram(Counter(numbers), most)
-    assert 1 <= len(bins) <= most
+def test_histogram_holds_every_number_once(numbers, max_bins):
+    bins = quantiles.histogram(Counter(numbers), max_bins)
+    assert 1 <= len(bins) <= max_bins
     assert sum(bin.count for bin in bins) == len(numbers)
     assert bins[0].low <= min(numbers) <= max(numbers) <= bins[-1].high
     assert all(left.high == right.low for left, right in pairwise(bins))
@@ -44,6 +44,6 @@ def test_histogram_has_round_borders():
     ]
 
 
-def test_nothing():
+def test_no_numbers():
     assert quantiles.summarize({}) == {}
     assert quantiles.histogram({}) == []

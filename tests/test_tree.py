@@ -1,4 +1,4 @@
-"""The walk: which folders are topics, whatever folder one starts from and whatever lies in it."""
+"""Which folders are topics, whatever folder is given and whatever it contains."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from conftest import ROOT
 from common import image_formats, tree
 from common.errors import UserError
 
-FOUR = ("D", "C", "S", "T")  # names of a dataset, a cluster, a subcluster and a topic
+PARTS = ("D", "C", "S", "T")  # names of a dataset, a cluster, a subcluster and a topic
 
 
 @pytest.fixture
 def fill(tmp_path):
-    """Make files (the walk never opens one): fill("D/C/S/T/a.jpg", ...)."""
+    """Make empty files (the walk opens none): fill("D/C/S/T/a.jpg", ...)."""
 
     def make(*paths: str) -> Path:
         for path in paths:
@@ -32,23 +32,23 @@ def fill(tmp_path):
     return make
 
 
-def walked(*paths: Path | str) -> tuple[list[tuple[str, int]], list[str]]:
-    """Labels and counts of the topics, and the warnings."""
+def find_labels(*paths: Path | str) -> tuple[list[tuple[str, int]], list[str]]:
+    """Return labels and counts of the topics, and the warnings."""
     warnings: list[str] = []
-    found = tree.find_topics([str(path) for path in paths], warnings.append)
-    return [(topic.label, topic.image_count) for topic in found], warnings
+    topics = tree.find_topics([str(path) for path in paths], warnings.append)
+    return [(topic.label, topic.image_count) for topic in topics], warnings
 
 
-def refused(*paths: Path | str) -> str:
+def error_message(*paths: Path | str) -> str:
     with pytest.raises(UserError) as error:
-        walked(*paths)
+        find_labels(*paths)
     return str(error.value)
 
 
 @pytest.mark.parametrize("start", ["D", "D/C", "D/C/S", "D/C/S/T", "D/C/S/T/", "D/../D/./C"])
 def test_any_level_will_do(fill, start):
     root = fill("D/C/S/T/a.jpg", "D/C/S/T/b.PNG", "D/C/S/T/notes.txt", "D/C/S/T/.hidden.jpg")
-    assert walked(root / start) == ([("D/C/S/T", 2)], [])
+    assert find_labels(root / start) == ([("D/C/S/T", 2)], [])
 
 
 @pytest.mark.parametrize("start", [".", "..", "../.."])
@@ -57,7 +57,7 @@ def test_relative_paths(fill, start, monkeypatch):
     monkeypatch.chdir(root / "D/C/S")
     topic = tree.find_topics([start], print)[0]
     assert (
-        topic.parts == FOUR
+        topic.parts == PARTS
         and topic.path == str(root / "D/C/S/T")
         and topic.dataset_path == str(root / "D")
     )
@@ -73,7 +73,7 @@ def test_order_is_by_name_below_each_path_in_the_order_of_the_paths(fill):
             for t in ("2", "10")
         )
     )
-    labels = [label for label, _ in walked(root / "E", root / "D")[0]]
+    labels = [label for label, _ in find_labels(root / "E", root / "D")[0]]
     order = [f"{c}/S/{t}" for c in ("B", "a b", "b", "é") for t in ("10", "2")]
     assert labels == [f"{top}/{rest}" for top in "ED" for rest in order]
 
@@ -92,37 +92,39 @@ def test_order_is_by_name_below_each_path_in_the_order_of_the_paths(fill):
 def test_the_same_folder_given_twice_or_below_another_counts_once(fill, paths):
     root = fill("D/C/S/T/a.jpg", "D/C/S/U/b.jpg")
     (root / "link").symlink_to("D")
-    labels, warnings = walked(*(root / path for path in paths))
+    labels, warnings = find_labels(*(root / path for path in paths))
     assert [label.split("/", 1)[1] for label, _ in labels] == ["C/S/T", "C/S/U"]
     assert warnings == []
 
 
 def test_a_name_that_only_begins_like_another_is_another(fill):
     root = fill("D/C/S/T/a.jpg", "D2/C/S/T/a.jpg")
-    assert walked(root / "D", root / "D2")[0] == [("D/C/S/T", 1), ("D2/C/S/T", 1)]
+    assert find_labels(root / "D", root / "D2")[0] == [("D/C/S/T", 1), ("D2/C/S/T", 1)]
 
 
 def test_images_at_another_depth_are_one_warning_a_folder(fill):
     root = fill(
         *(f"D/C/S/{name}.jpg" for name in ("T/a", "T/b", "T/c", "loose", "T/deep/x", "T/deep/y"))
     )
-    labels, warnings = walked(root / "D")
+    labels, warnings = find_labels(root / "D")
     assert labels == [("D/C/S/T", 3)]
     assert warnings == [
-        f"{root}/D/C/S: 1 image outside any topic, not processed (the topics of this dataset are 3 levels below it)",
-        f"{root}/D/C/S/T/deep: 2 images outside any topic, not processed (the topics of this dataset are 3 levels "
-        "below it)",
+        f"{root}/D/C/S: 1 image outside any topic, not processed "
+        "(the topics of this dataset are 3 levels below it)",
+        f"{root}/D/C/S/T/deep: 2 images outside any topic, not processed "
+        "(the topics of this dataset are 3 levels below it)",
     ]
 
 
-def test_where_two_depths_have_as_many_images_the_deeper_one_is_meant(fill):
-    assert walked(fill("D/C/S/loose.jpg", "D/C/S/T/a.jpg") / "D")[0] == [("D/C/S/T", 1)]
+def test_if_two_depths_have_equally_many_images_topics_are_at_the_deeper_one(fill):
+    assert find_labels(fill("D/C/S/loose.jpg", "D/C/S/T/a.jpg") / "D")[0] == [("D/C/S/T", 1)]
 
 
 def test_a_folder_of_datasets_is_refused_with_what_to_do(fill):
     root = fill("All/D/C/S/T/a.jpg")
-    assert refused(root / "All") == (
-        f"{root}/All: most of its images are 4 folders down, so it holds datasets: pass its subfolders ({root}/All/*)"
+    assert error_message(root / "All") == (
+        f"{root}/All: most of its images are 4 folders down, so it holds datasets: "
+        f"pass its subfolders ({root}/All/*)"
     )
 
 
@@ -130,10 +132,10 @@ def test_empty_folders_at_topic_depth_are_empty_topics(fill):
     root = fill("D/C/S/T/a.jpg")
     (root / "D/C/S/Empty").mkdir()
     (root / "D/C/Hollow").mkdir()
-    assert walked(root / "D") == ([("D/C/S/Empty", 0), ("D/C/S/T", 1)], [])
+    assert find_labels(root / "D") == ([("D/C/S/Empty", 0), ("D/C/S/T", 1)], [])
 
 
-def test_hidden_folders_and_files_are_passed_over_in_silence(fill):
+def test_hidden_folders_and_files_are_skipped_silently(fill):
     root = fill(
         "D/C/S/T/a.jpg",
         "D/C/S/T/._a.jpg",
@@ -141,43 +143,48 @@ def test_hidden_folders_and_files_are_passed_over_in_silence(fill):
         "D/.git/S/T/c.jpg",
         "D/C/S/.T/d.jpg",
     )
-    assert walked(root / "D") == ([("D/C/S/T", 1)], [])
+    assert find_labels(root / "D") == ([("D/C/S/T", 1)], [])
 
 
-def test_nothing_found_is_an_error_that_names_the_folders(fill):
+def test_finding_no_image_is_an_error_that_names_the_folders(fill):
     root = fill("D/C/S/T/notes.txt", "E/a.txt")
-    assert refused(root / "D", root / "E") == (
+    assert error_message(root / "D", root / "E") == (
         f"{root}/D, {root}/E: no images found; expected DataSet/Cluster/Subcluster/Topic/image.jpg"
     )
 
 
 def test_an_empty_folder_beside_a_full_one_is_a_warning(fill):
     root = fill("D/C/S/T/a.jpg", "E/notes.txt")
-    assert walked(root / "D", root / "E") == ([("D/C/S/T", 1)], [f"{root}/E: no images below it"])
+    assert find_labels(root / "D", root / "E") == (
+        [("D/C/S/T", 1)],
+        [f"{root}/E: no images below it"],
+    )
 
 
-def test_a_mistyped_path_says_what_may_be_meant(fill):
+def test_a_mistyped_path_gets_a_suggestion(fill):
     root = fill("DataSet/C/S/T/a.jpg", "Dataset.zip")
-    assert refused(root / "DataSte") == f"{root}/DataSte: no such folder; did you mean DataSet?"
-    assert refused(root / "xyz") == f"{root}/xyz: no such folder"
     assert (
-        refused(root / "none/DataSet")
+        error_message(root / "DataSte") == f"{root}/DataSte: no such folder; did you mean DataSet?"
+    )
+    assert error_message(root / "xyz") == f"{root}/xyz: no such folder"
+    assert (
+        error_message(root / "none/DataSet")
         == f"{root}/none/DataSet: no such folder; {root}/none does not exist either"
     )
     assert (
-        refused(root / "Dataset.zip")
+        error_message(root / "Dataset.zip")
         == f"{root}/Dataset.zip: not a folder; pass the folder that holds it"
     )
-    assert refused("") == "(empty): no such folder"
+    assert error_message("") == "(empty): no such folder"
     (root / "loop").symlink_to("loop")
-    assert "cannot be opened (Too many levels of symbolic links)" in refused(root / "loop")
+    assert "cannot be opened (Too many levels of symbolic links)" in error_message(root / "loop")
 
 
-def test_odd_entries_are_warned_of_and_are_no_images(fill):
+def test_entries_that_are_not_files_get_a_warning_and_are_not_images(fill):
     root = fill("D/C/S/T/a.jpg")
-    zoo.oddities(root / "D/C/S/T")
+    zoo.make_odd_entries(root / "D/C/S/T")
     (root / "D/C/S/gone").symlink_to("nowhere")
-    labels, warnings = walked(root / "D")
+    labels, warnings = find_labels(root / "D")
     assert labels == [("D/C/S/T", 1)]
     assert sorted(warnings) == [
         f"{root}/D/C/S/T/dangling.jpg: a broken link, not an image",
@@ -196,7 +203,7 @@ def test_symlinked_folders_and_images_are_followed_each_real_folder_once(fill):
     (root / "D/C/S/Again").symlink_to("T")
     (root / "D/C/S/T/up").symlink_to("..")
     (root / "D/C/S/T/b.jpg").symlink_to(root / "Else/b.jpg")
-    labels, warnings = walked(root / "D")
+    labels, warnings = find_labels(root / "D")
     assert labels == [("D/C/S/Link", 2), ("D/C/S/T", 2)]
     assert sorted(warnings, key=len, reverse=True) == [
         f"{root}/D/C/S/Other link: the same folder as {root}/D/C/S/Link, counted once",
@@ -208,18 +215,18 @@ def test_symlinked_folders_and_images_are_followed_each_real_folder_once(fill):
 def test_odd_names_survive(fill, tmp_path):
     names = [
         name
-        for name in zoo.readable(tmp_path / "D/C/S/new\nline 夕")
+        for name in zoo.write_readable_files(tmp_path / "D/C/S/new\nline 夕")
         if not name.startswith("orientation")
     ]
     for other in (os.fsdecode(b"\xff\xfe"), "-rf", "it's"):
         (tmp_path / "D/C/S" / other).mkdir()
-    found = tree.find_topics([str(tmp_path / "D")], print)
-    assert [topic.name for topic in found] == sorted(
+    topics = tree.find_topics([str(tmp_path / "D")], print)
+    assert [topic.name for topic in topics] == sorted(
         [os.fsdecode(b"\xff\xfe"), "-rf", "it's", "new\nline 夕"]
     )
-    images = found[2].image_names()
+    images = topics[2].image_names()
     assert [name for name in images if not name.startswith("orientation")] == sorted(names)
-    assert sorted(found[2].image_stamps()) == images
+    assert sorted(topics[2].image_stamps()) == images
 
 
 def test_stamps_are_size_and_time(fill):
@@ -242,15 +249,15 @@ def test_a_topic_that_vanished_is_an_error_in_one_line(fill):
 
 def test_groups_by_level_have_labels_that_are_unique(fill):
     root = fill("A/D/C/S/T/a.jpg", "A/D/C/S/U/a.jpg", "A/E/C/S/T/a.jpg", "B/D/C/S/T/a.jpg")
-    found = tree.find_topics([str(root / "A/D"), str(root / "A/E")], print)
+    topics = tree.find_topics([str(root / "A/D"), str(root / "A/E")], print)
     for level, keys in (
         ("topic", ["D/C/S/T", "D/C/S/U", "E/C/S/T"]),
         ("subcluster", ["D/C/S", "E/C/S"]),
         ("cluster", ["D/C", "E/C"]),
         ("dataset", ["D", "E"]),
     ):
-        assert list(tree.group_by_level(found, level)) == keys
-    assert [topic.name for topic in tree.group_by_level(found, "dataset")["D"]] == ["T", "U"]
+        assert list(tree.group_by_level(topics, level)) == keys
+    assert [topic.name for topic in tree.group_by_level(topics, "dataset")["D"]] == ["T", "U"]
     both = tree.find_topics([str(root / "A/D"), str(root / "B/D")], print)
     assert list(tree.group_by_level(both, "dataset")) == [f"{root}/A/D", f"{root}/B/D"]
 
@@ -273,20 +280,20 @@ def test_a_folder_that_cannot_be_read_or_entered_is_a_warning(fill, mode, warnin
         f"tree.find_topics([{str(root / 'D/C/S/Locked')!r}], print)"
     )
     command = [sys.executable, "-c", code]
-    ran = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, preexec_fn=zoo.drop_privileges, capture_output=True, text=True
     )
     (root / "D/C/S/Locked").chmod(0o755)
-    said = ran.stdout.splitlines()
-    assert said[0].startswith(
+    lines = process.stdout.splitlines()
+    assert lines[0].startswith(
         f"{root}/D/C/S/Locked: {warning or 'cannot be read (Permission denied), skipped'}"
     )
-    assert "D/C/S/T" in said and "D/C/S/Locked" not in said
-    assert "no images found" in ran.stderr
+    assert "D/C/S/T" in lines and "D/C/S/Locked" not in lines
+    assert "no images found" in process.stderr
 
 
-def naive(root: str) -> list[tuple[str, int]]:
-    """What the contract says of a tree without links, word by word, by os.walk."""
+def naive_topics(root: str) -> list[tuple[str, int]]:
+    """Find (path, images) of the topics by os.walk, by the contract for trees without links."""
     counts = {}
     for path, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -325,12 +332,12 @@ def test_random_trees_agree_with_a_naive_walk(tmp_path, seed):
                 [".JPG", ".png", ".txt", ".jpg.txt", ".TIFF", ""]
             )
             (folder / ("." * (chance.random() < 0.1) + "f" + name)).write_bytes(b"")
-    expected = naive(str(root))
+    expected = naive_topics(str(root))
     if (
         not any(count for _, count in expected)
         or len(Path(expected[0][0]).relative_to(root).parts) > 3
     ):
-        assert "no images" in refused(root) or "holds datasets" in refused(root)
+        assert "no images" in error_message(root) or "holds datasets" in error_message(root)
     else:
         assert [
             (topic.path, topic.image_count)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Give every image an aesthetic score: CLIP image embedding, then a linear head.
+"""Give every image an aesthetic score: its CLIP embedding through a linear head.
 
 Writes aesthetic_data.json into each topic folder of DataSet/Cluster/Subcluster/Topic:
 
@@ -8,15 +8,16 @@ Writes aesthetic_data.json into each topic folder of DataSet/Cluster/Subcluster/
       "sunset_blurred.jpg": 4.1177
     }
 
-What is done is never done twice: run it again after new images, a crash or Ctrl-C, and it scores only what is new or
-changed. Vectors and image sizes stay in each topic's .cache/ folder (safe to delete), so that another head needs no
-image at all. It never changes an image, and never replaces scores that something else made unless told to.
+Finished work is skipped: run it again after adding images, after a crash or Ctrl-C, and it scores
+only what is new or changed. Embeddings and image sizes stay in each topic's .cache/ folder (safe to
+delete), so another head needs to open no image. It never changes an image, and replaces scores from
+another model or head only if told to.
 
 examples:
-  aesthetic_scorer.py DataSet                                score everything that has no score yet
-  aesthetic_scorer.py DataSet --model tiny                   no download: technical quality, not aesthetics
-  aesthetic_scorer.py DataSet --head laion-v2 --rescore      another head, from the stored vectors
-  aesthetic_scorer.py DataSet --head siglip-v2.5             the predictor of 2024; brings its own model
+  aesthetic_scorer.py DataSet                                score what has no score yet
+  aesthetic_scorer.py DataSet --model tiny                   no download: technical quality only
+  aesthetic_scorer.py DataSet --head laion-v2 --rescore      another head, on stored embeddings
+  aesthetic_scorer.py DataSet --head siglip-v2.5             brings its own model
   aesthetic_scorer.py DataSet_* --json --quiet > score.json  from cron
 """
 
@@ -30,32 +31,40 @@ import statistics
 import threading
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common import cache, claims, cli, durability, terminal, tree
+from common import cache, cli, durability, locks, terminal, topic_scores, tree
 from common.clip import heads, model, score_state, scorers
 from common.reporter import Reporter, print_result
+from common.topics import Topic
+
+if TYPE_CHECKING:
+    from common.clip.embed import EmbeddingJob
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args, started = parse_args(argv), time.monotonic()
-    talk = Reporter(args)
-    rules = chosen_rules(args, talk)
-    count = Count()
-    owing = survey(tree.find_topics(args.paths, talk.warn), rules, count, talk)
-    if owing:
-        score(owing, rules, args, count, talk)
-    count.seconds = time.monotonic() - started
-    talk.print_totals(
-        count.images,
-        scored=count.scored,
-        already_scored=count.already_scored,
-        unreadable=talk.unreadable,
+    started = time.monotonic()
+    args = parse_args(argv)
+    reporter = Reporter(args)
+    policy = make_policy(args, reporter)
+    totals = ScoreTotals()
+    topics = tree.find_topics(args.paths, reporter.warn)
+    pending = find_pending(topics, policy, totals, reporter)
+    if pending:
+        score_topics(pending, policy, args, totals, reporter)
+    totals.seconds = time.monotonic() - started
+    reporter.print_totals(
+        totals.images,
+        scored=totals.scored,
+        already_scored=totals.already_scored,
+        unreadable=reporter.unreadable,
     )
-    print_result(args, summary(count, rules, talk), result(count, rules, talk))
-    return talk.status
+    print_result(
+        args, summary_lines(totals, policy, reporter), result_json(totals, policy, reporter)
+    )
+    return reporter.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -65,31 +74,32 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     scoring.add_argument(
         "--head",
         metavar="HEAD",
-        help=f"{', '.join(scorers.scorer_names())}, or a file with one linear layer; a named head brings its own model "
-        f"(default: the --model's, or {heads.DEFAULT_HEAD})",
+        help=f"{', '.join(scorers.scorer_names())}, or a file with one linear layer; a named head "
+        f"brings its own model (default: the --model's, or {heads.DEFAULT_HEAD})",
     )
-    replacing = scoring.add_mutually_exclusive_group()
-    replacing.add_argument(
+    existing = scoring.add_mutually_exclusive_group()
+    existing.add_argument(
         "--only-missing",
         action="store_true",
-        help="trust scores of any origin, score only images that have none",
+        help="keep existing scores whatever made them, score only images that have none",
     )
-    replacing.add_argument(
+    existing.add_argument(
         "--rescore",
         action="store_true",
-        help="replace scores of other or unknown origin; uses stored vectors",
+        help="replace scores from another or unknown source; reuses stored embeddings",
     )
     scoring.add_argument(
         "--no-cache",
         action="store_true",
-        help="store no vectors (3 kB an image): another head, or a kill within a topic, starts over",
+        help="store no embeddings (saves 3 kB per image): after a kill within a topic, or with "
+        "another head, that topic starts over",
     )
     return parser.parse_args(argv)
 
 
 @dataclass
-class Count:
-    """What the run adds up to. Images are counted topic by topic, so that nothing grows with them but the scores."""
+class ScoreTotals:
+    """What the run adds up to, topic by topic. Of the images only their scores are kept."""
 
     topics: int = 0
     images: int = 0
@@ -103,131 +113,168 @@ class Count:
     def add(
         self,
         state: score_state.ScoreState,
-        found: Mapping[str, float],
+        scores: Mapping[str, float],
         made_by: Mapping[str, str],
         embedded: int = 0,
     ) -> None:
         self.topics += 1
         self.images += len(state.stamps)
-        self.already_scored += len(state.standing)
-        self.scored += len(found) - len(state.standing)
+        self.already_scored += len(state.kept_scores)
+        self.scored += len(scores) - len(state.kept_scores)
         self.embedded += embedded
-        self.values.extend(found.values())
-        self.precisions.update(cache.precisions_of(made_by))
+        self.values.extend(scores.values())
+        self.precisions.update(topic_scores.precisions_of(made_by))
 
 
-def chosen_rules(args: argparse.Namespace, talk: Reporter) -> score_state.ScoringPolicy:
-    """The model and head that the options name, checked as far as that goes without loading them."""
+def make_policy(args: argparse.Namespace, reporter: Reporter) -> score_state.ScoringPolicy:
+    """Resolve the model and head that the options name, without loading them."""
     chosen = model.resolve_model(args, heads.head_model(args.head))
     if chosen.is_tiny:
-        talk.warn(model.TINY_NOTE)
-    return score_state.ScoringPolicy(
-        chosen, heads.resolve_head(args.head, chosen), args.only_missing, args.rescore
-    )
+        reporter.warn(model.TINY_NOTE)
+    head = heads.resolve_head(args.head, chosen)
+    return score_state.ScoringPolicy(chosen, head, args.only_missing, args.rescore)
 
 
-def survey(
-    topics: Sequence[tree.Topic], rules: score_state.ScoringPolicy, count: Count, talk: Reporter
-) -> dict[tree.Topic, int]:
-    """The topics that have images without a score, and how many; counts those that are done. No torch, no pixels."""
-    owing, foreign = {}, []
+def find_pending(
+    topics: Sequence[Topic],
+    policy: score_state.ScoringPolicy,
+    totals: ScoreTotals,
+    reporter: Reporter,
+) -> dict[Topic, int]:
+    """Map each topic with pending images to their number; add the others to the totals.
+
+    Loads no torch and opens no image. Raises UserError if a topic holds foreign scores.
+    """
+    pending, foreign = {}, []
     for topic in topics:
-        state = score_state.inspect_topics(topic, rules, talk)
+        state = score_state.inspect_topic(topic, policy, reporter)
         if state.foreign:
             foreign.append(state)
         elif state.is_done:
-            count.add(state, state.standing, state.made_by)
+            totals.add(state, state.kept_scores, state.made_by)
         else:
             cache.check_writable(topic)
-            owing[topic] = len(state.owed)
+            pending[topic] = len(state.pending)
     score_state.refuse_foreign(foreign)
-    return owing
+    return pending
 
 
-def score(
-    owing: Mapping[tree.Topic, int],
-    rules: score_state.ScoringPolicy,
+def score_topics(
+    pending: Mapping[Topic, int],
+    policy: score_state.ScoringPolicy,
     args: argparse.Namespace,
-    count: Count,
-    talk: Reporter,
+    totals: ScoreTotals,
+    reporter: Reporter,
 ) -> None:
-    """Embed what has no vector yet, then write each topic's scores as its last image is done.
+    """Embed what has no vector yet, and write each topic's scores when its last image is done.
 
-    What another run works on comes last, when that run is done with it.
+    Topics that another run has claimed come last, when that run is done with them.
     """
-    from common.clip import embed  # numpy, and torch where an image must be opened
+    from common.clip import embed  # numpy, and torch if an image must be opened
     from common.clip.engine import Engine
     from common.clip.ray import client
 
-    states: dict[str, score_state.ScoreState] = {}
-    counting = threading.Lock()
-    claimed = claims.Claims(rules.model.sidecar, talk)
+    run = ScoringRun(policy, reporter, totals)
+    with client.open_fleet(args, reporter) as fleet:
 
-    @functools.cache
-    def engine() -> Engine:
-        made = client.make_engine(machines, rules.model, args, talk)
-        rules.head.check(made.tower.dim)
-        return made
+        @functools.cache
+        def make_engine() -> Engine:
+            engine = client.make_engine(fleet, policy.model, args, reporter)
+            policy.head.check(engine.shape.dim)
+            return engine
 
-    def finish(work: embed.EmbeddingJob) -> None:
-        state = states.pop(work.topic.path)
-        state, found, made_by = score_state.write_topic_scores(
-            state, work.vectors, work.failed, rules, talk
-        )
-        with counting:
-            count.add(state, found, made_by, embedded=len(work.names) - len(work.failed))
-        claimed.let_go(work.topic)
+        for topics in run.claims.passes(list(pending)):
+            total = sum(pending[topic] for topic in topics)
+            with durability.BackgroundWriter(run.write_scores) as write_later:
+                jobs = run.plan_jobs(topics, write_later)
+                keep = not args.no_cache
+                for job in embed.embed_jobs(jobs, make_engine, reporter, total, keep):
+                    write_later(job)
 
-    def works(topics: Sequence[tree.Topic]) -> Iterator[embed.EmbeddingJob]:
-        for topic in filter(claimed.take, topics):
-            state = states[topic.path] = score_state.inspect_topics(topic, rules, talk)
+
+class ScoringRun:
+    """The topics under way: claimed, inspected, and not yet written."""
+
+    def __init__(
+        self, policy: score_state.ScoringPolicy, reporter: Reporter, totals: ScoreTotals
+    ) -> None:
+        self.claims = locks.Claims(policy.model.sidecar, reporter)
+        self._policy = policy
+        self._reporter = reporter
+        self._totals = totals
+        self._totals_lock = threading.Lock()
+        self._states: dict[str, score_state.ScoreState] = {}  # by topic path
+
+    def plan_jobs(
+        self, topics: Sequence[Topic], write_later: Callable[[EmbeddingJob], None]
+    ) -> Iterator[EmbeddingJob]:
+        """Yield a job for each claimed topic with images to embed; `write_later` the others."""
+        from common.clip import embed
+
+        for topic in filter(self.claims.try_claim, topics):
+            state = score_state.inspect_topic(topic, self._policy, self._reporter)
             score_state.refuse_foreign([state])
-            work = embed.plan_embedding(topic, state.stamps, state.owed, rules.model, talk)
-            if work.names:
-                yield work
+            self._states[topic.path] = state
+            job = embed.plan_embedding(
+                topic, state.stamps, state.pending, self._policy.model, self._reporter
+            )
+            if job.names:
+                yield job
             else:
-                finishing(work)
+                write_later(job)
 
-    with client.open_fleet(args, talk) as machines:
-        for topics in claimed.rounds(list(owing)):
-            total = sum(owing[topic] for topic in topics)
-            with durability.BackgroundWriter(finish) as finishing:
-                for work in embed.embed_jobs(
-                    works(topics), engine, talk, total, keep=not args.no_cache
-                ):
-                    finishing(work)
+    def write_scores(self, job: EmbeddingJob) -> None:
+        """Write the scores of a topic whose vectors are complete, and release its claim."""
+        state, scores, made_by = score_state.write_topic_scores(
+            self._states.pop(job.topic.path),
+            job.vectors,
+            job.failed,
+            self._policy,
+            self._reporter,
+        )
+        with self._totals_lock:
+            self._totals.add(state, scores, made_by, len(job.names) - len(job.failed))
+        self.claims.release(job.topic)
 
 
-def result(count: Count, rules: score_state.ScoringPolicy, talk: Reporter) -> dict[str, Any]:
+def result_json(
+    totals: ScoreTotals, policy: score_state.ScoringPolicy, reporter: Reporter
+) -> dict[str, Any]:
     """The object that --json prints."""
+    median = round(statistics.median(totals.values), 4) if totals.values else None
     return {
-        "images": count.images,
-        "scored": count.scored,
-        "already_scored": count.already_scored,
-        "unreadable": talk.unreadable,
-        "topics": count.topics,
-        **rules.made_by,
-        "precision": "+".join(sorted(count.precisions)) or None,
-        "median_score": round(statistics.median(count.values), 4) if count.values else None,
-        "seconds": round(count.seconds, 2),
-        "images_per_second": round(count.embedded / count.seconds, 1),
+        "images": totals.images,
+        "scored": totals.scored,
+        "already_scored": totals.already_scored,
+        "unreadable": reporter.unreadable,
+        "topics": totals.topics,
+        **policy.made_by,
+        "precision": "+".join(sorted(totals.precisions)) or None,
+        "median_score": median,
+        "seconds": round(totals.seconds, 2),
+        "images_per_second": round(totals.embedded / totals.seconds, 1),
     }
 
 
-def summary(count: Count, rules: score_state.ScoringPolicy, talk: Reporter) -> Iterator[str]:
-    """The lines for people."""
-    yield f"🎨 {'Technical quality' if rules.model.is_tiny else 'Aesthetic'} scores"
-    yield f"   📁 topics            {count.topics:>12,}"
-    yield f"   🖼  images            {count.images:>12,}"
-    yield f"   ✅ scored            {count.scored:>12,}"
-    yield f"   💤 already scored    {count.already_scored:>12,}"
-    yield f"   ❌ unreadable        {talk.unreadable:>12,}"
-    if count.values:
-        yield f"   ⭐ median score      {statistics.median(count.values):>12.2f}"
-    speed = f", {count.embedded / count.seconds:,.1f} images/s" if count.embedded else ""
-    yield f"   ⏱  time              {terminal.format_duration(count.seconds):>12}{speed}"
-    yield f"   🧠 model             {rules.model.name} ({rules.model.weights}), head {rules.choice.name}"
-    if rules.model.is_tiny:
+def summary_lines(
+    totals: ScoreTotals, policy: score_state.ScoringPolicy, reporter: Reporter
+) -> Iterator[str]:
+    """The summary for people."""
+    used = policy.model
+    yield f"🎨 {'Technical quality' if used.is_tiny else 'Aesthetic'} scores"
+    yield f"   📁 topics            {totals.topics:>12,}"
+    yield f"   🖼  images            {totals.images:>12,}"
+    yield f"   ✅ scored            {totals.scored:>12,}"
+    yield f"   💤 already scored    {totals.already_scored:>12,}"
+    yield f"   ❌ unreadable        {reporter.unreadable:>12,}"
+    if totals.values:
+        yield f"   ⭐ median score      {statistics.median(totals.values):>12.2f}"
+    speed = ""
+    if totals.embedded:
+        speed = f", {totals.embedded / totals.seconds:,.1f} images/s"
+    yield f"   ⏱  time              {terminal.format_duration(totals.seconds):>12}{speed}"
+    yield f"   🧠 model             {used.name} ({used.weights}), head {policy.head_choice.name}"
+    if used.is_tiny:
         yield f"   ⚠️  {model.TINY_NOTE}"
 
 

@@ -47,7 +47,7 @@ def main() -> None:
             name: engine([*options, "--precision", name], paths)
             for name in ("fp32", "bf16", "fp16")
         }
-        pixels = torch.cat([part for part, _ in made["fp32"].decoded([paths])])
+        pixels = torch.cat([part for part, _ in made["fp32"].decode_chunks([paths])])
         print(
             f"{args.model} on {torch.cuda.get_device_name() if CUDA else 'cpu'}, {len(paths)} images"
         )
@@ -57,7 +57,7 @@ def main() -> None:
                 flush=True,
             )
         print("   weights     largest   no vector      bf16: scores move      fp16: scores move")
-        weight = np.random.default_rng(0).normal(size=made["fp32"].tower.dim)
+        weight = np.random.default_rng(0).normal(size=made["fp32"].shape.dim)
         weight *= 28.4 / np.linalg.norm(weight)
         before = 1
         for growth in GROWTH:

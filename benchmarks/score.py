@@ -60,7 +60,7 @@ def main() -> None:
         paths = sorted(map(str, dataset.glob("*.*")))
         options = weighed(args.model, args.pretrained, folder / "tower")
         made = engine(options, paths)
-        head = save_head(folder / "head.pth", made.tower.dim)
+        head = save_head(folder / "head.pth", made.shape.dim)
         first = Image.open(paths[0])
         device = torch.cuda.get_device_name() if CUDA else "cpu"
         print(
@@ -108,7 +108,7 @@ def parse_args() -> argparse.Namespace:
 
 def weighed(name: str, file: str | None, folder: Path) -> list[str]:
     """The scorer's options for a model; one that it would download gets seeded weights, or those in the file."""
-    if name == model.TINY or name.startswith(model.LOCAL):
+    if name == model.TINY_MODEL or name.startswith(model.LOCAL):
         return ["--model", name]
     if not file:
         save_model(folder, model.TANH_GELU_MODELS.get(name, (name,))[0])
@@ -160,7 +160,7 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> N
         path for path in paths if Path(path).read_bytes()
     ]  # the files are in the page cache from here on
     started = time.perf_counter()
-    decoded = [pixels for pixels, _ in made.decoded(chunks)]
+    decoded = [pixels for pixels, _ in made.decode_chunks(chunks)]
     decoding = len(warm) / (time.perf_counter() - started)
     started = time.perf_counter()
     precision = made.encoder.precision
@@ -265,7 +265,7 @@ def effects(options: list[str], paths: list[str]) -> None:
     vectors, speed = {}, {}
     for name, more in cases.items():
         made = engine([*options, *more], paths)
-        pixels = torch.cat([part for part, _ in made.decoded([paths])])
+        pixels = torch.cat([part for part, _ in made.decode_chunks([paths])])
         parts = [
             made.encode([(part, 0, len(part))])[0].result() for part in pixels.split(made.batch)
         ]

@@ -227,7 +227,7 @@ def test_a_named_head_brings_its_model():
 @pytest.mark.parametrize("row", scorers.SCORERS, ids=lambda row: f"{row.head} {row.model}")
 def test_a_row_says_what_open_clip_says(row):
     model = choose("--model", row.model)
-    assert (model.asked, model.weights) == (row.model, row.weights)
+    assert (model.cli_name, model.weights) == (row.model, row.weights)
     config = open_clip.get_model_config(model.source)
     made = (
         open_clip.model.CustomTextCLIP if config.pop("custom_text", False) else open_clip.model.CLIP

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 import towers
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
 
 from common.clip.ray import client
 from common.reporter import Reporter
@@ -87,7 +87,7 @@ def make(dataset: Path, images: int, topics: int) -> Path:
         folder = dataset / "C" / "S" / f"T{topic:02}"
         folder.mkdir(parents=True)
         for number in range(images):
-            made = picture(topic * 1000 + number // 2 * 2, (640, 480) if number % 2 else (320, 240))
+            made = draw_image(topic * 1000 + number // 2 * 2, (640, 480) if number % 2 else (320, 240))
             made.save(folder / f"{number:03}.jpg", quality=90)
         (folder / "bad.jpg").write_text("not an image")
         for path in folder.iterdir():
@@ -260,10 +260,10 @@ def test_the_same_bytes_on_two_machines(dataset, machines, tmp_path):
 def test_what_was_begun_in_vain_is_the_next_answer():
     args = towers.options("--ray")
     with client.Fleet(args, Reporter(args)) as machines:
-        ticket = machines.begun("encode", "vectors", [(7, 0, 1)])  # pixels that nobody has
+        ticket = machines.call_async("encode", "vectors", [(7, 0, 1)])  # pixels that nobody has
         with pytest.raises(RuntimeError, match="KeyError: 7"):
             ticket.result()
-        machines.ask("look")  # told once
+        machines.call("find_machines")  # told once
 
 
 def test_a_machine_of_its_own_ends_with_the_run(big, begin):
@@ -272,7 +272,7 @@ def test_a_machine_of_its_own_ends_with_the_run(big, begin):
     os.killpg(run.process.pid, signal.SIGINT)  # as a terminal does
     ran = run.end(30)
     assert ran.returncode == 130 and ran.stderr.splitlines()[-1].endswith(
-        "finished work is kept, the same command goes on"
+        "finished work is kept; run the same command again"
     )
     assert not left_after(run.mark, GONE)
 

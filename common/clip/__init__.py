@@ -1,14 +1,17 @@
-"""From image files to vectors: the one room that knows torch.
+"""CLIP: from image files to vectors, and from vectors to scores.
 
-    model      which model is meant; answers without torch     open this first
-    towers     image towers through open_clip: their weights, and pixels to vectors
-    engine     a model at work: parallel decoding, batches, a device's memory
-    embed      many topics through an engine, resumable to the image
-    fleet      an engine, and any function, at work on many GPUs and machines, by Ray
-    driver     the process that talks to Ray, and what runs on the machines
-    likeness   what a picture shows, by a small network of its own: proposes variants
-    tensors    reads a file of plain tensors
-    products   cosine similarities on a device
+    model           which model is meant; needs no torch                open this first
+    encoder         the image tower, through open_clip: weights, pixels to vectors
+    engine          a model at work: parallel decoding, batches, device memory
+    embed           embeds many topics, resumable to the image
+    heads           the linear layer that turns a vector into a score
+    scorers         the named heads, one row each
+    score_state     which scores of a topic are kept, pending or foreign
+    tensors         reads a file of plain tensors
+    gpu_similarity  cosine similarities on a device
+    ray/            the same work on many GPUs and machines
+    models/         the weights of the embedded tiny model
 
-Imports common/dataset/ and the ground floor.
+Imports common/ only. Nothing outside of this package imports torch, except the network in
+duplicates/effnet.py.
 """

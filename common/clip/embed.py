@@ -1,7 +1,7 @@
 """From image files to vectors: decoding in parallel, batches that cross topic borders, checkpoints.
 
-Vectors land in each topic's sidecar as they come, and a topic is handed back when its last image is done. Nothing here
-grows with the number of images.
+Vectors are added to each topic's sidecar as they come, and a topic is yielded when its last image
+is done. Memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import sidecar
 from common.cache import Extent
-from common.claims import TryClaim, always_claim
-from common.clip.engine import PendingVectors, Engine, Part
+from common.clip.engine import Engine, Part, PendingVectors
 from common.clip.model import Model
 from common.errors import UserError
+from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import CHECKPOINT_SECONDS, Sidecar
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
 
 VECTOR_LAYOUT = {
     "vectors": ("float32", (None,)),
@@ -33,92 +33,108 @@ VECTOR_LAYOUT = {
 
 @dataclass
 class EmbeddingJob:
-    """A topic's images that want vectors, and the sidecar that receives them."""
+    """The images of a topic that need vectors, and the sidecar that receives them."""
 
     topic: Topic
     stamps: Mapping[str, Stamp]
     names: Sequence[str]
     vectors: Sidecar
     failed: list[str] = field(default_factory=list)
-    landed: int = 0
+    stored: int = 0
 
     @property
     def is_done(self) -> bool:
-        return self.landed + len(self.failed) == len(self.names)
+        return self.stored + len(self.failed) == len(self.names)
 
 
-def load_vectors(topic: Topic, model: Model, talk: Reporter) -> Sidecar:
-    """The vectors that the topic has from `model`; none where there is no usable sidecar."""
-    return sidecar.load_sidecar(topic, model.sidecar, VECTOR_LAYOUT, model.about, talk.warn)
+class Decoded(NamedTuple):
+    """An image whose pixels wait for a batch."""
+
+    job: EmbeddingJob
+    name: str
+    extent: Extent
+
+
+def load_vectors(topic: Topic, model: Model, reporter: Reporter) -> Sidecar:
+    """The vectors that the topic has from `model`; empty if there is no usable sidecar."""
+    return sidecar.load_sidecar(topic, model.sidecar, VECTOR_LAYOUT, model.about, reporter.warn)
+
+
+def plan_embedding(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    wanted: Iterable[str],
+    model: Model,
+    reporter: Reporter,
+) -> EmbeddingJob:
+    """The job for a topic: those of the wanted images that have no vector from `model` yet."""
+    vectors = load_vectors(topic, model, reporter)
+    stored = vectors.valid_rows(stamps)
+    return EmbeddingJob(topic, stamps, [name for name in wanted if name not in stored], vectors)
 
 
 def embed_missing(
     topics: Sequence[Topic],
     model: Model,
-    ready: Callable[[], Engine],
-    talk: Reporter,
-    take: TryClaim = always_claim,
+    make_engine: Callable[[], Engine],
+    reporter: Reporter,
+    try_claim: TryClaim = always_claim,
 ) -> Iterator[EmbeddingJob]:
-    """Every topic with a vector of each readable image: first those that have them already, then the others.
+    """Yield topics whose images all have vectors without opening any image, then embed the rest.
 
-    Opens no image of the former, and calls `ready` only if there are any of the latter, of which only those come that
-    `take` says yes to (common/claims.py). Otherwise like `embed`.
+    Topics that `try_claim` refuses are skipped (another run has them). `make_engine` is called only
+    if something must be embedded.
     """
 
-    def whole(topic: Topic) -> EmbeddingJob:
-        stamps = topic.stamps()
-        return plan_embedding(topic, stamps, stamps, model, talk)
+    def plan_topic(topic: Topic) -> EmbeddingJob:
+        stamps = topic.image_stamps()
+        return plan_embedding(topic, stamps, stamps, model, reporter)
 
-    owing, total = [], 0
+    incomplete = []
+    total = 0
     for topic in topics:
-        work = whole(topic)
-        if work.names:
-            owing.append(topic)
-            total += len(work.names)
+        job = plan_topic(topic)
+        if job.names:
+            incomplete.append(topic)
+            total += len(job.names)
         else:
-            yield work
-    yield from embed_jobs((whole(topic) for topic in owing if take(topic)), ready, talk, total)
-
-
-def plan_embedding(
-    topic: Topic, stamps: Mapping[str, Stamp], wanted: Iterable[str], model: Model, talk: Reporter
-) -> EmbeddingJob:
-    """The topic's work: those of the wanted images that have no vector from `model` yet."""
-    vectors = load_vectors(topic, model, talk)
-    have = vectors.fresh(stamps)
-    return EmbeddingJob(topic, stamps, [name for name in wanted if name not in have], vectors)
+            yield job
+    jobs = (plan_topic(topic) for topic in incomplete if try_claim(topic))
+    yield from embed_jobs(jobs, make_engine, reporter, total)
 
 
 def embed_jobs(
-    works: Iterator[EmbeddingJob],
-    ready: Callable[[], Engine],
-    talk: Reporter,
+    jobs: Iterator[EmbeddingJob],
+    make_engine: Callable[[], Engine],
+    reporter: Reporter,
     total: int,
     keep: bool = True,
 ) -> Iterator[EmbeddingJob]:
-    """Fill each work's sidecar, save it (with `keep`), and give the work back when its last image is done.
+    """Fill each job's sidecar, save it (with `keep`), and yield the job when it is done.
 
-    `ready` makes the engine, and is called only if there is a work at all; `total` is for the progress bar.
-    Unreadable images go to talk.report_unreadable and to `failed`. Whatever ends this early, rows that have landed are saved.
+    `make_engine` is called only if there is a job at all; `total` is for the progress bar.
+    Unreadable images are reported and added to `failed`. Rows that are stored are saved, whatever
+    ends this early.
     """
-    first = next(works, None)
+    first = next(jobs, None)
     if first is None:
         return
-    engine = ready()
-    run = _EmbeddingRun(engine, talk, keep)
-    with talk.progress(total) as bar:
+    engine = make_engine()
+    run = _EmbeddingRun(engine, reporter, keep)
+    chunks = run.chunks(itertools.chain([first], jobs))
+    with reporter.progress(total) as bar:
         try:
-            for pixels, outcomes in engine.decoded(run.chunks(itertools.chain([first], works))):
-                run.take(pixels, outcomes)
+            for pixels, outcomes in engine.decode_chunks(chunks):
+                run.receive(pixels, outcomes)
                 while run.waiting >= engine.batch:
                     run.launch()
                 bar.set_postfix_str(engine.where, refresh=False)
                 bar.update(len(outcomes))
-                yield from run.finished()
+                yield from run.finished_jobs()
             while run.waiting:
                 run.launch()
             run.land(0)
-            yield from run.finished()
+            yield from run.finished_jobs()
         except BaseException:
             with contextlib.suppress(UserError):  # a full disk has been reported already
                 run.save_all()
@@ -126,55 +142,61 @@ def embed_jobs(
 
 
 class _EmbeddingRun:
-    """What is under way: images at the decoder, pixels waiting for a batch, batches on the device, open topics."""
+    """What is under way: images at the decoder, pixels that wait, batches, open jobs."""
 
-    def __init__(self, engine: Engine, talk: Reporter, keep: bool) -> None:
-        self._engine, self._talk, self._keep = engine, talk, keep
-        self._ordered: deque[tuple[EmbeddingJob, str]] = deque()  # sent to the decoder, in order
-        self._ready: deque[tuple[EmbeddingJob, str, Extent]] = (
-            deque()
-        )  # decoded, in the order of self._pixels
+    def __init__(self, engine: Engine, reporter: Reporter, keep: bool) -> None:
+        self._engine = engine
+        self._reporter = reporter
+        self._keep = keep
+        self._at_decoder: deque[tuple[EmbeddingJob, str]] = deque()  # in the order sent
+        self._decoded: deque[Decoded] = deque()  # in the order of self._pixels
         self._pixels: deque[Part] = deque()
-        self._flying: deque[
-            tuple[list[tuple[EmbeddingJob, str, Extent]], Sequence[PendingVectors]]
-        ] = deque()
-        self._open: deque[EmbeddingJob] = deque()  # in order; the first one is the next to finish
-        self._saved = time.monotonic()
+        self._flying: deque[tuple[list[Decoded], Sequence[PendingVectors]]] = deque()
+        self._open: deque[EmbeddingJob] = deque()  # in order; the first one finishes next
+        self._saved_at = time.monotonic()
 
     @property
     def waiting(self) -> int:
-        return len(self._ready)
+        """How many decoded images wait for a batch."""
+        return len(self._decoded)
 
-    def chunks(self, works: Iterable[EmbeddingJob]) -> Iterator[list[str]]:
-        """Paths in handfuls, across topic borders; remembers whose they are."""
+    def chunks(self, jobs: Iterable[EmbeddingJob]) -> Iterator[list[str]]:
+        """Yield paths in chunks that cross topic borders, and remember their jobs."""
         chunk: list[str] = []
-        for work in works:
-            self._open.append(work)
-            for name in work.names:
-                self._ordered.append((work, name))
-                chunk.append(work.topic.file(name))
+        for job in jobs:
+            self._open.append(job)
+            for name in job.names:
+                self._at_decoder.append((job, name))
+                chunk.append(job.topic.path_of(name))
                 if len(chunk) == self._engine.chunk:
                     yield chunk
                     chunk = []
         if chunk:
             yield chunk
 
-    def take(self, pixels: Any, outcomes: Sequence[Extent | str]) -> None:
-        """Receive a decoded chunk."""
+    def receive(self, pixels: Any, outcomes: Sequence[Extent | str]) -> None:
+        """Take a decoded chunk: the pixels of its readable images, and an outcome for each path."""
+        readable = 0
         for outcome in outcomes:
-            work, name = self._ordered.popleft()
+            job, name = self._at_decoder.popleft()
             if isinstance(outcome, str):
-                self._fail(work, name, outcome)
+                self._fail(job, name, outcome)
             else:
-                self._ready.append((work, name, outcome))
-        if readable := sum(not isinstance(outcome, str) for outcome in outcomes):
+                self._decoded.append(Decoded(job, name, outcome))
+                readable += 1
+        if readable:
             self._pixels.append((pixels, 0, readable))
 
     def launch(self) -> None:
-        """Send one batch to the engine, and collect earlier ones until it has no more than it works on at once."""
+        """Send one batch to the engine, then land earlier ones until its queue fits its depth."""
+        wanted = min(self._engine.batch, len(self._decoded))
+        batch = [self._decoded.popleft() for _ in range(wanted)]
+        self._flying.append((batch, self._engine.encode(self._cut_parts(wanted))))
+        self.land(self._engine.depth)
+
+    def _cut_parts(self, wanted: int) -> list[Part]:
+        """Take the pixels of the next `wanted` images from the queue."""
         parts: list[Part] = []
-        wanted = min(self._engine.batch, len(self._ready))
-        batch = [self._ready.popleft() for _ in range(wanted)]
         while wanted:
             pixels, start, stop = self._pixels.popleft()
             cut = min(stop, start + wanted)
@@ -182,61 +204,59 @@ class _EmbeddingRun:
             wanted -= cut - start
             if cut < stop:
                 self._pixels.appendleft((pixels, cut, stop))
-        self._flying.append((batch, self._engine.encode(parts)))
-        self.land(self._engine.depth)
+        return parts
 
     def land(self, flying: int) -> None:
-        """Collect batches from the engine until only `flying` are left with it."""
+        """Store the vectors of batches until only `flying` are left with the engine."""
         while len(self._flying) > flying:
-            self._land(*self._flying.popleft())
+            self._land_batch(*self._flying.popleft())
 
-    def _land(
-        self, batch: Sequence[tuple[EmbeddingJob, str, Extent]], pending: Sequence[PendingVectors]
-    ) -> None:
+    def _land_batch(self, batch: Sequence[Decoded], pending: Sequence[PendingVectors]) -> None:
         import numpy as np
 
         vectors = np.concatenate([part.result() for part in pending])
-        finite = np.isfinite(vectors).all(axis=1)
-        row = 0
-        for _, group in itertools.groupby(batch, key=lambda item: id(item[0])):
-            items = list(group)
-            good = finite[row : row + len(items)]
-            self._store(items, good, vectors[row : row + len(items)][good])
-            row += len(items)
-        if self._keep and time.monotonic() - self._saved >= CHECKPOINT_SECONDS:
+        is_finite = np.isfinite(vectors).all(axis=1)
+        start = 0
+        for _, group in itertools.groupby(batch, key=lambda image: id(image.job)):
+            images = list(group)
+            stop = start + len(images)
+            self._store(images, is_finite[start:stop], vectors[start:stop])
+            start = stop
+        if self._keep and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
             self.save_all()
 
-    def _store(
-        self, items: Sequence[tuple[EmbeddingJob, str, Extent]], good: Any, vectors: Any
-    ) -> None:
-        work = items[0][0]
-        kept = [(name, extent) for (_, name, extent), fine in zip(items, good, strict=True) if fine]
-        names = [name for name, _ in kept]
-        precision = [self._engine.precision] * len(kept)
-        sizes = [extent for _, extent in kept]
-        stamps = [work.stamps[name] for name in names]
-        work.vectors.add(names, stamps, vectors=vectors, extents=sizes, precision=precision)  # type: ignore[arg-type]
-        work.landed += len(kept)
-        for (_, name, _), fine in zip(items, good, strict=True):
-            if not fine:
-                self._fail(work, name, "the model gave no finite vector; try --precision fp32")
+    def _store(self, images: Sequence[Decoded], is_finite: Any, vectors: Any) -> None:
+        """Add the vectors of one job's images to its sidecar; fail those that are not finite."""
+        job = images[0].job
+        good = list(itertools.compress(images, is_finite))
+        job.vectors.add(
+            [image.name for image in good],
+            [job.stamps[image.name] for image in good],
+            vectors=vectors[is_finite],
+            extents=[image.extent for image in good],  # type: ignore[arg-type]
+            precision=[self._engine.precision] * len(good),  # type: ignore[arg-type]
+        )
+        job.stored += len(good)
+        for image in itertools.compress(images, ~is_finite):
+            reason = "the model gave no finite vector; try --precision fp32"
+            self._fail(job, image.name, reason)
 
-    def _fail(self, work: EmbeddingJob, name: str, reason: str) -> None:
-        work.failed.append(name)
-        self._talk.report_unreadable(work.topic.file(name), reason)
+    def _fail(self, job: EmbeddingJob, name: str, reason: str) -> None:
+        job.failed.append(name)
+        self._reporter.report_unreadable(job.topic.path_of(name), reason)
 
-    def finished(self) -> Iterator[EmbeddingJob]:
-        """The works whose last image is done, in order, saved."""
+    def finished_jobs(self) -> Iterator[EmbeddingJob]:
+        """Yield the jobs whose last image is done, in order, saved."""
         while self._open and self._open[0].is_done:
-            work = self._open.popleft()
+            job = self._open.popleft()
             if self._keep:
-                work.vectors.save(work.stamps)
-                self._saved = time.monotonic()
-            yield work
+                job.vectors.save(job.stamps)
+                self._saved_at = time.monotonic()
+            yield job
 
     def save_all(self) -> None:
-        """Save what has landed of the topics under way."""
-        for work in self._open:
-            if self._keep and work.landed:
-                work.vectors.save(work.stamps)
-        self._saved = time.monotonic()
+        """Save what is stored of the jobs under way."""
+        for job in self._open:
+            if self._keep and job.stored:
+                job.vectors.save(job.stamps)
+        self._saved_at = time.monotonic()

@@ -1,6 +1,7 @@
-"""A CLIP model at work: images decoded in parallel by torch's DataLoader, and batches through the image tower.
+"""A CLIP model at work: DataLoader decodes images in parallel, batches go through the tower.
 
-Knows paths and pixels; which images are wanted, and where vectors go, is the business of common/clip/embed.py.
+Knows paths and pixels only. Which images are wanted, and where vectors go, is up to
+common/clip/embed.py.
 """
 
 from __future__ import annotations
@@ -20,109 +21,113 @@ from common.reporter import Reporter
 if TYPE_CHECKING:
     import torch
 
-CHUNK_IMAGES = 8  # images a worker sends at once: a slow one holds up few others, and shared memory stays small
-CHUNKS_AHEAD = 2  # chunks waiting per worker: enough to hide one slow file
-MIN_WAITING_IMAGES = 64  # images waiting in all, at least: during a forward pass on the CPU nobody takes any, and decoding goes on
-MAX_ASPECT_RATIO = 64  # a picture this many times longer than wide is cut to that before it is enlarged to the input's height
+CHUNK_IMAGES = (
+    8  # a worker sends at once: a slow image holds up few others, shared memory stays small
+)
+CHUNKS_AHEAD = 2  # waiting per worker: enough to hide one slow file
+MIN_WAITING_IMAGES = 64  # in all, so that decoding goes on during a forward pass on the CPU
+MAX_ASPECT_RATIO = 64  # longer images are cropped to this before they are enlarged
 
-
-Part = tuple[
-    Any, int, int
-]  # pixels as `decoded` gave them, and the rows of them that are meant: from, and up to
+Part = tuple[Any, int, int]  # pixels as `decode_chunks` gave them, and which rows: from, up to
 
 
 class PendingVectors(Protocol):
     """Vectors on their way."""
 
     def result(self) -> Any:
-        """Float32 array of shape (n, dim), rows of unit length; a row with NaN is an image the model failed on."""
+        """Float32 array of shape (n, dim), rows of unit length.
+
+        A row with NaN is an image that the model failed on.
+        """
 
 
 class Engine:
-    """A model ready to be loaded: its shape and weights file are known, its weights wait for the first image."""
+    """A model whose shape and weights file are known; its weights load with the first batch."""
 
     chunk = CHUNK_IMAGES
-    depth = 1  # batches under way beside the one that is being made up, so that the device never waits for us
-    where = ""  # to be shown with the progress: the machines, if there are more
+    depth = 1  # batches under way besides the one being filled, so that the device never waits
+    where = ""  # shown with the progress: the machines, if there are more
 
-    def __init__(self, model: Model, args: argparse.Namespace, talk: Reporter) -> None:
-        """Find the device and the weights, downloading them if need be. Raises UserError."""
+    def __init__(self, model: Model, args: argparse.Namespace, reporter: Reporter) -> None:
+        """Find the device and the weights; download them if need be. Raises UserError."""
         self.model = model
-        self.tower = encoder.load_tower_shape(model)
+        self.shape = encoder.load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
         self._file = encoder.find_weights_file(model)
         self._precision: str = args.precision
         self._workers: int = args.workers
         self._max_pixels: int = args.max_pixels
-        self._talk = talk
-        self.batch = (
-            encoder.BATCH_SIZES.get(self.device.type, 32)
-            if args.batch_size == "auto"
-            else args.batch_size
-        )
+        self._reporter = reporter
+        self.batch: int = args.batch_size
+        if args.batch_size == "auto":
+            self.batch = encoder.BATCH_SIZES.get(self.device.type, encoder.BATCH_SIZES["cpu"])
         self._encoder: encoder.Encoder | None = None
 
     @property
     def encoder(self) -> encoder.Encoder:
         if self._encoder is None:
             self._encoder = encoder.Encoder(
-                self.model, self.tower, self._file, self.device, self._precision
+                self.model, self.shape, self._file, self.device, self._precision
             )
-            self._talk.say(
-                f"🧠 {self.model.name} ({self.model.weights}) in {self._encoder.precision} on {self.device}"
+            self._reporter.say(
+                f"🧠 {self.model.name} ({self.model.weights}) in {self._encoder.precision} "
+                f"on {self.device}"
             )
         return self._encoder
 
     @property
     def precision(self) -> str:
-        """The arithmetic of the vectors that have come."""
+        """The arithmetic of the vectors that have arrived."""
         return self.encoder.precision
 
-    def decoded(self, chunks: Iterable[list[str]]) -> Iterator[tuple[Any, list[Extent | str]]]:
-        """For each chunk of paths the pixels of the readable images, and for each path its extent or a reason.
+    def decode_chunks(
+        self, chunks: Iterable[list[str]]
+    ) -> Iterator[tuple[Any, list[Extent | str]]]:
+        """Decode chunks of paths in parallel, in order.
 
-        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants them; to whoever takes
-        them they are something to cut into parts for `encode`. Order is kept.
+        Yields, for each chunk, the pixels of its readable images and, for each path, the image's
+        extent or the reason why it is unreadable. Pixels are uint8 of shape (n, height, width, 3),
+        resized and cropped as the model wants them; callers only cut them into parts for `encode`.
         """
         from torch.utils.data import DataLoader
 
+        prefetch = None
+        if self._workers:
+            waiting = MIN_WAITING_IMAGES // (CHUNK_IMAGES * self._workers)
+            prefetch = max(CHUNKS_AHEAD, waiting)
         loader: Any = DataLoader(
-            self._decoder,  # type: ignore[arg-type]
+            self._make_decoder(),  # type: ignore[arg-type]
             batch_sampler=chunks,
             num_workers=self._workers,
             collate_fn=_identity,
             worker_init_fn=_init_worker,
-            prefetch_factor=max(CHUNKS_AHEAD, MIN_WAITING_IMAGES // (CHUNK_IMAGES * self._workers))
-            if self._workers
-            else None,
+            prefetch_factor=prefetch,
             pin_memory=self.device.type == "cuda",
         )
         try:
             decoded = iter(loader)
-            signal.signal(
-                signal.SIGCHLD, signal.SIG_DFL
-            )  # torch would raise anywhere at all when a process has died
+            # By torch's handler a dead process would raise anywhere in our code.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             yield from decoded
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
             raise decoder_died_error() from None
 
-    @property
-    def _decoder(self) -> _Decoder:
-        return _Decoder(
-            self.tower.fit,
-            2 * self.tower.size if self.model.decode == DRAFT_DECODE else None,
-            self._max_pixels,
-        )
+    def _make_decoder(self) -> ChunkDecoder:
+        draft_side = 2 * self.shape.size if self.model.decode == DRAFT_DECODE else None
+        return ChunkDecoder(self.shape.fit, draft_side, self._max_pixels)
 
     def encode(self, parts: Sequence[Part]) -> Sequence[PendingVectors]:
-        """Start the forward pass of a batch, in halves and with smaller ones from then on where memory runs out."""
+        """Start the forward pass of a batch.
+
+        If memory runs out, the batch is split in halves and later batches are smaller.
+        """
         import torch
 
         cut = [pixels[start:stop] for pixels, start, stop in parts]
         try:
-            return [self.encoder.start(cut)]
+            return [self.encoder.start_batch(cut)]
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -133,21 +138,25 @@ class Engine:
             )
         half = len(pixels) // 2
         self.batch = min(self.batch, half)
-        self._talk.warn(f"out of memory: going on with batches of {self.batch}")
+        self._reporter.warn(f"out of memory: going on with batches of {self.batch}")
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        return [*self.encode([(pixels, 0, half)]), *self.encode([(pixels, half, len(pixels))])]
+        first = self.encode([(pixels, 0, half)])
+        second = self.encode([(pixels, half, len(pixels))])
+        return [*first, *second]
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
-class _Decoder:
-    """The DataLoader's dataset: takes paths for indices, so that nobody needs a list of all images."""
+class ChunkDecoder:
+    """The DataLoader's dataset. Its indices are paths, so nobody needs a list of all images."""
 
-    def __init__(self, fit: Any, draft: int | None, max_pixels: int) -> None:
-        self._fit, self._draft, self._max_pixels = fit, draft, max_pixels
+    def __init__(self, fit: Any, draft_side: int | None, max_pixels: int) -> None:
+        self._fit = fit
+        self._draft_side = draft_side
+        self._max_pixels = max_pixels
 
     def __getitems__(self, paths: list[str]) -> tuple[torch.Tensor, list[Extent | str]]:
         import numpy as np
@@ -158,24 +167,28 @@ class _Decoder:
         for path in paths:
             try:
                 with images.decode_errors_as_unreadable(path):
-                    image, extent = images.open_image(path, self._max_pixels, self._draft)
-                    pixels.append(np.asarray(self._fit(_check_aspect_ratio(image))))
+                    image, extent = images.open_image(path, self._max_pixels, self._draft_side)
+                    pixels.append(np.asarray(self._fit(_crop_elongated(image))))
             except images.Unreadable as error:
                 outcomes.append(str(error))
                 continue
             outcomes.append(extent)
-        return torch.from_numpy(np.stack(pixels)) if pixels else torch.empty(
-            0, dtype=torch.uint8
-        ), outcomes
+        if not pixels:
+            return torch.empty(0, dtype=torch.uint8), outcomes
+        return torch.from_numpy(np.stack(pixels)), outcomes
 
 
-def _check_aspect_ratio(image: Any) -> Any:
-    """The middle of a picture of extreme shape: enlarging all of 4000x2 to a height of 224 would take 300 MB."""
+def _crop_elongated(image: Any) -> Any:
+    """Crop an image beyond MAX_ASPECT_RATIO to its middle.
+
+    Enlarging all of a 4000x2 image to a height of 224 would take 300 MB.
+    """
     width, height = image.size
     limit = MAX_ASPECT_RATIO * min(width, height)
     if max(width, height) <= limit:
         return image
-    left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
+    left = max(0, (width - limit) // 2)
+    top = max(0, (height - limit) // 2)
     return image.crop((left, top, min(width, left + limit), min(height, top + limit)))
 
 

@@ -1,4 +1,4 @@
-"""Cosine similarities of many vectors on a device: proposes pairs, and leaves the decision to its caller."""
+"""Cosine similarities of many vectors on a device: proposes pairs, its caller decides."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 
-MANY = 20_000  # vectors from which on a GPU pays, even with the seconds that torch takes to load
+MIN_GPU_VECTORS = 20_000  # from here on a GPU pays off, though torch takes seconds to load
 
 
 def choose_device(count: int, name: str) -> str:
-    """Where so many vectors are compared with each other: on the CPU, by numpy, unless the named device pays."""
-    return (
-        str(encoder.resolve_device(name)) if count >= MANY or name not in ("auto", "cpu") else "cpu"
-    )
+    """Where to compare `count` vectors: on the CPU, unless the named device pays off."""
+    if count >= MIN_GPU_VECTORS or name not in ("auto", "cpu"):
+        return str(encoder.resolve_device(name))
+    return "cpu"
 
 
 def move_to_device(vectors: Array, device: str) -> torch.Tensor:
-    """The vectors (float32, unit length) where their products are to be taken. Imports torch."""
+    """Copy vectors (float32, unit length) to the device. Imports torch."""
     import torch
 
     return torch.from_numpy(vectors).to(device)
@@ -33,9 +33,13 @@ def move_to_device(vectors: Array, device: str) -> torch.Tensor:
 def cosine_similarities(
     vectors: torch.Tensor, start: int, stop: int, least: float
 ) -> tuple[Array, Array, Array]:
-    """Pairs (row, column, cosine) of rows start to stop with later rows that reach `least`; both count from `start`."""
+    """Pairs of rows start to stop with later rows whose cosine is at least `least`.
+
+    Returns rows, columns (both counted from `start`) and cosines.
+    """
     import torch
 
-    cosine = vectors[start:stop] @ vectors[start:].T
-    row, column = torch.nonzero(torch.triu(cosine >= least, diagonal=1), as_tuple=True)
-    return row.cpu().numpy(), column.cpu().numpy(), cosine[row, column].cpu().numpy()
+    cosines = vectors[start:stop] @ vectors[start:].T
+    pairs = torch.triu(cosines >= least, diagonal=1)
+    row, column = torch.nonzero(pairs, as_tuple=True)
+    return row.cpu().numpy(), column.cpu().numpy(), cosines[row, column].cpu().numpy()

@@ -1,7 +1,7 @@
 """Linear heads: the one layer that turns a CLIP vector into a score.
 
-Which head is meant is answered without torch; loading one needs it. Every head, a stack of layers included, is reduced
-to one weight vector and a bias in float64. The heads that have a name stand in common/clip/scorers.py.
+Resolving a head needs no torch; loading one does. Every head, a stack of layers included, is
+reduced to one weight vector and a bias in float64. common/clip/scorers.py lists the named heads.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
-from common import json_files
+from common import atomic_files
 from common.clip import scorers, tensors
 from common.clip.encoder import is_reachable
-from common.clip.model import DEFAULT_MODEL, TINY, TINY_FOLDER, Model, cache_folder, file_digest
+from common.clip.model import DEFAULT_MODEL, TINY_FOLDER, Model, download_folder, file_digest
 from common.errors import UserError
+from common.topic_scores import TINY_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,73 +29,77 @@ DEFAULT_HEAD = scorers.SCORERS[0].head
 
 @dataclass(frozen=True)
 class HeadChoice:
-    """The head that is meant: `name` identifies it in provenance."""
+    """The head to load; `name` identifies it in provenance."""
 
     name: str
     path: str
-    address: str | None  # where to download it from when it is not at `path`
+    address: str | None  # where to download it from if it is not at `path`
     digest: str | None  # what its content must be
 
 
 def head_model(head: str | None) -> str:
-    """The model that a head brings along: its own where it has a name, else the default one."""
-    return next((row.model for row in scorers.find_scorer(head)), DEFAULT_MODEL)
+    """The model that a head brings along: its own if the head has a name, else the default one."""
+    rows = scorers.find_scorers(head)
+    return rows[0].model if rows else DEFAULT_MODEL
 
 
 def resolve_head(head: str | None, model: Model) -> HeadChoice:
     """The head that --head names, or the model's own. Imports no torch. Raises UserError."""
     if head is None and model.is_tiny:
-        return HeadChoice(TINY, os.path.join(TINY_FOLDER, "head.safetensors"), None, None)
-    fitting = [
-        row for row in scorers.SCORERS if (row.model, row.weights) == (model.asked, model.weights)
-    ]
-    head = head or next((row.head for row in fitting), DEFAULT_HEAD)
-    if rows := scorers.find_scorer(head):
-        row = next((row for row in fitting if row.head == head), None)
-        if not row:
-            raise UserError(
-                f"--head {head}: trained for {' and '.join(row.model for row in rows)} with the {rows[0].weights} "
-                f"weights, not for {model.asked} ({model.weights}); leave --model out, or pass --head FILE with a head "
-                "for this model"
-            )
-        return HeadChoice(
-            head,
-            os.path.join(cache_folder(), os.path.basename(row.address)),
-            row.address,
-            row.digest,
-        )
+        return HeadChoice(TINY_MODEL, os.path.join(TINY_FOLDER, "head.safetensors"), None, None)
+    wanted = (model.cli_name, model.weights)
+    fitting = [row for row in scorers.SCORERS if (row.model, row.weights) == wanted]
+    if head is None:
+        head = fitting[0].head if fitting else DEFAULT_HEAD
+    if scorers.find_scorers(head):
+        return _named_head(head, fitting, model)
     if not os.path.isfile(head):
-        raise UserError(
-            f"--head {head}: no such file, nor one of {', '.join(scorers.scorer_names())}"
-        )
+        names = ", ".join(scorers.scorer_names())
+        raise UserError(f"--head {head}: no such file, nor one of {names}")
     return HeadChoice(f"sha256:{file_digest(head)[:16]}", os.path.abspath(head), None, None)
 
 
+def _named_head(head: str, fitting: Sequence[scorers.Scorer], model: Model) -> HeadChoice:
+    """The published head of that name for the model. Raises UserError if there is none."""
+    for row in fitting:
+        if row.head == head:
+            path = os.path.join(download_folder(), os.path.basename(row.address))
+            return HeadChoice(head, path, row.address, row.digest)
+    rows = scorers.find_scorers(head)
+    models = " and ".join(row.model for row in rows)
+    raise UserError(
+        f"--head {head}: trained for {models} with the {rows[0].weights} weights, not for "
+        f"{model.cli_name} ({model.weights}); leave --model out, or pass --head FILE with a head "
+        "for this model"
+    )
+
+
 class Head:
-    """score = weight . vector + bias, in float64: the same vector gives the same score in any batch."""
+    """score = weight . vector + bias, in float64: a vector has the same score in any batch."""
 
     def __init__(self, weight: np.ndarray[Any, Any], bias: float, path: str) -> None:
-        self.weight, self.bias, self.path = weight, bias, path  # weight of shape (dim,), float64
+        self.weight = weight  # shape (dim,), float64
+        self.bias = bias
+        self.path = path
 
     def check(self, dim: int) -> None:
         """Raise UserError unless the head takes vectors of `dim` numbers."""
         if len(self.weight) != dim:
             raise UserError(
-                f"{self.path}: this head takes vectors of {len(self.weight)} numbers, but the model gives {dim}; "
-                "pass the --head that belongs to the --model"
+                f"{self.path}: this head takes vectors of {len(self.weight)} numbers, but the "
+                f"model gives {dim}; pass the --head that belongs to the --model"
             )
 
     def __call__(self, vectors: np.ndarray[Any, Any]) -> list[float]:
-        """Scores of unit vectors of shape (n, dim), rounded to 4 decimals, not clipped. Raises UserError."""
+        """Scores of unit vectors of shape (n, dim), rounded to 4 decimals. Raises UserError."""
         self.check(vectors.shape[1])
-        scores = (vectors.astype("float64") * self.weight).sum(
-            axis=1
-        ) + self.bias  # row by row, unlike a BLAS product
+        # Row by row: a BLAS product would depend on the number of rows.
+        scores = (vectors.astype("float64") * self.weight).sum(axis=1) + self.bias
         return [round(score, 4) for score in scores.tolist()]
 
 
 def load_head(choice: HeadChoice) -> Head:
-    """The head, downloaded if need be. Imports torch. Raises UserError."""
+    """Load the head, downloaded if need be. Imports torch. Raises UserError."""
     if choice.address and not os.path.isfile(choice.path):
         _download(choice, choice.address)
     digest = file_digest(choice.path)
@@ -102,15 +107,12 @@ def load_head(choice: HeadChoice) -> Head:
         raise UserError(
             f"{choice.path}: not the published head (its sha256 differs); delete it and run again"
         )
-    return _fold_layers(
-        tensors.load_tensors(choice.path),
-        choice.path,
-        any(row.digest == digest for row in scorers.SCORERS),
-    )
+    is_published = any(row.digest == digest for row in scorers.SCORERS)
+    return _fold_layers(tensors.load_tensors(choice.path), choice.path, is_published)
 
 
 def _download(choice: HeadChoice, address: str) -> None:
-    """Fetch the head; what broke off or has another digest is not kept."""
+    """Download the head; an incomplete file, or one with another digest, is not kept."""
     remedy = f"download {address} elsewhere and put it at {choice.path}"
     if not is_reachable(address):
         raise UserError(
@@ -126,31 +128,28 @@ def _download(choice: HeadChoice, address: str) -> None:
         ) from None
     if hashlib.sha256(content).hexdigest() != choice.digest:
         raise UserError(
-            f"{address}: not the published head (its sha256 differs), and not kept: run again, or {remedy}"
+            f"{address}: not the published head (its sha256 differs), and not kept: "
+            f"run again, or {remedy}"
         )
-    with json_files.atomic_write(choice.path) as file:
+    with atomic_files.atomic_write(choice.path) as file:
         file.write(content)
 
 
-def _fold_layers(
-    layered: Mapping[str, np.ndarray[Any, Any]], path: str, is_published: bool
-) -> Head:
-    """One layer from a published stack of them: W2 (W1 x + b1) + b2 = (W2 W1) x + (W2 b1 + b2).
+def _fold_layers(layers: Mapping[str, np.ndarray[Any, Any]], path: str, is_published: bool) -> Head:
+    """Fold a published stack of layers into one: W2 (W1 x + b1) + b2 = (W2 W1) x + (W2 b1 + b2).
 
-    Any other file may hold a single layer: tensors do not show whether an activation stood between two.
+    Any other file may hold a single layer only: tensors do not show whether an activation was
+    between two layers.
     """
-    layers = {key.rpartition(".")[0] for key in layered if key.endswith(".weight")}
-    if not is_published and len(layers) > 1:
-        raise UserError(
-            f"{path}: {len(layers)} layers, and no published head (its sha256 is unknown): whether activations stand "
-            "between them cannot be seen; fold layers without any into one, saved as weight and bias"
-        )
-    if not is_published and set(layered) != {"weight", "bias"}:
-        raise UserError(f"{path}: not a linear head (tensors {', '.join(sorted(layered))})")
-    first, *others = sorted((key for key in layered if key.endswith("weight")), key=_layer_number)
-    weight, bias = layered[first], layered[_bias(first)]
+    if not is_published:
+        _check_single_layer(layers, path)
+    weights = [key for key in layers if key.endswith("weight")]
+    first, *others = sorted(weights, key=_layer_number)
+    weight = layers[first]
+    bias = layers[_bias_key(first)]
     for name in others:
-        weight, bias = layered[name] @ weight, layered[name] @ bias + layered[_bias(name)]
+        weight = layers[name] @ weight
+        bias = layers[name] @ bias + layers[_bias_key(name)]
     if weight.ndim != 2 or weight.shape[0] != 1 or bias.shape != (1,):
         raise UserError(
             f"{path}: not a head for one score (weight {weight.shape}, bias {bias.shape})"
@@ -158,10 +157,23 @@ def _fold_layers(
     return Head(weight[0], float(bias[0]), path)
 
 
+def _check_single_layer(layers: Mapping[str, Any], path: str) -> None:
+    """Raise UserError unless the tensors are one weight and one bias."""
+    names = {key.rpartition(".")[0] for key in layers if key.endswith(".weight")}
+    if len(names) > 1:
+        raise UserError(
+            f"{path}: {len(names)} layers, and no published head (its sha256 is unknown): whether "
+            "activations are between them cannot be seen; fold layers without any into one, saved "
+            "as weight and bias"
+        )
+    if set(layers) != {"weight", "bias"}:
+        raise UserError(f"{path}: not a linear head (tensors {', '.join(sorted(layers))})")
+
+
 def _layer_number(key: str) -> int:
-    """The 4 of layers.4.weight: where in its stack a layer stands; 0 for a single one."""
+    """The 4 of layers.4.weight; 0 for a single layer."""
     return int(key.split(".")[-2]) if "." in key else 0
 
 
-def _bias(key: str) -> str:
+def _bias_key(key: str) -> str:
     return key.removesuffix("weight") + "bias"

@@ -1,7 +1,7 @@
 """Which CLIP model is meant: the options that choose it, and what identifies it and its weights.
 
-Answers from names and files alone and imports no torch, so that a run with nothing to do stays quick. Loading is the
-business of common/clip/encoder.py.
+Answers from names and files alone and imports no torch, so that a run with nothing to do stays
+quick. common/clip/encoder.py loads the model.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common import json_files
+from common import atomic_files, json_files
 from common.cli import available_cores, positive_int
 from common.errors import UserError
+from common.topic_scores import AESTHETICS, TECHNICAL, TINY_MODEL
 
 DEFAULT_MODEL = "ViT-L-14-quickgelu"
 DEFAULT_WEIGHTS = "openai"
-TINY = "tiny"
-TINY_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", TINY)
-AESTHETICS, TECHNICAL = "aesthetics", "technical quality"  # what scores judge
-TINY_NOTE = "the embedded tiny model judges technical quality (sharpness, noise, exposure), not CLIP aesthetics"
+TINY_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "models", TINY_MODEL)
+TINY_NOTE = (
+    "the embedded tiny model judges technical quality (sharpness, noise, exposure), "
+    "not CLIP aesthetics"
+)
 LOCAL = "local-dir:"
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".pth", ".pt")
-# Towers that were trained with the tanh form of GELU, where open_clip builds the exact one: architecture and tag. They
-# run as trained under a name of ours, so that their vectors are never taken for open_clip's.
+# Architecture and tag of towers that were trained with the tanh form of GELU, where open_clip
+# builds the exact one. They run as trained, under our own name, so that their vectors are never
+# mixed with open_clip's.
 TANH_GELU_MODELS = {"siglip-v2.5": ("ViT-SO400M-14-SigLIP-384", "webli")}
 TANH_MARK = "-tanh-gelu"
 OPENAI = (
@@ -46,116 +49,113 @@ EXACT_DECODE = "exact"
 
 @dataclass(frozen=True)
 class Model:
-    """An image tower and its weights. Two Models that are equal give the same vectors, up to `precision`."""
+    """An image tower and its weights. Equal Models give equal vectors, up to `precision`."""
 
     name: str  # of the architecture, or of a local folder
     weights: str  # open_clip's tag, or the digest of local files
-    decode: str  # EXACT, or DRAFT with --fast-decode
+    decode: str  # EXACT_DECODE, or DRAFT_DECODE with --fast-decode
     source: str  # for open_clip: a name, or local-dir:FOLDER
     file: str | None  # local weights for a named architecture
 
     @property
     def about(self) -> dict[str, str]:
-        """What identifies the vectors, as it stands in sidecars and provenance."""
+        """What identifies the vectors in sidecars and provenance."""
         return {"model": self.name, "weights": self.weights, "decode": self.decode}
 
     @property
     def sidecar(self) -> str:
-        """The name of the sidecar file that holds this model's vectors: one a model, weights and decode mode."""
-        plain = "-".join(
-            (
-                "clip",
-                self.name,
-                self.weights,
-                *([DRAFT_DECODE] if self.decode == DRAFT_DECODE else []),
-            )
-        )
-        return "".join(char if char.isalnum() or char in "-._" else "-" for char in plain)
+        """The sidecar with this model's vectors: one per model, weights and decode mode."""
+        parts = ["clip", self.name, self.weights]
+        if self.decode == DRAFT_DECODE:
+            parts.append(DRAFT_DECODE)
+        return "".join(char if char.isalnum() or char in "-._" else "-" for char in "-".join(parts))
 
     @property
-    def asked(self) -> str:
+    def cli_name(self) -> str:
         """What --model calls it."""
-        return next(
-            (
-                ours
-                for ours, (source, _) in TANH_GELU_MODELS.items()
-                if self.name == source + TANH_MARK
-            ),
-            self.name,
-        )
+        for name, (source, _) in TANH_GELU_MODELS.items():
+            if self.name == source + TANH_MARK:
+                return name
+        return self.name
 
     @property
     def has_tanh_gelu(self) -> bool:
-        return self.asked in TANH_GELU_MODELS
+        return self.cli_name in TANH_GELU_MODELS
 
     @property
     def tag(self) -> str | None:
-        """The tag by which open_clip knows how pictures are prepared; None for files that it does not know."""
-        if self.file or self.source.startswith(LOCAL):
-            return TANH_GELU_MODELS[self.asked][1] if self.has_tanh_gelu else None
-        return self.weights
+        """The open_clip tag that says how images are prepared; None for unknown files."""
+        if not self.file and not self.source.startswith(LOCAL):
+            return self.weights
+        return TANH_GELU_MODELS[self.cli_name][1] if self.has_tanh_gelu else None
 
     @property
     def is_tiny(self) -> bool:
-        return self.name == TINY
+        return self.name == TINY_MODEL
 
     @property
-    def judges(self) -> str:
+    def score_meaning(self) -> str:
         return TECHNICAL if self.is_tiny else AESTHETICS
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """The options that choose a model and how it runs."""
+    """Add the options that choose a model and how it runs."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
-        help=f"an open_clip name, {', '.join(TANH_GELU_MODELS)}, local-dir:FOLDER (open_clip_config.json and weights), or tiny: "
-        f"embedded, needs no download, judges technical quality only (default: the --head's own, or {DEFAULT_MODEL})",
+        help=f"an open_clip name, {', '.join(TANH_GELU_MODELS)}, local-dir:FOLDER "
+        "(open_clip_config.json and weights), or tiny: embedded, needs no download, judges "
+        f"technical quality only (default: the --head's own, or {DEFAULT_MODEL})",
     )
     group.add_argument(
         "--pretrained",
         metavar="TAG|FILE",
-        help=f"open_clip tag or local weights file for a named model (default: {DEFAULT_WEIGHTS}, or the model's own)",
+        help="open_clip tag or local weights file for a named model "
+        f"(default: {DEFAULT_WEIGHTS}, or the model's own)",
     )
     group.add_argument(
-        "--device", default="auto", help="cuda, mps, cpu (default: the first of them that there is)"
+        "--device", default="auto", help="cuda, mps or cpu (default: the first that is available)"
     )
     group.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="arithmetic of the model (default: on cuda fp16, for SigLIP bf16; fp32 elsewhere)",
+        help="arithmetic of the model (default: fp16 on cuda, bf16 there for SigLIP; else fp32)",
     )
     group.add_argument(
         "--batch-size",
         type=_batch_size,
         default="auto",
         metavar="N",
-        help="images a forward pass; halved by itself when memory runs out (default: by device)",
+        help="images per forward pass; halved when memory runs out (default: by device)",
     )
     group.add_argument(
         "--workers",
         type=int,
         default=available_cores(),
         metavar="N",
-        help="processes that decode images; 0 decodes in this one (default: %(default)s, one a core)",
+        help="processes that decode images; 0 decodes in the main process "
+        "(default: %(default)s, one per core)",
     )
     group.add_argument(
         "--fast-decode",
         action="store_true",
-        help="let JPEG decode at reduced size: faster on large photos, slightly other vectors, kept apart",
+        help="decode JPEG at reduced size: faster on large photos; scores differ slightly and are "
+        "kept apart from exact ones",
     )
 
     spread = parser.add_argument_group("more GPUs and machines")
     spread.add_argument(
         "--ray",
         action="store_true",
-        help="spread the work with Ray: over the machines at RAY_ADDRESS, if that is set, or of this one",
+        help="spread the work with Ray: over the machines at RAY_ADDRESS if that is set, else over "
+        "the GPUs and cores of this one",
     )
     spread.add_argument(
         "--ray-address",
         metavar="HOST:PORT",
-        help="spread it over the machines of the Ray that runs there, or auto: the one that runs on this machine",
+        help="spread the work over the machines of the Ray cluster there; auto: the cluster that "
+        "this machine belongs to",
     )
 
 
@@ -169,33 +169,44 @@ _batch_size.__name__ = positive_int.__name__
 def resolve_model(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> Model:
     """The model that the options name, or else `otherwise`. Imports no torch. Raises UserError."""
     decode = DRAFT_DECODE if args.fast_decode else EXACT_DECODE
-    name, pretrained = args.model or otherwise, args.pretrained
-    if name == TINY or name.startswith(LOCAL):
-        if pretrained:
+    name = args.model or otherwise
+    if name == TINY_MODEL or name.startswith(LOCAL):
+        if args.pretrained:
             raise UserError(
-                f"--pretrained {pretrained}: --model {name} has its weights in its folder; leave it out"
+                f"--pretrained {args.pretrained}: --model {name} has its weights in its folder; "
+                "leave it out"
             )
-        folder = (
-            TINY_FOLDER
-            if name == TINY
-            else os.path.abspath(os.path.expanduser(name.removeprefix(LOCAL)))
-        )
-        shown = TINY if name == TINY else f"local-dir:{os.path.basename(folder)}"
-        return Model(shown, _digest(_model_files(folder)), decode, LOCAL + folder, None)
+        return _local_model(name, decode)
     if ":" in name:
         raise UserError(
             f"--model {name}: download it into a folder and pass --model local-dir:FOLDER"
         )
-    source, tag = TANH_GELU_MODELS.get(name, (name, DEFAULT_WEIGHTS))
-    name, weights = source + TANH_MARK if name in TANH_GELU_MODELS else name, pretrained or tag
-    if os.path.isfile(weights) or os.sep in weights:
-        if not os.path.isfile(weights):
-            raise UserError(f"--pretrained {weights}: no such file")
+    return _named_model(name, args.pretrained, decode)
+
+
+def _local_model(name: str, decode: str) -> Model:
+    if name == TINY_MODEL:
+        folder, shown = TINY_FOLDER, TINY_MODEL
+    else:
+        folder = os.path.abspath(os.path.expanduser(name.removeprefix(LOCAL)))
+        shown = LOCAL + os.path.basename(folder)
+    return Model(shown, _digest(_model_files(folder)), decode, LOCAL + folder, None)
+
+
+def _named_model(name: str, pretrained: str | None, decode: str) -> Model:
+    source, tag = name, DEFAULT_WEIGHTS
+    if name in TANH_GELU_MODELS:
+        source, tag = TANH_GELU_MODELS[name]
+        name = source + TANH_MARK
+    weights = pretrained or tag
+    if os.path.isfile(weights):
         return Model(name, _digest([weights]), decode, source, os.path.abspath(weights))
+    if os.sep in weights:
+        raise UserError(f"--pretrained {weights}: no such file")
     if weights == "openai" and name in OPENAI:
         raise UserError(
-            f"--model {name}: the openai weights were trained with QuickGELU and score wrongly without it; "
-            f"use --model {name}-quickgelu"
+            f"--model {name}: the openai weights were trained with QuickGELU and score wrongly "
+            f"without it; use --model {name}-quickgelu"
         )
     return Model(name, weights, decode, source, None)
 
@@ -204,7 +215,8 @@ def _model_files(folder: str) -> list[str]:
     config = os.path.join(folder, "open_clip_config.json")
     if not os.path.isfile(config):
         raise UserError(
-            f"{folder}: no open_clip_config.json in it; --model local-dir:FOLDER wants one beside the weights"
+            f"{folder}: no open_clip_config.json in it; --model local-dir:FOLDER wants one beside "
+            "the weights"
         )
     weights = sorted(name for name in os.listdir(folder) if name.endswith(WEIGHTS_ENDINGS))
     if not weights:
@@ -212,24 +224,23 @@ def _model_files(folder: str) -> list[str]:
     return [config, *(os.path.join(folder, name) for name in weights)]
 
 
-def cache_folder() -> str:
-    """Where torch caches what it downloads: heads and the digests of local weights live there too."""
+def download_folder() -> str:
+    """Where torch caches downloads; heads and the digests of local weights go there too."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(
-        os.environ.get("TORCH_HOME") or os.path.join(home, "torch"), "hub", "checkpoints"
-    )
+    torch_home = os.environ.get("TORCH_HOME") or os.path.join(home, "torch")
+    return os.path.join(torch_home, "hub", "checkpoints")
 
 
 def _digest(paths: Sequence[str]) -> str:
-    """`sha256:` and 16 digits that stand for the files' contents.
+    """Identify files by `sha256:` and 16 digits of their contents.
 
-    Remembered by path, size and time, so that 1.7 GB of weights are read once and not on every run.
+    Digests are remembered by path, size and time, so that 1.7 GB of weights are read only once.
     """
-    memory = os.path.join(cache_folder(), "digests.json")
+    memory = os.path.join(download_folder(), "digests.json")
     known: dict[str, str] = {}
     with contextlib.suppress(
-        json_files.Damaged, TypeError, ValueError
-    ):  # a lost memory costs time only
+        atomic_files.Damaged, TypeError, ValueError
+    ):  # losing it costs time only
         known = dict(json_files.read_json(memory, {}))
     digests = []
     for path in paths:
@@ -241,9 +252,10 @@ def _digest(paths: Sequence[str]) -> str:
                 os.makedirs(os.path.dirname(memory), exist_ok=True)
                 json_files.write_json(memory, known)
         digests.append(known[key])
-    together = (
-        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    )
+    if len(digests) == 1:
+        together = digests[0]
+    else:
+        together = hashlib.sha256("".join(digests).encode()).hexdigest()
     return "sha256:" + together[:16]
 
 

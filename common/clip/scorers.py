@@ -1,7 +1,8 @@
-"""The scorers that have a name: a row a head, with what it needs and what its scores mean.
+"""The named heads: one row each, with what it needs and what its scores mean.
 
-The one place that holds these facts: heads are downloaded and admitted by them, and demo/scorers_table.py makes a page
-of them. Another head is another row; of several rows with a head's name the first is the one that it means by itself.
+The one place for these facts: heads are downloaded and checked by them, and demo/scorers_table.py
+makes a page of them. To add a head, add a row. If several rows share a name, the first is the
+default.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PHOTOS = "rated photographs and logos, 1 to 10; which scores are high was not published"
-MORE = "rated generated pictures, photographs and logos, 1 to 10; LAION's best subset begins at 6.5"
+MORE = "rated generated images, photographs and logos, 1 to 10; LAION's best subset begins at 6.5"
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A published head, affine in the unit vectors of the one model that it was trained on."""
+    """A published head, affine in the unit vectors of the model that it was trained on."""
 
     head: str  # its name, for --head
     model: str  # for --model
     weights: str  # open_clip's tag
     gigabytes: float  # of those weights, text tower included
-    pixels: int  # a side, of what the model sees
+    pixels: int  # per side, of the model's input
     page: str  # where the head was published
     file: str  # on that page's main branch
     size: int  # of the file, in bytes
@@ -34,20 +35,20 @@ class Scorer:
 
 
 def _laion_v1(model: str, gigabytes: float, size: int, digest: str) -> Scorer:
-    page, file = "https://github.com/LAION-AI/aesthetic-predictor", model.lower().replace("-", "_")
-    means = "4,000 rated pictures, 0 to 10; LAION took pictures above 7, and above 8 for its art"
-    name, file = f"{model}-quickgelu", f"sa_0_4_{file}_linear.pth"
+    page = "https://github.com/LAION-AI/aesthetic-predictor"
+    file = f"sa_0_4_{model.lower().replace('-', '_')}_linear.pth"
+    means = "4,000 rated images, 0 to 10; LAION took images above 7, and above 8 for its art"
+    name = f"{model}-quickgelu"
     return Scorer(
         "laion-v1", name, "openai", gigabytes, 224, page, file, size, digest, "MIT", means
     )
 
 
 def _laion_v2(head: str, data: str, digest: str, means: str) -> Scorer:
-    page, file = (
-        "https://github.com/christophschuhmann/improved-aesthetic-predictor",
-        f"{data}-l14-linearMSE.pth",
-    )
-    name, licence = "ViT-L-14-quickgelu", "Apache-2.0"
+    page = "https://github.com/christophschuhmann/improved-aesthetic-predictor"
+    file = f"{data}-l14-linearMSE.pth"
+    name = "ViT-L-14-quickgelu"
+    licence = "Apache-2.0"
     return Scorer(head, name, "openai", 1.71, 224, page, file, 3714759, digest, licence, means)
 
 
@@ -84,16 +85,17 @@ SCORERS = (
         2644834,
         "a6caf256b3dc434273c98dcb12f6bf17c5d4fc647d8df11f038386923dd06220",
         "AGPL-3.0",
-        "rated pictures of more kinds, illustrations too, 1 to 10; its author calls 5.5 and more great",
+        "rated images of more kinds, illustrations too, 1 to 10; "
+        "its author calls 5.5 and more great",
     ),
 )
 
 
 def scorer_names() -> list[str]:
-    """The names that --head takes, in the order of the rows."""
+    """The names that --head accepts, in the order of the rows."""
     return list(dict.fromkeys(row.head for row in SCORERS))
 
 
-def find_scorer(head: str | None) -> list[Scorer]:
-    """The rows of a head's name, one a model; none where that is no name."""
+def find_scorers(head: str | None) -> list[Scorer]:
+    """The rows with that name, one per model; empty if there is none."""
     return [row for row in SCORERS if row.head == head]

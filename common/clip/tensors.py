@@ -1,4 +1,4 @@
-"""Reads a file of tensors, and nothing else that such a file may hold. Knows no models and no heads."""
+"""Reads a file of tensors and refuses anything else that such a file may hold."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ if TYPE_CHECKING:
 
 
 def load_tensors(path: str) -> dict[str, np.ndarray[Any, Any]]:
-    """A state dict (safetensors, or a pickle of plain tensors) as float64 arrays. Imports torch. Raises UserError."""
+    """Load a state dict (safetensors, or a pickle of plain tensors) as float64 arrays.
+
+    Imports torch. Raises UserError.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        found = (
-            load_file(path)
-            if path.endswith(".safetensors")
-            else torch.load(path, "cpu", weights_only=True)
-        )
-        return {key: value.double().numpy() for key, value in found.items()}
+        if path.endswith(".safetensors"):
+            state = load_file(path)
+        else:
+            state = torch.load(path, "cpu", weights_only=True)
+        return {key: value.double().numpy() for key, value in state.items()}
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: refused, it holds more than plain tensors and could run code"

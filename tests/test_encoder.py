@@ -11,7 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from conftest import SHARED, picture
+from conftest import SHARED, draw_image
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from towers import SMALL, SO400M, choose, options, save_model, siglip
@@ -29,7 +29,7 @@ def engine(*arguments: object) -> Engine:
 
 def vectors(made: Engine, paths: list[str]) -> np.ndarray:
     """All paths' vectors through the engine's decoder and encoder, in batches of the engine's size."""
-    pixels = torch.cat([part for part, _ in made.decoded([[path] for path in paths])])
+    pixels = torch.cat([part for part, _ in made.decode_chunks([[path] for path in paths])])
     parts = [made.encode([(part, 0, len(part))]) for part in pixels.split(made.batch)]
     return np.concatenate([pending.result() for batch in parts for pending in batch])
 
@@ -51,7 +51,7 @@ def pictures(tmp_path_factory) -> list[str]:
     """RGB and grey pictures of many shapes."""
     folder = tmp_path_factory.mktemp("pictures")
     for number in range(24):
-        made = picture(number, (40 + 13 * number, 300 - 11 * number))
+        made = draw_image(number, (40 + 13 * number, 300 - 11 * number))
         made = made.convert("L") if number % 4 == 0 else made
         made.save(folder / f"{number:02}.{'jpg' if number % 2 else 'png'}")
     return sorted(map(str, folder.iterdir()))
@@ -76,9 +76,9 @@ def test_preprocessing_is_openais_to_the_bit(source, pictures):
     paths, expected = source(pictures)
     shape = encoder.load_tower_shape(model.resolve_model(options("--model", "ViT-B-32-quickgelu")))
     loader = engine("--model", "tiny", "--workers", 0)
-    loader.tower = shape
-    pixels = torch.cat([part for part, _ in loader.decoded([paths])])
-    values = encoder.unit_vectors(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    loader.shape = shape
+    pixels = torch.cat([part for part, _ in loader.decode_chunks([paths])])
+    values = encoder.normalize_pixels(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
     assert np.array_equal(values.numpy(), expected)
 
 
@@ -131,7 +131,7 @@ def test_only_the_image_tower_stays(tower):
 
 
 def test_fast_decode_gives_other_vectors_and_another_sidecar(tower, tmp_path):
-    picture(3, (1600, 1200)).save(tmp_path / "large.jpg")
+    draw_image(3, (1600, 1200)).save(tmp_path / "large.jpg")
     path = [str(tmp_path / "large.jpg")]
     full = engine("--model", f"local-dir:{tower}")
     fast = engine("--model", f"local-dir:{tower}", "--fast-decode")
@@ -228,9 +228,9 @@ def test_siglip_preprocessing_is_open_clips_to_the_bit(photos):
     theirs = siglip_transform(384)
     paths = [str(photo) for photo in photos if Image.open(photo).mode == "RGB"][:25]
     loader = engine("--model", "tiny", "--workers", 0)
-    loader.tower = shape
-    pixels = torch.cat([part for part, _ in loader.decoded([paths])])
-    ours = encoder.unit_vectors(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
+    loader.shape = shape
+    pixels = torch.cat([part for part, _ in loader.decode_chunks([paths])])
+    ours = encoder.normalize_pixels(pixels, torch.tensor(shape.mean), torch.tensor(shape.std))
     assert torch.equal(ours, torch.stack([theirs(Image.open(path)) for path in paths]))
 
 

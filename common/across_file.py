@@ -1,9 +1,11 @@
-"""`duplicates_across.json` in a dataset: matches between its topics, and with images of reference folders.
+"""`duplicates_across.json` in a dataset: matches between its topics, and with reference images.
 
-    {"C/S/T/a.jpg": {"C/S/U/b.jpg": "copy", "/data/test/x.jpg": "mirrored"}, "C/S/U/b.jpg": {"C/S/T/a.jpg": "copy"}}
+    {"C/S/T/a.jpg": {"C/S/U/b.jpg": "copy", "/data/test/x.jpg": "mirrored"},
+     "C/S/U/b.jpg": {"C/S/T/a.jpg": "copy"}}
 
-Paths lie below the dataset; those of reference images are absolute, and no keys. What made it, and the size and time of
-each image in it, lie in the dataset's own `.cache/`, as if the dataset were a topic. Needs the standard library alone.
+Paths are below the dataset; those of reference images are absolute, and are not keys. What made the
+file, and the stamp of each image in it, are in the dataset's own `.cache/`, as if the dataset were
+a topic. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -14,48 +16,46 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import cache, decisions, json_files, keepers, terminal
+from common import atomic_files, cache, decisions, json_files, terminal, topic_relations
+from common.atomic_files import Damaged
 from common.cache import Provenance
-from common.json_files import COPY, DOUBTFUL, Kinds
+from common.json_files import COPY, DOUBTFUL, Copies, Kinds
 from common.reporter import dump_json
-from common.tree import Stamp, Topic, stamp_of
+from common.topics import Stamp, Topic, stamp_of
 
 FILE_NAME = "duplicates_across.json"
 ACROSS_KINDS = (COPY, *json_files.VARIANT_KINDS)
-UNSEEN_STAMP = (0, 0)  # instead of the stamp of an image of which nobody knows what a search saw
+UNSEEN_STAMP = (0, 0)  # of an image of which nobody knows what a search saw
+COMMAND = "find_duplicates.py --across"
 
 
 @dataclass(frozen=True)
 class Across:
-    """What the file says, by absolute path, as far as it can be relied on, and as a person decided."""
+    """The matches between unchanged images, with a person's decisions applied."""
 
-    kinds: Kinds  # both ways, reference images among them
-    references: set[str]
+    kinds: Kinds  # by absolute path, both ways; reference images are keys too
+    references: set[str]  # absolute paths
 
     @functools.cached_property
-    def names(self) -> Mapping[str, set[str]]:
-        """The images in it by their folder: most have none, and need no look at each."""
-        found: dict[str, set[str]] = {}
+    def names_by_folder(self) -> Mapping[str, set[str]]:
+        """The images with a match, by folder. Most images have none and need no look each."""
+        by_folder: dict[str, set[str]] = {}
         for folder, name in map(os.path.split, self.kinds):
-            found.setdefault(folder, set()).add(name)
-        return found
+            by_folder.setdefault(folder, set()).add(name)
+        return by_folder
 
-    def within(self, path: str) -> dict[str, str]:
-        """The matches of an image with images of its dataset."""
-        return {
-            other: kind
-            for other, kind in self.kinds.get(path, {}).items()
-            if other not in self.references
-        }
+    def matches_in_dataset(self, path: str) -> dict[str, str]:
+        """Return the matches of an image with images of its dataset, and their kinds."""
+        matches = self.kinds.get(path, {}).items()
+        return {other: kind for other, kind in matches if other not in self.references}
 
-    def reference(self, path: str, kinds: Iterable[str] = ACROSS_KINDS) -> str | None:
-        """A reference image that this one matches in one of these kinds, never in doubt."""
-        likely = (
-            other
-            for other, kind in self.kinds.get(path, {}).items()
-            if kind in kinds and kind != DOUBTFUL
-        )
-        return min((other for other in likely if other in self.references), default=None)
+    def matched_reference(self, path: str, kinds: Iterable[str] = ACROSS_KINDS) -> str | None:
+        """Return a reference image that matches this image in one of the kinds, never DOUBTFUL."""
+        matched = []
+        for other, kind in self.kinds.get(path, {}).items():
+            if other in self.references and kind in kinds and kind != DOUBTFUL:
+                matched.append(other)
+        return min(matched, default=None)
 
 
 def across_path(dataset: str) -> str:
@@ -63,44 +63,44 @@ def across_path(dataset: str) -> str:
 
 
 class DatasetAsTopic(Topic):
-    """A dataset as if it were a topic, with paths for names: so that it has a `.cache/` and all that knows topics."""
+    """A dataset as if it were a topic, with paths in place of names.
 
-    def beside(self, kind: str) -> str:
-        return self.file(f"{kind}_across.json")
+    So it has a `.cache/`, and whatever works on a topic's files works on the dataset's.
+    """
 
-    def images(self) -> list[str]:
-        """The images in the file, those of references too."""
-        return list(
-            _parse(across_path(self.path), json_files.read_bytes(across_path(self.path))) or ()
-        )
+    def sibling_json(self, kind: str) -> str:
+        return self.path_of(f"{kind}_across.json")
+
+    def image_names(self) -> list[str]:
+        """List the images in the file, reference images too."""
+        path = across_path(self.path)
+        return list(_parse(path, atomic_files.read_bytes(path)) or ())
 
 
 def dataset_as_topic(dataset: str) -> DatasetAsTopic:
-    return DatasetAsTopic(dataset, os.path.basename(dataset), "", "", "", found=0)
+    return DatasetAsTopic(dataset, os.path.basename(dataset), "", "", "", image_count=0)
 
 
 def read_across(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
-    """What the files of the topics' datasets say together; names what is stale in them. Raises Damaged."""
-    found = Across({}, set())
+    """Read and join the files of the topics' datasets. Warns of stale images. Raises Damaged."""
+    across = Across({}, set())
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        kinds, now, seen = _read_file(dataset)
-        if stale := sorted(
-            path for path in kinds if path not in now or seen.get(path) != now[path]
-        ):
-            named = f"{len(stale):,} changed since or gone ({terminal.list_few(stale)})"
-            warn(
-                f"{terminal.escape(across_path(dataset))}: no longer fits (run find_duplicates.py --across again): {named}"
-            )
+        content = _read_file(dataset)
+        kinds = content.kinds
+        stale = content.stale_images()
+        if stale:
+            path = terminal.escape(across_path(dataset))
+            listed = terminal.list_counted([(stale, "changed since or gone")])
+            warn(f"{path}: no longer fits (run {COMMAND} again): {listed}")
         for path in stale:
             for other in kinds.pop(path):
                 kinds.get(other, {}).pop(path, None)
         _apply_decisions(dataset, kinds)
         for path, others in kinds.items():
-            found.kinds[os.path.join(dataset, path)] = {
-                os.path.join(dataset, p): kind for p, kind in others.items()
-            }
-        found.references.update(filter(os.path.isabs, kinds))
-    return found
+            absolute = {os.path.join(dataset, other): kind for other, kind in others.items()}
+            across.kinds[os.path.join(dataset, path)] = absolute
+        across.references.update(filter(os.path.isabs, kinds))
+    return across
 
 
 def write_across(
@@ -111,53 +111,88 @@ def write_across(
     stamps: Mapping[str, Stamp],
     warn: Callable[[str], None],
 ) -> Kinds:
-    """Put what was found into the dataset's file in place of all pairs (and kinds) compared; returns all that is in it.
+    """Replace in the dataset's file all pairs that a search compared by those that it found.
 
-    `stamps` is what the search saw of each image in `found`; other pairs of an image that it saw changed go too. A
-    damaged file is set aside. Raises UserError.
+    `is_compared` says of two images and the kind of their match whether the search compared them.
+    `stamps` are those that the search saw; old pairs of an image with another stamp are dropped.
+    A damaged file is set aside. Returns everything that the file holds then. Raises UserError.
     """
-    with cache.topic_lock(dataset_as_topic(dataset)):
-        try:
-            old, _, seen = _read_file(dataset, warn)
-        except json_files.Damaged as error:
-            json_files.quarantine(error.path, error.reason, warn)
-            old, seen = {}, {}
-        kept = {path for path in old if stamps.get(path, seen.get(path)) == seen.get(path)}
+    topic = dataset_as_topic(dataset)
+    with cache.topic_lock(topic):
+        old = _read_or_quarantine(dataset, warn)
         kinds = json_files.symmetrize(found, ACROSS_KINDS)
-        for one in kept:
-            for other in kept & old[one].keys():
-                if not is_compared(one, other, old[one][other]):
-                    kinds.setdefault(one, {}).setdefault(other, old[one][other])
+        _keep_old_pairs(kinds, old, is_compared, stamps)
         _apply_decisions(dataset, kinds)
         kinds = {path: others for path, others in kinds.items() if others}
-        decided = {
-            path: stamp_of(os.path.join(dataset, path)) for path in kinds.keys() - old.keys()
-        }
-        saw = {
-            path: stamps.get(path) or seen.get(path) or decided.get(path) or UNSEEN_STAMP
-            for path in kinds
-        }
-        content = dump_json(
-            {path: kinds[path] for path in kinds if not os.path.isabs(path)}
-        ).encode()
-        cache.write_with_provenance(
-            dataset_as_topic(dataset), {"duplicates": (content, Provenance(dict(made_by), saw))}
-        )
+        stamps_seen = {}
+        for path in kinds:
+            stamp = stamps.get(path) or old.stamps_seen.get(path)
+            if not stamp and path not in old.kinds:  # a person's decision brought it in
+                stamp = stamp_of(os.path.join(dataset, path))
+            stamps_seen[path] = stamp or UNSEEN_STAMP
+        data = {path: others for path, others in kinds.items() if not os.path.isabs(path)}
+        provenance = Provenance(dict(made_by), stamps_seen)
+        cache.write_with_provenance(topic, {"duplicates": (dump_json(data).encode(), provenance)})
         return kinds
 
 
-def _read_file(
-    dataset: str, warn: Callable[[str], None] | None = None
-) -> tuple[Kinds, dict[str, Stamp], Mapping[str, Stamp]]:
-    """What the file says, the images in it as they are now, and as the search saw them. Raises Damaged."""
+@dataclass(frozen=True)
+class _FileContent:
+    """What a dataset's file says, by path as in the file."""
+
+    kinds: Kinds
+    stamps: Mapping[str, Stamp]  # of the images in it now
+    stamps_seen: Mapping[str, Stamp]  # by the search
+
+    def stale_images(self) -> list[str]:
+        stale = []
+        for path in sorted(self.kinds):
+            if path not in self.stamps or self.stamps_seen.get(path) != self.stamps[path]:
+                stale.append(path)
+        return stale
+
+
+def _read_file(dataset: str, warn: Callable[[str], None] | None = None) -> _FileContent:
+    """Read the dataset's file; empty if there is none. Raises Damaged."""
     topic, path = dataset_as_topic(dataset), across_path(dataset)
     kinds, cached, _ = cache.read_with_provenance(
         topic, "duplicates", _parse, lambda: cache.load_cache(topic, warn)
     )
     if kinds is None:
-        return {}, {}, {}
-    now = {name: stamp for name in kinds if (stamp := stamp_of(os.path.join(dataset, name)))}
-    return kinds, now, keepers.stamps_at_search(cached.duplicates, path, now)
+        return _FileContent({}, {}, {})
+    stamps = {}
+    for name in kinds:
+        if stamp := stamp_of(os.path.join(dataset, name)):
+            stamps[name] = stamp
+    stamps_seen = topic_relations.stamps_at_search(cached.duplicates, path, stamps)
+    return _FileContent(kinds, stamps, stamps_seen)
+
+
+def _read_or_quarantine(dataset: str, warn: Callable[[str], None]) -> _FileContent:
+    try:
+        return _read_file(dataset, warn)
+    except Damaged as error:
+        atomic_files.quarantine(error.path, error.reason, warn)
+        return _FileContent({}, {}, {})
+
+
+def _keep_old_pairs(
+    kinds: Kinds,
+    old: _FileContent,
+    is_compared: Callable[[str, str, str], bool],
+    stamps: Mapping[str, Stamp],
+) -> None:
+    """Add the old pairs that were not compared, of images with the stamp that they had then."""
+    unchanged = set()
+    for path in old.kinds:
+        seen = old.stamps_seen.get(path)
+        if stamps.get(path, seen) == seen:
+            unchanged.add(path)
+    for path in unchanged:
+        for other in unchanged & old.kinds[path].keys():
+            kind = old.kinds[path][other]
+            if not is_compared(path, other, kind):
+                kinds.setdefault(path, {}).setdefault(other, kind)
 
 
 def _parse(path: str, content: bytes | None) -> Kinds | None:
@@ -165,9 +200,10 @@ def _parse(path: str, content: bytes | None) -> Kinds | None:
 
 
 def _apply_decisions(dataset: str, kinds: Kinds) -> None:
-    """Put what a person decided into matches between topics and with references, both ways."""
-    copies: dict[str, set[str]] = {}
-    decisions.read_decisions(dataset).holding(dataset).settle(copies, kinds)
-    for one, others in copies.items():
-        beyond = {other for other in others if os.path.dirname(other) != os.path.dirname(one)}
-        kinds.setdefault(one, {}).update(dict.fromkeys(beyond, COPY))
+    """Change the matches between topics, and with references, as a person decided."""
+    copies: Copies = {}
+    decisions.read_decisions(dataset).still_valid(dataset).apply_to(copies, kinds)
+    for path, others in copies.items():
+        folder = os.path.dirname(path)
+        elsewhere = {other for other in others if os.path.dirname(other) != folder}
+        kinds.setdefault(path, {}).update(dict.fromkeys(elsewhere, COPY))

@@ -1,30 +1,34 @@
-"""`decisions.json` in a dataset: what a person decided about its images. It stands above every rule and threshold.
+"""`decisions.json` in a dataset: what a person decided about its images. It overrules all rules.
 
-    {"different": [["C/S/T/a.jpg", "C/S/T/b.jpg"]],   never a match: both stay
+    {"different": [["C/S/T/a.jpg", "C/S/T/b.jpg"]],   never a match: both are kept
      "same": [["C/S/T/a.jpg", "C/S/U/d.jpg"]],        copies, whatever a search says
-     "keep": ["C/S/T/c.jpg"],                         stays, and comes first wherever the rule of keepers walks
-     "files": {"C/S/T/a.jpg": [size, "mtime_ns"]}}    optional: what was seen when it was decided
+     "keep": ["C/S/T/c.jpg"],                         kept, and first in the walk of the keeper rule
+     "files": {"C/S/T/a.jpg": [size, "mtime_ns"]}}    optional: the stamps when it was decided
 
-Paths lie below the dataset; that of an image in a reference folder is absolute. Needs the standard library alone.
+Paths are below the dataset; that of an image in a reference folder is absolute. Needs only the
+standard library.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common import json_files, terminal
+from common.atomic_files import Damaged
 from common.errors import UserError
-from common.json_files import Damaged, Kinds
+from common.image_formats import is_image_name
+from common.json_files import Copies, Kinds
 from common.reporter import Reporter
-from common.tree import Stamp, Topic, is_image_name, stamp_of
+from common.topics import Stamp, Topic, stamp_of
 
 FILE_NAME = "decisions.json"
+CHANGED = "changed since, and so the same as no other until you decide again"
 
-PathPair = tuple[str, str]  # paths as in the file, the lesser first
+PathPair = tuple[str, str]  # paths as in the file, sorted
 
 
 @dataclass(frozen=True)
@@ -32,58 +36,77 @@ class Decisions:
     different: Set[PathPair] = frozenset()
     same: Set[PathPair] = frozenset()
     keep: Set[str] = frozenset()
-    files: Mapping[str, Stamp] = field(default_factory=dict)
+    files: Mapping[str, Stamp] = field(default_factory=dict)  # stamps when it was decided
 
     @property
     def paths(self) -> list[str]:
-        """Every image that something was decided about."""
-        return sorted({path for pair in self.different | self.same for path in pair} | self.keep)
+        """Every image that something was decided about, sorted."""
+        pairs = self.different | self.same
+        return sorted({path for pair in pairs for path in pair} | self.keep)
 
     @functools.cached_property
     def by_folder(self) -> dict[str, Decisions]:
-        """The decisions within each folder, about names in it."""
-        found: dict[str, dict[str, Any]] = {}
-        for key, paths in (
-            ("different", self.different),
-            ("same", self.same),
-            ("keep", ((p,) for p in self.keep)),
-        ):
-            for several in paths:
-                folders, names = zip(*map(os.path.split, several), strict=True)
-                if len(set(folders)) == 1:
-                    named = names if len(names) > 1 else names[0]
-                    found.setdefault(folders[0], {}).setdefault(key, set()).add(named)
+        """The decisions within each folder, with names in place of paths."""
+        different = _pairs_by_folder(self.different)
+        same = _pairs_by_folder(self.same)
+        keep: dict[str, set[str]] = {}
+        for path in self.keep:
+            keep.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
+        files: dict[str, dict[str, Stamp]] = {}
         for path, stamp in self.files.items():
-            found.setdefault(os.path.dirname(path), {}).setdefault("files", {})[
-                os.path.basename(path)
-            ] = stamp
-        return {folder: Decisions(**parts) for folder, parts in found.items()}
+            files.setdefault(os.path.dirname(path), {})[os.path.basename(path)] = stamp
+        by_folder = {}
+        for folder in set[str]().union(different, same, keep, files):
+            by_folder[folder] = Decisions(
+                different.get(folder, set()),
+                same.get(folder, set()),
+                keep.get(folder, set()),
+                files.get(folder, {}),
+            )
+        return by_folder
 
-    def holding(self, folder: str) -> Decisions:
-        """Without what was said to be the same of images, below `folder`, that are gone or have changed since."""
+    def still_valid(self, folder: str) -> Decisions:
+        """Drop `same` pairs with an image, below `folder`, that is gone or has changed since."""
 
-        def holds(path: str) -> bool:
+        def is_unchanged(path: str) -> bool:
             stamp = stamp_of(os.path.join(folder, path))
             return stamp is not None and self.files.get(path, stamp) == stamp
 
-        return replace(self, same={pair for pair in self.same if all(map(holds, pair))})
+        return replace(self, same={pair for pair in self.same if all(map(is_unchanged, pair))})
 
-    def settle(self, copies: dict[str, set[str]], variants: Kinds) -> None:
-        """Put what was decided into the copies and the variants of images, both ways."""
+    def apply_to(self, copies: Copies | None, variants: Kinds | None) -> None:
+        """Change copies and variants as decided, in both directions; None stays None."""
         for pair in self.different | self.same:
-            for one, other in (pair, pair[::-1]):
-                copies.get(one, set()).discard(other)
-                variants.get(one, {}).pop(other, None)
-                if pair in self.same:
-                    copies.setdefault(one, set()).add(other)
+            for name, other in (pair, pair[::-1]):
+                if variants is not None:
+                    variants.get(name, {}).pop(other, None)
+                if copies is not None:
+                    copies.get(name, set()).discard(other)
+                    if pair in self.same:
+                        copies.setdefault(name, set()).add(other)
 
-    def data(self) -> dict[str, object]:
-        """As it goes into the file."""
-        files = {path: [size, str(mtime)] for path, (size, mtime) in self.files.items()}
-        made: dict[str, object] = {
-            key: sorted(getattr(self, key)) for key in ("different", "same", "keep")
+    def as_json(self) -> dict[str, object]:
+        """Return the content of the file."""
+        data: dict[str, object] = {
+            "different": sorted(self.different),
+            "same": sorted(self.same),
+            "keep": sorted(self.keep),
         }
-        return made | ({"files": files} if files else {})
+        if self.files:
+            stamps = self.files.items()
+            data["files"] = {path: [size, str(mtime_ns)] for path, (size, mtime_ns) in stamps}
+        return data
+
+
+def _pairs_by_folder(pairs: Iterable[PathPair]) -> dict[str, set[PathPair]]:
+    """Return the pairs within each folder, with names in place of paths."""
+    by_folder: dict[str, set[PathPair]] = {}
+    for first, second in pairs:
+        folder = os.path.dirname(first)
+        if folder == os.path.dirname(second):
+            names = (os.path.basename(first), os.path.basename(second))
+            by_folder.setdefault(folder, set()).add(names)
+    return by_folder
 
 
 NO_DECISIONS = Decisions()
@@ -94,40 +117,39 @@ def decisions_path(dataset: str) -> str:
 
 
 def read_decisions(dataset: str) -> Decisions:
-    """What was decided in a dataset, nothing where there is no file. Raises Damaged."""
+    """Read the decisions about a dataset; empty if there is no file. Raises Damaged."""
     path = decisions_path(dataset)
     return _read_file(path, stamp_of(path))
 
 
-@functools.lru_cache(maxsize=8)  # topics of a dataset ask one after the other
+@functools.lru_cache(maxsize=8)  # the topics of a dataset ask one after the other
 def _read_file(path: str, _: Stamp | None) -> Decisions:
     return _parse(path, json_files.read_json(path, {}))
 
 
-def _parse(path: str, found: Any) -> Decisions:
+def _parse(path: str, data: Any) -> Decisions:
     try:
-        if unknown := found.keys() - {"different", "same", "keep", "files"}:
-            raise Damaged(
-                path, f"{terminal.escape(min(unknown))}: not different, same, keep or files"
-            )
-        different, same = (
-            {_parse_pair(two) for two in found.get(key, ())} for key in ("different", "same")
-        )
-        files = {
-            path: (int(size), int(mtime)) for path, (size, mtime) in found.get("files", {}).items()
-        }
-        return Decisions(
-            different, same - different, set(_parse_paths(found.get("keep", []))), files
-        )
+        if unknown := data.keys() - {"different", "same", "keep", "files"}:
+            key = terminal.escape(min(unknown))
+            raise Damaged(path, f"{key}: not different, same, keep or files")
+        different = _parse_pairs(data.get("different", ()))
+        same = _parse_pairs(data.get("same", ()))
+        keep = set(_parse_paths(data.get("keep", [])))
+        files = {}
+        for name, (size, mtime_ns) in data.get("files", {}).items():
+            files[name] = (int(size), int(mtime_ns))
+        return Decisions(different, same - different, keep, files)
     except (AttributeError, TypeError, ValueError):
-        raise Damaged(
-            path, "not lists of pairs of paths (different, same) and of paths (keep)"
-        ) from None
+        shape = "not lists of pairs of paths (different, same) and of paths (keep)"
+        raise Damaged(path, shape) from None
 
 
-def _parse_pair(value: object) -> PathPair:
-    one, other = sorted(set(_parse_paths(value)))
-    return one, other
+def _parse_pairs(values: Iterable[object]) -> set[PathPair]:
+    pairs = set()
+    for value in values:
+        first, second = sorted(set(_parse_paths(value)))
+        pairs.add((first, second))
+    return pairs
 
 
 def _parse_paths(value: object) -> list[str]:
@@ -136,66 +158,62 @@ def _parse_paths(value: object) -> list[str]:
     return value
 
 
-def add_decisions(topics: Sequence[Topic], talk: Reporter, added: str | None = None) -> None:
-    """Say which decisions are about images that are gone or have changed since; before that, join the file `added`.
+def add_decisions(
+    topics: Sequence[Topic], reporter: Reporter, added_file: str | None = None
+) -> None:
+    """Join `added_file`, if given, and warn of decisions about images that are gone or changed.
 
     Raises UserError.
     """
-    if added:
-        add_files(topics, added)
+    if added_file:
+        add_file(topics, added_file)
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        made = read_decisions(dataset)
-        now = {path: stamp_of(os.path.join(dataset, path)) for path in made.paths}
-        gone = [path for path, stamp in now.items() if stamp is None]
-        changed = [
-            path for path, stamp in now.items() if stamp and made.files.get(path, stamp) != stamp
-        ]
-        parts = (
-            (gone, "gone"),
-            (changed, "changed since, and so the same as no other until you decide again"),
-        )
-        named = "; ".join(
-            f"{len(paths):,} {what} ({terminal.list_few(paths)})" for paths, what in parts if paths
-        )
-        if named:
-            talk.warn(
-                f"{terminal.escape(decisions_path(dataset))}: some of its images are no longer so: {named}"
-            )
+        decided = read_decisions(dataset)
+        gone, changed = [], []
+        for path in decided.paths:
+            stamp = stamp_of(os.path.join(dataset, path))
+            if stamp is None:
+                gone.append(path)
+            elif decided.files.get(path, stamp) != stamp:
+                changed.append(path)
+        if gone or changed:
+            listed = terminal.list_counted(((gone, "gone"), (changed, CHANGED)))
+            file = terminal.escape(decisions_path(dataset))
+            reporter.warn(f"{file}: some of its images are gone or changed: {listed}")
 
 
 def decisions_for_topic(topic: Topic) -> Decisions:
-    """What was decided within a topic and holds, about names. Raises Damaged."""
-    made = read_decisions(topic.dataset_path).by_folder.get(
-        os.path.relpath(topic.path, topic.dataset_path), NO_DECISIONS
-    )
-    return made.holding(topic.path) if made.same else made
+    """Return the valid decisions within a topic, with names in place of paths. Raises Damaged."""
+    folder = os.path.relpath(topic.path, topic.dataset_path)
+    decided = read_decisions(topic.dataset_path).by_folder.get(folder, NO_DECISIONS)
+    return decided.still_valid(topic.path) if decided.same else decided
 
 
-def add_files(topics: Sequence[Topic], path: str) -> None:
-    """Add the decisions in the file or pipe `path` to those of the dataset; where both speak of a pair, these count.
+def add_file(topics: Sequence[Topic], path: str) -> None:
+    """Add the decisions in the file or pipe `path` to those of the dataset; they overrule the old.
 
-    Raises UserError, before anything is written, where it names an image that does not exist.
+    Raises UserError, before anything is written, if one names an image that does not exist.
     """
     datasets = list(dict.fromkeys(topic.dataset_path for topic in topics))
     if len(datasets) > 1:
-        raise UserError(
-            f"--decisions {path}: is about one dataset, and {len(datasets)} are given; run it for each"
-        )
+        only_one = f"takes one dataset at a time; you gave {len(datasets)}"
+        raise UserError(f"--decisions {path}: {only_one}")
     if not os.path.exists(path):
-        raise UserError(f"{path}: no such file; give --decisions what the review page saved")
-    (dataset,), new = datasets, _parse(path, json_files.read_json(path, {}, is_given=True))
+        raise UserError(
+            f"{path}: no such file; give --decisions the file that the review page saved"
+        )
+    dataset = datasets[0]
+    new = _parse(path, json_files.read_json(path, {}, is_given=True))
     for name in new.paths:
-        if not (
-            is_image_name(os.path.basename(name)) and os.path.isfile(os.path.join(dataset, name))
-        ):
-            raise UserError(
-                f"{path}: {name}: no such image in {dataset}; correct the path, or delete the line"
-            )
+        is_image = is_image_name(os.path.basename(name))
+        if not is_image or not os.path.isfile(os.path.join(dataset, name)):
+            what = f"no such image in {dataset}; correct the path, or delete the line"
+            raise UserError(f"{path}: {name}: {what}")
     write_decisions(dataset, join_decisions(read_decisions(dataset), new))
 
 
 def join_decisions(old: Decisions, new: Decisions) -> Decisions:
-    """Both; of a pair that one calls different and the other the same, what `new` says."""
+    """Join both; if they disagree about a pair, `new` counts."""
     return Decisions(
         (old.different - new.same) | new.different,
         (old.same - new.different) | new.same,
@@ -204,5 +222,5 @@ def join_decisions(old: Decisions, new: Decisions) -> Decisions:
     )
 
 
-def write_decisions(dataset: str, made: Decisions, aside: str | None = None) -> None:
-    json_files.write_json(decisions_path(dataset), made.data(), aside)
+def write_decisions(dataset: str, decided: Decisions, staging: str | None = None) -> None:
+    json_files.write_json(decisions_path(dataset), decided.as_json(), staging)

@@ -1,7 +1,12 @@
-"""Keeps two runs apart where they meet: a lock that is held for moments, on which what they write depends.
+"""Keeps runs apart: file locks that are held for moments, and claims on topics.
 
-The kernel lets go of it when its holder dies. It is of the kind that works over NFS too, and that decoding processes do
-not inherit. A file system that knows no locks is used without.
+A file lock is held while files are changed that depend on each other. A claim says which run works
+on a topic, so that two runs at once share the work instead of doing it twice. Results are right
+without any claim. A run that finds a topic claimed goes on with others and comes back. No run waits
+while it holds a claim, so two never wait for each other.
+
+The kernel releases a lock when its holder dies. Locks work over NFS, and decoding processes do not
+inherit them. On a file system without locks, scripts run without them.
 """
 
 from __future__ import annotations
@@ -10,28 +15,45 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
+import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-POLL_SECONDS = 0.005  # seconds between two looks; the kernel's own waiting takes two threads of two runs for a deadlock
+from common import terminal
+from common.reporter import Reporter
+from common.topics import Topic
+
+# Between two tries for a lock. Waiting in the kernel would not do: it takes two threads of two runs
+# that wait for each other's locks for a deadlock.
+LOCK_POLL_SECONDS = 0.005
+CLAIM_POLL_SECONDS = 0.1  # between two looks at a topic that is waited for
+# Each claim is one of the 1,024 files that a process may have open. Further topics go unclaimed.
+MAX_HELD_CLAIMS = 200
 HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 
-_holders: dict[str, int] = {}  # by path: the thread of this process that holds it, or waits for it
+TryClaim = Callable[[Topic], bool]  # tells whether to work on a topic now
+
+_holders: dict[str, int] = {}  # path to the thread of this process that holds it or waits for it
 
 
 @contextlib.contextmanager
 def file_lock(path: str) -> Iterator[None]:
-    """Hold the file at `path` while the block runs; its folder is made if need be. A thread may hold it again."""
+    """Hold the lock file at `path` while the block runs. Its folder is made if it is missing.
+
+    A thread that holds the lock may take it again.
+    """
     thread = threading.get_ident()
     if _holders.get(path) == thread:
         yield
         return
     while _holders.setdefault(path, thread) != thread:
-        time.sleep(POLL_SECONDS)
+        time.sleep(LOCK_POLL_SECONDS)
     try:
         while (file := try_lock(path)) is None:
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOCK_POLL_SECONDS)
         try:
             yield
         finally:
@@ -41,7 +63,10 @@ def file_lock(path: str) -> Iterator[None]:
 
 
 def try_lock(path: str) -> int | None:
-    """The open file, locked, for `let_go`; None while another process holds it, or deletes it just now."""
+    """Lock the file at `path` and return its descriptor, for `unlock`.
+
+    Returns None while another process holds the lock, or is deleting the file. Raises OSError.
+    """
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
@@ -53,9 +78,8 @@ def try_lock(path: str) -> int | None:
         if os.path.samestat(status, os.stat(path)):
             if status.st_nlink == 1:
                 return file
-            os.unlink(
-                path
-            )  # by another name it may be somebody's: a tree that was copied by hard links
+            # Its other name may be in somebody else's tree, which was copied by hard links.
+            os.unlink(path)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -66,7 +90,89 @@ def try_lock(path: str) -> int | None:
 
 
 def unlock(path: str, file: int) -> None:
-    """Delete the file, then open it to others."""
+    """Delete the lock file, then release the lock."""
     with contextlib.suppress(OSError):  # its folder was deleted meanwhile
         os.unlink(path)
     os.close(file)
+
+
+def always_claim(_topic: Topic) -> bool:
+    """Work on the topic, whoever else does."""
+    return True
+
+
+class Claims:
+    """The topics that this run works on, among all runs with the same `name`: that of a sidecar.
+
+    A claim is a lock on `.cache/NAME.claim`, in which its holder says who it is.
+    """
+
+    def __init__(self, name: str, reporter: Reporter) -> None:
+        self._name = name
+        self._reporter = reporter
+        self._held: dict[Topic, int] = {}  # topic to the descriptor of its claim
+        self._refused: list[Topic] = []  # in this pass
+        self._announced: set[str] = set()  # holders that were waited for
+
+    def passes(self, topics: Sequence[Topic]) -> Iterator[Sequence[Topic]]:
+        """Yield all topics, then those that try_claim refused, until it refused none.
+
+        Before each further pass, waits until the first of its topics is free.
+        """
+        while topics:
+            try:
+                yield topics
+            finally:
+                for topic in list(self._held):
+                    self.release(topic)
+            topics, self._refused = self._refused, []
+            while topics and not self._hold(topics[0]):
+                self._announce_wait(topics[0])
+                time.sleep(CLAIM_POLL_SECONDS)
+
+    def try_claim(self, topic: Topic) -> bool:
+        """Try to claim the topic. Returns False if another run works on it.
+
+        Call it only if the topic has work, and re-read the topic's state once it returns True.
+        It also returns True if no claim can be had because locks or permissions are missing.
+        """
+        if self._hold(topic):
+            return True
+        self._refused.append(topic)
+        return False
+
+    def release(self, topic: Topic) -> None:
+        file = self._held.pop(topic, None)
+        if file is not None:
+            unlock(self._claim_path(topic), file)
+            with contextlib.suppress(OSError):  # it stays unless it is empty
+                os.rmdir(topic.cache_folder)
+
+    def _hold(self, topic: Topic) -> bool:
+        if topic in self._held or len(self._held) >= MAX_HELD_CLAIMS:
+            return True
+        try:
+            file = try_lock(self._claim_path(topic))
+            if file is None:
+                return False
+            self._held[topic] = file
+            os.truncate(file, 0)
+            holder = f"{shlex.join(sys.argv)} (process {os.getpid()} on {socket.gethostname()})"
+            os.write(file, os.fsencode(holder))
+        except OSError:
+            pass  # no locks, no permission, no room: nobody can tell, and both may work
+        return True
+
+    def _announce_wait(self, topic: Topic) -> None:
+        """Say once for each holder that its topic is waited for."""
+        holder = ""
+        path = self._claim_path(topic)
+        with contextlib.suppress(OSError), open(path, errors="surrogateescape") as file:
+            holder = file.read()
+        holder = terminal.escape(holder or "another run")
+        if holder not in self._announced:
+            self._announced.add(holder)
+            self._reporter.say(f"⏳ {terminal.escape(topic.label)}: waiting for {holder}")
+
+    def _claim_path(self, topic: Topic) -> str:
+        return os.path.join(topic.cache_folder, f"{self._name}.claim")

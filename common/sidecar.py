@@ -1,9 +1,9 @@
-"""`.cache/NAME.npz` in each topic: arrays with a row for each image, so that no image is worked on twice.
+"""`.cache/NAME.npz` in each topic: one row per image, so that no image is processed twice.
 
-Knows rows, not what they mean: vectors and fingerprints are its callers' business. A row counts only while its image
-has the size and time that it had when the row was made. Needs numpy; the files hold no pickles.
+Knows rows, not what they mean: vectors and hashes are its callers' business. A row is valid only
+while its image has the stamp that it had when the row was made. Needs numpy; holds no pickles.
 
-    names    uint8    the image names as JSON (any name a file can have), row i belongs to name i
+    names    uint8    the image names as JSON (any name of a file); row i belongs to name i
     stamps   int64    (n, 2): size in bytes and mtime_ns
     about    uint8    what made the rows, as JSON
     ...               the caller's own arrays, n rows each
@@ -16,44 +16,43 @@ import json
 import math
 import os
 import struct
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
-from common import cache, json_files, terminal
-from common.tree import Stamp, Topic
+from common import atomic_files, cache, json_files
+from common.errors import UserError
+from common.topics import Stamp, Topic
 
-MAX_NAME_BYTES = (
-    2048  # numbers in a row of an array whose layout leaves that open; models have up to 1,280
+MAX_ROW_VALUES = (
+    2048  # in a row of an array whose layout allows any length; models have up to 1,280
 )
-SPARE_BYTES = 10  # times the rows that the images of a topic need: those of deleted ones stay until the next save
-CHECKPOINT_SECONDS = 45.0  # seconds between saves of a large topic: what a kill may cost at most
+# A file may be this many times as large as its topic's images explain: rows of deleted images stay
+# until the next save.
+SIZE_TOLERANCE = 10
+CHECKPOINT_SECONDS = 45.0  # between saves of a large topic: a kill loses at most this much work
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# Name of an array to its dtype and the shape of one row, None standing for any length:
+# Name of an array to its dtype and the shape of one row, where None allows any length:
 # {"hashes": ("uint64", ()), "thumbnails": ("uint8", (1024,)), "vectors": ("float32", (None,))}
-Layout = Mapping[str, tuple[str, tuple[int | None, ...]]]
+RowType = tuple[str, tuple[int | None, ...]]
+Layout = Mapping[str, RowType]
 
 # All that numpy and zipfile may raise on files that are cut, overwritten or not ours.
-UNREADABLE: tuple[type[Exception], ...] = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-)
-UNREADABLE += (MemoryError, RuntimeError, SyntaxError, OverflowError, struct.error, TokenError)
-UNREADABLE += (zipfile.BadZipFile, zlib.error)
+WRONG_CONTENT = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, OverflowError)
+CUT_FILE = (OSError, EOFError, MemoryError, RuntimeError, struct.error, TokenError)
+UNREADABLE: tuple[type[Exception], ...]
+UNREADABLE = (*WRONG_CONTENT, *CUT_FILE, zipfile.BadZipFile, zlib.error)
 
 
 class Sidecar:
-    """The rows of one topic. Made by `load`, filled by `add`, kept by `save`; nothing reaches the disk before that."""
+    """The rows of one topic: read by `load_sidecar`, filled by `add`, written by `save` alone."""
 
     def __init__(self, topic: Topic, name: str, layout: Layout, about: Mapping[str, Any]) -> None:
         self.path = cache.sidecar_path(topic, name)
@@ -62,83 +61,111 @@ class Sidecar:
         self._layout = layout
         self._names: list[str] = []
         self._stamps: list[Stamp] = []
-        self._row: dict[str, int] = {}  # of each name the last row; an earlier one is stale
-        self._blocks: dict[str, list[Array]] = {
-            key: [] for key in layout
-        }  # joined when they are asked for
-        self._on_disk = 0  # rows that the file holds
+        self._row: dict[str, int] = {}  # name to its last row; earlier ones are stale
+        self._blocks: dict[str, list[Array]] = {key: [] for key in layout}  # joined when needed
+        self._rows_on_disk = 0
 
-    def fresh(self, stamps: Mapping[str, Stamp]) -> dict[str, int]:
-        """Name to row of the images whose size and time are those of their row, in the order of `stamps`."""
-        rows = {name: self._row[name] for name in stamps if name in self._row}
-        return {name: row for name, row in rows.items() if self._stamps[row] == stamps[name]}
+    def valid_rows(self, stamps: Mapping[str, Stamp]) -> dict[str, int]:
+        """Return name to row of the images with the stamp of their row, in order of `stamps`."""
+        valid = {}
+        for name, stamp in stamps.items():
+            row = self._row.get(name)
+            if row is not None and self._stamps[row] == stamp:
+                valid[name] = row
+        return valid
 
     def rows(self, names: Sequence[str]) -> dict[str, Array]:
-        """Every array with the rows of `names`, in that order; to be read, not changed. Raises KeyError."""
+        """Return every array with the rows of `names`, in that order. Do not change the arrays.
+
+        Raises KeyError.
+        """
         picked = [self._row[name] for name in names]
-        whole = picked == list(range(len(self._names)))
-        return {
-            key: self._joined(key) if whole else self._joined(key)[picked] for key in self._layout
-        }
+        if picked == list(range(len(self._names))):
+            return {key: self._joined(key) for key in self._layout}
+        return {key: self._joined(key)[picked] for key in self._layout}
 
     def add(self, names: Sequence[str], stamps: Sequence[Stamp], **arrays: Array) -> None:
-        """Add rows; one for a name that is there already replaces it."""
+        """Add rows. A row for a name that has one already replaces it."""
         if not names:
             return
-        for key, (dtype, _) in self._layout.items():
-            block = np.asarray(arrays[key], dtype=dtype)
-            if not _fits(block, self._layout[key], len(names)):
+        for key, row_type in self._layout.items():
+            block = np.asarray(arrays[key], dtype=row_type[0])
+            if not _fits(block, row_type, len(names)):
                 raise ValueError(
-                    f"{key}: {block.shape} does not fit {len(names)} rows of {self._layout[key]}"
+                    f"{key}: {block.shape} does not fit {len(names)} rows of {row_type}"
                 )
             self._blocks[key].append(block)
-        self._row.update((name, row) for row, name in enumerate(names, start=len(self._names)))
+        for row, name in enumerate(names, start=len(self._names)):
+            self._row[name] = row
         self._names.extend(names)
         self._stamps.extend(stamps)
 
     def save(self, stamps: Mapping[str, Stamp] | None = None) -> None:
-        """Write the rows of the images that are still as `stamps` says, sorted as it is; the others are dropped.
+        """Write the rows of the images with these stamps, in that order; drop the others.
 
-        Without `stamps` every row is written.
-
-        Rows that the file holds already are not written again where nothing was added or dropped. Atomic; costs one
-        pass over the bytes. Raises UserError.
+        Without `stamps`, every row is written. Does nothing if no row was added or dropped since
+        the file was written. Atomic; costs one pass over the bytes. Raises UserError.
         """
-        keep = dict(self._row) if stamps is None else self.fresh(stamps)
-        if len(keep) == len(self._names) == self._on_disk:
+        valid = dict(self._row) if stamps is None else self.valid_rows(stamps)
+        if len(valid) == len(self._names) == self._rows_on_disk:
             return
-        names = list(keep)
-        kept = self.rows(names)
-        self._names, self._stamps = names, [self._stamps[row] for row in keep.values()]
+        names = list(valid)
+        arrays = self.rows(names)
+        self._names = names
+        self._stamps = [self._stamps[row] for row in valid.values()]
         self._row = {name: row for row, name in enumerate(names)}
-        self._blocks = {key: [array] for key, array in kept.items()}
-        times = np.array(self._stamps, dtype=np.int64).reshape(-1, 2)
+        self._blocks = {key: [array] for key, array in arrays.items()}
+        content = {
+            "names": _pack_json(names),
+            "about": _pack_json(self.about),
+            "stamps": np.array(self._stamps, dtype=np.int64).reshape(-1, 2),
+            **arrays,
+        }
         cache.make_cache_folder(self._topic)
-        arrays = {"names": _pack_names(names), "about": _pack_names(self.about), "stamps": times}
-        arrays |= kept
         with (
-            contextlib.suppress(json_files.FolderGone),
-            json_files.atomic_write(self.path, forced=False) as file,
+            contextlib.suppress(atomic_files.FolderGone),
+            atomic_files.atomic_write(self.path, survives_power_cut=False) as file,
         ):
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        self._on_disk = len(names)
+            np.savez(file, **content)  # type: ignore[arg-type]
+        self._rows_on_disk = len(names)
 
-    def most(self) -> int:
-        """The bytes that a file with a row for each image of the topic may have."""
-        each = sum(
-            np.dtype(kind).itemsize * math.prod(n or MAX_NAME_BYTES for n in row)
-            for kind, row in self._layout.values()
-        )
-        return SPARE_BYTES * (each + json_files.BYTES_PER_IMAGE) * len(self._topic.images())
+    def fill(self, arrays: dict[str, Array]) -> None:
+        """Put a file's arrays into an empty sidecar. Raises ValueError if they do not fit."""
+        names = _unpack_json(arrays["names"])
+        about = _unpack_json(arrays["about"])
+        stamps = arrays["stamps"]
+        if about != json.loads(json.dumps(self.about)):
+            raise ValueError(f"made by something else: {json.dumps(about)}")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("its names are not names")
+        if not _fits(stamps, ("int64", (2,)), len(names)):
+            raise ValueError("its stamps do not fit its names")
+        for key, row_type in self._layout.items():
+            if key not in arrays or not _fits(arrays[key], row_type, len(names)):
+                raise ValueError(f"its {key} do not fit its names")
+            if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
+                raise ValueError(f"its {key} are not finite")
+        own = {key: arrays[key] for key in self._layout}
+        self.add(names, [(size, mtime_ns) for size, mtime_ns in stamps.tolist()], **own)
+        self._rows_on_disk = len(names)
+
+    def max_bytes(self) -> int:
+        """Return how large a file with a row for each image of the topic can be."""
+        row_bytes = json_files.BYTES_PER_IMAGE
+        for dtype, shape in self._layout.values():
+            values = math.prod(length or MAX_ROW_VALUES for length in shape)
+            row_bytes += np.dtype(dtype).itemsize * values
+        return SIZE_TOLERANCE * row_bytes * len(self._topic.image_names())
 
     def _joined(self, key: str) -> Array:
         blocks = self._blocks[key]
-        if len(blocks) != 1:
-            dtype, row = self._layout[key]
-            self._blocks[key] = [
-                np.concatenate(blocks) if blocks else np.empty((0, *(n or 0 for n in row)), dtype)
-            ]
-        return self._blocks[key][0]
+        if not blocks:
+            dtype, shape = self._layout[key]
+            blocks = [np.empty((0, *(length or 0 for length in shape)), dtype)]
+        if len(blocks) > 1:
+            blocks = [np.concatenate(blocks)]
+        self._blocks[key] = blocks
+        return blocks[0]
 
 
 def load_sidecar(
@@ -147,98 +174,89 @@ def load_sidecar(
     layout: Layout,
     about: Mapping[str, Any],
     warn: Callable[[str], None],
-    most: Callable[[], int] | None = None,
+    max_bytes: Callable[[], int] | None = None,
 ) -> Sidecar:
-    """The topic's rows in `.cache/NAME.npz`, as far as `about` made them; none where there is no such file.
+    """Read the topic's rows in `.cache/NAME.npz`; none if there is no such file.
 
-    A file that is damaged, has other arrays, or was made by something else is set aside with a warning. Where rows are
-    not images, `most` says how many bytes a large file can have.
+    A file that is damaged, has other arrays, or was made by something else than `about` is set
+    aside with a warning. If rows are not images, `max_bytes` returns how large a file can be.
     """
-    made = Sidecar(topic, name, layout, about)
-    if not os.path.exists(made.path):
-        return made
+    sidecar = Sidecar(topic, name, layout, about)
+    if not os.path.exists(sidecar.path):
+        return sidecar
     try:
-        with json_files.open_regular(made.path) as opened:
-            size = os.fstat(opened.fileno()).st_size
-            if size > json_files.MIN_SIZE_LIMIT_BYTES and size > (most or made.most)():
-                raise ValueError(
-                    f"{terminal.format_bytes(size)}, far more than the images of its topic explain"
-                )
-            with np.load(opened, allow_pickle=False) as file:
-                if any(entry.compress_type for entry in file.zip.infolist()):
-                    raise ValueError("packed, so of any size")  # ours is not
-                _fill(
-                    made,
-                    {
-                        key: file[key]
-                        for key in ("names", "stamps", "about", *layout)
-                        if key in file
-                    },
-                )
-        return made
-    except FileNotFoundError:  # a second run has just set it aside
+        with atomic_files.open_regular(sidecar.path) as file:
+            size = os.fstat(file.fileno()).st_size
+            atomic_files.check_size(sidecar.path, size, max_bytes or sidecar.max_bytes)
+            sidecar.fill(_read_arrays(file, ("names", "stamps", "about", *layout)))
+        return sidecar
+    except FileNotFoundError:  # another run has just set it aside
         return Sidecar(topic, name, layout, about)
-    except json_files.Damaged as error:
+    except atomic_files.Damaged as error:
         reason = error.reason
     except UNREADABLE as error:
         reason = str(error) if isinstance(error, ValueError) else "not a cache of this program"
-    json_files.quarantine(made.path, reason, warn)
+    atomic_files.quarantine(sidecar.path, reason, warn)
     return Sidecar(topic, name, layout, about)
+
+
+def _read_arrays(file: Any, keys: Sequence[str]) -> dict[str, Array]:
+    with np.load(file, allow_pickle=False) as arrays:
+        if any(entry.compress_type for entry in arrays.zip.infolist()):
+            raise ValueError("packed, so of any size")  # ours is not
+        return {key: arrays[key] for key in keys if key in arrays}
+
+
+@contextlib.contextmanager
+def checkpoints(save: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """Save what a block puts into sidecars: every CHECKPOINT_SECONDS, and if it ends early.
+
+    Yields a function to call after each batch of rows; it calls `save` if that is due.
+    """
+    last_save = time.monotonic()
+
+    def save_when_due() -> None:
+        nonlocal last_save
+        if time.monotonic() - last_save >= CHECKPOINT_SECONDS:
+            save()
+            last_save = time.monotonic()
+
+    try:
+        yield save_when_due
+    except BaseException:
+        with contextlib.suppress(UserError):  # a full disk has been reported already
+            save()
+        raise
 
 
 def row_extents(
     rows: Sidecar, stamps: Mapping[str, Stamp]
 ) -> dict[str, tuple[Stamp, cache.Extent]]:
-    """Width and height of every image with a row, from the array "extents" (n, 2), as cache.update takes them."""
-    names = list(rows.fresh(stamps))
+    """Return stamp, width and height of every image with a row, as cache.update_cache takes them.
+
+    The sidecar needs an array "extents" (n, 2).
+    """
+    names = list(rows.valid_rows(stamps))
     sizes = rows.rows(names)["extents"].tolist()
-    return {
-        name: (stamps[name], (width, height))
-        for name, (width, height) in zip(names, sizes, strict=True)
-    }
+    extents = {}
+    for name, (width, height) in zip(names, sizes, strict=True):
+        extents[name] = (stamps[name], (width, height))
+    return extents
 
 
-def _fill(made: Sidecar, arrays: dict[str, Array]) -> None:
-    """Put a file's arrays into an empty sidecar. Raises ValueError where they are not what it expects."""
-    names, about, stamps = (
-        _unpack_names(arrays.pop("names")),
-        _unpack_names(arrays.pop("about")),
-        arrays.pop("stamps"),
-    )
-    if about != json.loads(json.dumps(made.about)):
-        raise ValueError(f"made by something else: {json.dumps(about)}")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError("its names are no names")
-    if not _fits(stamps, ("int64", (2,)), len(names)):
-        raise ValueError("its stamps do not fit its names")
-    for key, kind in made._layout.items():
-        if key not in arrays or not _fits(arrays[key], kind, len(names)):
-            raise ValueError(f"its {key} do not fit its names")
-        if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
-            raise ValueError(f"its {key} are no numbers")
-    made.add(
-        names,
-        [(size, time) for size, time in stamps.tolist()],
-        **{key: arrays[key] for key in made._layout},
-    )
-    made._on_disk = len(names)
+def _fits(array: Array, row_type: RowType, rows: int) -> bool:
+    dtype, shape = row_type
+    if array.dtype != dtype or array.ndim != 1 + len(shape) or len(array) != rows:
+        return False
+    pairs = zip(shape, array.shape[1:], strict=True)
+    return all(expected in (None, length) for expected, length in pairs)
 
 
-def _fits(array: Array, kind: tuple[str, tuple[int | None, ...]], rows: int) -> bool:
-    dtype, row = kind
-    lengths_fit = all(
-        want in (None, length) for want, length in zip(row, array.shape[1:], strict=False)
-    )
-    return (
-        array.dtype == dtype and array.ndim == 1 + len(row) and len(array) == rows and lengths_fit
-    )
-
-
-def _pack_names(value: object) -> Array:
+def _pack_json(value: object) -> Array:
     return np.frombuffer(json.dumps(value).encode(), dtype=np.uint8)
 
 
-def _unpack_names(array: Array) -> Any:
+def _unpack_json(array: Array) -> Any:
     if array.dtype != np.uint8:
         raise ValueError("not a cache of this program")
     return json.loads(array.tobytes())

@@ -1,74 +1,152 @@
-"""A topic's scores held against its folder as it is now: which of them count, which cannot, and what made them.
+"""The scores of a topic: read, written, and checked against the folder as it is now.
 
-Needs the standard library alone; reads and never writes. Goes by names: whether an image is still the one that was
-scored is for the scorer to see, since asking for a million sizes and times takes longer than all the rest.
+Needs only the standard library. The check goes by names. Whether an image is still the one that was
+scored is the scorer's question: the stamps of a million images take longer than everything else.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import cache, json_files
-from common.cache import ScoresRead
-from common.clip.model import AESTHETICS, TECHNICAL, TINY
-from common.tree import Topic
+from common import atomic_files, cache, json_files
+from common.atomic_files import Damaged
+from common.cache import Cache, Extent, Provenance
+from common.reporter import dump_json
+from common.topics import Stamp, Topic
 
+TINY_MODEL = "tiny"  # the embedded model
+AESTHETICS = "aesthetics"  # what scores judge,
+TECHNICAL = "technical quality"  # and what those of the embedded model judge
 UNKNOWN_MAKER = "something not recorded"
+DECIMALS = 4  # of a score in the file
+
+ScoresRead = tuple[dict[str, float], Cache, str]  # see read_scores_with_provenance
 
 
 @dataclass(frozen=True)
 class TopicScores:
-    """`usable` holds the scores of images that are there; the lists name, sorted, what has none or is none."""
+    """A topic's scores checked against its folder. The lists are sorted."""
 
     topic: Topic
-    usable: Mapping[str, float]
+    usable: Mapping[str, float]  # finite scores of images in the folder
     unscored: list[str]  # images that the file does not name
-    unusable: list[str]  # images whose score is NaN, infinite or no number
+    unusable: list[str]  # images whose score is NaN, infinite or not a number
     vanished: list[str]  # in the file, not in the folder
-    makers: Mapping[str, int]  # what made the usable scores: their number each
-    judges: str  # what the scores mean; aesthetics where that is not recorded
+    makers: Mapping[str, int]  # what made the usable scores, and how many of them
+    judges: str  # what the scores mean; AESTHETICS if that is not recorded
 
 
-def load_topic_scores(topic: Topic, scored: ScoresRead | None = None) -> TopicScores:
-    """Empty but for `unscored` where the topic has no scores; those in `scored` are not read again. Raises Damaged."""
-    there = topic.names()
-    found, known, _ = scored or cache.read_with_provenance(
-        topic, "scores", json_files.parse_scores, lambda: cache.load_score_provenance(topic)
+def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> TopicScores:
+    """Read the topic's scores, unless `scores_read` has them, and check them. Raises Damaged."""
+    names_in_folder = topic.entry_names()
+    scores, known, _ = scores_read or cache.read_with_provenance(
+        topic, "scores", parse_scores, lambda: cache.load_score_provenance(topic)
     )
-    usable = {
-        name: score for name, score in found.items() if name in there and score == score
-    }  # NaN is none
-    made = known.scores if found else None
-    unrecorded = len(usable.keys() - made.images.keys()) if made else len(usable)
-    makers = Counter({UNKNOWN_MAKER: unrecorded})
-    if made:
-        makers[maker_in_words(made.made_by)] += len(usable) - unrecorded
+    usable = {}
+    for name, score in scores.items():
+        if name in names_in_folder and score == score:  # not NaN
+            usable[name] = score
+    provenance = known.scores if scores else None
     return TopicScores(
         topic,
         usable,
-        unscored=sorted(filter(topic.holds, there - found.keys())),
-        unusable=sorted(there & found.keys() - usable.keys()),
-        vanished=sorted(found.keys() - there),
-        makers=+makers,
-        judges=score_meaning_of(made.made_by) if made else AESTHETICS,
+        unscored=sorted(filter(topic.holds_image, names_in_folder - scores.keys())),
+        unusable=sorted(names_in_folder & scores.keys() - usable.keys()),
+        vanished=sorted(scores.keys() - names_in_folder),
+        makers=_count_makers(usable, provenance),
+        judges=score_meaning(provenance.made_by) if provenance else AESTHETICS,
     )
 
 
-def score_meaning_of(made_by: Mapping[str, Any]) -> str:
-    return str(made_by.get("judges") or (TECHNICAL if made_by.get("model") == TINY else AESTHETICS))
+def _count_makers(usable: Mapping[str, float], provenance: Provenance | None) -> Mapping[str, int]:
+    if not provenance:
+        return +Counter({UNKNOWN_MAKER: len(usable)})
+    recorded = len(usable.keys() & provenance.images.keys())
+    makers = Counter({UNKNOWN_MAKER: len(usable) - recorded})
+    makers[maker_in_words(provenance.made_by)] += recorded
+    return +makers
+
+
+def score_meaning(made_by: Mapping[str, Any]) -> str:
+    """Return what scores of this origin judge: AESTHETICS, TECHNICAL, or what is recorded."""
+    default = TECHNICAL if made_by.get("model") == TINY_MODEL else AESTHETICS
+    return str(made_by.get("judges") or default)
 
 
 def maker_in_words(made_by: Mapping[str, Any]) -> str:
-    """What made scores, in words that differ where scores cannot be compared; so without the precision."""
-    model, weights, head, decode = (
-        str(made_by.get(key) or "") for key in ("model", "weights", "head", "decode")
+    """Describe what made scores. Two descriptions differ if the scores cannot be compared.
+
+    Scores of different precision can be compared, so the precision is left out.
+    """
+    words = {key: str(made_by.get(key) or "") for key in ("model", "weights", "head", "decode")}
+    description = words["model"] or "an unnamed model"
+    if words["weights"]:
+        description += f" ({words['weights']})"
+    if words["head"]:
+        description += f" + {words['head']}"
+    if words["decode"] not in ("", "exact"):
+        description += f", {words['decode']} decoding"
+    return description
+
+
+def precisions_of(made_by: Mapping[str, Any]) -> set[str]:
+    """Return the precisions in which scores were made: `bf16+fp32` names two."""
+    return set(filter(None, str(made_by.get("precision") or "").split("+")))
+
+
+def read_scores(topic: Topic) -> dict[str, float]:
+    """Read the topic's scores by image name; empty if it has no file.
+
+    What is not a finite number is read as NaN. Raises Damaged.
+    """
+    path = json_files.scores_path(topic)
+    content = atomic_files.read_bytes(path, lambda: json_files.max_bytes_per_image(topic))
+    return parse_scores(path, content)
+
+
+def parse_scores(path: str, content: bytes | None) -> dict[str, float]:
+    data = json_files.parse_json(path, content, {})
+    if not isinstance(data, dict):
+        raise Damaged(path, "not a JSON object of scores")
+    finite = math.isfinite  # a local name: a million scores go through here
+    return {name: v if type(v) is float and finite(v) else _score(v) for name, v in data.items()}
+
+
+def _score(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        number = float(value)
+    except OverflowError:  # an integer with hundreds of digits
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def scores_content(scores: Mapping[str, float]) -> bytes:
+    rounded = {name: round(float(score), DECIMALS) for name, score in scores.items()}
+    return dump_json(rounded).encode()
+
+
+def read_scores_with_provenance(
+    topic: Topic, warn: Callable[[str], None] | None = None
+) -> ScoresRead:
+    """Read the topic's scores as cache.read_with_provenance does. Raises Damaged."""
+    return cache.read_with_provenance(
+        topic, "scores", parse_scores, lambda: cache.load_cache(topic, warn)
     )
-    said = (
-        (model or "an unnamed model")
-        + (f" ({weights})" if weights else "")
-        + (f" + {head}" if head else "")
-    )
-    return said + (f", {decode} decoding" if decode not in ("", "exact") else "")
+
+
+def write_scores_with_provenance(
+    topic: Topic,
+    scores: Mapping[str, float],
+    provenance: Provenance | None,
+    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
+    staging: str | None = None,
+) -> None:
+    """Write the topic's scores as cache.write_with_provenance does. Raises UserError."""
+    files = {"scores": (scores_content(scores), provenance)}
+    cache.write_with_provenance(topic, files, extents, staging)

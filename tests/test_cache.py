@@ -14,7 +14,7 @@ from conftest import ROOT
 
 from common import cache
 from common.cache import Provenance
-from common.tree import Topic
+from common.topics import Topic
 
 ODD = os.fsdecode(b"caf\xe9.jpg")
 
@@ -26,7 +26,7 @@ def topic(make_topic) -> Topic:
 
 
 def test_what_was_put_in_comes_out(topic):
-    stamps = topic.stamps()
+    stamps = topic.image_stamps()
     extents = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
     scores = Provenance({"model": "tiny", "head": "own", "precision": "fp32"}, stamps)
     duplicates = Provenance({"method": "phash", "threshold": 10}, {"a.jpg": stamps["a.jpg"]})
@@ -51,7 +51,7 @@ def test_what_was_put_in_comes_out(topic):
 
 
 def test_an_extent_counts_only_while_size_and_time_are_the_same(topic):
-    stamps = topic.stamps()
+    stamps = topic.image_stamps()
     cache.update_cache(topic, {name: (stamp, (64, 48)) for name, stamp in stamps.items()})
     known = cache.load_cache(topic)
     assert known.extent(ODD, stamps[ODD]) == (64, 48)
@@ -63,14 +63,14 @@ def test_an_extent_counts_only_while_size_and_time_are_the_same(topic):
 
 def test_images_that_are_gone_are_forgotten_and_new_facts_replace_old_ones(topic):
     cache.update_cache(topic, dict.fromkeys(("a.jpg", "b.jpg", "gone.jpg"), ((1, 1), (5, 5))))
-    os.unlink(topic.file("b.jpg"))
+    os.unlink(topic.path_of("b.jpg"))
     cache.update_cache(topic, {"a.jpg": ((2, 2), (6, 6))})
     assert cache.load_cache(topic).extents == {"a.jpg": ((2, 2), (6, 6))}
 
 
 def test_without_a_cache_there_is_nothing_known(topic):
     assert cache.load_cache(topic, lambda *_: pytest.fail("nothing to set aside")) == cache.Cache()
-    assert not os.path.exists(cache.cache_folder(topic))
+    assert not os.path.exists(topic.cache_folder)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_a_damaged_or_foreign_cache_is_set_aside_and_reads_as_empty(topic, conte
 @zoo.needs_permissions
 def test_a_cache_that_may_not_be_read_is_left_alone(topic):
     cache.update_cache(topic, {"a.jpg": ((1, 2), (3, 4))})
-    os.chmod(cache.cache_folder(topic), 0)
+    os.chmod(topic.cache_folder, 0)
     code = (
-        "import sys; from common.dataset import cache; from common.tree import Topic\n"
+        "import sys; from common import cache; from common.topics import Topic\n"
         "topic = Topic(sys.argv[1], '', '', '', '', 0)\n"
-        "print(cache.load(topic) == cache.Cache())\n"
-        "cache.load(topic, print)"
+        "print(cache.load_cache(topic) == cache.Cache())\n"
+        "cache.load_cache(topic, print)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, topic.path],
@@ -129,10 +129,10 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
         capture_output=True,
         text=True,
     )
-    os.chmod(cache.cache_folder(topic), 0o755)
+    os.chmod(topic.cache_folder, 0o755)
     assert ran.stdout == "True\n", ran.stderr
     assert (
-        f"UserError: {cache.images_json_path(topic)}: cannot be read (Permission denied); see to its permissions"
+        f"UserError: {cache.images_json_path(topic)}: cannot be read (Permission denied); check its permissions"
         in ran.stderr
     )
     assert cache.load_cache(topic).extents == {"a.jpg": ((1, 2), (3, 4))}

@@ -1,4 +1,4 @@
-"""Who stays: the rule of duplicates/keepers.py on chains, stars, ties and missing scores, and against a naive judge."""
+"""Which image is kept: chains, stars, ties and missing scores, and a naive judge beside it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import picture
+from conftest import draw_image
 
-from common import cache, json_files, keepers, tree
+from common import cache, keepers, tree
 from common.keepers import Candidate
+from common.topics import Topic
 
 
 def linked(*pairs: str) -> dict[str, set[str]]:
@@ -110,93 +111,17 @@ def test_every_image_left_out_has_a_kept_match_and_no_two_kept_match() -> None:
         assert not any(other in kept for name in kept for other in matches.get(name, ()))
 
 
-def topic_of(folder: Path) -> tree.Topic:
+def topic_of(folder: Path) -> Topic:
     return tree.find_topics([str(folder)], print)[0]
-
-
-def test_matches_are_held_against_the_folder(make_topic) -> None:
-    topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png", "c.png", "d.png"))
-    names = ["a.png", "b.png", "c.png", "gone.png"]
-    json_files.write_matches(topic, {name: set(names) - {name} for name in names})
-    stamps = topic.stamps()
-    seen = {**{name: stamps.get(name, (1, 1)) for name in names}, "b.png": (7, 7)}
-    cache.update_cache(topic, duplicates=cache.Provenance({}, seen))
-    found = keepers.current_matches(topic, stamps, cache.load_cache(topic))
-    assert found is not None
-    assert (found.unknown, found.changed, found.gone) == (["d.png"], ["b.png"], ["gone.png"])
-    assert found.usable == {"a.png": {"c.png"}, "c.png": {"a.png"}}
-    assert not found.fits
-    assert "d.png" in found.misfit and "b.png" in found.misfit and "gone.png" in found.misfit
-
-
-def test_variants_are_held_against_the_folder(make_topic) -> None:
-    topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png", "c.png", "d.png", "e.png"))
-    assert keepers.current_variants(topic, topic.stamps(), cache.Cache()) is None
-    json_files.write_variants(
-        topic, {"a.png": {"b.png": "turned", "c.png": "doubtful", "gone.png": "cropped"}}
-    )
-    stamps = topic.stamps()
-    seen = {**stamps, "b.png": (7, 7), "gone.png": (1, 1)}
-    del seen["d.png"]
-    cache.update_cache(topic, variants=cache.Provenance({}, seen))
-    found = keepers.current_variants(topic, stamps, cache.load_cache(topic))
-    assert found is not None
-    assert (found.unknown, found.changed, found.gone) == (["d.png"], ["b.png"], ["gone.png"])
-    assert found.usable == {"a.png": {"c.png": "doubtful"}, "c.png": {"a.png": "doubtful"}}
-    assert found.misfit.startswith(
-        "no longer fits its folder (run find_duplicates.py --variants again): 1 not in it"
-    )
-    unrecorded = keepers.current_variants(
-        topic, stamps, cache.Cache()
-    )  # a lost cache: what is there is taken as it is
-    assert unrecorded is not None and (unrecorded.unknown, unrecorded.gone) == ([], ["gone.png"])
-
-
-def test_a_record_of_the_search_is_believed_for_its_file_alone(make_topic) -> None:
-    topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png", "new.png"))
-    seen = {"a.png": topic.stamps()["a.png"], "b.png": (7, 7)}
-    both = {"a.png": {"b.png"}, "b.png": {"a.png"}, "new.png": set()}
-    made = cache.Provenance({}, seen)
-    kinds = json_files.variants_content({"a.png": {"b.png": "turned", "new.png": "turned"}})
-    cache.write_with_provenance(
-        topic, {"variants": (kinds, made), "duplicates": (json_files.matches_content(both), made)}
-    )
-    for found in (keepers.current_matches, keepers.current_variants):
-        held = found(topic, topic.stamps(), cache.load_cache(topic))
-        assert held is not None and (held.unknown, held.changed) == (
-            ["new.png"],
-            ["b.png"],
-        )  # as the record has it
-    json_files.write_matches(
-        topic, {**both, "gone.png": set()}
-    )  # by another program: images not younger are unchanged
-    json_files.write_variants(topic, {"a.png": {"b.png": "cropped", "new.png": "turned"}})
-    os.utime(topic.file("new.png"), (2**32, 2**32))
-    for found in (keepers.current_matches, keepers.current_variants):
-        held = found(topic, topic.stamps(), cache.load_cache(topic))
-        assert held is not None and (held.unknown, held.changed) == ([], ["new.png"])
-
-
-def test_a_topic_is_not_confused_with_one_whose_name_begins_like_it(make_topic) -> None:
-    short = topic_of(make_topic("DataSet/C/S/a", "x.png", "y.png"))
-    long = topic_of(make_topic("DataSet/C/S/a_b", "x.png", "y.png"))
-    json_files.write_matches(long, {"x.png": {"y.png"}, "y.png": {"x.png"}})
-    assert keepers.current_matches(short, short.stamps(), cache.Cache()) is None
-    found = keepers.current_matches(long, long.stamps(), cache.Cache())
-    assert (
-        found is not None
-        and found.fits
-        and found.usable == {"x.png": {"y.png"}, "y.png": {"x.png"}}
-    )
 
 
 def test_sizes_come_from_the_cache_and_else_from_the_header(make_topic) -> None:
     folder = make_topic("DataSet/C/S/T", "small.png", "large.png", "lonely.png")
-    picture(1, (30, 20)).save(folder / "large.png")
-    picture(1, (3, 2)).save(folder / "small.png")
+    draw_image(1, (30, 20)).save(folder / "large.png")
+    draw_image(1, (3, 2)).save(folder / "small.png")
     os.truncate(folder / "lonely.png", 20)
     topic = topic_of(folder)
-    stamps, bad = topic.stamps(), []
+    stamps, bad = topic.image_stamps(), []
     matches = {"small.png": {"large.png"}, "large.png": {"small.png"}, "lonely.png": set()}
     redundant = keepers.topic_redundant(
         topic, stamps, cache.Cache(), {}, matches, lambda path, reason: bad.append(path)
@@ -219,6 +144,6 @@ def test_an_image_whose_size_cannot_be_read_loses_and_is_told_of(make_topic) -> 
     topic, bad = topic_of(folder), []
     matches = {"a.png": {"b.png"}, "b.png": {"a.png"}}
     redundant = keepers.topic_redundant(
-        topic, topic.stamps(), cache.Cache(), {}, matches, lambda path, why: bad.append(path)
+        topic, topic.image_stamps(), cache.Cache(), {}, matches, lambda path, why: bad.append(path)
     )
     assert redundant == {"a.png": "b.png"} and bad == [str(folder / "a.png")]

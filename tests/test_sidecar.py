@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common import sidecar
-from common.tree import Topic
+from common.topics import Topic
 
 LAYOUT = {"hashes": ("uint64", ()), "vectors": ("float32", (None,)), "extents": ("int32", (2,))}
 ABOUT = {"model": "small", "weights": "sha256:0"}
@@ -30,7 +30,7 @@ def arrays(count: int, start: int = 0) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def topic(tmp_path: Path) -> Topic:
-    return Topic(str(tmp_path), "D", "C", "S", "T", found=0)
+    return Topic(str(tmp_path), "D", "C", "S", "T", image_count=0)
 
 
 def load(
@@ -54,7 +54,7 @@ def hashes(rows: sidecar.Sidecar, names: list[str]) -> list[int]:
 
 def test_what_is_saved_is_loaded(topic: Topic, saved: sidecar.Sidecar) -> None:
     for rows in (saved, load(topic)):
-        assert list(rows.fresh(STAMPS)) == NAMES
+        assert list(rows.valid_rows(STAMPS)) == NAMES
         assert hashes(rows, NAMES) == [0, 1, 2, 3]
         assert hashes(rows, NAMES[::-1]) == [3, 2, 1, 0]
         assert rows.rows([NAMES[2]])["vectors"].tolist() == [[2.0, 2.0, 2.0]]
@@ -63,7 +63,7 @@ def test_what_is_saved_is_loaded(topic: Topic, saved: sidecar.Sidecar) -> None:
 
 def test_a_missing_file_is_empty(topic: Topic) -> None:
     rows = load(topic)
-    assert rows.fresh(STAMPS) == {} and rows.rows([])["hashes"].shape == (0,)
+    assert rows.valid_rows(STAMPS) == {} and rows.rows([])["hashes"].shape == (0,)
     with pytest.raises(KeyError):
         rows.rows(["a.jpg"])
 
@@ -72,7 +72,7 @@ def test_a_row_counts_only_while_size_and_time_are_the_same(
     topic: Topic, saved: sidecar.Sidecar
 ) -> None:
     for changed in ((1, STAMPS["a.jpg"][1]), (STAMPS["a.jpg"][0], 1)):
-        assert list(load(topic).fresh({**STAMPS, "a.jpg": changed})) == NAMES[1:]
+        assert list(load(topic).valid_rows({**STAMPS, "a.jpg": changed})) == NAMES[1:]
 
 
 def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(
@@ -84,7 +84,7 @@ def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(
     assert hashes(saved, ["a.jpg"]) == [9]
     saved.save(now)
     for rows in (saved, load(topic)):
-        assert sorted(rows.fresh({**STAMPS, **now})) == sorted(now)
+        assert sorted(rows.valid_rows({**STAMPS, **now})) == sorted(now)
         assert hashes(rows, list(now)) == [1, 2, 9]
 
 
@@ -95,7 +95,7 @@ def test_every_row_is_kept_where_nobody_says_which_are_wanted(
     saved.save()
     now = {**STAMPS, "a.jpg": (5, 5), "more.jpg": (6, 6)}
     for rows in (saved, load(topic)):
-        assert sorted(rows.fresh(now)) == sorted(now)
+        assert sorted(rows.valid_rows(now)) == sorted(now)
         assert hashes(rows, list(now)) == [8, 1, 2, 3, 9]
 
 
@@ -104,7 +104,7 @@ def test_checkpoints_add_up(topic: Topic) -> None:
     for place, name in enumerate(NAMES):
         rows.add([name], [STAMPS[name]], **arrays(1, place))
         rows.save(STAMPS)
-        assert list(load(topic).fresh(STAMPS)) == NAMES[: place + 1]
+        assert list(load(topic).valid_rows(STAMPS)) == NAMES[: place + 1]
     assert hashes(load(topic), NAMES) == [0, 1, 2, 3]
 
 
@@ -133,7 +133,7 @@ def test_a_topic_without_rows_makes_no_file(topic: Topic) -> None:
 def test_an_empty_file_can_grow(topic: Topic, saved: sidecar.Sidecar) -> None:
     saved.save({})
     rows = load(topic)
-    assert rows.fresh(STAMPS) == {}
+    assert rows.valid_rows(STAMPS) == {}
     rows.add(["a.jpg"], [STAMPS["a.jpg"]], **arrays(1, 4))
     rows.save(STAMPS)
     assert hashes(load(topic), ["a.jpg"]) == [4]
@@ -176,22 +176,22 @@ FOREIGN = {
 def test_a_foreign_file_is_set_aside(topic: Topic, saved: sidecar.Sidecar, kind: str) -> None:
     put(saved.path, **FOREIGN[kind])
     warnings: list[str] = []
-    assert load(topic, warn=warnings.append).fresh(STAMPS) == {}
+    assert load(topic, warn=warnings.append).valid_rows(STAMPS) == {}
     assert len(warnings) == 1 and "vectors.npz" in warnings[0]
     assert os.listdir(os.path.dirname(saved.path)) == ["vectors.npz.corrupt"]
-    assert load(topic).fresh(STAMPS) == {}  # and says nothing more
+    assert load(topic).valid_rows(STAMPS) == {}  # and says nothing more
 
 
 def test_rows_of_another_model_are_set_aside(topic: Topic, saved: sidecar.Sidecar) -> None:
     warnings: list[str] = []
-    assert load(topic, {**ABOUT, "weights": "sha256:1"}, warnings.append).fresh(STAMPS) == {}
+    assert load(topic, {**ABOUT, "weights": "sha256:1"}, warnings.append).valid_rows(STAMPS) == {}
     assert "sha256:0" in warnings[0]
 
 
 def test_pickles_are_not_run(topic: Topic, saved: sidecar.Sidecar) -> None:
     put(saved.path, hashes=np.array([print] * 4, dtype=object))
     warnings: list[str] = []
-    assert load(topic, warn=warnings.append).fresh(STAMPS) == {} and len(warnings) == 1
+    assert load(topic, warn=warnings.append).valid_rows(STAMPS) == {} and len(warnings) == 1
 
 
 def test_any_damage_gives_the_right_rows_or_none(topic: Topic, saved: sidecar.Sidecar) -> None:
@@ -209,7 +209,7 @@ def test_any_damage_gives_the_right_rows_or_none(topic: Topic, saved: sidecar.Si
         Path(saved.path).write_bytes(broken)
         warnings: list[str] = []
         rows = load(topic, warn=warnings.append)
-        if rows.fresh(STAMPS):
+        if rows.valid_rows(STAMPS):
             assert hashes(rows, NAMES) == [0, 1, 2, 3]
         else:
             assert len(warnings) == 1

@@ -1,0 +1,208 @@
+"""Single files: read only if they are regular, replaced as a whole, set aside if they are damaged.
+
+A kill at any moment leaves the old file or the new one. Knows bytes, not what they mean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import IO
+
+from common import durability, terminal
+from common.errors import UserError, os_error_to_user_error
+
+MIN_SIZE_LIMIT_BYTES = 64_000_000  # a file up to this size is read, whatever it is
+MAX_KEPT_NAME_BYTES = 240  # of a damaged file's name; a name has at most 255 bytes
+FILE_TYPES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+STREAM_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")  # nothing in them is ours to replace
+
+
+class FolderGone(UserError):
+    """The folder of a file was deleted while the file was written."""
+
+
+class Damaged(UserError):
+    """A file that cannot be used.
+
+    A script that acts on the file stops. One that only makes it again sets it aside.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: damaged ({reason}); restore it, or delete it and make it again")
+        self.path, self.reason = path, reason
+
+
+def read_bytes(
+    path: str, max_bytes: Callable[[], int] | None = None, is_given: bool = False
+) -> bytes | None:
+    """Read the file at `path`. Returns None if there is none.
+
+    `max_bytes` is called for a large file only, and returns the size that it can have.
+    A file that `is_given` by an option may be a pipe.
+    Raises Damaged, or UserError if the file may be sound but cannot be read.
+    """
+    try:
+        with open(path, "rb") if is_given else open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if max_bytes:
+                check_size(path, size, max_bytes)
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # so there can be no such file
+            return None
+        raise os_error_to_user_error(path, "read", error) from None
+
+
+def open_regular(path: str) -> IO[bytes]:
+    """Open a regular file for reading; reading from a pipe could wait forever.
+
+    Raises Damaged if the file is of another type, and OSError.
+    """
+    file_type = stat.S_IFMT(os.stat(path).st_mode)
+    if file_type != stat.S_IFREG:
+        raise Damaged(path, f"{FILE_TYPES.get(file_type, 'a device')}, not a file")
+    return open(path, "rb")
+
+
+def check_size(path: str, size: int, max_bytes: Callable[[], int]) -> None:
+    """Raise Damaged if a file of `size` bytes is too large for its topic."""
+    if size > MIN_SIZE_LIMIT_BYTES and size > max_bytes():
+        explained = "far more than the images of its topic explain"
+        raise Damaged(path, f"{terminal.format_bytes(size)}, {explained}")
+
+
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of a file's bytes; empty if there is no file that can be read."""
+    try:
+        with open_regular(path) as file:
+            return bytes_digest(file.read())
+    except (OSError, Damaged):
+        return ""
+
+
+def bytes_digest(content: bytes | None) -> str:
+    return "" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def write_bytes(path: str, content: bytes, staging: str | None = None) -> None:
+    """Write `content` as atomic_write does. Leaves a file alone that holds it already.
+
+    Raises UserError.
+    """
+    with contextlib.suppress(OSError, Damaged), open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size == len(content) and file.read() == content:
+            return
+    with atomic_write(path, staging) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: str, staging: str | None = None, survives_power_cut: bool = True
+) -> Iterator[IO[bytes]]:
+    """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
+
+    A kill leaves the old file or the new one. So does a power cut, with `survives_power_cut`.
+    The new file grows beside `path`, or in the folder `staging` (on the same file system, made if
+    it is missing) if a kill must leave nothing beside `path`. If `path` is a device, or a pipe with
+    a reader, the block writes into it. Raises UserError if the file cannot be written.
+    """
+    if stream := _open_stream(path):
+        with stream:
+            yield stream
+        return
+    folder = staging or os.path.dirname(path)
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
+    try:
+        if staging:
+            os.makedirs(staging, exist_ok=True)
+        with open(temporary, "xb") as file:
+            _copy_permissions(path, temporary)
+            yield file
+            if survives_power_cut:
+                durability.fsync_file(file)
+        os.replace(temporary, path)
+        durability.note_rename(os.path.dirname(path) or ".")
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, FileNotFoundError):
+            gone = "cannot be written, its folder is gone; make it, then run this again"
+            raise FolderGone(f"{path}: {gone}") from None
+        if isinstance(error, OSError):
+            raise os_error_to_user_error(path, "written", error) from None
+        raise
+
+
+def _open_stream(path: str) -> IO[bytes] | None:
+    """Open the device at `path`, or the pipe if somebody reads it. Returns None for others."""
+    if not _is_stream(path):
+        return None
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+    except OSError:
+        return None
+    os.set_blocking(number, True)
+    return open(number, "wb")
+
+
+def _is_stream(path: str) -> bool:
+    """Tell whether `path` must not be replaced: /dev/null, /dev/stdout, >(gzip > it)."""
+    if not os.path.exists(path):
+        return False
+    file_type = stat.S_IFMT(os.stat(path).st_mode)
+    if file_type in (stat.S_IFIFO, stat.S_IFCHR):
+        return True
+    return os.path.dirname(os.path.abspath(path)) in STREAM_FOLDERS
+
+
+def _copy_permissions(path: str, temporary: str) -> None:
+    """Give the new file the permissions of the old one, if there is one and they can be set."""
+    with contextlib.suppress(OSError):  # a network or USB file system may have no permissions
+        os.chmod(temporary, os.stat(path).st_mode & 0o777)
+
+
+def quarantine(path: str, reason: str, warn: Callable[[str], None]) -> None:
+    """Rename a damaged file to `NAME.corrupt`, and warn about it.
+
+    If there is such a file already, to `NAME.corrupt.2` and so on: nothing is overwritten.
+    Raises UserError.
+    """
+    folder, name = os.path.split(os.fsencode(path))
+    start = os.fsdecode(os.path.join(folder, name[:MAX_KEPT_NAME_BYTES]))
+    number, new_path = 1, f"{start}.corrupt"
+    while os.path.lexists(new_path):
+        number += 1
+        new_path = f"{start}.corrupt.{number}"
+    try:
+        os.rename(path, new_path)
+    except OSError as error:
+        why = f"damaged ({reason}) and cannot be set aside ({error.strerror})"
+        raise UserError(f"{path}: {why}") from None
+    new_name = terminal.escape(os.path.basename(new_path))
+    warn(f"{terminal.escape(path)}: damaged ({reason}); set aside as {new_name}")
+
+
+def check_writable(folder: str) -> None:
+    """Raise UserError unless files can be made in `folder`. Call it before expensive work."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: not writable; check its permissions")
+
+
+def check_output(path: str, option: str = "--output") -> None:
+    """Raise UserError unless a file can be written at `path`. Call it before expensive work."""
+    if _is_stream(path):
+        return
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder}: no such folder; make it, or give {option} another place")
+    if os.path.isdir(path):
+        raise UserError(f"{path}: is a folder; {option} needs the name of a file")
+    check_writable(folder)

@@ -1,0 +1,199 @@
+"""How the images of a topic relate: its copies and variants, as they can be relied on.
+
+The one place that checks both files against the folder as it is now and applies a person's
+decisions. duplicates/results.py writes the files. Needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from common import cache, decisions, json_files, terminal
+from common.cache import Cache, Provenance
+from common.errors import UserError
+from common.json_files import COPY, Copies, Kinds
+from common.topics import Stamp, Topic
+
+SEARCH_COMMAND = "find_duplicates.py"
+VARIANTS_COMMAND = "find_duplicates.py --variants"
+PAIRS_FILE = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """How a file of search results differs from its folder as it is now. The lists are sorted."""
+
+    path: str
+    command: str  # what makes the file
+    unknown: list[str]  # in the folder, not seen by the search
+    changed: list[str]  # size or time is not what the search saw
+    gone: list[str]  # seen by the search, not in the folder
+
+    @property
+    def is_stale(self) -> bool:
+        return bool(self.unknown or self.changed or self.gone)
+
+    @property
+    def message(self) -> str:
+        parts = ((self.unknown, "not in it"), (self.changed, "changed since"), (self.gone, "gone"))
+        listed = terminal.list_counted(parts)
+        return f"no longer fits its folder (run {self.command} again): {listed}"
+
+
+@dataclass(frozen=True)
+class TopicRelations:
+    """The copies and variants between images that are unchanged since the search.
+
+    Both ways, with a person's decisions applied. None in place of what was not searched for.
+    """
+
+    copies: Copies | None
+    variants: Kinds | None  # doubtful ones too
+    copies_staleness: Staleness | None = None
+    variants_staleness: Staleness | None = None
+
+    def kinds(self, counted: Collection[str]) -> Kinds:
+        """Return the matches of the counted kinds, for each image that has one."""
+        kinds: Kinds = {}
+        for name, others in (self.variants or {}).items():
+            matches = {other: kind for other, kind in others.items() if kind in counted}
+            if matches:
+                kinds[name] = matches
+        if COPY in counted:
+            for name, copies in (self.copies or {}).items():
+                if copies:
+                    kinds.setdefault(name, {}).update(dict.fromkeys(copies, COPY))
+        return kinds
+
+    def stale_files(self) -> list[Staleness]:
+        both = (self.copies_staleness, self.variants_staleness)
+        return [staleness for staleness in both if staleness and staleness.is_stale]
+
+
+def read_topic_relations(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    cached: Cache,
+    *,
+    copies: bool = True,
+    variants: bool = True,
+) -> TopicRelations:
+    """Read the topic's copies, variants, or both. `stamps` are those of its images now.
+
+    Raises Damaged.
+    """
+    found_copies, copies_staleness = None, None
+    found_variants, variants_staleness = None, None
+    if copies:
+        found_copies, copies_staleness = _read_current_copies(topic, stamps, cached)
+    if variants:
+        found_variants, variants_staleness = _read_current_variants(topic, stamps, cached)
+    if found_copies is not None or found_variants is not None:
+        decisions.decisions_for_topic(topic).apply_to(found_copies, found_variants)
+    return TopicRelations(found_copies, found_variants, copies_staleness, variants_staleness)
+
+
+def _read_current_copies(
+    topic: Topic, stamps: Mapping[str, Stamp], cached: Cache
+) -> tuple[Copies | None, Staleness | None]:
+    copies, provenance = _read_consistent(topic, "duplicates", json_files.parse_copies, cached)
+    if copies is None:
+        return None, None
+    path = json_files.duplicates_path(topic)
+    staleness = _compare_with_folder(copies, provenance, path, stamps)
+    current = _unchanged_images(stamps, staleness)
+    return {name: copies[name] & current for name in sorted(current)}, staleness
+
+
+def _read_current_variants(
+    topic: Topic, stamps: Mapping[str, Stamp], cached: Cache
+) -> tuple[Kinds | None, Staleness | None]:
+    variants, provenance = _read_consistent(topic, "variants", json_files.parse_variants, cached)
+    if variants is None:
+        return None, None
+    # The file names only images with a variant; the search saw the others too.
+    seen = (provenance.images if provenance else stamps).keys() | variants.keys()
+    path = json_files.variants_path(topic)
+    staleness = _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
+    current = _unchanged_images(stamps, staleness)
+    kinds: Kinds = {}
+    for name in sorted(current & variants.keys()):
+        others = variants[name]
+        kinds[name] = {other: kind for other, kind in others.items() if other in current}
+    return kinds, staleness
+
+
+def _read_consistent(
+    topic: Topic, key: str, parse: Callable[[str, bytes | None], Parsed], cached: Cache
+) -> tuple[Parsed, Provenance | None]:
+    """Read a file with the provenance of exactly these bytes.
+
+    Takes the provenance from `cached`, unless another run has just written both.
+    """
+    known = iter([cached])
+    parsed, consistent, _ = cache.read_with_provenance(
+        topic, key, parse, lambda: next(known, None) or cache.load_cache(topic)
+    )
+    return parsed, getattr(consistent, key)
+
+
+def _compare_with_folder(
+    seen: Collection[str],
+    provenance: Provenance | None,
+    path: str,
+    stamps: Mapping[str, Stamp],
+    command: str = SEARCH_COMMAND,
+) -> Staleness:
+    if provenance:
+        seen = provenance.images.keys() & seen
+    stamps_seen = stamps_at_search(provenance, path, stamps)
+    unknown = [name for name in stamps if name not in seen]
+    gone = [name for name in seen if name not in stamps]
+    changed = []
+    for name in seen:
+        if name in stamps and stamps_seen.get(name) != stamps[name]:
+            changed.append(name)
+    return Staleness(path, command, unknown, sorted(changed), sorted(gone))
+
+
+def _unchanged_images(stamps: Mapping[str, Stamp], staleness: Staleness) -> set[str]:
+    return stamps.keys() - set(staleness.unknown) - set(staleness.changed)
+
+
+def stamps_at_search(
+    provenance: Provenance | None, path: str, stamps: Mapping[str, Stamp]
+) -> Mapping[str, Stamp]:
+    """Return the images that a search saw, with their stamps then.
+
+    Without a provenance, an image that is not younger than the search's file counts as unchanged.
+    """
+    if provenance:
+        return provenance.images
+    search_time = os.stat(path).st_mtime_ns
+    return {name: stamp for name, stamp in stamps.items() if stamp[1] <= search_time}
+
+
+def pairs_path(topic: Topic) -> str:
+    return os.path.join(topic.cache_folder, PAIRS_FILE)
+
+
+def read_pair_likeness(topic: Topic) -> dict[tuple[str, str], float]:
+    """Return how alike the images of each pair are (0 to 1), by their paths in both orders.
+
+    Pairs whose figure is missing or damaged are left out.
+    """
+    likeness: dict[tuple[str, str], float] = {}
+    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
+        figures = json_files.read_json(pairs_path(topic), {})
+        for name, others in figures.items():
+            for other, (_, alike) in others.items():
+                if 0 <= alike <= 1:
+                    first, second = topic.path_of(name), topic.path_of(other)
+                    likeness[first, second] = likeness[second, first] = alike
+    return likeness

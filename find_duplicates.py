@@ -112,7 +112,7 @@ def writable_topics(topics: list[Topic], reporter: Reporter) -> list[Topic]:
     """
     for subcluster in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
         atomic_files.check_writable(subcluster)
-        for path in json_files.orphaned_files(subcluster):
+        for path in json_files.list_orphans(subcluster):
             reporter.warn(
                 f"{terminal.escape(path)}: its topic is gone; delete it if that is intended"
             )

@@ -1,27 +1,43 @@
-"""Which images are copies or variants of which, and who of them stays.
+"""Finds images that are copies or variants of each other, and writes what it finds.
 
-    settling       one topic after the other: looked at, sorted out, written                   open this first
-    matching       what was seen in a topic, sorted out by image and written
-    hashing        from image files to fingerprints, in parallel
-    fingerprints   what an image looks like in 1.2 kB: proposes, and rules most strangers out  (Pillow, numpy)
-    neighbours     exact search: all pairs of close hashes or vectors                          (numpy, faiss)
-    methods        which pairs hashes or vectors propose
-    proposals      which pairs are worth a close look
-    looking        looks at each of them, once
-    pictures       small pictures for that, read in parallel                                   (Pillow)
-    variants       the search for variants, once the copies are known
-    look           two pictures laid on each other and compared cell by cell                   (Pillow, numpy)
-    alignment      how one picture may lie upon another                                        (OpenCV)
-    verdict        from what is seen to copy, variant, doubtful or nothing
-    explaining     what is measured of two files, for people
-    pool           parallel processes
-    options        how to search, as the command line says it
-    decisions      what a person decided, above every rule; standard library alone
-    across         what a dataset's file says of matches between topics, and with references
-    crossing       the search across topics and against reference folders                      (numpy)
-    references     folders of images that must not be in a dataset
-    counting       how many copies and variants there are
-    keepers        the one rule of who stays; needs the standard library alone
+The search: propose pairs, verify them, find variants, write. In the order of these steps:
 
-Imports common/vectors/, common/dataset/ and the ground floor.
+    search             the search within topics; open this first
+    options            the command-line options of the search
+    proposers          the two ways to propose pairs: by perceptual hash, by CLIP vector
+    hashing            from image files to hash rows, in parallel
+    hash_rows          the perceptual hash of an image, its thumbnail and colours
+    neighbours         exact search for all pairs of close hashes or vectors
+    candidate_pairs    pairs worth verifying, by hash, embedding, thumbnail or family
+    verification       verifies each proposed pair once, in parallel
+    variants           the search for variants, once the copies are known
+    representatives    which images represent their copies in that search
+    embeddings         embeddings and thumbnails of the representatives, in a sidecar
+    effnet             the network that computes the embeddings
+    results            the matches of a topic, grouped by image and written
+    search_across      the search between topics, and against reference folders
+    references         reference folders: images that must not be in a dataset
+    image_table        the images of several topics in one table
+    across_results     what the search across topics found, written and counted
+    pool               parallel processes, on this machine or others
+
+The decision about a pair:
+
+    classification     from two images to copy, a kind of variant, doubtful or nothing
+    copy_rules         the rules that decide whether two images are copies, in order
+    variant_rules      the rules that decide which kind of variant they are, in order
+    thresholds         every number in these rules, with its unit and source
+    pair_measurement   what is measured of two images, aligned as copies or as variants
+    comparison         measurements of two aligned images, cell by cell
+    cells              what is counted and correlated in these cells
+    colours            how the colours of the cells differ
+    surroundings       what is around one image in another: a frame, a caption, other images
+    alignment          how one image may lie on another: by features, rotations or a search
+    registration       refines an alignment
+    geometry           affine maps between two images
+    raster             the pixels of an image, resized and warped as often as needed
+    thumbnails         small images for all this, read in parallel
+    explain            what is measured of two files, and which rule decides, for people
+
+Imports common/ and common/clip/ only.
 """

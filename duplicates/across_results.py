@@ -18,7 +18,7 @@ from duplicates.verification import ImagePair
 
 
 @dataclass(frozen=True)
-class ComparedPairs:
+class SearchScope:
     """Which pairs a search has compared, by topic and reference folder."""
 
     topic_folders: set[str]  # below the dataset
@@ -41,15 +41,15 @@ class ComparedPairs:
         return self.across or has_reference
 
 
-def compared_pairs(topic_folders: Iterable[str], args: argparse.Namespace) -> ComparedPairs:
+def search_scope(topic_folders: Iterable[str], args: argparse.Namespace) -> SearchScope:
     absolute = [os.path.abspath(folder) for folder in args.against]
     reference_folders = tuple(os.path.join(folder, "") for folder in absolute)
-    return ComparedPairs(set(topic_folders), args.across, reference_folders, args.variants)
+    return SearchScope(set(topic_folders), args.across, reference_folders, args.variants)
 
 
 def write_results(
     dataset: str,
-    compared: ComparedPairs,
+    scope: SearchScope,
     stamps: Mapping[str, Stamp],
     verdicts: Mapping[ImagePair, Verdict],
     made_by: Mapping[str, Any],
@@ -64,7 +64,7 @@ def write_results(
     kinds: Kinds = {name: dict.fromkeys(copies, COPY) for name, copies in grouped.copies.items()}
     for name, others in grouped.variants.items():
         kinds.setdefault(name, {}).update(others)
-    kinds = across_file.write_across(dataset, kinds, compared.includes, made_by, stamps, warn)
+    kinds = across_file.write_across(dataset, kinds, scope.includes, made_by, stamps, warn)
     results.write_pair_figures(across_file.dataset_as_topic(dataset), grouped, kinds)
     return kinds
 

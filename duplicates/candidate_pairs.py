@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duplicates.alignment import THUMBNAIL_SIDE, ROTATIONS
+from duplicates.alignment import ROTATIONS, THUMBNAIL_SIDE
 from duplicates.neighbours import Array, PairFilter, RowPairs
 from duplicates.verification import ImagePair
 
@@ -74,14 +74,14 @@ def nearest_by_thumbnail(
     thumbnails = thumbnails.astype(np.float32)
     for rows, as_it_is in _similarity_blocks(thumbnails, pair_filter):
         is_ignored = as_it_is < -1
-        for views in _turned_and_halved(thumbnails[rows], halves[rows]):
+        for views in _other_views(thumbnails[rows], halves[rows]):
             similarity = views @ thumbnails.T
             similarity[(similarity < as_it_is + MIN_TURNED_GAIN) | is_ignored] = -1
             pairs |= _select_nearest(rows, similarity, MATCHES_PER_TURN, MIN_TURNED_CORRELATION)
     return _name_pairs(names, pairs)
 
 
-def _turned_and_halved(thumbnails: Array, halves: Array) -> Iterator[Array]:
+def _other_views(thumbnails: Array, halves: Array) -> Iterator[Array]:
     """Other views of the images: one for each turn but the first, then one for each half."""
     upright = thumbnails.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     for quarters, is_mirrored in ROTATIONS[1:]:
@@ -102,14 +102,14 @@ def nearest_per_family(
     """
     pairs: set[tuple[int, int]] = set()
     for rows, cosine in _similarity_blocks(vectors):
-        neighbours = _sorted_neighbours(cosine).tolist()
+        neighbours = _rank_neighbours(cosine).tolist()
         for position, row in enumerate(rows.tolist()):
             for other in _pick_per_family(cosine[position], neighbours[position], row, families):
                 pairs.add((row, other))
     return _name_pairs(names, pairs)
 
 
-def _sorted_neighbours(cosine: Array) -> Array:
+def _rank_neighbours(cosine: Array) -> Array:
     """The MAX_NEIGHBOURS most similar columns of each row, most similar first."""
     count = min(MAX_NEIGHBOURS, cosine.shape[1])
     columns = np.argpartition(-cosine, count - 1, axis=1)[:, :count]

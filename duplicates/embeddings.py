@@ -45,10 +45,10 @@ def embed_images(
 
     Returns the sidecar, and the pictures that were opened for it. Raises TopicBusy.
     """
-    rows = load_embeddings(topic, opener.talk)
+    rows = load_embeddings(topic, opener.reporter)
     embedded = rows.valid_rows(stamps)
     missing = [name for name in names if name not in embedded]
-    pictures = opener.opened(topic, missing, True)
+    pictures = opener.open_images(topic, missing, hints=True)
     readable = list(pictures)
     for start in range(0, len(readable), BATCH_IMAGES):
         batch = readable[start : start + BATCH_IMAGES]
@@ -65,7 +65,7 @@ def _embedding_arrays(
     hints = [picture.hints for picture in pictures if picture.hints]
     thumbnails = np.stack([hint.thumbnail for hint in hints])
     return {
-        "vectors": network.embed([picture.square(effnet.INPUT_SIDE) for picture in pictures]),
+        "vectors": network.embed([picture.resized_square(effnet.INPUT_SIDE) for picture in pictures]),
         "thumbnails": thumbnails.reshape(len(pictures), -1),
         "halves": np.stack([hint.halves for hint in hints]),
     }

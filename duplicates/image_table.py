@@ -27,7 +27,7 @@ class ImageTable:
     @property
     def rows(self) -> dict[str, Array]:
         """The arrays, one row per name."""
-        return {key: self._used(key) for key in self._array_names}
+        return {key: self._array(key) for key in self._array_names}
 
     def add(self, group: int, folder: str, stamps: Mapping[str, Stamp], sidecar: Sidecar) -> None:
         """Add the images that have a row, as paths in `folder`. `group`: their topic's number."""
@@ -53,7 +53,7 @@ class ImageTable:
             self._allocated[key] = allocated
         allocated[start:stop] = block
 
-    def _used(self, key: str) -> Array:
+    def _array(self, key: str) -> Array:
         return self._allocated[key][: len(self.names)]
 
     def free_rows(self) -> None:
@@ -63,7 +63,7 @@ class ImageTable:
 
     def pair_filter(self, across: bool) -> PairFilter:
         """Want pairs from different topics if `across`; else only an image and a reference."""
-        groups = self._used("groups")
+        groups = self._array("groups")
 
         def are_from_different_groups(first: Array, second: Array) -> Array:
             different: Array = groups[first] != groups[second]

@@ -98,7 +98,7 @@ def _find_medoid(names: Sequence[str], embeddings: Sidecar) -> str:
     return names[int(similarity.argmax())]
 
 
-def represented_images(representatives: Representatives) -> dict[str, list[str]]:
+def images_by_representative(representatives: Representatives) -> dict[str, list[str]]:
     """Map each representative to the images it represents, itself among them."""
     represented: dict[str, list[str]] = {}
     for name, several in representatives.items():
@@ -109,7 +109,7 @@ def represented_images(representatives: Representatives) -> dict[str, list[str]]
 
 def pairs_sharing_representative(representatives: Representatives) -> set[ImagePair]:
     """All pairs of images with a common representative, such as two colourings and a grey copy."""
-    represented = represented_images(representatives)
+    represented = images_by_representative(representatives)
     return pairs_within_families(set(names) for names in represented.values())
 
 
@@ -120,7 +120,7 @@ def pairs_behind_copies(
 
     None for representatives of more than MAX_FAMILY_IMAGES pairs.
     """
-    represented = represented_images(representatives)
+    represented = images_by_representative(representatives)
     pairs = set[ImagePair]()
     for one, other in copies:
         ones = represented.get(one, [one])
@@ -160,7 +160,7 @@ def propagate_verdicts(
 
     Copies and doubtful pairs are not passed on. An image's own verdict comes first.
     """
-    represented = represented_images(representatives)
+    represented = images_by_representative(representatives)
     ranked: dict[ImagePair, tuple[int, Verdict]] = {}
     for (one, other), verdict in sorted(verdicts.items()):
         ones, others = [one], [other]

@@ -19,7 +19,7 @@ from duplicates.effnet import EmbeddingNetwork
 from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.results import TopicSummary, TopicVerdicts
-from duplicates.verification import ImagePair, ImageOpener, TopicBusy
+from duplicates.verification import ImageOpener, ImagePair, TopicBusy
 
 
 def search_topics(

@@ -35,7 +35,7 @@ from duplicates.neighbours import Array
 from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.references import ReferenceTopic
-from duplicates.verification import ImagePair, ImageOpener
+from duplicates.verification import ImageOpener, ImagePair
 
 Verdicts = dict[ImagePair, Verdict]
 
@@ -87,10 +87,10 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
         verdicts |= find_variants(dataset, topics, images, candidates, verdicts, search)
         stamps = _stamps_of_pairs(images, verdicts)
     folders = [_topic_folder(dataset, topic) for topic in topics]
-    compared = across_results.compared_pairs(folders, search.args)
+    scope = across_results.search_scope(folders, search.args)
     made_by = {**search.proposer.about, "rules": classification.RULES_VERSION}
     warn = search.reporter.warn
-    return across_results.write_results(dataset, compared, stamps, verdicts, made_by, warn)
+    return across_results.write_results(dataset, scope, stamps, verdicts, made_by, warn)
 
 
 def _prepare_search(
@@ -237,6 +237,6 @@ def _is_whole_dataset(dataset: str, paths: Iterable[str]) -> bool:
 
 
 def _report_partial_search(dataset: str, topic_count: int, reporter: Reporter) -> None:
-    path = terminal.escape(across_file.across_path(dataset))
+    path = terminal.escape(across_file.path_in(dataset))
     compared = terminal.plural(topic_count, "topic")
     reporter.say(f"{path}: compared {compared}; matches of the other topics stay as they were")

@@ -24,7 +24,7 @@ from duplicates.representatives import (
     pick_representatives,
     propagate_verdicts,
 )
-from duplicates.verification import ImagePair, ImageOpener
+from duplicates.verification import ImageOpener, ImagePair
 
 EXPANSION_ROUNDS = 2  # in which found variants lead to more pairs
 
@@ -53,7 +53,7 @@ def find_variants(
     def verify(pairs: Set[ImagePair], is_last: bool = False) -> dict[ImagePair, Verdict]:
         new = pairs - copies.keys()
         return verification.verify_pairs(
-            topic, stamps, new, True, opener, pictures, more=not is_last
+            topic, stamps, new, True, opener, pictures, keep_others=not is_last
         )
 
     pairs = propose_pairs(names, rows) | pairs_sharing_representative(representatives)

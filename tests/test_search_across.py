@@ -1,4 +1,4 @@
-"""find_duplicates.py --across and --against: the pairs of one topic, and nothing written where it must not be."""
+"""find_duplicates.py --across and --against: finds the pairs that one topic would have."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def find(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, s
 
 
 def make(dataset: Path, **seeds: int) -> Path:
-    """Images by place, `T_a=1` for C/S/T/a.png; those of one seed are copies, each smaller than the one before."""
+    """Make images: `T_a=1` is C/S/T/a.png. Those of one seed are copies, ever smaller."""
     for number, (place, seed) in enumerate(seeds.items()):
         path = dataset / "C/S" / f"{place.replace('_', '/')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,8 +37,8 @@ def make(dataset: Path, **seeds: int) -> Path:
     return dataset
 
 
-def across(dataset: Path) -> dict[str, dict[str, str]]:
-    """The file, with C/S/T/a.png as T/a."""
+def read_across(dataset: Path) -> dict[str, dict[str, str]]:
+    """Read the file, with C/S/T/a.png shortened to T/a."""
 
     def short(path: str) -> str:
         return path.removeprefix("C/S/").removesuffix(".png")
@@ -58,7 +58,7 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(
+def test_across_finds_copies_in_other_topics_and_leaves_topic_files_alone(
     tmp_path: Path, find
 ) -> None:
     make(tmp_path / "D", T_a=1, T_b=1, T_c=2, U_d=1, U_e=3, V_f=3, V_g=4)
@@ -68,7 +68,7 @@ def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(
     status, told, said = find(tmp_path / "D", "--across")
     assert status == 0 and told["across"] == {"pairs": {"copy": 3}, "references": {}}
     assert said == "7 images found = 7 searched\n"
-    assert across(tmp_path / "D") == {
+    assert read_across(tmp_path / "D") == {
         "T/a": {"U/d": "copy"},
         "T/b": {"U/d": "copy"},
         "U/d": {"T/a": "copy", "T/b": "copy"},
@@ -88,34 +88,31 @@ def test_copies_in_other_topics_are_found_and_those_within_stay_where_they_are(
     assert state(tmp_path) == there
 
 
-def test_a_second_run_opens_no_image(tmp_path: Path, find, monkeypatch) -> None:
+def test_second_run_opens_no_image(tmp_path: Path, find, monkeypatch) -> None:
     make(tmp_path / "D", T_a=1, U_b=1)
     find(tmp_path / "D", "--across")
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("an image was opened"))
     assert find(tmp_path / "D", "--across")[1]["across"] == {"pairs": {"copy": 1}, "references": {}}
 
 
-def test_a_part_of_a_dataset_replaces_what_it_compared(tmp_path: Path, find) -> None:
+def test_search_of_some_topics_replaces_only_their_pairs(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, U_b=1, V_c=2, W_d=2)
     make(tmp_path / "E", T_a=1, U_b=1)
     find(tmp_path / "D", tmp_path / "E", "--across")
     both = {"T/a": {"U/b": "copy"}, "U/b": {"T/a": "copy"}}
-    assert across(tmp_path / "D") == both | {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
-    assert across(tmp_path / "E") == both
+    assert read_across(tmp_path / "D") == both | {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
+    assert read_across(tmp_path / "E") == both
     draw_image(9).save(tmp_path / "D/C/S/U/b.png")
     draw_image(9).save(tmp_path / "D/C/S/V/c.png")
     status, _, said = find(tmp_path / "D/C/S/T", tmp_path / "D/C/S/U", "--across")
-    assert (
-        status == 0
-        and "duplicates_across.json: compared 2 topics; matches of the other topics stay as they were"
-        in said
-    )
-    assert across(tmp_path / "D") == {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
+    unchanged = "compared 2 topics; matches of the other topics stay as they were"
+    assert status == 0 and f"duplicates_across.json: {unchanged}" in said
+    assert read_across(tmp_path / "D") == {"V/c": {"W/d": "copy"}, "W/d": {"V/c": "copy"}}
     find(tmp_path / "D", "--across")
-    assert across(tmp_path / "D") == {"U/b": {"V/c": "copy"}, "V/c": {"U/b": "copy"}}
+    assert read_across(tmp_path / "D") == {"U/b": {"V/c": "copy"}, "V/c": {"U/b": "copy"}}
 
 
-def test_flat_pictures_match_across_topics_only_when_they_are_equal(tmp_path: Path, find) -> None:
+def test_flat_images_match_across_topics_only_if_equal(tmp_path: Path, find) -> None:
     for place, colour in (("T/a", "red"), ("U/b", "red"), ("U/c", "blue"), ("V/d", "blue")):
         path = tmp_path / f"D/C/S/{place}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,15 +121,13 @@ def test_flat_pictures_match_across_topics_only_when_they_are_equal(tmp_path: Pa
     pairs = {("T/a", "U/b"), ("U/c", "V/d")}
     assert {
         (one, other)
-        for one, others in across(tmp_path / "D").items()
+        for one, others in read_across(tmp_path / "D").items()
         for other in others
         if one < other
     } == pairs
 
 
-def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(
-    tmp_path: Path, find
-) -> None:
+def test_earlier_variants_stay_unless_they_are_copies_now(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, U_b=1, T_c=2, U_d=3)
     find(tmp_path / "D", "--across")
     path = tmp_path / "D/duplicates_across.json"
@@ -144,7 +139,7 @@ def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(
         record["duplicates"]["images"][name] = [status.st_size, status.st_mtime_ns]
     (tmp_path / "D/.cache/images.json").write_text(json.dumps(record))
     find(tmp_path / "D", "--across")
-    assert across(tmp_path / "D") == {
+    assert read_across(tmp_path / "D") == {
         "T/a": {"U/b": "copy"},
         "U/b": {"T/a": "copy"},
         "T/c": {"U/d": "turned"},
@@ -152,7 +147,7 @@ def test_variants_of_an_earlier_search_stay_unless_they_are_copies_now(
     }
 
 
-def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Path, find) -> None:
+def test_finds_variants_across_topics_and_of_references(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, T_b=2, U_c=3)
     (tmp_path / "R").mkdir()
     pictures = {
@@ -170,16 +165,16 @@ def test_variants_across_topics_and_of_references_under_their_kind(tmp_path: Pat
         "T/small": {"U/turned": "turned"},
         "U/turned": {"T/a": "turned", "T/small": "turned"},
     }
-    assert across(tmp_path / "D") == found
+    assert read_across(tmp_path / "D") == found
     assert (
         find(tmp_path / "D", "--across")[1]["across"] == told["across"]
     )  # without --variants they stay
     draw_image(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
     find(tmp_path / "D", "--across", "--variants")
-    assert across(tmp_path / "D") == {"T/b": found["T/b"]}
+    assert read_across(tmp_path / "D") == {"T/b": found["T/b"]}
 
 
-def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path, find) -> None:
+def test_references_need_no_layout_and_are_never_written_into(tmp_path: Path, find) -> None:
     make(tmp_path / "New", T_a=1, T_b=2, U_c=1, U_d=3)
     make(tmp_path / "Benchmark", X_r=1)
     (tmp_path / "Loose/deep/er/than/usual").mkdir(parents=True)
@@ -196,7 +191,7 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
         f"{tmp_path}/Loose/deep/er/than/usual/s",
         f"{tmp_path}/Loose/t",
     )
-    assert across(tmp_path / "New") == {
+    assert read_across(tmp_path / "New") == {
         "T/a": {first: "copy"},
         "T/b": {deep: "copy"},
         "U/c": {first: "copy"},
@@ -204,17 +199,17 @@ def test_references_of_any_layout_are_read_and_never_written_into(tmp_path: Path
     }
     assert {path: state(tmp_path / path) for path in folders} == folders
     find(tmp_path / "New", "--across")
-    assert across(tmp_path / "New")["T/a"] == {first: "copy", "U/c": "copy"}
+    assert read_across(tmp_path / "New")["T/a"] == {first: "copy", "U/c": "copy"}
     (tmp_path / "Loose/t.png").unlink()
     find(tmp_path / "New", "--against", tmp_path / "Loose")
-    assert across(tmp_path / "New") == {
+    assert read_across(tmp_path / "New") == {
         "T/a": {first: "copy", "U/c": "copy"},
         "T/b": {deep: "copy"},
         "U/c": {first: "copy", "T/a": "copy"},
     }
 
 
-def test_references_by_vectors(tmp_path: Path, find, tower: Path) -> None:
+def test_clip_finds_copies_of_references(tmp_path: Path, find, tower: Path) -> None:
     make(tmp_path / "D", T_a=1, T_b=2)
     make(tmp_path / "R", X_r=1)
     before = state(tmp_path / "R")
@@ -224,12 +219,12 @@ def test_references_by_vectors(tmp_path: Path, find, tower: Path) -> None:
         "references": {"copy": 1},
     }
     assert (
-        across(tmp_path / "D") == {"T/a": {f"{tmp_path}/R/C/S/X/r": "copy"}}
+        read_across(tmp_path / "D") == {"T/a": {f"{tmp_path}/R/C/S/X/r": "copy"}}
         and state(tmp_path / "R") == before
     )
 
 
-def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
+def test_image_is_not_a_match_of_itself_as_reference(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1, T_b=2)
     (tmp_path / "R").mkdir()
     os.link(tmp_path / "D/C/S/T/a.png", tmp_path / "R/hard.png")
@@ -242,7 +237,9 @@ def test_a_file_is_no_reference_to_itself(tmp_path: Path, find) -> None:
 @pytest.mark.parametrize(
     "place", ["D", "D/C/S", "D/C/S/T", ".", "link", "D/C/S/T/../../S", "nowhere"]
 )
-def test_a_reference_folder_apart_from_what_is_searched(tmp_path: Path, find, place: str) -> None:
+def test_reference_folder_that_overlaps_or_is_missing_is_refused(
+    tmp_path: Path, find, place: str
+) -> None:
     make(tmp_path / "D", T_a=1)
     os.symlink(tmp_path / "D/C", tmp_path / "link")
     before = state(tmp_path)
@@ -252,15 +249,15 @@ def test_a_reference_folder_apart_from_what_is_searched(tmp_path: Path, find, pl
     assert state(tmp_path) == before
 
 
-def test_a_reference_folder_without_images_is_refused(tmp_path: Path, find) -> None:
+def test_reference_folder_without_images_is_refused(tmp_path: Path, find) -> None:
     make(tmp_path / "D", T_a=1)
     (tmp_path / "empty").mkdir()
     status, _, said = find(tmp_path / "D", "--against", tmp_path / "empty")
     assert status == 2 and "no images below it" in said
 
 
-def scattered(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
-    """The same images in one topic, and at random over twelve topics in three clusters."""
+def spread_over_topics(tmp_path: Path, seeds: list[int]) -> tuple[Path, Path]:
+    """The same images in one topic, and spread at random over twelve topics."""
     rng = random.Random(5)
     one, many = tmp_path / "One/C/S/T", tmp_path / "Many"
     one.mkdir(parents=True)
@@ -285,10 +282,10 @@ def pairs(found: dict[str, list[str] | dict[str, str]]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("method", ["phash", "clip"])
-def test_scattered_over_topics_the_pairs_are_those_of_one_topic(
+def test_images_spread_over_topics_have_the_pairs_of_one_topic(
     tmp_path: Path, find, tower: Path, method: str
 ) -> None:
-    one, many = scattered(tmp_path, [seed for seed in range(9) for _ in range(4)])
+    one, many = spread_over_topics(tmp_path, [seed for seed in range(9) for _ in range(4)])
     options = (
         ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
         if method == "clip"
@@ -308,10 +305,10 @@ def test_scattered_over_topics_the_pairs_are_those_of_one_topic(
     )
 
 
-def test_a_pair_is_looked_at_in_one_order_wherever_its_images_lie(
+def test_verdict_does_not_depend_on_the_topics_of_a_pair(
     tmp_path: Path, find, photos: list[Path]
 ) -> None:
-    """Crops at the edge of what a copy may be: which of the two is laid on the other may decide."""
+    """Crops that are just about copies: which of the two is aligned to the other may decide."""
     for number in (3, 35, 36):
         image = Image.open(photos[number]).convert("RGB")
         width, height = image.size

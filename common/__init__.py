@@ -1,12 +1,33 @@
-"""What the seven scripts share: a ground floor, and rooms above it that import downwards only.
+"""What three or more of the seven scripts share. Imports nothing else of this project.
 
-cli  output  errors  disk  text  stats     the ground floor: command line, printing, endings, power cuts, words, numbers
-dataset/      what lies in a dataset folder
-vectors/      from image files to vectors
-scores/       from vectors to scores, and what they say
-duplicates/   which images are copies of which, and who stays
-merging/      several datasets into one
-splitting/    which images of a topic train and validate, and a folder that trainers open
-pages/        HTML pages
-models/tiny/  an embedded model that needs no download
+A run:
+    cli              the options of every script, and how a run starts and ends
+    signals          Ctrl-C, SIGTERM and SIGHUP; scripts import it first
+    errors           from an error to one line on stderr and an exit status
+    reporter         what a script prints: result, progress, warnings, unreadable images
+    terminal         how text looks on a terminal: widths, wrapping, tables, numbers
+
+A dataset:
+    tree             finds the topics below given folders
+    topics           a topic: its folder, its images and their stamps
+    image_formats    the table of image formats: to add one, add a row
+    images           opens images and reads their headers
+    captions         matches captions and other sidecar files with images
+
+Files that the scripts leave in a dataset:
+    json_files       the JSON files: where they are, and what is in them
+    topic_scores     the scores of a topic, checked against its folder
+    topic_relations  the copies and variants of a topic, checked against its folder
+    across_file      matches between topics
+    decisions        what a person decided about images
+    keepers          which of several matching images is kept
+    cache            .cache/images.json: image sizes, and what made the other files
+    sidecar          .cache/NAME.npz: one row of arrays per image
+
+Writing safely:
+    atomic_files     reads and replaces single files as a whole
+    durability       makes files survive a power cut
+    locks            locks of files that change together, and claims on topics
+
+    clip/            CLIP: from image files to vectors, and from vectors to scores
 """

@@ -17,7 +17,7 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	touch $(READY)
 
 test: lint
-	$(BIN)/python -m pytest -m "not soak" -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -26,7 +26,7 @@ lint: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak
-	$(BIN)/python -m pytest --hypothesis-profile=default $$(grep -l "import.*given" tests/*.py)
+	$(BIN)/python -m pytest -m "" --hypothesis-profile=default $$(grep -l "import.*given" tests/*.py)
 
 demo: $(READY)
 	$(BIN)/python demo/make_dataset.py

@@ -17,7 +17,7 @@ comparison then decides about each proposed pair. Hashes and decisions stay in e
 folder (safe to delete): a second run opens only new images, and another --threshold only pairs that
 were not compared before.
 
---variants also writes variants_<topic>.json: versions of one picture that are not interchangeable.
+--variants also writes variants_<topic>.json: versions of one image that are not interchangeable.
 
     {
       "beach.jpg": {"beach_mirrored.jpg": "mirrored"},

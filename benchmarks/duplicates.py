@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures find_duplicates.py: speed and memory on data made here, and recall and precision on your photos.
+"""Measure find_duplicates.py: speed and memory on generated data, accuracy on your photos.
 
     benchmarks/duplicates.py                      all speeds, a few minutes
-    benchmarks/duplicates.py --photos FOLDER      planted copies of 200 of these pictures too
+    benchmarks/duplicates.py --photos FOLDER      also recall and precision on 200 of these photos
     benchmarks/duplicates.py --only hashing search
 
-Compares in one run, on the same files, with imagehash's own loop and, where it is installed
-(pip install -r benchmarks/requirements.txt), with imagededup. Hashing is per core: CPU seconds of one process, which a
-busy machine hardly changes. The rest is wall time; run it on a quiet machine.
+Compares with imagehash's own loop in the same run, on the same files, and with imagededup if it is
+installed (pip install -r benchmarks/requirements.txt). Hashing is measured in CPU seconds of one
+process, which other load hardly changes. The rest is wall time: use a quiet machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from common import cli  # noqa: E402
 from duplicates import hash_rows, neighbours  # noqa: E402
 
 PEER = importlib.util.find_spec("imagededup") is not None
-PARTS = ("hashing", "search", "topics", "vectors", "copies")
+PARTS = ("hashing", "tiny", "search", "topics", "vectors", "copies")
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--photos", nargs="+", metavar="FOLDER", help="pictures to plant copies of, searched deeply"
+        "--photos", nargs="+", metavar="FOLDER", help="images to make copies of, at any depth"
     )
     parser.add_argument(
         "--originals", type=int, default=200, help="how many of them (default: %(default)s)"
@@ -62,23 +62,26 @@ def main() -> None:
     args = parser.parse_args()
     if not PEER:
         print(
-            "imagededup is not installed, its lines are left out: pip install -r benchmarks/requirements.txt\n"
+            "imagededup is not installed, its lines are left out: "
+            "pip install -r benchmarks/requirements.txt\n"
         )
     with tempfile.TemporaryDirectory() as folder:
         if "hashing" in args.only:
-            hashing(Path(folder))
+            measure_hashing(Path(folder) / "large", (1600, 1200), 40)
+        if "tiny" in args.only:
+            measure_hashing(Path(folder) / "tiny", (64, 48), 2000)
         if "search" in args.only:
-            search()
+            measure_search()
         if "topics" in args.only:
-            topics(Path(folder))
+            measure_topics(Path(folder))
         if "vectors" in args.only:
-            vectors(args.vectors)
+            measure_vectors(args.vectors)
         if "copies" in args.only and args.photos:
-            copies(Path(folder), args.photos, args.originals, args.seed)
+            measure_copies(Path(folder), args.photos, args.originals, args.seed)
 
 
 def scene(seed: int, size: tuple[int, int]) -> Image.Image:
-    """Something between a photo and noise: shapes at several scales."""
+    """An image between a photo and noise: shapes at several scales."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size[1], size[0], 3), np.float32)
     for cells, weight in ((3, 1.0), (12, 0.6), (48, 0.4), (400, 0.2)):
@@ -87,17 +90,14 @@ def scene(seed: int, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray((total / 2.2).astype(np.uint8))
 
 
-def hashing(folder: Path, count: int = 40, rounds: int = 3) -> None:
+def measure_hashing(folder: Path, size: tuple[int, int], count: int, rounds: int = 3) -> None:
+    folder.mkdir()
     paths = [str(folder / f"{number}.jpg") for number in range(count)]
     for number, path in enumerate(paths):
-        scene(number, (1600, 1200)).save(path, quality=90)
+        scene(number, size).save(path, quality=90)
     means: dict[str, Callable[[], object]] = {
-        "ours, hash, thumbnail and colours": lambda: hash_rows.read_hash_rows(
-            paths, cli.MAX_PIXELS
-        ),
-        "imagehash.phash, a plain loop": lambda: [
-            imagehash.phash(Image.open(path)) for path in paths
-        ],
+        "ours: hash, thumbnail, colours": lambda: hash_rows.read_hash_rows(paths, cli.MAX_PIXELS),
+        "imagehash.phash in a loop": lambda: [imagehash.phash(Image.open(path)) for path in paths],
     }
     if PEER:
         from imagededup.methods import PHash
@@ -107,21 +107,19 @@ def hashing(folder: Path, count: int = 40, rounds: int = 3) -> None:
             peer.encode_image(image_file=path) for path in paths
         ]
     best = dict.fromkeys(means, 0.0)
-    for _ in range(rounds):  # taken in turns, so that all meet the same weather
+    for _ in range(rounds):  # in turns, so that all see the same load
         for name, read in means.items():
             started = time.process_time()
             read()
             best[name] = max(best[name], count / (time.process_time() - started))
-    print(f"hashing {count} JPEGs of 1600x1200     images/s a core   ours is")
+    print(f"hashing {count:,} JPEGs of {size[0]}x{size[1]}     images/s per core   ours is")
     for name, rate in best.items():
-        print(
-            f"   {name:34} {rate:12.1f} {best['ours, hash, thumbnail and colours'] / rate:12.1f}x"
-        )
+        print(f"   {name:34} {rate:12.1f} {best['ours: hash, thumbnail, colours'] / rate:12.1f}x")
     print()
 
 
-def apart(measure: Callable[..., int], *args: object) -> tuple[int, float, float]:
-    """Run in a process of its own: what it gives, seconds, and the memory it took at its peak in MB."""
+def run_in_new_process(measure: Callable[..., int], *args: object) -> tuple[int, float, float]:
+    """Run in a new process. Returns its result, seconds, and the peak memory in MB."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, measure, args).result()
 
@@ -130,9 +128,8 @@ def _measured(measure: Callable[..., int], args: tuple[object, ...]) -> tuple[in
     started = time.perf_counter()
     given = measure(*args)
     seconds = time.perf_counter() - started
-    status = Path(
-        "/proc/self/status"
-    )  # what the kernel counts for getrusage includes the parent's memory at the fork
+    # getrusage would include the memory of the parent at the fork.
+    status = Path("/proc/self/status")
     if status.exists():
         peak = int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
     else:
@@ -145,17 +142,17 @@ def close_hashes(distance: int) -> int:
     return sum(len(first) for first, _ in neighbours.pairs_within_distance(hashes, distance))
 
 
-def search() -> None:
+def measure_search() -> None:
     print("all pairs of 100,000 hashes               pairs   seconds   peak MB")
     for distance in (0, 6, 12, 14):
-        pairs, seconds, memory = apart(close_hashes, distance)
+        pairs, seconds, memory = run_in_new_process(close_hashes, distance)
         print(
             f"   within {distance:2} bits                  {pairs:12,} {seconds:9.2f} {memory:9.0f}"
         )
     print()
 
 
-def topics(folder: Path, count: int = 2000, images: int = 50) -> None:
+def measure_topics(folder: Path, count: int = 2000, images: int = 50) -> None:
     contents = []
     for number in range(images):
         scene(number, (64, 48)).save(folder / "small.jpg")
@@ -184,16 +181,13 @@ def topics(folder: Path, count: int = 2000, images: int = 50) -> None:
 
 def close_vectors(count: int, device: str) -> int:
     rng = np.random.default_rng(0)
-    found = rng.standard_normal((count, 768), dtype=np.float32)
-    found[1::2] = (
-        found[::2][: count // 2] + 0.1 * found[1::2]
-    )  # every second one is close to the one before
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    vectors = rng.standard_normal((count, 768), dtype=np.float32)
+    # Every second vector is close to the one before.
+    vectors[1::2] = vectors[::2][: count // 2] + 0.1 * vectors[1::2]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     pairs = 0
-    for what, rows in (
-        (f"{device}, the first 1,000", found[:1000]),
-        (device, found),
-    ):  # the first also wakes a GPU
+    # The first comparison also starts a GPU.
+    for what, rows in ((f"{device}, the first 1,000", vectors[:1000]), (device, vectors)):
         started = time.perf_counter()
         pairs = sum(
             len(first) for first, _ in neighbours.pairs_above_similarity(rows, 0.98, device)
@@ -202,19 +196,19 @@ def close_vectors(count: int, device: str) -> int:
     return pairs
 
 
-def vectors(count: int) -> None:
+def measure_vectors(count: int) -> None:
     print(f"cosine pairs of {count:,} x 768           pairs   seconds")
-    apart(close_vectors, count, "cpu")
+    run_in_new_process(close_vectors, count, "cpu")
     if importlib.util.find_spec("torch"):
         import torch
 
         if torch.cuda.is_available():
-            apart(close_vectors, count, "cuda")
+            run_in_new_process(close_vectors, count, "cuda")
     print()
 
 
-def planted(original: Image.Image) -> Iterator[tuple[str, Image.Image, dict[str, object]]]:
-    """Eight kinds of copy: name, picture, how it is saved."""
+def make_copies(original: Image.Image) -> Iterator[tuple[str, Image.Image, dict[str, object]]]:
+    """Eight kinds of copies: name, image, options for saving it."""
     width, height = original.size
     yield "jpeg 20", original, {"quality": 20}
     yield (
@@ -239,8 +233,8 @@ def planted(original: Image.Image) -> Iterator[tuple[str, Image.Image, dict[str,
     yield "rotated by EXIF", original.transpose(Image.Transpose.ROTATE_90), {"exif": turned}
 
 
-def plant(folder: Path, sources: list[str], count: int, seed: int) -> None:
-    """Originals `0001-original.jpg` and their copies `0001-KIND`, no original the same picture as another."""
+def plant_copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
+    """Save distinct originals `0001-original.jpg` and their copies `0001-KIND`."""
     paths = sorted(
         str(path) for source in sources for path in Path(source).rglob("*") if path.is_file()
     )
@@ -260,15 +254,15 @@ def plant(folder: Path, sources: list[str], count: int, seed: int) -> None:
         if any(small @ other > 0.95 for other in seen):
             continue
         original.save(folder / f"{len(seen):04}-original.jpg", quality=92)
-        for kind, made, options in planted(original):
+        for kind, made, options in make_copies(original):
             ending = "png" if options.get("format") else "jpg"
             made.save(folder / f"{len(seen):04}-{kind}.{ending}", **{"quality": 92, **options})
         seen.append(small)
 
 
-def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
+def measure_copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
     topic = folder / "Planted/Cluster/Sub/Topic"
-    plant(topic, sources, count, seed)
+    plant_copies(topic, sources, count, seed)
     rows = {}
     for name, options in (
         ("ours", []),
@@ -300,21 +294,21 @@ def copies(folder: Path, sources: list[str], count: int, seed: int) -> None:
         for name, method in (("imagededup PHash", PHash), ("imagededup DHash", DHash)):
             peer = method(verbose=False)
             rows[name] = peer.find_duplicates(encoding_map=peer.encode_images(image_dir=str(topic)))
-    kinds = [kind for kind, _, _ in planted(Image.new("RGB", (100, 100)))]
-    print(f"8 copies each of {len(names) // 9} pictures, seed {seed}")
+    kinds = [kind for kind, _, _ in make_copies(Image.new("RGB", (100, 100)))]
+    print(f"8 copies each of {len(names) // 9} images, seed {seed}")
     print(
         f"   {'':26} recall  "
         + "  ".join(f"{kind:>7.7}" for kind in kinds)
         + "  pairs  wrong  precision"
     )
-    for name, found in rows.items():
-        judge(name, found, kinds)
+    for name, matches in rows.items():
+        print_accuracy(name, matches, kinds)
 
 
-def judge(name: str, found: dict[str, list[str]], kinds: list[str]) -> None:
-    pairs = {frozenset((one, other)) for one, others in found.items() for other in others}
+def print_accuracy(name: str, matches: dict[str, list[str]], kinds: list[str]) -> None:
+    pairs = {frozenset((one, other)) for one, others in matches.items() for other in others}
     hit, total = Counter[str](), Counter[str]()
-    for copy in found:
+    for copy in matches:
         number, kind = os.path.splitext(copy)[0].split("-")
         if kind != "original":
             total[kind] += 1
@@ -322,9 +316,9 @@ def judge(name: str, found: dict[str, list[str]], kinds: list[str]) -> None:
     wrong = [sorted(pair) for pair in pairs if len({one[:4] for one in pair}) > 1]
     shares = "  ".join(f"{hit[kind] / total[kind]:7.3f}" for kind in kinds)
     precision = 1 - len(wrong) / max(1, len(pairs))
-    print(
-        f"   {name:26} {hit.total() / total.total():6.3f}  {shares}  {len(pairs):5}  {len(wrong):5}  {precision:9.4f}"
-    )
+    recall = hit.total() / total.total()
+    counts = f"{len(pairs):5}  {len(wrong):5}  {precision:9.4f}"
+    print(f"   {name:26} {recall:6.3f}  {shares}  {counts}")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class EmbeddingNetwork:
         return network.to(encoder.resolve_device(self._device))
 
     def embed(self, images: Sequence[Array]) -> Array:
-        """Unit vectors, float16 (n, 1280), of RGB images, each uint8 (INPUT_SIDE, INPUT_SIDE, 3)."""
+        """Unit vectors, float16 (n, 1280), of RGB images: uint8 (INPUT_SIDE, INPUT_SIDE, 3)."""
         import numpy as np
         import torch
 

@@ -1,4 +1,4 @@
-"""What the search for variants keeps per image, in `.cache/likeness.npz`: embeddings and thumbnails.
+"""Embeddings and thumbnails for the search for variants, in `.cache/likeness.npz`.
 
 Only images that represent their copies have a row.
 """
@@ -43,29 +43,30 @@ def embed_images(
 ) -> tuple[Sidecar, dict[str, SmallImage]]:
     """Compute and save the missing rows of the images.
 
-    Returns the sidecar, and the pictures that were opened for it. Raises TopicBusy.
+    Returns the sidecar, and the small images that were opened for it. Raises TopicBusy.
     """
     rows = load_embeddings(topic, opener.reporter)
     embedded = rows.valid_rows(stamps)
     missing = [name for name in names if name not in embedded]
-    pictures = opener.open_images(topic, missing, hints=True)
-    readable = list(pictures)
+    small_images = opener.open_images(topic, missing, hints=True)
+    readable = list(small_images)
     for start in range(0, len(readable), BATCH_IMAGES):
         batch = readable[start : start + BATCH_IMAGES]
-        arrays = _embedding_arrays([pictures[name] for name in batch], network)
+        arrays = _embedding_arrays([small_images[name] for name in batch], network)
         rows.add(batch, [stamps[name] for name in batch], **arrays)
     rows.save(stamps)
-    return rows, pictures
+    return rows, small_images
 
 
 def _embedding_arrays(
-    pictures: Sequence[SmallImage], network: EmbeddingNetwork
+    images: Sequence[SmallImage], network: EmbeddingNetwork
 ) -> dict[str, np.ndarray]:
-    """One row per picture in each array of EMBEDDING_LAYOUT."""
-    hints = [picture.hints for picture in pictures if picture.hints]
+    """One row per image in each array of EMBEDDING_LAYOUT."""
+    hints = [image.hints for image in images if image.hints]
+    squares = [image.resized_square(effnet.INPUT_SIDE) for image in images]
     thumbnails = np.stack([hint.thumbnail for hint in hints])
     return {
-        "vectors": network.embed([picture.resized_square(effnet.INPUT_SIDE) for picture in pictures]),
-        "thumbnails": thumbnails.reshape(len(pictures), -1),
+        "vectors": network.embed(squares),
+        "thumbnails": thumbnails.reshape(len(images), -1),
         "halves": np.stack([hint.halves for hint in hints]),
     }

@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--variants",
         action="store_true",
-        help="also find versions of one picture that are not interchangeable: mirrored, turned, "
+        help="also find versions of one image that are not interchangeable: mirrored, turned, "
         "cropped, framed, captioned, ...",
     )
     search.add_argument(

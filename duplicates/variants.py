@@ -44,7 +44,7 @@ def find_variants(
     """
     copies_of = copies_by_image(copies)
     names_to_embed = images_to_embed(stamps, copies_of)
-    embeddings, pictures = embed_images(topic, stamps, names_to_embed, network, opener)
+    embeddings, opened = embed_images(topic, stamps, names_to_embed, network, opener)
     representatives = pick_representatives(stamps, copies_of, embeddings)
     representing = set[str]().union(*representatives.values())
     names = sorted(representing)
@@ -53,7 +53,7 @@ def find_variants(
     def verify(pairs: Set[ImagePair], is_last: bool = False) -> dict[ImagePair, Verdict]:
         new = pairs - copies.keys()
         return verification.verify_pairs(
-            topic, stamps, new, True, opener, pictures, keep_others=not is_last
+            topic, stamps, new, True, opener, opened, keep_others=not is_last
         )
 
     pairs = propose_pairs(names, rows) | pairs_sharing_representative(representatives)

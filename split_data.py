@@ -1,30 +1,36 @@
 #!/usr/bin/env python3
 """Pick the best images of every topic for training and validation.
 
-Sorts a topic's images by width x height x aesthetic score, best first and ties by name: the first 10 are for training,
-the next 5 for validation. Writes train_set.json and valid_set.json into the current folder or --output-dir, flat lists
-of absolute paths, topic by topic, the best first:
+Ranks the images of a topic by width x height x aesthetic score, best first; ties are broken by
+name. The first 10 are for training, the next 5 for validation. Writes train_set.json and
+valid_set.json into the current folder or --output-dir: flat lists of absolute paths, topic by
+topic, best first:
 
     [
       "/data/Photos/Animals/Birds/Owls/owl7.jpg",
       "/data/Photos/Animals/Birds/Owls/owl2.jpg"
     ]
 
-Scores come from each topic's aesthetic_data.json (aesthetic_scorer.py makes it); an image without a score, or one that
-cannot be read, is left out and named. A topic too small for both sets fills training first. Where there is a
-duplicates_<topic>.json or variants_<topic>.json (find_duplicates.py), validation images that are a copy or a variant
-of a training image are reported as leaks. --exclude-duplicates picks no copy of a better image, and for validation no
-variant of a training image, so that there are none. --min-score and --min-side cut off what is not good enough;
---count-megapixels 4 lets more than 4 megapixels count no more than 4.
+Scores come from the aesthetic_data.json of each topic (made by aesthetic_scorer.py). Images without
+a score, and those that cannot be read, are not chosen; they are reported. A topic too small for
+both sets fills training first.
 
---export FOLDER also makes a folder that Hugging Face datasets, diffusers and kohya sd-scripts open as it is:
+If a topic has a duplicates_<topic>.json or variants_<topic>.json (from find_duplicates.py),
+validation images that are a copy or a variant of a training image are reported as leaks.
+--exclude-duplicates picks no copy of a better image, and for validation no variant of a training
+image, so that the sets do not overlap.
 
-    train/Animals/Birds/Owls/owl7.jpg  owl7.txt      hard links (or --mode copy, symlink); captions are copied
-    train/metadata.jsonl  valid/metadata.jsonl       {"file_name": "Animals/Birds/Owls/owl7.jpg", "text": "an owl", ...}
-    kohya.toml                                       a subset a folder, validation as a dataset of its own
+--export FOLDER also makes a folder that Hugging Face datasets, diffusers and kohya sd-scripts open
+without changes:
 
-Run again, it makes FOLDER equal to the new split, and leaves alone what it did not put there or what was edited since.
-It never changes or moves an image.
+    train/Animals/Birds/Owls/owl7.jpg    hard links, or --mode copy, symlink
+    train/Animals/Birds/Owls/owl7.txt    captions are copied
+    train/metadata.jsonl                 {"file_name": "Animals/Birds/Owls/owl7.jpg",
+    valid/metadata.jsonl                  "text": "an owl", ...}
+    kohya.toml                           a subset per folder, and a dataset for validation
+
+A second run makes FOLDER equal to the new split. Files that it did not put there, or that were
+edited since, stay as they are. Source images are never changed or moved.
 
 examples:
   split_data.py ~/datasets/Photos
@@ -38,7 +44,6 @@ from __future__ import annotations
 import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
 
 import argparse
-import functools
 import math
 import os
 import shlex
@@ -46,229 +51,250 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, json_files, terminal, tree
+from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
-from merging.copying import HARDLINK, MODES
+from merging.copying import TRANSFER_MODES, TransferMode
 from splitting import choice, export
-from splitting.choice import SplitPolicy, Split
+from splitting.candidates import Split, SplitPolicy
 
-TRAIN, VALID = 10, 5
-NAMED = 5  # topics or leaks named in the summary
+TRAIN_COUNT, VALID_COUNT = 10, 5  # images per topic
+TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
+MAX_LISTED = 5  # topics or leaks in a section of the summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    cuts = args.min_score, args.min_side, args.count_megapixels
-    talk, rules = (
-        Reporter(args),
-        SplitPolicy(args.train, args.valid, args.require_full, args.exclude_duplicates, *cuts),
+    reporter = Reporter(args)
+    policy = SplitPolicy(
+        train_count=args.train,
+        valid_count=args.valid,
+        require_full=args.require_full,
+        exclude_duplicates=args.exclude_duplicates,
+        min_score=args.min_score,
+        min_side=args.min_side,
+        max_megapixels=args.count_megapixels,
     )
-    topics = tree.group_by_level(tree.find_topics(args.paths, talk.warn), "topic")
-    splits = dict(
-        zip(
-            topics,
-            choice.split_topics([topic for (topic,) in topics.values()], rules, talk),
-            strict=True,
-        )
-    )
-    plan = (
-        export.plan_export(splits.values(), args.paths, args.export, args.mode)
-        if args.export
-        else None
-    )
-    write(splits.values(), args.output_dir, args.relative, args.paths)
-    if plan:
-        export.apply_export(plan, talk)
-    data = report(splits) | ({"export": plan.report()} if plan else {})
-    print_result(args, summary(splits, data, rules, args.output_dir), data)
-    talk.print_totals(sum(data["counts"].values()), **data["counts"])
-    return talk.status
+    topics_by_label = tree.group_by_level(tree.find_topics(args.paths, reporter.warn), "topic")
+    topics = [topic for (topic,) in topics_by_label.values()]
+    splits = choice.split_topics(topics, policy, reporter)
+    export_plan = None
+    if args.export:
+        export_plan = export.plan_export(splits, args.paths, args.export, args.mode)
+    write_lists(splits, args)
+    if export_plan:
+        export.apply_export(export_plan, reporter)
+    splits_by_label = dict(zip(topics_by_label, splits, strict=True))
+    result = make_result(splits_by_label)
+    if export_plan:
+        result["export"] = export_plan.as_json()
+    print_result(args, summary_lines(splits_by_label, result, policy, args.output_dir), result)
+    reporter.print_totals(sum(result["counts"].values()), **result["counts"])
+    return reporter.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__, limits_pixels=False)
-    add = functools.partial(
-        parser.add_argument, type=number, metavar="N", help="images a topic (default: %(default)s)"
-    )
-    add("--train", default=TRAIN)
-    add("--valid", default=VALID)
+    for option, default in (("--train", TRAIN_COUNT), ("--valid", VALID_COUNT)):
+        parser.add_argument(
+            option,
+            type=whole_number,
+            default=default,
+            metavar="N",
+            help="images per topic (default: %(default)s)",
+        )
     parser.add_argument(
-        "--output-dir", metavar="FOLDER", default=".", help="where both files go (default: here)"
+        "--output-dir",
+        metavar="FOLDER",
+        default=".",
+        help="where both files go (default: the current folder)",
     )
     parser.add_argument(
         "--relative", action="store_true", help="write paths relative to their dataset"
     )
     parser.add_argument(
-        "--require-full", action="store_true", help="leave out topics too small for both sets"
+        "--require-full",
+        action="store_true",
+        help="choose nothing from topics too small for both sets",
     )
     parser.add_argument(
         "--exclude-duplicates",
         action="store_true",
-        help="pick no copies; validate with no variants",
+        help="choose no copies of better images, and no validation images related to training",
     )
-    cuts = parser.add_argument_group(
-        "cuts by quality (aesthetic_stats.py tells what each --min-score would leave)"
+    thresholds = parser.add_argument_group(
+        "thresholds of quality (aesthetic_stats.py shows how many images each --min-score leaves)"
     )
-    cuts.add_argument(
+    thresholds.add_argument(
         "--min-score",
         type=float,
         default=-math.inf,
         metavar="S",
-        help="choose none that scores less",
+        help="choose no image that scores less",
     )
-    cuts.add_argument(
+    thresholds.add_argument(
         "--min-side",
         type=cli.positive_int,
         default=0,
         metavar="PIXELS",
-        help="choose no smaller image",
+        help="choose no image with a shorter side",
     )
-    cuts.add_argument(
+    thresholds.add_argument(
         "--count-megapixels",
         type=float,
         default=math.inf,
         metavar="M",
-        help="rank as if none had more megapixels",
+        help="rank larger images as if they had M megapixels",
     )
-    out = parser.add_argument_group("a folder that trainers open as it is")
-    out.add_argument(
+    exporting = parser.add_argument_group("a folder that trainers open without changes")
+    exporting.add_argument(
         "--export",
         metavar="FOLDER",
         help="also put the chosen images there, with captions and metadata",
     )
-    out.add_argument(
+    exporting.add_argument(
         "--mode",
-        choices=MODES,
-        default=HARDLINK,
+        choices=TRANSFER_MODES,
+        default=TransferMode.HARDLINK.value,
         help="how images come there (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     if not args.train + args.valid:
-        parser.error("--train 0 --valid 0 picks nothing")
+        parser.error("--train 0 --valid 0 picks no images")
     if not args.count_megapixels > 0:
-        parser.error("--count-megapixels wants a number above 0")
-    json_files.check_output(os.path.join(args.output_dir, "train_set.json"), "--output-dir")
+        parser.error("--count-megapixels must be above 0")
+    atomic_files.check_output(os.path.join(args.output_dir, TRAIN_FILE), "--output-dir")
     return args
 
 
-def number(value: str) -> int:
-    """An argparse type: a whole number, 0 included."""
+def whole_number(value: str) -> int:
+    """Parse an integer of at least 0. An argparse type."""
     return cli.positive_int(value) if int(value) else 0
 
 
-number.__name__ = "whole number"  # argparse names the type in its error
+whole_number.__name__ = "whole number"  # argparse names the type in its error
 
 
-def write(splits: Iterable[Split], folder: str, relative: bool, paths: Sequence[str]) -> None:
-    """Write both lists. Raises UserError where nothing was chosen, or where a relative path would mean two images."""
-    lists: dict[str, list[str]] = {"train": [], "valid": []}
+def write_lists(splits: Iterable[Split], args: argparse.Namespace) -> None:
+    """Write both lists.
+
+    Raises UserError if no image was chosen, or if a relative path would mean two images.
+    """
+    train: list[str] = []
+    valid: list[str] = []
     for split in splits:
-        start = split.topic.dataset_path
-        for name, images in (("train", split.train), ("valid", split.valid)):
-            made = map(split.topic.file, images)
-            lists[name] += [os.path.relpath(path, start) for path in made] if relative else made
-    if not any(lists.values()):
-        asked = terminal.escape(shlex.join(paths))
+        for paths, names in ((train, split.train), (valid, split.valid)):
+            for name in names:
+                path = split.topic.path_of(name)
+                if args.relative:
+                    path = os.path.relpath(path, split.topic.dataset_path)
+                paths.append(path)
+    if not train and not valid:
+        given = terminal.escape(shlex.join(args.paths))
         raise UserError(
-            f"{asked}: no image to choose; run aesthetic_scorer.py {asked} first, or ask for less"
+            f"{given}: no image to choose; run aesthetic_scorer.py {given} first, or ask for less"
         )
-    twice = [path for path, count in Counter(lists["train"] + lists["valid"]).items() if count > 1]
-    if twice:
-        raise UserError(
-            f"{twice[0]}: in two datasets, which --relative cannot tell apart; split one at a time"
-        )
-    for name, chosen in lists.items():
-        json_files.write_json(os.path.join(folder, f"{name}_set.json"), chosen)
+    for path, count in Counter(train + valid).items():
+        if count > 1:
+            raise UserError(
+                f"{path}: in two datasets, which --relative cannot tell apart; split one at a time"
+            )
+    json_files.write_json(os.path.join(args.output_dir, TRAIN_FILE), train)
+    json_files.write_json(os.path.join(args.output_dir, VALID_FILE), valid)
 
 
-def report(splits: Mapping[str, Split]) -> dict[str, Any]:
-    """The result as data."""
+def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
+    """Return the result as data. `splits` has them by the label of their topic."""
     counts = Counter[str](train=0)
-    for split in splits.values():
+    topics = {}
+    leaks = []
+    for label, split in splits.items():
         counts.update(split.counts)
-    topics = {
-        label: {
-            "chosen": len(split.train) + len(split.valid),
+        topics[label] = {
+            "chosen": split.chosen_count,
             "train": len(split.train),
             "valid": len(split.valid),
             "available": split.available,
-            **split.lowest,
+            "lowest_score": split.lowest_score,
+            "lowest_resolution": split.lowest_resolution,
         }
-        for label, split in splits.items()
-    }
+        for leak in split.leaks:
+            leaks.append(
+                {
+                    "topic": label,
+                    "valid": leak.valid_name,
+                    "train": os.path.relpath(leak.train_path, split.topic.path),
+                    "kind": leak.kind,
+                }
+            )
     return {
         "train": counts["train"],
         "valid": counts["valid"],
         "counts": dict(counts),
-        "leaks": [
-            {
-                "topic": label,
-                "valid": name,
-                "train": os.path.relpath(path, split.topic.path),
-                "kind": kind,
-            }
-            for label, split in splits.items()
-            for name, path, kind in split.leaks
-        ],
+        "leaks": leaks,
         "topics": topics,
     }
 
 
-def summary(
-    splits: Mapping[str, Split], data: Mapping[str, Any], rules: SplitPolicy, folder: str
+def summary_lines(
+    splits: Mapping[str, Split], result: Mapping[str, Any], policy: SplitPolicy, folder: str
 ) -> Iterator[str]:
-    """The lines that people read."""
-    yield f"🎯 {data['train']:,} for training and {data['valid']:,} for validation"
-    yield f"   from {terminal.plural(len(splits), 'topic')}: the best {rules.train} and the next {rules.valid} of each"
-    small = [
-        label for label, split in splits.items() if 0 < split.available < rules.train + rules.valid
-    ]
-    unscored = [
-        label
-        for label, split in splits.items()
-        if split.topic.found == split.counts["without_score"] > 0
-    ]
-    title = (
-        "Topics left out, too small for both sets"
-        if rules.require_full
-        else "Topics too small for both sets"
+    """Yield the lines that people read."""
+    topics = terminal.plural(len(splits), "topic")
+    yield f"🎯 {result['train']:,} for training and {result['valid']:,} for validation"
+    yield (
+        f"   from {topics}: the best {policy.train_count} and the next {policy.valid_count} of each"
     )
-    yield from listed(f"📉 {title}", [f"{label}: {splits[label].available}" for label in small])
-    yield from listed(
-        "❔ Topics without scores: run aesthetic_scorer.py",
-        [splits[label].topic.path for label in unscored],
+    yield from topic_lines(splits, policy)
+    leaks = []
+    for leak in result["leaks"]:
+        match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"
+        leaks.append(f"{leak['topic']}: {match}")
+    yield from section_lines(
+        "💧 Leaks, validation images that match a training image (--exclude-duplicates)", leaks
     )
-    leaks = [
-        f"{leak['topic']}: {leak['valid']} is like {leak['train']} ({leak['kind']})"
-        for leak in data["leaks"]
-    ]
-    yield from listed(
-        "💧 Leaks, validation images like a training image (--exclude-duplicates)", leaks
-    )
-    yield from (
-        f"📄 {terminal.escape(os.path.join(folder, name))}"
-        for name in ("train_set.json", "valid_set.json")
-    )
-    if made := data.get("export"):
-        counted = (
-            terminal.plural(made["images"], "image"),
-            terminal.plural(made["captions"], "caption"),
-        )
-        yield f"🚚 {terminal.escape(made['folder'])}: {', '.join(counted)}"
-        yield from listed(
-            "✏️  Stay as they are there: edited, or not from an export", made["edited"]
-        )
-        yield from listed("❔ Not exported: their names are not UTF-8", made["left_out"])
+    for name in (TRAIN_FILE, VALID_FILE):
+        yield f"📄 {terminal.escape(os.path.join(folder, name))}"
+    if "export" in result:
+        yield from export_lines(result["export"])
 
 
-def listed(title: str, lines: Sequence[str]) -> Iterator[str]:
-    """A title with its count and the first few lines; nothing where there are none."""
-    if lines:
-        yield f"{title}: {len(lines):,}"
-        yield from (f"   {terminal.escape(line)}" for line in lines[:NAMED])
-    if len(lines) > NAMED:
-        yield f"   … and {len(lines) - NAMED:,} more"
+def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[str]:
+    """Yield the topics that cannot fill both sets."""
+    small, unscored = [], []
+    for label, split in splits.items():
+        if 0 < split.available < policy.full_count:
+            small.append(f"{label}: {split.available}")
+        if split.topic.image_count == split.counts["without_score"] > 0:
+            unscored.append(split.topic.path)
+    title = "📉 Topics too small for both sets"
+    if policy.require_full:
+        title = "📉 Topics left out, too small for both sets"
+    yield from section_lines(title, small)
+    yield from section_lines("❔ Topics without scores (run aesthetic_scorer.py)", unscored)
+
+
+def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
+    images = terminal.plural(exported["images"], "image")
+    captions = terminal.plural(exported["captions"], "caption")
+    yield f"🚚 {terminal.escape(exported['folder'])}: {images}, {captions}"
+    yield from section_lines(
+        "✏️  Left as they are there, edited or not from an export", exported["edited"]
+    )
+    yield from section_lines(
+        "❔ Not exported, because their names are not UTF-8", exported["left_out"]
+    )
+
+
+def section_lines(title: str, entries: Sequence[str]) -> Iterator[str]:
+    """Yield a title with the number of entries, and the first few of them, if there are any."""
+    if not entries:
+        return
+    yield f"{title}: {len(entries):,}"
+    for entry in entries[:MAX_LISTED]:
+        yield f"   {terminal.escape(entry)}"
+    if len(entries) > MAX_LISTED:
+        yield f"   … and {len(entries) - MAX_LISTED:,} more"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from common.topics import Topic
 
 CAPTION_SUFFIXES = (".txt", ".caption")  # if an image has both, the first one counts
+# Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
+LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,10 @@ def _caption_names(image: str, stem: str) -> list[str]:
     """List what an image's caption may be called, the most specific name first."""
     names = [image + suffix for suffix in CAPTION_SUFFIXES]
     return names + [stem + suffix for suffix in CAPTION_SUFFIXES]
+
+
+def is_read_by_trainers(image: str) -> bool:
+    return image.endswith(TRAINER_SUFFIXES)
 
 
 def read_caption(path: str, max_bytes: int = -1) -> bytes:

@@ -1,15 +1,16 @@
-"""Several datasets into one: nothing lost, every image accounted for.
+"""Merges several datasets into one: nothing is lost, every image is accounted for.
 
-    merge      the merge as a whole: sources, plan, apply     open this first
-    placing    the plan of one topic: what becomes of the images of all its sources
-    leaving    which images of a source are left out, and which others stand for them
-    target     one topic of the target: what lies there, and what earlier merges promised
-    naming     which names are taken, what a renamed image is called
-    copying    brings planned files to their places, each whole or not at all
-    manifest   merge_manifest.jsonl: for every image where it went, or why it was left out
-    carried    scores and what made them travel along
-    deciding   a person's decisions travel along
+    merge            the merge as a whole: sources, plan, apply      open this first
+    plan             what a merge is going to do, as data
+    placing          gives the images of a topic their places in the target
+    selection        which images of one source go to the target
+    exclusion        which images are dropped as copies or variants, and which are kept instead
+    target           one topic of the target: its files, and the places earlier merges gave
+    naming           which names are taken, what a renamed image is called
+    copying          puts files in their places, each as a whole or not at all
+    manifest         merge_manifest.jsonl: for each image its place, or why it was dropped
+    scores_carry     scores, and what made them, in the target
+    decisions_carry  a person's decisions, in the target
 
-Imports common/duplicates/, common/scores/, common/dataset/ and the ground floor: the standard library, unless the
-size of an image must be read.
+Needs only the standard library, unless the size of an image must be read.
 """

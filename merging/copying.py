@@ -1,8 +1,8 @@
-"""Puts files at their places in a target folder: copies, hard links or symlinks, several at once.
+"""Puts files in their places in a target folder: copies, hard links or symlinks, several at once.
 
-Knows nothing of images. A copy grows in a folder aside and is renamed into place when it is whole and on the disk, so
-neither a kill nor a power cut leaves half a file at a place. Nothing that is there is overwritten, and a source is only
-read.
+Knows nothing of images. A copy is written in a staging folder and renamed into place once it is
+whole and on disk, so neither a kill nor a power cut leaves half a file at its target. Existing
+files are never overwritten, and sources are only read.
 """
 
 from __future__ import annotations
@@ -13,142 +13,246 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import IO
 
 from common import durability
-from common.errors import DISK_FULL, UserError, is_disk_full, os_error_to_user_error
-from common.tree import Stamp
+from common.errors import DISK_FULL_ERRNOS, UserError, disk_full_message, os_error_to_user_error
+from common.terminal import format_bytes
+from common.topics import Stamp, Topic
 
-MODES = COPY, HARDLINK, SYMLINK = "copy", "hardlink", "symlink"
-STAGING_FOLDER = ".merge_unfinished"  # below the target: on its file system, so that a rename is all that is left to do
-CHUNK = 1 << 30  # bytes asked of the kernel at once; it may do less
-# What the kernel says where a file system, or a pair of them, has no such thing; network and FUSE ones vary.
-NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
+
+class TransferMode(StrEnum):
+    """How a file comes to its target."""
+
+    COPY = "copy"
+    HARDLINK = "hardlink"
+    SYMLINK = "symlink"
+
+
+TRANSFER_MODES = [mode.value for mode in TransferMode]
+STAGING_FOLDER = ".merge_unfinished"  # in the target: on its file system, so a rename is enough
+KERNEL_COPY_BYTES = 1 << 30  # asked of the kernel at once; it may copy fewer
+BLOCK_BYTES = 4096  # on disk, even for a smaller file
+# Errors of file systems (or pairs of them) that lack a feature; network and FUSE ones vary.
+NO_KERNEL_COPY_ERRNOS = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+NO_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """One file to be put in place; `stamp` is what the source was when this was planned.
+class Transfer:
+    """One file to put in its place.
 
-    `torn` is what a file was then that this one replaces; where it is None, there is none.
+    `stamp` is the size and time of the source when this was planned. `torn` is that of a damaged
+    earlier copy at the target, which this one replaces; None if nothing is there.
     """
 
     source: str
     target: str
     stamp: Stamp
-    mode: str
+    mode: str  # a TransferMode
     torn: Stamp | None = None
 
 
-@contextlib.contextmanager
-def locked_target(target: str) -> Iterator[str]:
-    """The target folder, made and held against a second run; yields the folder aside, which goes at the end.
+# Checks before anything is written
 
-    What a killed run left aside goes at the start. Raises UserError.
+
+def folders_between(topics: Iterable[Topic], paths: Iterable[str]) -> list[str]:
+    """List the topics' folders and their parents up to `paths`: each may be a link elsewhere."""
+    given = set(map(os.path.abspath, paths))
+    folders: dict[str, None] = {}
+    for topic in topics:
+        folder = topic.path
+        while folder not in folders:
+            folders[folder] = None
+            if folder not in given:
+                folder = os.path.dirname(folder)
+    return list(folders)
+
+
+def check_not_nested(folders: Iterable[str], target: str, option: str = "--output") -> None:
+    """Raise UserError if the target (given by `option`) is inside a folder or contains one."""
+    inner = os.path.join(os.path.realpath(target), "")
+    for folder in folders:
+        outer = os.path.join(os.path.realpath(folder), "")
+        if inner.startswith(outer) or outer.startswith(inner):
+            raise UserError(
+                f"{target}: overlaps the source {folder} (one contains the other); "
+                f"give {option} another place"
+            )
+
+
+def nearest_existing_folder(folder: str) -> str:
+    """Return the folder, or its nearest parent that exists."""
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def check_same_file_system(topics: Sequence[Topic], root: str) -> None:
+    """Raise UserError if a topic is on another file system than `root`: hard links need one."""
+    device = os.stat(root).st_dev
+    for topic in topics:
+        if os.stat(topic.path).st_dev != device:
+            raise UserError(
+                f"{topic.path}: on another file system than the target; use --mode copy or symlink"
+            )
+
+
+def check_free_space(target: str, transfers: Iterable[Transfer], free_bytes: int) -> None:
+    """Raise UserError if the copies do not fit."""
+    needed_bytes = 0
+    for transfer in transfers:
+        if transfer.mode == TransferMode.COPY:
+            blocks = -(-transfer.stamp[0] // BLOCK_BYTES)
+            needed_bytes += blocks * BLOCK_BYTES
+    if needed_bytes > free_bytes:
+        raise UserError(
+            f"{target}: {format_bytes(needed_bytes)} needed, {format_bytes(free_bytes)} free; "
+            "make room, or use --mode hardlink"
+        )
+
+
+# Writing into the target
+
+
+@contextlib.contextmanager
+def lock_target(target: str) -> Iterator[str]:
+    """Make the target folder, lock out other runs, and yield the path of its staging folder.
+
+    The staging folder is not created here. It is deleted at the end, and at the start if a killed
+    run left one. Raises UserError.
     """
-    aside = os.path.join(target, STAGING_FOLDER)
+    staging = os.path.join(target, STAGING_FOLDER)
     make_target_folder(target)
-    held = os.open(target, os.O_RDONLY)
+    folder = os.open(target, os.O_RDONLY)
     try:
-        _hold(held, target)
-        with contextlib.ExitStack() as at_end:
-            at_end.callback(shutil.rmtree, aside, ignore_errors=True)
-            shutil.rmtree(aside, ignore_errors=True)
-            yield aside
+        _lock_folder(folder, target)
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     finally:
-        os.close(held)
+        os.close(folder)
 
 
 def make_target_folder(folder: str) -> None:
+    """Create a folder and its parents. Raises UserError."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise os_error_to_user_error(folder, "made", error) from None
 
 
-def _hold(folder: int, target: str) -> None:
+def _lock_folder(folder: int, path: str) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UserError(f"{target}: another run is filling it; wait until that has ended") from None
+        raise UserError(
+            f"{path}: another run is writing to it; wait until that run has ended"
+        ) from None
     except OSError:  # a file system without locks
         pass
 
 
-def copy_all(copies: Iterable[Copy], aside: str, done: Callable[[Copy], None]) -> None:
-    """Put every file in place, telling `done` of each. The first failure ends it: what is in place stays. UserError."""
-    waiting, lock, stopped = enumerate(copies), threading.Lock(), threading.Event()
+def transfer_files(
+    transfers: Iterable[Transfer], staging: str, on_done: Callable[[Transfer], object]
+) -> None:
+    """Put every file in its place, and call `on_done` after each.
+
+    The first failure stops the run; files that are in place stay. Raises UserError.
+    """
+    numbered = enumerate(transfers)
+    lock = threading.Lock()
+    stopped = threading.Event()
 
     def work() -> None:
         while not stopped.is_set():
             with lock:
-                number, copy = next(waiting, (0, None))
-            if copy is None:
+                number, transfer = next(numbered, (0, None))
+            if transfer is None:
                 return
-            _put(copy, os.path.join(aside, str(number)))
+            _transfer_file(transfer, os.path.join(staging, str(number)))
             with lock:
-                done(copy)
+                on_done(transfer)
 
     with ThreadPoolExecutor(durability.SYNC_THREADS) as pool:
         try:
-            running = [pool.submit(work) for _ in range(durability.SYNC_THREADS)]
-            for worker in running:
+            workers = [pool.submit(work) for _ in range(durability.SYNC_THREADS)]
+            for worker in workers:
                 worker.result()
         finally:
             stopped.set()
 
 
-def _put(copy: Copy, aside: str) -> None:
+def _transfer_file(transfer: Transfer, temporary: str) -> None:
+    source, target = transfer.source, transfer.target
     try:
-        PLACED[copy.mode](copy, aside)
-        durability.note_rename(os.path.dirname(copy.target))
+        TRANSFER_FUNCTIONS[transfer.mode](transfer, temporary)
+        durability.note_rename(os.path.dirname(target))
     except FileExistsError:
-        raise UserError(f"{copy.target}: appeared since this was planned; run it again") from None
+        raise UserError(f"{target}: something created it during this run; run it again") from None
     except OSError as error:
         with contextlib.suppress(OSError):
-            os.unlink(aside)
-        if error.errno in DISK_FULL:
-            raise UserError(is_disk_full(copy.target, error)) from None
-        remedy = "use --mode copy" if copy.mode == HARDLINK else "see to the permissions of both"
+            os.unlink(temporary)
+        if error.errno in DISK_FULL_ERRNOS:
+            raise UserError(disk_full_message(target, error)) from None
+        remedy = "check the permissions of both"
+        if transfer.mode == TransferMode.HARDLINK:
+            remedy = "use --mode copy"
         raise UserError(
-            f"{copy.source}: cannot be brought to {copy.target} ({error.strerror}); {remedy}, then run it again"
+            f"{source}: cannot be placed at {target} ({error.strerror}); "
+            f"{remedy}, then run it again"
         ) from None
 
 
-def _copied(copy: Copy, aside: str) -> None:
-    with open(copy.source, "rb", buffering=0) as source:
-        _check(os.fstat(source.fileno()), copy)
-        with open(aside, "wb") as target:
-            _transfer(source, target)
+def _copy_file(transfer: Transfer, temporary: str) -> None:
+    with open(transfer.source, "rb", buffering=0) as source:
+        _check_unchanged(transfer, os.fstat(source.fileno()))
+        with open(temporary, "wb") as target:
+            _copy_bytes(source, target)
             target.flush()
-            _check(os.fstat(source.fileno()), copy, os.fstat(target.fileno()).st_size)
-            with contextlib.suppress(PermissionError):  # a file system that knows no permissions
-                shutil.copystat(
-                    copy.source, aside
-                )  # times to the nanosecond, permissions, extended attributes
+            copied_bytes = os.fstat(target.fileno()).st_size
+            _check_unchanged(transfer, os.fstat(source.fileno()), copied_bytes)
+            with contextlib.suppress(PermissionError):  # a file system without permissions
+                # times to the nanosecond, permissions, extended attributes
+                shutil.copystat(transfer.source, temporary)
             durability.fsync_file(target)
-    _move(aside, copy)
+    _move_into_place(temporary, transfer)
 
 
-def _move(path: str, copy: Copy) -> None:
-    """Rename, but never over a file that is there, which only a link can tell without a gap. Raises FileExistsError.
+def _copy_bytes(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy by the kernel if it can: it shares blocks on file systems with reflinks."""
+    try:
+        while os.copy_file_range(source.fileno(), target.fileno(), KERNEL_COPY_BYTES):
+            pass
+    except OSError as error:
+        if error.errno not in NO_KERNEL_COPY_ERRNOS:
+            raise
+    shutil.copyfileobj(source, target)  # what the kernel did not copy: nothing, or everything
 
-    A torn copy is replaced, never written into: it may be a link to its source.
+
+def _move_into_place(path: str, transfer: Transfer) -> None:
+    """Rename, but never over an existing file. Raises FileExistsError.
+
+    Only a link checks for one and creates the name in one step. A torn copy is replaced, never
+    written into: it may be a link to its source.
     """
-    target = copy.target
-    if copy.torn is not None:
+    target = transfer.target
+    if transfer.torn is not None:
         status = os.stat(target)
-        if (status.st_size, status.st_mtime_ns) != copy.torn:
+        if (status.st_size, status.st_mtime_ns) != transfer.torn:
             raise FileExistsError(errno.EEXIST, "exists", target)
-        return os.rename(path, target)
+        os.rename(path, target)
+        return
     try:
         os.link(path, target)
     except OSError as error:
-        if error.errno not in NO_LINKS:
+        if error.errno not in NO_LINK_ERRNOS:
             raise
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "exists", target) from None
@@ -157,39 +261,42 @@ def _move(path: str, copy: Copy) -> None:
         os.unlink(path)
 
 
-def _transfer(source: IO[bytes], target: IO[bytes]) -> None:
-    """All bytes, by the kernel where it can: it shares blocks where the file system has reflinks."""
-    try:
-        while os.copy_file_range(source.fileno(), target.fileno(), CHUNK):
-            pass
-    except OSError as error:
-        if error.errno not in NO_KERNEL_COPY:
-            raise
-    shutil.copyfileobj(source, target)  # what the kernel left: nothing, or all
+def _hardlink_file(transfer: Transfer, temporary: str) -> None:
+    _check_unchanged(transfer, os.stat(transfer.source))
+    real_source = os.path.realpath(transfer.source)  # of a symlink the file behind it
+    _make_link(os.link, real_source, transfer, temporary)
 
 
-def _hardlinked(copy: Copy, aside: str) -> None:
-    _check(os.stat(copy.source), copy)
-    _link(os.link, os.path.realpath(copy.source), copy, aside)  # of a symlink the file behind it
+def _symlink_file(transfer: Transfer, temporary: str) -> None:
+    _check_unchanged(transfer, os.stat(transfer.source))
+    _make_link(os.symlink, transfer.source, transfer, temporary)
 
 
-def _symlinked(copy: Copy, aside: str) -> None:
-    _check(os.stat(copy.source), copy)
-    _link(os.symlink, copy.source, copy, aside)
+def _make_link(
+    make: Callable[[str, str], None], source: str, transfer: Transfer, temporary: str
+) -> None:
+    if transfer.torn is None:
+        make(source, transfer.target)
+    else:
+        make(source, temporary)
+        _move_into_place(temporary, transfer)
 
 
-def _link(make: Callable[[str, str], None], path: str, copy: Copy, aside: str) -> None:
-    make(path, copy.target if copy.torn is None else aside)
-    if copy.torn is not None:
-        _move(aside, copy)
-
-
-PLACED = {COPY: _copied, HARDLINK: _hardlinked, SYMLINK: _symlinked}
-
-
-def _check(status: os.stat_result, copy: Copy, copied: int | None = None) -> None:
-    """Refuse a source that is not what was planned, and a copy of another size."""
-    if (status.st_size, status.st_mtime_ns) != copy.stamp or copied not in (None, copy.stamp[0]):
+def _check_unchanged(
+    transfer: Transfer, source: os.stat_result, copied_bytes: int | None = None
+) -> None:
+    """Raise UserError if the source differs from the plan, or the copy has another size."""
+    is_as_planned = (source.st_size, source.st_mtime_ns) == transfer.stamp
+    is_whole = copied_bytes in (None, transfer.stamp[0])
+    if not is_as_planned or not is_whole:
         raise UserError(
-            f"{copy.source}: changed while it was copied; run the same command again when it is at rest"
+            f"{transfer.source}: changed while it was copied; "
+            "wait until nothing writes to it, then run the same command again"
         )
+
+
+TRANSFER_FUNCTIONS: dict[str, Callable[[Transfer, str], None]] = {
+    TransferMode.COPY: _copy_file,
+    TransferMode.HARDLINK: _hardlink_file,
+    TransferMode.SYMLINK: _symlink_file,
+}

@@ -1,4 +1,4 @@
-"""Decisions travel along in a merge, under the names that their images have in the target."""
+"""Carries a person's decisions into the target of a merge, under the names images have there."""
 
 from __future__ import annotations
 
@@ -7,58 +7,73 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common import decisions
 from common.decisions import Decisions, PathPair
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
 
 
 def carry_decisions(
-    target: str, topics: Sequence[Topic], lines: Iterable[ManifestLine], aside: str
+    target: str, topics: Sequence[Topic], lines: Iterable[ManifestLine], staging: str
 ) -> None:
-    """Add to the target's decisions those of the sources about images that are in it. Raises UserError."""
-    made = {
-        dataset: decisions.read_decisions(dataset)
-        for dataset in dict.fromkeys(topic.dataset_path for topic in topics)
-    }
-    wanted = {
-        os.path.join(dataset, path) for dataset, found in made.items() for path in found.paths
-    }
-    places: dict[str, str] = {}  # of a source image: its path below the target
-    merged: dict[str, Stamp] = {}  # of a source image: what it was then
-    there: dict[str, Stamp] = {}  # by path below the target
-    for line in lines if wanted else ():
-        if line.target:
-            there[line.target] = line.stamp
-        if line.source in wanted and line.action in manifest.IN_TARGET:
-            places[line.source], merged[line.source] = line.target or line.kept or "", line.stamp
-    before = carried = decisions.read_decisions(target)
-    for dataset, found in made.items():
-        named = {path: places.get(os.path.join(dataset, path), "") for path in found.paths}
-        seen = {
-            named[path]: there[named[path]]
-            if merged[os.path.join(dataset, path)] == stamp
-            else stamp
-            for path, stamp in found.files.items()
-            if named.get(path)
-        }
-        carried = decisions.join_decisions(_renamed(found, named, seen), carried)
-    if carried != before:
-        decisions.write_decisions(target, carried, aside)
+    """Add the sources' decisions about images in the target to those of the target.
+
+    Raises UserError.
+    """
+    decided_by_dataset: dict[str, Decisions] = {}
+    decided_paths: set[str] = set()
+    for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
+        decided = decisions.read_decisions(dataset)
+        decided_by_dataset[dataset] = decided
+        decided_paths.update(os.path.join(dataset, path) for path in decided.paths)
+    source_lines: dict[str, ManifestLine] = {}
+    target_stamps: dict[str, Stamp] = {}
+    if decided_paths:
+        for line in lines:
+            if line.target:
+                target_stamps[line.target] = line.stamp
+            if line.source in decided_paths and line.action in manifest.IN_TARGET:
+                source_lines[line.source] = line
+    before = joined = decisions.read_decisions(target)
+    for dataset, decided in decided_by_dataset.items():
+        renamed = _rename_images(decided, dataset, source_lines, target_stamps)
+        joined = decisions.join_decisions(renamed, joined)
+    if joined != before:
+        decisions.write_decisions(target, joined, staging)
 
 
-def _renamed(found: Decisions, named: Mapping[str, str], seen: Mapping[str, Stamp]) -> Decisions:
-    """The decisions whose images have a name in the target; that of a reference is its path, as it was."""
+def _rename_images(
+    decided: Decisions,
+    dataset: str,
+    source_lines: Mapping[str, ManifestLine],
+    target_stamps: Mapping[str, Stamp],
+) -> Decisions:
+    """Return the decisions about images that are in the target, under their paths there."""
+    lines: dict[str, ManifestLine] = {}
+    places: dict[str, str] = {}
+    for path in decided.paths:
+        line = source_lines.get(os.path.join(dataset, path))
+        if line and (place := line.target or line.kept):
+            lines[path], places[path] = line, place
+    stamps: dict[str, Stamp] = {}
+    for path, stamp in decided.files.items():
+        if path in places:
+            is_unchanged = stamp == lines[path].stamp
+            stamps[places[path]] = target_stamps[places[path]] if is_unchanged else stamp
+    keep = {places[path] for path in decided.keep if path in places}
+    different = _rename_pairs(decided.different, places)
+    return Decisions(different, _rename_pairs(decided.same, places), keep, stamps)
 
-    def pairs(old: Iterable[PathPair]) -> set[PathPair]:
-        new = {
-            tuple(sorted(path if os.path.isabs(path) else named[path] for path in pair))
-            for pair in old
-        }
-        return {(one, other) for one, other in new if one and one != other}
 
-    return Decisions(
-        pairs(found.different),
-        pairs(found.same),
-        {named[path] for path in found.keep if named[path]},
-        seen,
-    )
+def _rename_pairs(pairs: Iterable[PathPair], places: Mapping[str, str]) -> set[PathPair]:
+    """Rename both images of each pair; drop pairs with an image that is not in the target.
+
+    The path of a reference image is absolute and stays as it is.
+    """
+    renamed = set()
+    for pair in pairs:
+        first, second = sorted(
+            path if os.path.isabs(path) else places.get(path, "") for path in pair
+        )
+        if first and first != second:
+            renamed.add((first, second))
+    return renamed

@@ -1,4 +1,4 @@
-"""Which images of the sources a merge leaves out, and which others stand for them. Only reads."""
+"""Which images of the sources a merge drops, and which images it keeps instead. Only reads."""
 
 from __future__ import annotations
 
@@ -6,159 +6,161 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from common import across_file, cache, json_files, keepers, terminal
+from common import across_file, cache, keepers, terminal, topic_relations, topic_scores
 from common.json_files import COPY, Kinds
 from common.keepers import Candidate
 from common.reporter import Reporter
-from common.tree import Stamp, Topic
+from common.topic_relations import VARIANTS_COMMAND
+from common.topics import Stamp, Topic
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
 
 
 @dataclass(frozen=True)
 class MergePolicy:
-    """What is left out, where something else stands for it."""
+    """Which images a merge drops in favour of others."""
 
-    duplicates: bool = True  # copies within a topic, and of reference images
-    variants: Collection[str] = ()  # the kinds of variants within a topic
-    across: bool = False  # copies in other topics of the dataset
+    drop_copies: bool = True  # within a topic, and those of reference images
+    drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
+    drop_across: bool = False  # copies in other topics of the dataset
 
 
 @dataclass(frozen=True)
 class Exclusion:
-    """Why an image is left out."""
+    """Why an image is dropped."""
 
-    action: str
-    keeper: str  # path of the image that stands for it
+    action: str  # of its line in the manifest
+    keeper: str  # path of the image that is kept instead
     reason: str
 
 
 @dataclass
-class _Walk:
-    """What one walk by the rule of keepers goes through, by path."""
+class MatchGraph:
+    """Images that match one another, to walk by the rule of keepers. Images are named by path."""
 
-    listed: list[Candidate] = field(default_factory=list)
-    kinds: Kinds = field(default_factory=dict)
-    references: dict[str, str] = field(
-        default_factory=dict
-    )  # image to a reference image that it is a copy of
+    candidates: list[Candidate] = field(default_factory=list)
+    kinds: Kinds = field(default_factory=dict)  # image to its matches, with the kind of each
+    references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
 
-    def left_out(self) -> dict[str, Exclusion]:
-        out = keepers.select_redundant(self.listed, self.kinds, self.references)
-        return {path: self._left(path, keeper) for path, keeper in out.items()}
+    def exclusions(self) -> dict[str, Exclusion]:
+        """Return the redundant images, each with the reason why it is dropped."""
+        redundant = keepers.select_redundant(self.candidates, self.kinds, self.references)
+        return {path: self._exclusion(path, keeper) for path, keeper in redundant.items()}
 
-    def _left(self, path: str, keeper: str) -> Exclusion:
+    def _exclusion(self, path: str, keeper: str) -> Exclusion:
         if keeper == self.references.get(path):
             return Exclusion(REFERENCE, keeper, f"matches the reference {keeper}")
-        is_beside = os.path.dirname(path) == os.path.dirname(keeper)
-        name = os.path.basename(keeper) if is_beside else os.sep.join(keeper.split(os.sep)[-4:])
+        name = os.path.basename(keeper)
+        if os.path.dirname(path) != os.path.dirname(keeper):
+            name = os.sep.join(keeper.split(os.sep)[-4:])
         kind = self.kinds[path][keeper]
-        return Exclusion(
-            *(
-                (DUPLICATE, keeper, f"matches {name}")
-                if kind == COPY
-                else (VARIANT, keeper, f"a variant of {name} ({kind})")
-            )
-        )
+        if kind == COPY:
+            return Exclusion(DUPLICATE, keeper, f"matches {name}")
+        return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind})")
 
 
 class Excluder:
-    """Decides on the images of `topics`, all those of a merge: topic by topic, or on each dataset as a whole."""
+    """Decides which images of a merge are dropped: topic by topic, or for a whole dataset at once.
 
-    def __init__(self, topics: Sequence[Topic], rules: MergePolicy, talk: Reporter) -> None:
-        self._rules, self._talk = rules, talk
-        self._beyond = across_file.read_across(topics, talk.warn)
-        self._datasets: dict[str, list[Topic]] = {}
-        self._decided: dict[str, dict[str, Exclusion]] = {}  # by dataset
+    `topics` are all source topics of the merge.
+    """
+
+    def __init__(self, topics: Sequence[Topic], policy: MergePolicy, reporter: Reporter) -> None:
+        self._policy = policy
+        self._reporter = reporter
+        self._across = across_file.read_across(topics, reporter.warn)
+        self._topics: dict[str, list[Topic]] = {}  # by dataset
+        self._exclusions: dict[str, dict[str, Exclusion]] = {}  # by dataset, then by path
         for topic in topics:
-            self._datasets.setdefault(topic.dataset_path, []).append(topic)
+            self._topics.setdefault(topic.dataset_path, []).append(topic)
 
-    def left_out(
+    def find_exclusions(
         self, source: Topic, stamps: Mapping[str, Stamp], unreadable: Collection[str]
     ) -> dict[str, Exclusion]:
-        """The images of a topic that do not come along. An unreadable image stands for none. Raises Damaged."""
-        if not self._rules.across:
-            walk = _Walk()
-            self._add(walk, source, stamps, unreadable)
-            out = walk.left_out()
+        """Return the images of a topic that are dropped, by name.
+
+        No image is dropped in favour of an unreadable one. Raises Damaged.
+        """
+        if self._policy.drop_across:
+            by_path = self._dataset_exclusions(source.dataset_path)
         else:
-            out = self._of_dataset(source.dataset_path)
-        paths = {name: source.file(name) for name in stamps}
-        return {name: out[path] for name, path in paths.items() if path in out}
-
-    def _of_dataset(self, dataset: str) -> dict[str, Exclusion]:
-        if dataset not in self._decided:
-            walk = _Walk()
-            for topic in self._datasets[dataset]:
-                stamps = topic.stamps()
-                self._add(
-                    walk,
-                    topic,
-                    stamps,
-                    [name for name in stamps if not is_readable(topic.file(name))],
-                )
-            self._decided[dataset] = walk.left_out()
-        return self._decided[dataset]
-
-    def _add(
-        self, walk: _Walk, topic: Topic, stamps: Mapping[str, Stamp], unreadable: Collection[str]
-    ) -> None:
-        """Add a topic's images to a walk, if any of them matches something that counts."""
-        cached, scores = cache.load_cache(topic), json_files.read_scores(topic)
-        kinds = self._kinds(topic, stamps, cached)
+            graph = MatchGraph()
+            self._add_topic(graph, source, stamps, unreadable)
+            by_path = graph.exclusions()
+        exclusions = {}
         for name in stamps:
-            path = topic.file(name)
-            if self._rules.across:
-                copies = [
-                    other for other, kind in self._beyond.within(path).items() if kind == COPY
-                ]
-                kinds.setdefault(path, {}).update(dict.fromkeys(copies, COPY))
-            if self._rules.duplicates and (reference := self._beyond.reference(path, [COPY])):
-                walk.references[path] = reference
-        matched = {
-            name
-            for name in stamps
-            if kinds.get(topic.file(name)) or topic.file(name) in walk.references
-        }
+            path = source.path_of(name)
+            if path in by_path:
+                exclusions[name] = by_path[path]
+        return exclusions
+
+    def _dataset_exclusions(self, dataset: str) -> dict[str, Exclusion]:
+        if dataset not in self._exclusions:
+            graph = MatchGraph()
+            for topic in self._topics[dataset]:
+                stamps = topic.image_stamps()
+                unreadable = [name for name in stamps if not is_readable(topic.path_of(name))]
+                self._add_topic(graph, topic, stamps, unreadable)
+            self._exclusions[dataset] = graph.exclusions()
+        return self._exclusions[dataset]
+
+    def _add_topic(
+        self,
+        graph: MatchGraph,
+        topic: Topic,
+        stamps: Mapping[str, Stamp],
+        unreadable: Collection[str],
+    ) -> None:
+        """Add a topic's images to the graph, if any of them has a match."""
+        cached = cache.load_cache(topic)
+        scores = topic_scores.read_scores(topic)
+        kinds = self._kinds_within(topic, stamps, cached)
+        matched = set()
+        for name in stamps:
+            path = topic.path_of(name)
+            if self._policy.drop_across:
+                for other, kind in self._across.matches_in_dataset(path).items():
+                    if kind == COPY:
+                        kinds.setdefault(path, {})[other] = COPY
+            reference = None
+            if self._policy.drop_copies:
+                reference = self._across.reference_match(path, [COPY])
+            if reference:
+                graph.references[path] = reference
+            if reference or kinds.get(path):
+                matched.add(name)
         if not matched:
             return
-
-        def warn(path: str, reason: str) -> None:
-            self._talk.warn(
-                f"{terminal.escape(path)}: {reason}; it counts as the worst of its matches"
-            )
-
         readable = {name: stamp for name, stamp in stamps.items() if name not in unreadable}
-        for image in keepers.make_candidates(topic, readable, cached, scores, warn, matched):
-            walk.listed.append(replace(image, name=topic.file(image.name)))
-        walk.kinds.update(kinds)
-
-    def _kinds(self, topic: Topic, stamps: Mapping[str, Stamp], cached: cache.Cache) -> Kinds:
-        """The matches within a topic that count, by path; says which cannot be relied on."""
-        copies = keepers.current_matches(topic, stamps, cached) if self._rules.duplicates else None
-        variants = keepers.current_variants(topic, stamps, cached) if self._rules.variants else None
-        for found, path in (
-            (copies, json_files.duplicates_path(topic)),
-            (variants, json_files.variants_path(topic)),
+        for candidate in keepers.make_candidates(
+            topic, readable, cached, scores, self._warn_of_size, matched
         ):
-            if found and not found.fits:
-                self._talk.warn(f"{terminal.escape(path)}: {found.misfit}; such images are kept")
-        if self._rules.variants and not variants:
-            unsearched = (
-                f"not searched for variants, none is left out; run {keepers.VARIANTS_COMMAND}"
+            graph.candidates.append(replace(candidate, name=topic.path_of(candidate.name)))
+        graph.kinds.update(kinds)
+
+    def _warn_of_size(self, path: str, reason: str) -> None:
+        self._reporter.warn(f"{terminal.escape(path)}: {reason}; it ranks last among its matches")
+
+    def _kinds_within(
+        self, topic: Topic, stamps: Mapping[str, Stamp], cached: cache.Cache
+    ) -> Kinds:
+        """Return the matches within a topic that count, by path; warn of those that are stale."""
+        policy = self._policy
+        relations = topic_relations.read_topic_relations(
+            topic, stamps, cached, copies=policy.drop_copies, variants=bool(policy.drop_variants)
+        )
+        for staleness in relations.stale_files():
+            path = terminal.escape(staleness.path)
+            self._reporter.warn(f"{path}: {staleness.message}; such images are kept")
+        if policy.drop_variants and relations.variants is None:
+            path = terminal.escape(topic.path)
+            self._reporter.warn(
+                f"{path}: not searched for variants, so none is dropped; run {VARIANTS_COMMAND}"
             )
-            self._talk.warn(f"{terminal.escape(topic.path)}: {unsearched}")
+        kinds_by_name = relations.kinds({COPY, *policy.drop_variants})
         kinds: Kinds = {}
-        for name, others in (variants.usable if variants else {}).items():
-            counted = {
-                topic.file(other): kind
-                for other, kind in others.items()
-                if kind in self._rules.variants
-            }
-            kinds[topic.file(name)] = counted
-        for name, names in (copies.usable if copies else {}).items():
-            kinds.setdefault(topic.file(name), {}).update(
-                dict.fromkeys(map(topic.file, names), COPY)
-            )
+        for name, others in kinds_by_name.items():
+            by_path = {topic.path_of(other): kind for other, kind in others.items()}
+            kinds[topic.path_of(name)] = by_path
         return kinds
 
 

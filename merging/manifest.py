@@ -1,37 +1,36 @@
-"""`merge_manifest.jsonl` in the target of a merge: for every source image where it went, or why it was left out.
+"""`merge_manifest.jsonl` in the target: for each source image its place, or why it was dropped.
 
-It is written before the first file is copied and never says how far the copying got, so it is the same however often
-a merge was interrupted. Lines stand by topic, in the order in which merges brought them.
+It is written before the first file is copied and does not record progress, so it is the same
+however often a merge was interrupted. Lines are grouped by topic, in the order of the merges.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from common import json_files
+from common.atomic_files import Damaged
 from common.errors import UserError
-from common.reporter import dump_json
-from common.tree import Stamp
+from common.topics import Stamp
 
 FILE_NAME = "merge_manifest.jsonl"
 
-COPIED, RENAMED = "copied", "renamed"  # in the target, under the image's own name or another
-DUPLICATE, IDENTICAL = "duplicate", "identical"  # left out; `kept` stands for it
-VARIANT = (
-    "variant"  # left out because that was asked for; `kept` is the image that it is a variant of
-)
-REFERENCE = (
-    "reference"  # left out as a copy of an image in a reference folder, which the reason names
-)
-UNREADABLE = "unreadable"  # could not be read, so it is not in the target
-SUPERSEDED = "superseded"  # in the target, but its source has changed since; another line has what became of that
+# Actions. The image is in the target:
+COPIED = "copied"  # under its own name
+RENAMED = "renamed"  # under a new name
+SUPERSEDED = "superseded"  # but its source has changed since: another line says what became of that
+# The image was dropped in favour of the one at `kept`:
+DUPLICATE = "duplicate"  # a copy of it
+IDENTICAL = "identical"  # the same bytes, from another dataset
+VARIANT = "variant"  # a variant of it, of a kind in --drop-variants
+# The image was dropped and nothing in the target replaces it:
+REFERENCE = "reference"  # a copy of an image in a reference folder, which the reason names
+UNREADABLE = "unreadable"
 
-IN_TARGET = (COPIED, RENAMED, IDENTICAL)  # its bytes are in the target: at `target`, or at `kept`
+IN_TARGET = (COPIED, RENAMED, IDENTICAL)  # the image's bytes are at `target`, or at `kept`
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,108 +40,97 @@ class ManifestLine:
     source: str  # absolute
     stamp: Stamp
     action: str
-    target: str | None = None  # where it lies; None where it was left out
-    kept: str | None = None  # the image that stands for one that was left out
+    target: str | None = None  # None if the image was dropped
+    kept: str | None = None  # the image that was kept instead
     reason: str = ""
-    sidecars: tuple[
-        str, ...
-    ] = ()  # names of the caption and other files that came with it, as they are in the target
+    sidecars: tuple[str, ...] = ()  # names in the target of the caption and other sidecars
 
     @property
-    def place(self) -> str:
-        """The name, in the target topic, of the image or of the one that stands for it."""
-        return (self.target or self.kept or "").rpartition(os.sep)[2]
+    def target_name(self) -> str:
+        """The name in the target topic of the image, or of the one that was kept instead."""
+        path = self.target or self.kept or ""
+        return path.rpartition(os.sep)[2]
 
-    @property
-    def folder(self) -> str:
-        return folder_of(self.source)
-
-    def dumps(self) -> bytes:
+    def to_json(self) -> bytes:
         size, mtime_ns = self.stamp
-        fields: dict[str, Any] = {
+        fields = {
             "source": self.source,
             "size": size,
             "mtime_ns": mtime_ns,
             "action": self.action,
-        }
-        fields |= {
             "target": self.target,
             "kept": self.kept,
             "reason": self.reason,
             "sidecars": self.sidecars,
         }
-        return dump_json(fields, indent=None).encode()
+        return json_files.json_line(fields)
 
 
-def folder_of(source: str) -> str:
-    """The topic that a source image belongs to: `Cluster/Subcluster/Topic`."""
+def manifest_path(target: str) -> str:
+    return os.path.join(target, FILE_NAME)
+
+
+def topic_folder(source: str) -> str:
+    """Return the folder of a source image's topic in the target: `Cluster/Subcluster/Topic`."""
     return os.sep.join(os.path.dirname(source).split(os.sep)[-3:])
 
 
-def parse_manifest(line: bytes) -> ManifestLine:
-    """Raises ValueError, TypeError or KeyError where it is no line of a manifest."""
-    read = json.loads(line)
-    stamp = (int(read["size"]), int(read["mtime_ns"]))
-    names = tuple(map(str, read["sidecars"]))
+def parse_line(line: bytes) -> ManifestLine:
+    """Parse one line. Raises ValueError, TypeError or KeyError if it is not one of a manifest."""
+    if not line.endswith(b"\n"):
+        raise ValueError("cut short")
+    fields = json.loads(line)
     return ManifestLine(
-        str(read["source"]),
-        stamp,
-        read["action"],
-        read["target"],
-        read["kept"],
-        read["reason"],
-        names,
+        source=str(fields["source"]),
+        stamp=(int(fields["size"]), int(fields["mtime_ns"])),
+        action=fields["action"],
+        target=fields["target"],
+        kept=fields["kept"],
+        reason=fields["reason"],
+        sidecars=tuple(map(str, fields["sidecars"])),
     )
 
 
 def read_manifest(target: str) -> dict[str, list[bytes]] | None:
-    """The lines by topic, as bytes because a million must fit in memory. None where there is none. Raises UserError."""
-    path, number = os.path.join(target, FILE_NAME), 0
+    """Read the lines by topic, as bytes because a million must fit in memory.
+
+    Returns None if there is no manifest. Raises UserError.
+    """
+    path = manifest_path(target)
     lines: dict[str, list[bytes]] = {}
     try:
-        with json_files.open_regular(path) as file:
-            for number, line in enumerate(file, 1):  # noqa: B007 - the error names it
-                if not line.endswith(b"\n"):
-                    raise ValueError
-                lines.setdefault(parse_manifest(line).folder, []).append(line)
+        for line, parsed in json_files.read_json_lines(path, parse_line):
+            lines.setdefault(topic_folder(parsed.source), []).append(line)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise json_files.Damaged(path, error.strerror or str(error)) from None
-    except (ValueError, TypeError, KeyError):
-        raise _damaged(path, f"line {number} is not a whole one of a merge") from None
+    except Damaged as error:
+        raise _damaged_error(path, error.reason) from None
     if not lines:
-        raise _damaged(path, "it is empty")
+        raise _damaged_error(path, "it is empty")
     return lines
 
 
-def _damaged(path: str, reason: str) -> UserError:
+def _damaged_error(path: str, reason: str) -> UserError:
     return UserError(
-        f"{path}: damaged ({reason}), so nothing says where the files beside it came from; restore it from a backup, "
-        "or give --output another place"
+        f"{path}: damaged ({reason}), so the origin of the files beside it is unknown; "
+        "restore it from a backup, or give --output another place"
     )
 
 
-def merge_lines(
+def replace_topics(
     earlier: Mapping[str, Sequence[bytes]], planned: Mapping[str, Iterable[ManifestLine]]
 ) -> Iterator[bytes]:
-    """The lines of the new manifest: those planned in place of the earlier ones, topic by topic."""
+    """Yield the new manifest: the earlier lines, replaced in each topic that is planned."""
     for folder in sorted(earlier.keys() | planned.keys()):
         if folder in planned:
-            yield from (line.dumps() for line in planned[folder])
+            yield from (line.to_json() for line in planned[folder])
         else:
             yield from earlier[folder]
 
 
-def is_up_to_date(target: str, lines: Iterable[bytes]) -> bool:
-    """Whether the manifest holds exactly these lines."""
-    try:
-        with json_files.open_regular(os.path.join(target, FILE_NAME)) as file:
-            return all(there == line for there, line in itertools.zip_longest(file, lines))
-    except FileNotFoundError:
-        return False
+def update_manifest(target: str, make_lines: Callable[[], Iterable[bytes]], staging: str) -> None:
+    """Write the manifest, unless it holds these lines already. Raises UserError.
 
-
-def write_manifest(target: str, lines: Iterable[bytes], aside: str) -> None:
-    with json_files.atomic_write(os.path.join(target, FILE_NAME), aside) as file:
-        file.writelines(lines)
+    `make_lines` is called once or twice; each call starts with the first line.
+    """
+    json_files.update_lines(manifest_path(target), make_lines, staging)

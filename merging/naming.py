@@ -1,7 +1,7 @@
 """Names in a merge: which names are taken, and what a renamed image is called.
 
-Knows files by name and content alone. Names that differ only by case or Unicode form count as the same, because on
-some file systems they are.
+Knows files by name and content alone. Names that differ only by case or Unicode form count as the
+same, because on some file systems they are.
 """
 
 from __future__ import annotations
@@ -9,49 +9,56 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from common.captions import casefold_nfc, stem_of
 from common.errors import UserError
 
-NAME_BYTES = 255  # what the usual file systems allow a name
-TAG_BYTES = 100  # of them for the dataset in a new name: the image's own name wants room too
-CHUNK = 1 << 20
+MAX_NAME_BYTES = 255  # the limit of common file systems
+MAX_TAG_BYTES = 100  # for the dataset in a new name: the image's own name needs room too
+READ_BYTES = 1 << 20  # compared at a time
 
 
 def candidate_stems(stem: str, dataset: str, suffixes: Sequence[str]) -> Iterator[str]:
-    """New stems for a group whose own is taken: `stem__dataset`, `stem__dataset_2` and on.
+    """Yield new stems for a stem that is taken: `stem__dataset`, `stem__dataset_2` and so on.
 
-    The stem loses its end where one of the names, with its suffix, would not fit a file system. Raises UserError.
+    The stem is shortened if a name with one of the suffixes would be too long for a file system.
+    Raises UserError.
     """
-    longest = max(len(os.fsencode(suffix)) for suffix in suffixes)
+    longest_suffix = max(len(os.fsencode(suffix)) for suffix in suffixes)
+    tag = f"__{truncate_name(dataset, MAX_TAG_BYTES)}"
     for number in itertools.count(1):
-        tag = f"__{truncate_name(dataset, TAG_BYTES)}" + (f"_{number}" if number > 1 else "")
-        room = NAME_BYTES - longest - len(os.fsencode(tag))
+        ending = tag if number == 1 else f"{tag}_{number}"
+        room = MAX_NAME_BYTES - longest_suffix - len(os.fsencode(ending))
         if room < 1:
             raise UserError(
-                f"{stem}: its name is taken, and a new one would be too long; rename it or its other files"
+                f"{stem}: its name is taken, and a new one would be too long; "
+                "rename it or its other files"
             )
-        yield truncate_name(stem, room) + tag
+        yield truncate_name(stem, room) + ending
 
 
-def truncate_name(name: str, length: int) -> str:
-    """The longest start of `name` that takes at most `length` bytes, never half a character."""
-    while len(os.fsencode(name)) > length:
+def truncate_name(name: str, max_bytes: int) -> str:
+    """Cut a name to `max_bytes`, never in the middle of a character."""
+    while len(os.fsencode(name)) > max_bytes:
         name = name[:-1]
     return name
 
 
-def is_same_file(one: str, other: str) -> bool:
-    """Whether two files hold the same bytes; False where one cannot be read."""
+def is_same_file(first: str, second: str) -> bool:
+    """Tell whether two files hold the same bytes; False if one cannot be read."""
     try:
-        first, second = os.stat(one), os.stat(other)
-        if os.path.samestat(first, second):
+        first_status, second_status = os.stat(first), os.stat(second)
+        if os.path.samestat(first_status, second_status):
             return True
-        if first.st_size != second.st_size:
+        if first_status.st_size != second_status.st_size:
             return False
-        with open(one, "rb", buffering=0) as left, open(other, "rb", buffering=0) as right:
-            while (read := left.read(CHUNK)) == right.read(CHUNK):
-                if not read:
+        with (
+            open(first, "rb", buffering=0) as first_file,
+            open(second, "rb", buffering=0) as second_file,
+        ):
+            while (chunk := first_file.read(READ_BYTES)) == second_file.read(READ_BYTES):
+                if not chunk:
                     return True
     except OSError:
         pass
@@ -59,82 +66,97 @@ def is_same_file(one: str, other: str) -> bool:
 
 
 def is_torn_copy(path: str, source: str) -> bool:
-    """Whether a file can be nothing but a copy of `source` that a power cut tore, and is not whole.
+    """Tell whether a file can only be a copy of `source` that a power cut left incomplete.
 
-    It is empty, or a beginning of the source, or from some point on all zeros, and so not what somebody wrote.
+    It is empty, or a beginning of the source, or all zeros from some point on; so nobody wrote it.
     """
     try:
-        with open(path, "rb") as torn, open(source, "rb") as whole:
-            same = True
-            while read := torn.read(CHUNK):
-                expected = whole.read(len(read))
-                if len(expected) < len(read):
+        with open(path, "rb") as copy, open(source, "rb") as original:
+            is_same = True
+            while chunk := copy.read(READ_BYTES):
+                expected = original.read(len(chunk))
+                if len(expected) < len(chunk):
                     return False
-                if same and read != expected:
-                    read = read[next(i for i, byte in enumerate(read) if byte != expected[i]) :]
-                    same = False
-                if not same and read.strip(b"\0"):
+                if is_same and chunk != expected:
+                    is_same = False
+                    chunk = chunk[_first_difference(chunk, expected) :]
+                if not is_same and chunk.strip(b"\0"):
                     return False
-            return not same or bool(whole.read(1))
+            return not is_same or bool(original.read(1))
     except OSError:
         return False
 
 
+def _first_difference(first: bytes, second: bytes) -> int:
+    return next(index for index, byte in enumerate(first) if byte != second[index])
+
+
+class _File(NamedTuple):
+    name: str
+    path: str  # where its bytes can be read now
+
+
 class NameRegistry:
-    """The names in one folder, those that are there and those that are planned."""
+    """The names in one folder, present and planned. Keys are casefolded."""
 
     def __init__(self) -> None:
-        self._files: dict[
-            str, tuple[str, str]
-        ] = {}  # folded name: the name, and where its bytes can be read now
-        self._images: dict[str, set[str]] = {}  # folded stem: folded names
-        self._sidecars: dict[str, set[str]] = {}  # folded stem: folded suffixes
-        self._came_as: dict[
-            str, list[str]
-        ] = {}  # folded name in a source: names here of images that came under it
+        self._files: dict[str, _File] = {}
+        self._images: dict[str, set[str]] = {}  # stem: image names
+        self._sidecars: dict[str, set[str]] = {}  # stem: suffixes
+        self._arrivals: dict[str, list[str]] = {}  # name in a source: names here of its images
 
     def add_image(self, name: str, path: str) -> None:
-        self._files.setdefault(casefold_nfc(name), (name, path))
-        self._images.setdefault(casefold_nfc(stem_of(name)), set()).add(casefold_nfc(name))
+        key = casefold_nfc(name)
+        self._files.setdefault(key, _File(name, path))
+        self._images.setdefault(casefold_nfc(stem_of(name)), set()).add(key)
 
     def add_sidecar(self, stem: str, suffix: str, path: str) -> None:
-        self._files.setdefault(casefold_nfc(stem + suffix), (stem + suffix, path))
+        name = stem + suffix
+        self._files.setdefault(casefold_nfc(name), _File(name, path))
         self._sidecars.setdefault(casefold_nfc(stem), set()).add(casefold_nfc(suffix))
 
-    def add_arrival(self, name: str, came_as: str) -> None:
-        """The image `name` is here for certain, and had the name `came_as` where it came from."""
-        self._came_as.setdefault(casefold_nfc(came_as), []).append(name)
+    def add_arrival(self, name: str, source_name: str) -> None:
+        """Note that the image `name` is here for certain and was `source_name` in its source."""
+        self._arrivals.setdefault(casefold_nfc(source_name), []).append(name)
 
-    def holder(self, name: str) -> str | None:
-        """The name that keeps others from this one: itself, or one that differs by case."""
-        return self._files.get(casefold_nfc(name), (None,))[0]
+    def owner(self, name: str) -> str | None:
+        """Return the name that occupies this one: itself, or one that differs by case."""
+        file = self._files.get(casefold_nfc(name))
+        return file.name if file else None
 
-    def holds(self, name: str, path: str) -> bool:
-        """Whether a file of exactly this name is here, with the same bytes as the one at `path`."""
-        held, there = self._files.get(casefold_nfc(name), (None, ""))
-        return held == name and is_same_file(there, path)
+    def has_identical(self, name: str, path: str) -> bool:
+        """Tell whether a file of exactly this name is here, with the bytes of the one at `path`."""
+        file = self._files.get(casefold_nfc(name))
+        return file is not None and file.name == name and is_same_file(file.path, path)
 
-    def twin(self, name: str, path: str) -> str | None:
-        """The image here that came under this name and holds the same bytes."""
-        for held in self._came_as.get(casefold_nfc(name), ()):
-            if is_same_file(self._files[casefold_nfc(held)][1], path):
-                return held
+    def identical_arrival(self, source_name: str, path: str) -> str | None:
+        """Return the image here that came under this name with the bytes of the one at `path`."""
+        for name in self._arrivals.get(casefold_nfc(source_name), ()):
+            if is_same_file(self._files[casefold_nfc(name)].path, path):
+                return name
         return None
 
-    def holds_only(self, stem: str, names: Iterable[str]) -> bool:
-        """Whether no image but these has this stem."""
+    def has_only_images(self, stem: str, names: Iterable[str]) -> bool:
+        """Tell whether all images of this stem are among `names`."""
         return self._images.get(casefold_nfc(stem), set()) <= set(map(casefold_nfc, names))
 
-    def conflict(self, stem: str, suffixes: Iterable[str], sidecars: dict[str, str]) -> str:
-        """Why images with these suffixes and sidecars (suffix: path) cannot come under `stem`; empty if they can."""
-        if any(self.holder(stem + suffix) for suffix in suffixes):
+    def find_conflict(self, stem: str, suffixes: Iterable[str], sidecars: dict[str, str]) -> str:
+        """Return why images with these suffixes and sidecars (suffix: path) cannot take `stem`.
+
+        Empty if they can.
+        """
+        if any(self.owner(stem + suffix) for suffix in suffixes):
             return "its name is taken by other bytes"
-        if casefold_nfc(stem) in self._images or casefold_nfc(stem) in self._sidecars:
-            same = set(map(casefold_nfc, sidecars)) == self._sidecars.get(casefold_nfc(stem), set())
-            if not same or not all(
-                self.holds(stem + suffix, path) for suffix, path in sidecars.items()
-            ):
+        key = casefold_nfc(stem)
+        if key in self._images or key in self._sidecars:
+            if not self._has_same_sidecars(stem, sidecars):
                 return "its stem is taken by an image with another caption"
-        elif any(self.holder(stem + suffix) for suffix in sidecars):
+        elif any(self.owner(stem + suffix) for suffix in sidecars):
             return "the name of a file that goes with it is taken"
         return ""
+
+    def _has_same_sidecars(self, stem: str, sidecars: dict[str, str]) -> bool:
+        present = self._sidecars.get(casefold_nfc(stem), set())
+        if set(map(casefold_nfc, sidecars)) != present:
+            return False
+        return all(self.has_identical(stem + suffix, path) for suffix, path in sidecars.items())

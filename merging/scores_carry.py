@@ -1,123 +1,152 @@
-"""What a merge brings along in JSON: scores, what made them, and image sizes, under the names in the target.
+"""Carries scores into the target of a merge, with what made them and the sizes of images.
 
-So later scripts know the merged images as they knew the sources'. What the target holds already wins.
+So later scripts know the merged images as they knew those of the sources. What the target has
+already takes precedence.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from common import cache, topic_scores
 from common.cache import Cache, Extent, Provenance
 from common.errors import UserError
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
 
-Makers = dict[
-    str, tuple[str, Mapping[str, Any]]
-]  # by its name in words: a topic that something scored, and what
+MAX_EXAMPLES = 3  # of makers, named in an error
 
 
-@dataclass(frozen=True)
+class ScoreMaker(NamedTuple):
+    """What made scores: a topic that has such scores, and the record of their origin."""
+
+    topic_path: str
+    made_by: Mapping[str, Any]
+
+
+ScoreMakers = dict[str, ScoreMaker]  # by its description in words
+
+
+@dataclass
 class CarriedScores:
-    """`is_more` says that there are scores which the target does not have yet, made or to be joined by `makers`."""
+    """The scores of one target topic: its own, joined by those of its sources."""
 
-    scores: Mapping[str, float]
-    is_more: bool
-    makers: Makers
-    scored: Mapping[str, Stamp]  # what each image was when it was scored
-    extents: Mapping[str, tuple[Stamp, Extent]]  # that the target does not know yet
+    scores: dict[str, float]
+    makers: ScoreMakers
+    scored: dict[str, Stamp]  # the stamp of each image when it was scored
+    extents: dict[str, tuple[Stamp, Extent]] = field(default_factory=dict)  # new to the target
+    has_new_scores: bool = False  # some that the target does not have yet
 
     @property
-    def is_news(self) -> bool:
-        return self.is_more or bool(self.extents)
+    def has_news(self) -> bool:
+        return self.has_new_scores or bool(self.extents)
 
 
 def read_carried_scores(
     target: Topic, sources: Sequence[Topic], lines: Iterable[ManifestLine]
 ) -> CarriedScores:
-    """The union for one target topic: its own, then its sources' in their order. Raises Damaged."""
-    stamps: dict[str, Stamp] = {}
-    standing_in: dict[str, list[ManifestLine]] = {source.path: [] for source in sources}
+    """Join the scores of a target topic with those of its sources, in order. Raises Damaged."""
+    target_stamps: dict[str, Stamp] = {}
+    lines_by_folder: dict[str, list[ManifestLine]] = {source.path: [] for source in sources}
     for line in lines:
         if line.target:
-            stamps[line.place] = line.stamp
+            target_stamps[line.target_name] = line.stamp
         if line.action in manifest.IN_TARGET:
-            standing_in.setdefault(os.path.dirname(line.source), []).append(line)
-    scores, known, _ = cache.read_scores_with_provenance(target)
-    there = known
-    scored = dict(known.scores.images) if known.scores else {}
-    makers: Makers = dict([_maker(target, known, {})]) if scores else {}
-    extents: dict[str, tuple[Stamp, Extent]] = {}
-    held = len(scores)
+            lines_by_folder.setdefault(os.path.dirname(line.source), []).append(line)
+    scores, target_cache, _ = topic_scores.read_scores_with_provenance(target)
+    carried = CarriedScores(scores, makers={}, scored={})
+    if target_cache.scores:
+        carried.scored.update(target_cache.scores.images)
+    if scores:
+        carried.makers.update([_score_maker(target, target_cache, {})])
     for source in sources:
-        (own, known, _), before = cache.read_scores_with_provenance(source), len(scores)
-        for line in standing_in[source.path]:
-            name, stamp = os.path.basename(line.source), stamps.get(line.place)
-            extent, score = known.extent(name, line.stamp), own.get(name)
-            if extent and stamp and not there.extent(line.place, stamp):
-                extents.setdefault(line.place, (stamp, extent))
-            if score is None or score != score or line.place in scores:
-                continue
-            scores[line.place] = score
-            then = known.scores.images.get(name) if known.scores else None
-            if then and stamp:
-                scored[line.place] = stamp if then == line.stamp else then
-        makers.update([_maker(source, known, makers)] if len(scores) > before else [])
-    return CarriedScores(scores, len(scores) > held, makers, scored, extents)
+        source_lines = lines_by_folder[source.path]
+        _add_source(carried, source, source_lines, target_stamps, target_cache)
+    return carried
 
 
-def _maker(topic: Topic, known: Cache, others: Makers) -> tuple[str, tuple[str, Mapping[str, Any]]]:
-    """What made a topic's scores: its name, and the whole of it, with the precisions of others that are comparable."""
+def _add_source(
+    carried: CarriedScores,
+    source: Topic,
+    lines: Iterable[ManifestLine],
+    target_stamps: Mapping[str, Stamp],
+    target_cache: Cache,
+) -> None:
+    """Add what a source knows about images that the target knows nothing about."""
+    scores, known, _ = topic_scores.read_scores_with_provenance(source)
+    count_before = len(carried.scores)
+    for line in lines:
+        name, target_name = os.path.basename(line.source), line.target_name
+        stamp = target_stamps.get(target_name)
+        extent = known.extent(name, line.stamp)
+        if extent and stamp and not target_cache.extent(target_name, stamp):
+            carried.extents.setdefault(target_name, (stamp, extent))
+        score = scores.get(name)
+        if score is None or score != score or target_name in carried.scores:  # != : NaN
+            continue
+        carried.scores[target_name] = score
+        scored = known.scores.images.get(name) if known.scores else None
+        if scored and stamp:
+            is_unchanged = scored == line.stamp
+            carried.scored[target_name] = stamp if is_unchanged else scored
+    if len(carried.scores) > count_before:
+        carried.has_new_scores = True
+        carried.makers.update([_score_maker(source, known, carried.makers)])
+
+
+def _score_maker(topic: Topic, known: Cache, others: ScoreMakers) -> tuple[str, ScoreMaker]:
+    """Return the description of what made a topic's scores, and its record.
+
+    The record names the precisions of `others` too that can be compared with it.
+    """
     if not known.scores:
-        return topic_scores.UNKNOWN_MAKER, (topic.path, {})
+        return topic_scores.UNKNOWN_MAKER, ScoreMaker(topic.path, {})
     made_by = dict(known.scores.made_by)
-    name = topic_scores.maker_in_words(made_by)
-    both = made_by, others[name][1] if name in others else {}
-    precisions = set[str]().union(*map(cache.precisions_of, both))
-    return name, (
-        topic.path,
-        {**made_by, "precision": "+".join(sorted(precisions))} if precisions else made_by,
+    description = topic_scores.maker_in_words(made_by)
+    precisions = topic_scores.precisions_of(made_by)
+    if description in others:
+        precisions |= topic_scores.precisions_of(others[description].made_by)
+    if precisions:
+        made_by["precision"] = "+".join(sorted(precisions))
+    return description, ScoreMaker(topic.path, made_by)
+
+
+def refuse_mixed_scores(makers: ScoreMakers) -> None:
+    """Raise UserError if the scores to be merged cannot be compared."""
+    if len(makers) <= 1:
+        return
+    examples = []
+    for description, maker in sorted(makers.items())[:MAX_EXAMPLES]:
+        examples.append(f"{maker.topic_path} by {description}")
+    raise UserError(
+        f"scores of different origin: {'; '.join(examples)}; score all with one model "
+        "(aesthetic_scorer.py --rescore), or pass --mixed-scores to keep them side by side"
     )
 
 
-def refuse_mixed(makers: Makers) -> None:
-    """Raise UserError where the scores to be merged cannot be compared."""
-    if len(makers) > 1:
-        examples = "; ".join(
-            f"{path} by {maker}" for maker, (path, _) in sorted(makers.items())[:3]
-        )
-        raise UserError(
-            f"scores of different origin: {examples}; score all with one model (aesthetic_scorer.py --rescore), "
-            "or pass --mixed-scores to keep them side by side"
-        )
-
-
-def write_carried_scores(target: Topic, carried: CarriedScores, aside: str) -> None:
-    """Write the topic's scores, what made them, and sizes. To be read and written under one lock."""
-    if carried.is_more:
+def write_carried_scores(target: Topic, carried: CarriedScores, staging: str) -> None:
+    """Write a topic's scores, what made them, and sizes. Read and write them under one lock."""
+    if carried.has_new_scores:
         scores = {name: score for name, score in carried.scores.items() if score == score}
-        cache.write_scores_with_provenance(
-            target, scores, _provenance(carried), carried.extents, aside
+        topic_scores.write_scores_with_provenance(
+            target, scores, _provenance(carried), carried.extents, staging
         )
     elif carried.extents:
-        cache.update_cache(target, carried.extents, aside)
+        cache.update_cache(target, carried.extents, staging)
 
 
 def _provenance(carried: CarriedScores) -> Provenance | None:
     if len(carried.makers) == 1:
-        ((name, (_, made_by)),) = carried.makers.items()
-        return None if name == topic_scores.UNKNOWN_MAKER else Provenance(made_by, carried.scored)
-    judges = {
-        str(made_by.get("judges"))
-        for _, made_by in carried.makers.values()
-        if made_by.get("judges")
-    }
-    several = {"model": f"several models ({'; '.join(sorted(carried.makers))})"}
-    return Provenance(
-        several | ({"judges": judges.pop()} if len(judges) == 1 else {}), carried.scored
-    )
+        ((description, maker),) = carried.makers.items()
+        if description == topic_scores.UNKNOWN_MAKER:
+            return None
+        return Provenance(maker.made_by, carried.scored)
+    made_by = {"model": f"several models ({'; '.join(sorted(carried.makers))})"}
+    judges = {str(maker.made_by.get("judges") or "") for maker in carried.makers.values()} - {""}
+    if len(judges) == 1:
+        made_by["judges"] = judges.pop()
+    return Provenance(made_by, carried.scored)

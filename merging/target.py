@@ -1,7 +1,7 @@
-"""One topic of the target as a merge finds it: what lies there, and what earlier merges promised. Only reads.
+"""One topic of the target: its files, and the places that earlier merges gave. Only reads.
 
-What an earlier merge put in the target stays where it is; the manifest also says what was promised but, because that
-merge was interrupted, not done. So does a copy count that a power cut tore: it is brought again.
+What an earlier merge put in the target stays in its place. If that merge was interrupted, the
+manifest also lists files that were never copied. Copies that a power cut tore are copied again.
 """
 
 from __future__ import annotations
@@ -11,154 +11,180 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from common import captions, json_files
-from common.tree import Stamp, Topic, stamp_of
+from common.topics import Stamp, Topic, stamp_of
 from merging import naming
 from merging.manifest import COPIED, RENAMED, SUPERSEDED, ManifestLine
 
 
 class TargetTopic:
-    """The topic with its names, taken and promised; a plan adds those that it gives.
+    """The topic and the names in it, present and planned. A merge's plan adds to them.
 
-    `edited` are the files, among those asked for so far, that are not what a merge put there; `torn` are those that a
-    power cut left, with what they are now: they count as absent.
+    `present` are the names of its files; `torn` those of torn copies with their stamps, which
+    count as absent. `edited` are the paths, among those asked for so far, of files that somebody
+    changed since a merge put them there.
     """
 
     def __init__(self, topic: Topic, earlier: Sequence[ManifestLine]) -> None:
         self.topic = topic
-        self.present = set(os.listdir(topic.path)) if os.path.isdir(topic.path) else set()
-        self.taken = naming.NameRegistry()
+        self.names = naming.NameRegistry()
         self.edited: set[str] = set()
-        self._stamps = topic.stamps() if self.present else {}
-        self.torn = {name: stamp for line in earlier for name, stamp in self._torn(line)}
-        self.present -= self.torn.keys()
+        self.present: set[str] = set()
+        self._stamps: dict[str, Stamp] = {}
+        if os.path.isdir(topic.path):
+            self.present = set(os.listdir(topic.path))
+            self._stamps = topic.image_stamps()
+        self.torn = self._find_torn_copies(earlier)
         for name in self.torn:
+            self.present.discard(name)
             self._stamps.pop(name, None)
-        self._claimed = {
-            captions.casefold_nfc(name) for name in self.present
-        }  # there, or in a copy of this plan
+        # names that need no copy: present, or another transfer of this plan brings them
+        self._claimed = set(map(captions.casefold_nfc, self.present))
         self._earlier = earlier
-        self._promised = {line.source: line for line in earlier if line.action != SUPERSEDED}
+        self._lines = {line.source: line for line in earlier if line.action != SUPERSEDED}
         self._superseded: dict[str, ManifestLine] = {}
         for line in earlier:
-            self._take_promised(line)
-        self._take_present()
+            self._register_line(line)
+        self._register_present()
 
-    def _torn(self, line: ManifestLine) -> Iterator[tuple[str, Stamp]]:
-        """Of the image and the sidecars that this line brought those that can be nothing but torn copies.
+    def _find_torn_copies(self, earlier: Iterable[ManifestLine]) -> dict[str, Stamp]:
+        torn: dict[str, Stamp] = {}
+        for line in earlier:
+            if line.action in (COPIED, RENAMED) and line.target_name in self.present:
+                torn.update(self._torn_copies(line))
+        return torn
 
-        Of an image the source must still be the one that was merged. Of a sidecar no line says what that was: it is
-        torn where its image is, or where it has the time of its source, which no editing leaves.
+    def _torn_copies(self, line: ManifestLine) -> Iterator[tuple[str, Stamp]]:
+        """Yield the image and sidecars of a line that can only be torn copies.
+
+        The source of an image must still be the one that was merged. No line records the stamp of
+        a sidecar: it is torn if its image is, or if it has the time of its source, which an edit
+        would have changed.
         """
-        if line.action not in (COPIED, RENAMED) or line.place not in self.present:
-            return
-        stamp = self._stamps.get(line.place)
-        torn = stamp != line.stamp == stamp_of(line.source) and naming.is_torn_copy(
-            self.topic.file(line.place), line.source
-        )
-        if torn and stamp:
-            yield line.place, stamp
-        for name, source in self._sidecars(line):
-            stamp, own = stamp_of(self.topic.file(name)), stamp_of(source)
-            if (
-                stamp
-                and own
-                and (torn or stamp[1] == own[1])
-                and naming.is_torn_copy(self.topic.file(name), source)
-            ):
+        stamp = self._stamps.get(line.target_name)
+        is_image_torn = False
+        if stamp and stamp != line.stamp and line.stamp == stamp_of(line.source):
+            path = self.topic.path_of(line.target_name)
+            is_image_torn = naming.is_torn_copy(path, line.source)
+            if is_image_torn:
+                yield line.target_name, stamp
+        for name, source in _sidecar_sources(line):
+            path = self.topic.path_of(name)
+            stamp, source_stamp = stamp_of(path), stamp_of(source)
+            if not stamp or not source_stamp:
+                continue
+            has_same_time = stamp[1] == source_stamp[1]
+            if (is_image_torn or has_same_time) and naming.is_torn_copy(path, source):
                 yield name, stamp
 
-    def _sidecars(self, line: ManifestLine) -> Iterator[tuple[str, str]]:
-        """The names of a line's sidecars, each with the path of its source."""
-        stem, own = captions.stem_of(line.place), captions.stem_of(line.source)
-        yield from ((name, own + name[len(stem) :]) for name in line.sidecars)
-
-    def _take_promised(self, line: ManifestLine) -> None:
-        stem = captions.stem_of(line.place)
+    def _register_line(self, line: ManifestLine) -> None:
+        """Take the names that an earlier merge gave, whether or not it got as far as copying."""
+        name = line.target_name
         if line.target:
-            there = line.place in self.present
-            self.taken.add_image(line.place, self.topic.file(line.place) if there else line.source)
-            if there:
-                self.taken.add_arrival(line.place, os.path.basename(line.source))
-        for name, path in self._sidecars(line):
-            there = name in self.present
-            self.taken.add_sidecar(
-                stem, name[len(stem) :], self.topic.file(name) if there else path
-            )
+            self.names.add_image(name, self._readable_path(name, line.source))
+            if name in self.present:
+                self.names.add_arrival(name, os.path.basename(line.source))
+        stem = captions.stem_of(name)
+        for sidecar, source in _sidecar_sources(line):
+            suffix = sidecar[len(stem) :]
+            self.names.add_sidecar(stem, suffix, self._readable_path(sidecar, source))
 
-    def _take_present(self) -> None:
-        groups, alone = captions.group_by_stem(
-            self._stamps, other_lines(self.present, self._stamps)
-        )
+    def _readable_path(self, name: str, source: str) -> str:
+        return self.topic.path_of(name) if name in self.present else source
+
+    def _register_present(self) -> None:
+        others = other_names(self.present, self._stamps)
+        groups, unmatched = captions.group_by_stem(self._stamps, others)
         for group in groups:
             for name in group.images:
-                if not self.taken.holder(name):
-                    self.taken.add_image(name, self.topic.file(name))
-                    self.taken.add_arrival(name, name)
+                if not self.names.owner(name):
+                    self.names.add_image(name, self.topic.path_of(name))
+                    self.names.add_arrival(name, name)
             for suffix in group.sidecars:
-                self.taken.add_sidecar(group.stem, suffix, self.topic.file(group.stem + suffix))
-        for name in alone:
+                path = self.topic.path_of(group.stem + suffix)
+                self.names.add_sidecar(group.stem, suffix, path)
+        for name in unmatched:
             stem, suffix = os.path.splitext(name)
-            self.taken.add_sidecar(stem, suffix, self.topic.file(name))
+            self.names.add_sidecar(stem, suffix, self.topic.path_of(name))
 
-    def promised(self, path: str, stamp: Stamp) -> ManifestLine | None:
-        """The line of an image that an earlier merge gave a place; None if the image has changed since."""
-        line = self._promised.get(path)
+    def earlier_line(self, path: str, stamp: Stamp) -> ManifestLine | None:
+        """Return the line of a source image that an earlier merge gave a place.
+
+        None if there is none, or the image has changed since.
+        """
+        line = self._lines.get(path)
         if line is None or line.target is None:
             return None
-        there = self.topic.file(line.place)
-        kept = (
-            line.place not in self.present
-            or self._stamps.get(line.place) == stamp
-            or naming.is_same_file(path, there)
+        target_path = self.topic.path_of(line.target_name)
+        is_current = (
+            line.target_name not in self.present
+            or self._stamps.get(line.target_name) == stamp
+            or naming.is_same_file(path, target_path)
         )
-        if not kept and line.stamp == stamp:
-            self.edited.add(there)
-            kept = True
-        if not kept:
-            self._superseded[path] = replace(
-                line, action=SUPERSEDED, reason="the source has changed since"
-            )
+        if not is_current and line.stamp == stamp:  # the target changed, not the source
+            self.edited.add(target_path)
+            is_current = True
+        if not is_current:
+            reason = "the source has changed since"
+            self._superseded[path] = replace(line, action=SUPERSEDED, reason=reason)
             return None
-        return replace(line, stamp=stamp, target=self.below(line.place))
+        return replace(line, stamp=stamp, target=self.path_in_target(line.target_name))
 
-    def has(self, path: str, stamp: Stamp) -> bool:
-        """Whether an earlier merge brought the image, as it is now."""
-        line = self.promised(path, stamp)
-        return line is not None and line.place in self.present
+    def has_image(self, path: str, stamp: Stamp) -> bool:
+        """Tell whether an earlier merge brought the source image as it is now."""
+        line = self.earlier_line(path, stamp)
+        return line is not None and line.target_name in self.present
 
-    def claim(self, name: str) -> bool:
-        """Take the name of a file that has to be copied; False where it is there, or another copy brings it."""
-        folded = captions.casefold_nfc(name)
-        is_free = folded not in self._claimed
-        self._claimed.add(folded)
-        return is_free
+    def claim_name(self, name: str) -> bool:
+        """Claim the name for a transfer. Returns False if the file is present, or was claimed."""
+        key = captions.casefold_nfc(name)
+        if key in self._claimed:
+            return False
+        self._claimed.add(key)
+        return True
 
-    def below(self, name: str) -> str:
-        """A name's path below the target folder."""
+    def path_in_target(self, name: str) -> str:
+        """Return the path below the target folder of a file in this topic."""
         return os.path.join(*self.topic.parts[1:], name)
 
-    def in_order(
-        self, lines: Mapping[str, ManifestLine], sources: Sequence[Topic]
+    def merged_lines(
+        self, new_lines: Mapping[str, ManifestLine], sources: Sequence[Topic]
     ) -> Iterator[ManifestLine]:
-        """The topic's lines of the manifest: earlier ones at their places, then new `lines` by source and name."""
-        place = {source.path: number for number, source in enumerate(sources)}
-        new = dict(lines)
+        """Yield the topic's new manifest lines.
+
+        Earlier lines stay in their order, updated; new ones follow, sorted by source and name.
+        `new_lines` has them by the path of the source image.
+        """
+        position = {source.path: number for number, source in enumerate(sources)}
+        remaining = dict(new_lines)
         for line in self._earlier:
-            if line.source in self._superseded and line.action != SUPERSEDED:
+            is_active = line.action != SUPERSEDED
+            if is_active and line.source in self._superseded:
                 yield self._superseded[line.source]
-            elif line.action != SUPERSEDED and line.source in new:
-                yield new.pop(line.source)
-            elif not (
-                line.target
-                and line.place not in self.present
-                and os.path.dirname(line.source) in place
-            ):
-                yield line  # but not one of a source that went before it was copied
-        yield from sorted(
-            new.values(), key=lambda line: (place[os.path.dirname(line.source)], line.source)
-        )
+            elif is_active and line.source in remaining:
+                yield remaining.pop(line.source)
+            elif not self._was_never_copied(line, position):
+                yield line
+
+        def sort_key(line: ManifestLine) -> tuple[int, str]:
+            return position[os.path.dirname(line.source)], line.source
+
+        yield from sorted(remaining.values(), key=sort_key)
+
+    def _was_never_copied(self, line: ManifestLine, source_folders: Collection[str]) -> bool:
+        """Tell whether the source image disappeared before an earlier merge copied it."""
+        is_missing = bool(line.target) and line.target_name not in self.present
+        return is_missing and os.path.dirname(line.source) in source_folders
 
 
-def other_lines(names: Iterable[str], images: Collection[str]) -> list[str]:
-    """The names, sorted, of what is no image and none of our own records."""
-    return sorted(name for name in names if name not in images and not json_files.is_record(name))
+def _sidecar_sources(line: ManifestLine) -> Iterator[tuple[str, str]]:
+    """Yield the names of a line's sidecars, each with the path of its source."""
+    stem = captions.stem_of(line.target_name)
+    source_stem = captions.stem_of(line.source)
+    for name in line.sidecars:
+        yield name, source_stem + name[len(stem) :]
+
+
+def other_names(names: Iterable[str], images: Collection[str]) -> list[str]:
+    """Return the names, sorted, that are neither images nor our own result files."""
+    others = (name for name in names if name not in images)
+    return sorted(name for name in others if not json_files.is_result_file(name))

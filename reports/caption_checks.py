@@ -14,20 +14,8 @@ from typing import Any
 
 from common import captions, terminal
 from common.captions import stem_of
-from common.tree import Topic
+from common.topics import Topic
 
-SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".webp",
-    ".bmp",
-    ".PNG",
-    ".JPG",
-    ".JPEG",
-    ".WEBP",
-    ".BMP",
-)  # that sd-scripts take
 CAPTION_BYTES = 64 << 10  # read of each caption
 EXAMPLES = 100  # kept of each kind
 
@@ -67,14 +55,14 @@ class Checks:
         stems = Counter(map(stem_of, images))
         told, alone = captions.match_captions(topic, images)
         for name in images:
-            if not is_caption_read(name):
+            if not captions.is_read_by_trainers(name):
                 self.note("skipped_suffix", topic, name, name[name.rfind(".") :])
             if stems[stem_of(name)] > 1:
                 self.note("same_stem", topic, name)
             if told and name not in told:
                 self.note("without_caption", topic, name)
         for name in sorted(set(told.values())):
-            for kind in caption_problems(topic.file(name)):
+            for kind in caption_problems(topic.path_of(name)):
                 self.note(kind, topic, name)
         for name in alone:
             self.note("caption_without_image", topic, name)
@@ -90,11 +78,6 @@ class Checks:
             }
             for kind, count in self.counts.items()
         }
-
-
-def is_caption_read(name: str) -> bool:
-    """Whether sd-scripts take an image of this name."""
-    return name.endswith(SUFFIXES)
 
 
 def caption_problems(path: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""Which images of a topic train and validate, and a folder that trainers open as it is.
+"""Chooses which images of a topic train and validate, and exports them for trainers.
 
-    choice   the best of a topic for training and validation     open this first
-    layout   where an export puts images and captions, and what trainers read beside them
-    export   makes a folder equal to a layout, and leaves alone what it did not put there
+    choice      chooses the best of each topic for training and validation      open this first
+    candidates  the images of one topic that may be chosen, and how they rank
+    layout      where an export puts images and captions, and what it writes for trainers
+    export      makes a folder equal to a layout, and leaves alone what it did not put there
 
-Imports common/merging/, common/duplicates/, common/scores/, common/dataset/ and the ground floor: the standard
-library, unless the size of an image must be read.
+Needs only the standard library, unless the size of an image must be read.
 """

@@ -1,13 +1,14 @@
-"""Where an export puts the images of a split and their captions, and what trainers read beside them. Only plans.
+"""Where an export puts images and captions, and what it writes for trainers. Only plans.
 
-The rules of the loaders, as their code stood in 2026:
+The rules of the loaders, as of their code in 2026:
 
-- Hugging Face datasets (`imagefolder`) takes a split from any folder whose name holds one of SPLIT_WORDS, skips folders
-  that begin with two underscores, reads a backslash in `file_name` as a slash, and a text that looks like a date as a
-  date, unless the other split has one that does not: then it stops.
-- kohya sd-scripts reads each folder that it is told, none below it, and takes an image's caption from the text file of
-  the same stem. It stops at an empty caption, and at a folder for validation without an image of a suffix it knows.
-  A dataset whose `validation_split` is 1 only validates.
+- Hugging Face datasets (`imagefolder`) takes a split from any folder whose name contains one of
+  SPLIT_WORDS, skips folders that begin with two underscores, and reads a backslash in `file_name`
+  as a slash. It reads a text that looks like a date as a date; if the other split has a text that
+  does not, it stops.
+- kohya sd-scripts reads each folder that it is given, but none below it, and takes the caption of
+  an image from the text file of the same stem. It stops at an empty caption, and at a folder for
+  validation without an image that it reads. A dataset whose `validation_split` is 1 only validates.
 """
 
 from __future__ import annotations
@@ -16,30 +17,27 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from common import captions, json_files
+from common import captions, json_files, topic_scores
 from common.captions import casefold_nfc
 from common.errors import UserError
-from common.reporter import dump_json
-from common.tree import Topic
+from common.topics import Topic
 from merging import naming
-from merging.copying import COPY, Copy
-from reports.caption_checks import is_caption_read
-from splitting.choice import Split
+from merging.copying import Transfer, TransferMode
+from splitting.candidates import Split
 
-ROLES = "train", "valid"
-METADATA, KOHYA = "metadata.jsonl", "kohya.toml"
+ROLES = ("train", "valid")
+METADATA_FILE = "metadata.jsonl"
+KOHYA_FILE = "kohya.toml"
 SPLIT_WORDS = re.compile(
     r"(?<![^-._ 0-9])(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)(?![^-._ 0-9])"
 )
-SAME_AS = {
-    ".jpe": ".jpg",
-    ".jfif": ".jpg",
-}  # suffixes that sd-scripts skip, and others for such files
+# Suffixes that sd-scripts skip, and others for such files.
+SUFFIX_REPLACEMENTS = {".jpe": ".jpg", ".jfif": ".jpg"}
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?")
-CONFIG = """\
+KOHYA_HEAD = """\
 # For kohya sd-scripts: --dataset_config {path}
 [general]
 caption_extension = ".txt"
@@ -51,112 +49,154 @@ class Layout:
     """What an export into the folder `target` holds. Places are paths below it."""
 
     target: str
-    files: dict[str, Copy] = field(
-        default_factory=dict
-    )  # by place: images, and captions with their images
-    texts: dict[str, bytes] = field(default_factory=dict)  # by place: what is written anew
-    left_out: list[str] = field(default_factory=list)  # paths of images that no loader could name
+    files: dict[str, Transfer] = field(default_factory=dict)  # by place: images and captions
+    texts: dict[str, bytes] = field(default_factory=dict)  # by place: files for trainers
+    left_out: list[str] = field(default_factory=list)  # paths of images that loaders cannot name
 
-    def add(self, place: str, path: str, mode: str) -> None:
+    def add_file(self, place: str, path: str, mode: str) -> None:
         status = os.stat(path)
         stamp = status.st_size, status.st_mtime_ns
-        self.files[place] = Copy(path, os.path.join(self.target, place), stamp, mode)
+        self.files[place] = Transfer(path, os.path.join(self.target, place), stamp, mode)
 
 
-class Names:
-    """Gives every file and folder of an export a name of its own, by which no loader misreads it."""
+class PlaceRegistry:
+    """Gives every file and folder of an export a place of its own that no loader misreads."""
 
     def __init__(self) -> None:
         self._folders: dict[tuple[str, ...], str] = {(role,): role for role in ROLES}
-        self._taken = {casefold_nfc(os.path.join(role, METADATA)) for role in ROLES}
+        self._taken = {casefold_nfc(os.path.join(role, METADATA_FILE)) for role in ROLES}
 
-    def folder(self, *parts: str) -> str:
-        """The place of a folder, always the same; `parts` are the names that lead to it, the first a role."""
+    def folder_place(self, *parts: str) -> str:
+        """Return the place of a folder. `parts` are the names that lead to it, the first a role."""
         if parts not in self._folders:
-            above = self.folder(*parts[:-1])
-            self._folders[parts] = self._free(
-                os.path.join(above, name) for name in _folder_names(parts[-1])
+            parent = self.folder_place(*parts[:-1])
+            names = _folder_names(parts[-1])
+            self._folders[parts] = self._take_first_free(
+                os.path.join(parent, name) for name in names
             )
         return self._folders[parts]
 
-    def image(self, folder: str, name: str, dataset: str) -> str:
-        """The place of an image; no other in its folder has its stem, so that each has a caption of its own."""
+    def image_place(self, folder: str, name: str, dataset: str) -> str:
+        """Return a new place for an image in a folder.
+
+        No other image there has its stem, so each one has a caption of its own.
+        """
         stem, suffix = os.path.splitext(name)
         stems = itertools.chain([stem], naming.candidate_stems(stem, dataset, [suffix]))
-        place = self._free(os.path.join(folder, each.replace("\\", "+")) for each in stems)
-        return place + SAME_AS.get(suffix.lower(), suffix)
+        place = self._take_first_free(
+            os.path.join(folder, candidate.replace("\\", "+")) for candidate in stems
+        )
+        return place + SUFFIX_REPLACEMENTS.get(suffix.lower(), suffix)
 
-    def _free(self, places: Iterable[str]) -> str:
+    def _take_first_free(self, places: Iterable[str]) -> str:
         place = next(place for place in places if casefold_nfc(place) not in self._taken)
         self._taken.add(casefold_nfc(place))
         return place
 
 
 def _folder_names(name: str) -> Iterator[str]:
-    """The folder's own name, with a `+` behind each word and in front of what would mislead; then numbered ones."""
-    plain = re.sub("^__", "+__", SPLIT_WORDS.sub(r"\g<0>+", name.replace("\\", "+")))
-    if len(os.fsencode(plain)) <= naming.NAME_BYTES:
-        yield plain
+    """Yield names for a folder: its own, with `+` where it would mislead; then numbered ones."""
+    safe_name = SPLIT_WORDS.sub(r"\g<0>+", name.replace("\\", "+"))
+    safe_name = re.sub("^__", "+__", safe_name)
+    if len(os.fsencode(safe_name)) <= naming.MAX_NAME_BYTES:
+        yield safe_name
     for number in itertools.count(2):
-        yield naming.truncate_name(plain, naming.NAME_BYTES - len(f"+{number}")) + f"+{number}"
+        ending = f"+{number}"
+        yield naming.truncate_name(safe_name, naming.MAX_NAME_BYTES - len(ending)) + ending
 
 
 def plan_layout(splits: Iterable[Split], target: str, mode: str) -> Layout:
-    """The whole export; the same split always gives the same. Raises UserError."""
-    layout, names = Layout(target), Names()
-    rows: dict[str, list[str]] = {role: [] for role in ROLES}
+    """Plan the whole export; the same split always gives the same one. Raises UserError."""
+    layout = Layout(target)
+    registry = PlaceRegistry()
+    rows: dict[str, list[bytes]] = {role: [] for role in ROLES}
     for split in splits:
         if not all(split.topic.parts[1:]):
             raise UserError(
-                f"{split.topic.path}: its path has no Cluster/Subcluster/Topic to go to"
+                f"{split.topic.path}: its place in the export is unknown, because its path does "
+                "not end in Cluster/Subcluster/Topic; move it into such folders"
             )
         try:
-            for role, chosen in zip(ROLES, (split.train, split.valid), strict=True):
-                rows[role] += _add_image(layout, names, split.topic, role, chosen, mode)
+            for role, names in zip(ROLES, (split.train, split.valid), strict=True):
+                rows[role] += _add_images(layout, registry, split.topic, role, names, mode)
         except OSError as error:
             raise UserError(
-                f"{error.filename}: cannot be read ({error.strerror}); see to it, then go on"
+                f"{error.filename}: cannot be read ({error.strerror}); "
+                "fix that, then run the same command again"
             ) from None
-    layout.texts = {
-        os.path.join(role, METADATA): "".join(lines).encode()
-        for role, lines in rows.items()
-        if lines
-    }
-    layout.texts[KOHYA] = _config(layout).encode()
+    for role in ROLES:
+        if rows[role]:
+            layout.texts[os.path.join(role, METADATA_FILE)] = b"".join(rows[role])
+    layout.texts[KOHYA_FILE] = _kohya_config(layout).encode()
     return layout
 
 
-def _add_image(
-    layout: Layout, names: Names, topic: Topic, role: str, chosen: Sequence[str], mode: str
-) -> Iterator[str]:
-    """Lay out the images that one topic gives to a role; yields their lines of metadata.jsonl."""
-    told, scores = captions.match_captions(topic, topic.images())[0], json_files.read_scores(topic)
-    usable = [name for name in chosen if is_utf8("/".join((*topic.parts, name)))]
-    layout.left_out += [
-        topic.file(name) for name in chosen if not is_utf8("/".join((*topic.parts, name)))
-    ]
-    folder = names.folder(role, *topic.parts[1:]) if usable else role
-    places = {name: names.image(folder, name, topic.dataset) for name in sorted(usable)}
+def _add_images(
+    layout: Layout,
+    registry: PlaceRegistry,
+    topic: Topic,
+    role: str,
+    names: Sequence[str],
+    mode: str,
+) -> Iterator[bytes]:
+    """Add the images of a topic that have this role. Yields their lines of metadata.jsonl."""
+    usable = []
+    for name in names:
+        if is_utf8("/".join((*topic.parts, name))):
+            usable.append(name)
+        else:
+            layout.left_out.append(topic.path_of(name))
+    folder = registry.folder_place(role, *topic.parts[1:]) if usable else role
+    places = {}
+    for name in sorted(usable):
+        places[name] = registry.image_place(folder, name, topic.dataset)
+    caption_names, _ = captions.match_captions(topic, topic.image_names())
+    scores = topic_scores.read_scores(topic)
     for name in usable:
-        layout.add(places[name], topic.file(name), mode)
+        place = places[name]
+        layout.add_file(place, topic.path_of(name), mode)
         text = ""
-        if name in told and (content := captions.read_caption(topic.file(told[name]))):
-            layout.add(os.path.splitext(places[name])[0] + ".txt", topic.file(told[name]), COPY)
-            text = content.decode("utf-8-sig", "replace").strip()
-        columns = {
-            "text": text,
-            **dict(zip(("dataset", "cluster", "subcluster", "topic"), topic.parts, strict=True)),
-        }
-        undated = {
-            key: f"{value} " if DATE.fullmatch(value) else value for key, value in columns.items()
-        }
-        below = os.path.relpath(places[name], role)
-        yield dump_json(
-            {"file_name": below, "name": name, "score": scores[name], **undated}, indent=None
+        if name in caption_names:
+            text = _add_caption(layout, place, topic.path_of(caption_names[name]))
+        yield json_files.json_line(
+            {
+                "file_name": os.path.relpath(place, role),
+                "name": name,
+                "score": scores[name],
+                **_text_columns(topic, text),
+            }
         )
 
 
+def _add_caption(layout: Layout, image_place: str, path: str) -> str:
+    """Add a caption, unless it is empty, and return its text."""
+    content = captions.read_caption(path)
+    if not content:
+        return ""
+    place = os.path.splitext(image_place)[0] + ".txt"
+    layout.add_file(place, path, TransferMode.COPY)
+    return content.decode("utf-8-sig", "replace").strip()
+
+
+def _text_columns(topic: Topic, text: str) -> Mapping[str, str]:
+    """Return the columns of metadata.jsonl that hold text."""
+    dataset, cluster, subcluster, name = topic.parts
+    return {
+        "text": _keep_as_text(text),
+        "dataset": _keep_as_text(dataset),
+        "cluster": _keep_as_text(cluster),
+        "subcluster": _keep_as_text(subcluster),
+        "topic": _keep_as_text(name),
+    }
+
+
+def _keep_as_text(value: str) -> str:
+    """Append a space to what looks like a date, so that no loader reads it as one."""
+    return f"{value} " if DATE.fullmatch(value) else value
+
+
 def is_utf8(name: str) -> bool:
+    """Tell whether all bytes of the name are UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -164,20 +204,21 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def _config(layout: Layout) -> str:
-    """kohya.toml: a subset a folder with something to read; those that validate are a dataset of their own."""
-    folders = {os.path.dirname(place): None for place in layout.files if is_caption_read(place)}
-    parts = [CONFIG.format(path=_quoted(os.path.join(layout.target, KOHYA)))]
+def _kohya_config(layout: Layout) -> str:
+    """Return kohya.toml: a subset per folder; those for validation are a dataset of their own."""
+    readable = filter(captions.is_read_by_trainers, layout.files)
+    folders = list(dict.fromkeys(map(os.path.dirname, readable)))
+    config = KOHYA_HEAD.format(path=_toml_string(os.path.join(layout.target, KOHYA_FILE)))
     for role, head in zip(ROLES, ("", "validation_split = 1.0\n"), strict=True):
-        inside = [folder for folder in folders if folder.startswith(role + os.sep)]
-        parts += [f"\n[[datasets]]\n{head}"] if inside else []
-        parts += [
-            f"\n[[datasets.subsets]]\nimage_dir = {_quoted(os.path.join(layout.target, folder))}\n"
-            for folder in inside
-        ]
-    return "".join(parts)
+        role_folders = [folder for folder in folders if folder.startswith(role + os.sep)]
+        if role_folders:
+            config += f"\n[[datasets]]\n{head}"
+        for folder in role_folders:
+            image_dir = _toml_string(os.path.join(layout.target, folder))
+            config += f"\n[[datasets.subsets]]\nimage_dir = {image_dir}\n"
+    return config
 
 
-def _quoted(path: str) -> str:
-    """A string in TOML, which is that of JSON but for one more character that it wants escaped."""
+def _toml_string(path: str) -> str:
+    """Return a TOML string: that of JSON, except for one more character to escape."""
     return json.dumps(path, ensure_ascii=False).replace("\x7f", "\\u007f")

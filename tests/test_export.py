@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
 from PIL import Image
 from test_merge_clusters import TIME, files, stamped
 
@@ -43,7 +43,9 @@ def topic(folder: Path, *names: str, captions: dict[str, str | bytes] | None = N
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = folder / name
-        picture(len(str(folder)) * 7919 + hash_of(str(folder) + name), (24, 16)).save(path, "PNG")
+        draw_image(len(str(folder)) * 7919 + hash_of(str(folder) + name), (24, 16)).save(
+            path, "PNG"
+        )
         os.utime(path, ns=(TIME, TIME))
     for name, said in (captions or {}).items():
         (folder / name).write_bytes(said if isinstance(said, bytes) else said.encode())
@@ -480,10 +482,10 @@ def damaged(root: Path) -> list[object]:
         (damaged, "not the manifest of an export"),
         (
             lambda root: ["--export", root / "DS/C/ready"],
-            "lie in one another; give --export another place",
+            "one contains the other); give --export another place",
         ),
-        (lambda root: ["--export", root], "lie in one another"),
-        (lambda root: ["--export", root / "DS/C/S/T"], "lie in one another"),
+        (lambda root: ["--export", root], "one contains the other"),
+        (lambda root: ["--export", root / "DS/C/S/T"], "one contains the other"),
         (lambda root: ["--export", root / "a*b"], "loaders cannot open"),
         (lambda root: ["--export", root / "a[1]"], "loaders cannot open"),
         (lambda root: ["--export", root / "caf\udce9"], "loaders cannot open"),
@@ -648,6 +650,6 @@ def test_the_summary_names_the_folder_and_what_stays(export, tmp_path: Path) -> 
     ran = run_script("split_data.py", "DS", "--export", "ready", cwd=tmp_path)
     assert ran.stdout.splitlines()[-3:] == [
         f"🚚 {tmp_path}/ready: 1 image, 1 caption",
-        "✏️  Stay as they are there: edited, or not from an export: 1",
+        "✏️  Left as they are there, edited or not from an export: 1",
         "   kohya.toml",
     ]

@@ -290,10 +290,10 @@ def test_file_systems_without_kernel_copies_or_links_get_plain_copies(tmp_path, 
     monkeypatch.setattr(os, "link", refused)
     source = tmp_path / "a.jpg"
     source.write_bytes(b"x" * 100_000)
-    (tmp_path / "aside").mkdir()
+    (tmp_path / "staging").mkdir()
     status = source.stat()
-    copy = copying.Copy(
-        str(source), str(tmp_path / "b.jpg"), (status.st_size, status.st_mtime_ns), copying.COPY
-    )
-    copying.copy_all([copy], str(tmp_path / "aside"), lambda _: None)
+    stamp = status.st_size, status.st_mtime_ns
+    mode = copying.TransferMode.COPY
+    transfer = copying.Transfer(str(source), str(tmp_path / "b.jpg"), stamp, mode)
+    copying.transfer_files([transfer], str(tmp_path / "staging"), lambda _: None)
     assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()

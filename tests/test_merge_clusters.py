@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from result_files import write_copies, write_scores, write_variants
 
 import merge_clusters
-from common import cache, cli, json_files
+from common import atomic_files, cache, cli, json_files, topic_scores
 from common.cache import Provenance
-from common.tree import Topic
+from common.topics import Topic
 from merging import manifest
 
 TIME = 1_700_000_000_123_456_789
@@ -32,7 +33,7 @@ def write(path: Path, content: bytes | str = b"", when: int = TIME) -> Path:
 
 def topic(folder: Path) -> Topic:
     parts = folder.parts[-4:]
-    return Topic(str(folder), *parts, found=0)
+    return Topic(str(folder), *parts, image_count=0)
 
 
 def know(
@@ -45,21 +46,19 @@ def know(
 ):
     """Leave in a topic what the scorer and the search for duplicates leave there."""
     there = topic(folder)
-    stamps = there.stamps()
+    stamps = there.image_stamps()
     extents = {name: (stamp, ((pixels or {}).get(name, 8), 8)) for name, stamp in stamps.items()}
     made = {}
     if scores is not None:
-        json_files.write_scores(there, scores)
+        write_scores(there, scores)
         made["scores"] = Provenance(
             made_by, {name: stamps[name] for name in scores if name in stamps}
         )
     if matches is not None:
-        json_files.write_matches(
-            there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]}
-        )
+        write_copies(there, {name: set(matches.get(name, ())) for name in [*stamps, *matches]})
         made["duplicates"] = Provenance({"method": "phash", "threshold": 10}, stamps)
     if variants is not None:
-        json_files.write_variants(there, variants)
+        write_variants(there, variants)
         made["variants"] = Provenance({"method": "phash"}, stamps)
     cache.update_cache(there, extents, **made)
 
@@ -223,7 +222,7 @@ def test_copies_and_named_variants_make_one_walk(tmp_path: Path, merge) -> None:
 
 @pytest.mark.parametrize(
     ("kinds", "said"),
-    [("doubtful", "for a person to decide"), ("turned,copy", "'copy' is no kind")],
+    [("doubtful", "doubtful pairs never drop an image"), ("turned,copy", "'copy' is no kind")],
 )
 def test_doubtful_and_unknown_kinds_are_refused(
     tmp_path: Path, capsys, kinds: str, said: str
@@ -244,7 +243,8 @@ def test_dropped_variants_have_a_line(tmp_path: Path, capsys) -> None:
         [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", "turned"]
     )
     assert (
-        capsys.readouterr().out.splitlines()[4] == "🔀 1 variant left out, as --drop-variants asks"
+        capsys.readouterr().out.splitlines()[4]
+        == "🔀 1 variant dropped, because of --drop-variants"
     )
 
 
@@ -452,11 +452,17 @@ def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path
     )
     merge(tmp_path / "A", tmp_path / "B")
     there = topic(tmp_path / "full" / AT)
-    assert json_files.read_scores(there) == {"photo.jpg": 5.5, "photo__B.jpg": 6.5, "same.jpg": 7.5}
+    assert topic_scores.read_scores(there) == {
+        "photo.jpg": 5.5,
+        "photo__B.jpg": 6.5,
+        "same.jpg": 7.5,
+    }
     known = cache.load_cache(there)
-    digest = json_files.file_digest(json_files.scores_path(there))
-    assert known.scores == Provenance({**MODEL, "precision": "bf16+fp32"}, there.stamps(), digest)
-    assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.stamps().items())
+    digest = atomic_files.file_digest(json_files.scores_path(there))
+    assert known.scores == Provenance(
+        {**MODEL, "precision": "bf16+fp32"}, there.image_stamps(), digest
+    )
+    assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.image_stamps().items())
 
 
 def test_scores_of_different_models_are_refused_unless_asked_for(tmp_path: Path, merge) -> None:
@@ -500,7 +506,7 @@ def test_a_stale_score_stays_stale(tmp_path: Path, merge) -> None:
     merge(tmp_path / "A")
     there = topic(tmp_path / "full" / AT)
     made = cache.load_cache(there).scores
-    assert made and made.images["a.jpg"] == (1, TIME) != there.stamps()["a.jpg"]
+    assert made and made.images["a.jpg"] == (1, TIME) != there.image_stamps()["a.jpg"]
 
 
 def test_scores_made_in_the_target_are_not_touched(tmp_path: Path, merge) -> None:
@@ -542,7 +548,7 @@ def test_links_are_for_images_only(tmp_path: Path, merge, mode: str) -> None:
     assert not (there / "a.txt").samefile(caption) and (there / "a.txt").read_text() == "caption"
     assert (result["bytes_copied"], result["bytes_saved"]) == (7, 5)
     made = cache.load_cache(topic(there)).scores
-    assert made and made.images == topic(there).stamps()
+    assert made and made.images == topic(there).image_stamps()
     before = stamped(tmp_path / "full")
     assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 1, "already_there": 1}
     assert stamped(tmp_path / "full") == before
@@ -670,7 +676,7 @@ def test_a_dry_run_for_people_lists_every_action(
     )
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"copy       {tmp_path}/A/C/S/T/new\\nline.jpg → C/S/T/new\\nline.jpg"
-    assert out[1] == f"left       {tmp_path}/A/C/S/T/notes.md (goes with no image)"
+    assert out[1] == f"skip       {tmp_path}/A/C/S/T/notes.md (goes with no image)"
     assert out[3].startswith("📦 Would merge 1 dataset into")
 
 
@@ -739,14 +745,14 @@ def no_folder(tmp: Path) -> list[str]:
     [
         (damaged_scores, "aesthetic_data.json: damaged"),
         (damaged_duplicates, "duplicates_T.json: damaged"),
-        (damaged_manifest, "line 1 is not a whole one of a merge"),
+        (damaged_manifest, "line 1 is not a whole one"),
         (foreign_target, "not empty, and no merge made it"),
         (target_is_a_file, "not a folder"),
-        (target_in_source, "lie in one another"),
-        (target_is_source, "lie in one another"),
-        (source_in_target, "lie in one another"),
-        (source_in_target_by_link, "lie in one another"),
-        (no_dataset, "so it is no dataset"),
+        (target_in_source, "one contains the other"),
+        (target_is_source, "one contains the other"),
+        (source_in_target, "one contains the other"),
+        (source_in_target_by_link, "one contains the other"),
+        (no_dataset, "not a dataset"),
         (no_folder, "no such folder"),
     ],
 )
@@ -778,9 +784,11 @@ def test_a_file_that_changes_between_plan_and_copy_is_refused(
     tmp_path: Path, merge, monkeypatch
 ) -> None:
     path = write(tmp_path / "A" / AT / "a.jpg", "seen by the plan")
-    apply = merge_clusters.merge.apply
+    apply = merge_clusters.merge.apply_merge
     monkeypatch.setattr(
-        merge_clusters.merge, "apply", lambda *args: (write(path, "not", TIME + 1), apply(*args))
+        merge_clusters.merge,
+        "apply_merge",
+        lambda *args: (write(path, "not", TIME + 1), apply(*args)),
     )
     result = merge(tmp_path / "A")
     assert result["status"] == 2 and "changed while it was copied" in result["talk"]
@@ -794,21 +802,23 @@ def test_a_file_that_appears_in_the_target_is_not_overwritten(
 ) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
     mine = tmp_path / "full" / AT / "a.jpg"
-    apply = merge_clusters.merge.apply
+    apply = merge_clusters.merge.apply_merge
     monkeypatch.setattr(
-        merge_clusters.merge, "apply", lambda *args: (write(mine, "mine"), apply(*args))
+        merge_clusters.merge, "apply_merge", lambda *args: (write(mine, "mine"), apply(*args))
     )
     result = merge(tmp_path / "A")
     assert (
-        result["status"] == 2 and "appeared since" in result["talk"] and mine.read_text() == "mine"
+        result["status"] == 2
+        and "created it during this run" in result["talk"]
+        and mine.read_text() == "mine"
     )
 
 
 def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
-    with merge_clusters.copying.filling(str(tmp_path / "full")):
+    with merge_clusters.copying.lock_target(str(tmp_path / "full")):
         result = merge(tmp_path / "A")
-    assert result["status"] == 2 and "another run is filling it" in result["talk"]
+    assert result["status"] == 2 and "another run is writing to it" in result["talk"]
 
 
 # Permissions
@@ -869,11 +879,11 @@ def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
     other = manifest.ManifestLine(
         "/B/C/S/T/b.jpg", (1, 1), manifest.UNREADABLE, reason="permission denied"
     )
-    write(open_tmp / "full/merge_manifest.jsonl", other.dumps())
+    write(open_tmp / "full/merge_manifest.jsonl", other.to_json())
     (open_tmp / "full" / AT).mkdir(parents=True, mode=0o555)
     (open_tmp / "full").chmod(0o777)
     assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "full") == 2
-    assert "see to the permissions" in (open_tmp / "said").read_text()
+    assert "check the permissions of both" in (open_tmp / "said").read_text()
 
 
 def test_topics_that_differ_by_case_stay_apart_where_the_file_system_tells_them_apart(

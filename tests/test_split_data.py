@@ -14,11 +14,12 @@ from conftest import ROOT, run_script
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from result_files import write_copies, write_variants
 
 import split_data
 from common import cache, cli, json_files
 from common.cache import Provenance
-from common.tree import Topic
+from common.topics import Topic
 
 
 def make(
@@ -31,12 +32,12 @@ def make(
     if scores is not None:
         (folder / "aesthetic_data.json").write_text(json.dumps(scores))
     if matches is not None:
-        there = Topic(str(folder), *folder.parts[-4:], found=0)
-        json_files.write_matches(there, {name: set(matches.get(name, ())) for name in sizes})
-        cache.update_cache(there, duplicates=Provenance({"method": "phash"}, there.stamps()))
+        there = Topic(str(folder), *folder.parts[-4:], image_count=0)
+        write_copies(there, {name: set(matches.get(name, ())) for name in sizes})
+        cache.update_cache(there, duplicates=Provenance({"method": "phash"}, there.image_stamps()))
     if variants is not None:
-        json_files.write_variants(there, variants)
-        cache.update_cache(there, variants=Provenance({"method": "phash"}, there.stamps()))
+        write_variants(there, variants)
+        cache.update_cache(there, variants=Provenance({"method": "phash"}, there.image_stamps()))
     return folder
 
 
@@ -214,7 +215,7 @@ def test_topics_without_scores_and_topics_too_small_are_listed(
         "   from 2 topics: the best 10 and the next 5 of each",
         "📉 Topics too small for both sets: 1",
         "   DS/C/S/small: 12",
-        "❔ Topics without scores: run aesthetic_scorer.py: 1",
+        "❔ Topics without scores (run aesthetic_scorer.py): 1",
         f"   {tmp_path}/DS/C/S/bare",
         "📄 ./train_set.json",
         "📄 ./valid_set.json",
@@ -340,8 +341,8 @@ def test_images_that_changed_since_they_were_scored_are_named(tmp_path: Path, sp
     folder = make(
         tmp_path / "DS/C/S/T", {"a.png": 5, "b.png": 4}, dict.fromkeys(("a.png", "b.png"), (5, 5))
     )
-    there = Topic(str(folder), *folder.parts[-4:], found=2)
-    cache.update_cache(there, scores=Provenance({"model": "m"}, there.stamps()))
+    there = Topic(str(folder), *folder.parts[-4:], image_count=2)
+    cache.update_cache(there, scores=Provenance({"model": "m"}, there.image_stamps()))
     os.utime(folder / "b.png", ns=(1, 1))
     assert (
         "1 changed since scored (b.png); run aesthetic_scorer.py" in split(tmp_path / "DS")["talk"]
@@ -498,6 +499,6 @@ def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_p
         "--quiet",
     ]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "['PIL']\n"
-    there = Topic(str(folder), *folder.parts[-4:], found=1)
-    cache.update_cache(there, {"a.png": (there.stamps()["a.png"], (5, 5))})
+    there = Topic(str(folder), *folder.parts[-4:], image_count=1)
+    cache.update_cache(there, {"a.png": (there.image_stamps()["a.png"], (5, 5))})
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "[]\n"

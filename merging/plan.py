@@ -1,0 +1,101 @@
+"""What a merge is going to do, as data: the plan of one topic, and that of the whole merge."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from common.topics import Stamp, Topic
+from merging import manifest
+from merging.copying import Transfer
+from merging.manifest import ManifestLine
+
+IN_TARGET_ALREADY = "there"  # action of an image that an earlier merge brought
+LEFT_BEHIND = "left"  # action of a file that is not an image and is not copied
+
+
+class PlannedAction(NamedTuple):
+    """What happens to one file of a source."""
+
+    action: str  # that of a manifest line, a TransferMode, or one of the two above
+    source: str
+    target: str  # below the target folder; of a dropped image the place of the one kept instead
+    reason: str
+
+
+class LeftBehind(NamedTuple):
+    """A file of a source that is not copied."""
+
+    path: str
+    reason: str
+
+
+@dataclass
+class TopicPlan:
+    """What becomes of all source images that go to one topic of the target."""
+
+    topic: Topic  # in the target
+    sources: list[Topic]
+    lines: list[ManifestLine] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)  # images and sidecars to copy
+    left_behind: list[LeftBehind] = field(default_factory=list)
+    edited: set[str] = field(default_factory=set)  # in the target, changed since they were merged
+    counts: dict[str, Counter[str]] = field(default_factory=dict)  # by the path of the dataset
+    # source path of a dropped image to that of its keeper, if the keeper is in another topic
+    keepers_elsewhere: dict[str, str] = field(default_factory=dict)
+
+    def actions(self) -> Iterator[PlannedAction]:
+        """Yield what happens to every file: first what is copied, then the rest."""
+        target = self.topic.dataset_path
+        reasons = {line.target: line.reason for line in self.lines}
+        copied = set()
+        for transfer in self.transfers:
+            place = os.path.relpath(transfer.target, target)
+            copied.add(place)
+            reason = reasons.get(place, "")
+            yield PlannedAction(transfer.mode, transfer.source, place, reason)
+        source_folders = {source.path for source in self.sources}
+        for line in self.lines:
+            if line.target in copied or os.path.dirname(line.source) not in source_folders:
+                continue
+            action = IN_TARGET_ALREADY if line.target else line.action
+            place = line.target or line.kept or ""
+            yield PlannedAction(action, line.source, place, line.reason)
+        for path, reason in self.left_behind:
+            yield PlannedAction(LEFT_BEHIND, path, "", reason)
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """Everything that a merge is going to do."""
+
+    target: str
+    topics: Sequence[TopicPlan]
+    earlier: Mapping[str, Sequence[bytes]]  # manifest lines of earlier merges, by topic
+    manifest_stamp: Stamp | None  # when it was read; None if there was none
+    free_bytes: int  # on the target's file system
+
+    def manifest_lines(self) -> Iterator[bytes]:
+        planned = {}
+        for plan in self.topics:
+            folder = os.path.join(*plan.topic.parts[1:])
+            planned[folder] = plan.lines
+        return manifest.replace_topics(self.earlier, planned)
+
+    def transfers(self) -> list[Transfer]:
+        return [transfer for plan in self.topics for transfer in plan.transfers]
+
+    def actions(self) -> Iterator[PlannedAction]:
+        for plan in self.topics:
+            yield from plan.actions()
+
+    def counts_by_dataset(self) -> dict[str, Counter[str]]:
+        """Count what becomes of the images, by the path of their dataset."""
+        counts: dict[str, Counter[str]] = {}
+        for plan in self.topics:
+            for dataset, count in plan.counts.items():
+                counts.setdefault(dataset, Counter()).update(count)
+        return counts

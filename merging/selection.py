@@ -1,0 +1,39 @@
+"""Which images of one source go to the target, and which are dropped. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from common.topics import Stamp, Topic
+from merging.exclusion import Excluder, Exclusion, is_readable
+from merging.target import TargetTopic
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The images of one source: which are dropped, and which come to the target."""
+
+    stamps: Mapping[str, Stamp]  # of all of them, by name
+    unreadable: Collection[str]
+    exclusions: Mapping[str, Exclusion]
+
+    @property
+    def selected(self) -> dict[str, Stamp]:
+        dropped = {*self.unreadable, *self.exclusions}
+        return {name: stamp for name, stamp in self.stamps.items() if name not in dropped}
+
+
+def select_images(source: Topic, target: TargetTopic, excluder: Excluder) -> Selection:
+    """Select the images to merge. What an earlier merge brought is in the target, and stays."""
+    stamps = source.image_stamps()
+    unreadable = []
+    for name, stamp in stamps.items():
+        path = source.path_of(name)
+        if not is_readable(path) and not target.has_image(path, stamp):
+            unreadable.append(name)
+    exclusions = {}
+    for name, exclusion in excluder.find_exclusions(source, stamps, unreadable).items():
+        if not target.has_image(source.path_of(name), stamps[name]):
+            exclusions[name] = exclusion
+    return Selection(stamps, unreadable, exclusions)

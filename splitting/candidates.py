@@ -1,0 +1,218 @@
+"""The images of one topic that a split may choose: which they are, how they rank, what is left out.
+
+Needs only the standard library, and Pillow only for an image whose size no cache knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from common import json_files, keepers, terminal, topic_relations, topic_scores
+from common.across_file import Across
+from common.cache import Cache
+from common.json_files import COPY, DOUBTFUL, Kinds
+from common.keepers import Candidate
+from common.reporter import Reporter
+from common.topic_scores import TopicScores
+from common.topics import Stamp, Topic
+
+PIXELS_PER_MEGAPIXEL = 1_000_000
+
+
+@dataclass(frozen=True)
+class SplitPolicy:
+    """What a split chooses."""
+
+    train_count: int  # images per topic
+    valid_count: int
+    require_full: bool  # choose nothing from a topic that is too small for both sets
+    # choose no copy of a better image, and for validation nothing related to a training image
+    exclude_duplicates: bool
+    min_score: float = -math.inf
+    min_side: int = 0  # pixels of the shorter side
+    max_megapixels: float = math.inf  # more of them do not rank an image higher
+
+    @property
+    def full_count(self) -> int:
+        return self.train_count + self.valid_count
+
+    def ranking_value(self, image: Candidate) -> float:
+        """Return what images are ranked by: megapixels that count x score, in pixels."""
+        return min(image.pixels, self.max_megapixels * PIXELS_PER_MEGAPIXEL) * (image.score or 0)
+
+    def is_good_enough(self, image: Candidate) -> bool:
+        score = image.score or 0
+        return score >= self.min_score and min(image.extent) >= self.min_side
+
+
+class Leak(NamedTuple):
+    """A validation image that is related to a training image."""
+
+    valid_name: str
+    train_path: str
+    kind: str  # of their match
+
+
+@dataclass(slots=True)
+class Split:
+    """The images chosen from one topic, best first, and those they were chosen from.
+
+    Related images are copies and variants, in the topic and elsewhere, but no doubtful pairs.
+    """
+
+    topic: Topic
+    ranked: list[Candidate]  # those that may be chosen, best first, as many as a choice can need
+    related: Kinds  # of these images: name to the paths of related images, and their kind
+    total: int  # images that may be chosen
+    excluded: Mapping[str, int]  # number of images that may not be chosen, by reason
+    train: list[str] = field(default_factory=list)
+    valid: list[str] = field(default_factory=list)
+    skipped: set[str] = field(default_factory=set)  # not chosen because of a related image
+    leaks: list[Leak] = field(default_factory=list)
+    lowest_score: float | None = None  # among the chosen images
+    lowest_resolution: str | None = None
+
+    @property
+    def available(self) -> int:
+        """The number of images that could be chosen."""
+        return self.total - len(self.skipped)
+
+    @property
+    def chosen_count(self) -> int:
+        return len(self.train) + len(self.valid)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the images found, by the number of images."""
+        return {
+            "train": len(self.train),
+            "valid": len(self.valid),
+            "not_chosen": self.available - self.chosen_count,
+            **self.excluded,
+            "related_to_chosen": len(self.skipped),
+        }
+
+    def path_of(self, image: Candidate) -> str:
+        return self.topic.path_of(image.name)
+
+    def related_to(self, image: Candidate) -> dict[str, str]:
+        """Return the paths of related images, with the kind of each match."""
+        return self.related.get(image.name, {})
+
+
+def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Reporter) -> Split:
+    """Load a topic, with nothing chosen yet. Raises Damaged.
+
+    `across` has the matches with images of other topics and with reference images.
+    """
+    stamps = topic.image_stamps()
+    scores_read = topic_scores.read_scores_with_provenance(topic)
+    scores, cached = topic_scores.load_topic_scores(topic, scores_read), scores_read[1]
+    scored = {name: stamp for name, stamp in stamps.items() if name in scores.usable}
+    candidates = keepers.make_candidates(
+        topic, scored, cached, scores.usable, reporter.report_unreadable
+    )
+    _warn_of_scores(topic, scores, _changed_since_scored(scored, cached), reporter)
+    excludes_copies = policy.exclude_duplicates and bool(scores.usable)
+    kinds = _read_kinds(topic, stamps, cached, excludes_copies, reporter)
+
+    readable = [image for image in candidates if image.pixels]
+    good = [image for image in readable if policy.is_good_enough(image)]
+    redundant: Collection[str] = ()
+    if policy.exclude_duplicates:
+        redundant = keepers.select_redundant(good, _copies_only(kinds))
+    kept = [image for image in good if image.name not in redundant]
+    names_across = across.names_by_folder.get(topic.path, set())
+    in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
+    choosable = [image for image in kept if image.name not in in_reference]
+    choosable.sort(key=lambda image: (-policy.ranking_value(image), image.name))
+
+    names_related = kinds.keys() | names_across
+    ranked = choosable[: policy.full_count + len(names_related)]
+    return Split(
+        topic,
+        ranked,
+        related=_related_paths(topic, ranked, kinds, names_across, across),
+        total=len(choosable),
+        excluded={
+            "below_the_cut": len(readable) - len(good),
+            "duplicates": len(redundant),
+            "match_a_reference": len(kept) - len(choosable),
+            "without_score": len(stamps) - len(candidates),
+            "unreadable": len(candidates) - len(readable),
+        },
+    )
+
+
+def _changed_since_scored(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
+    if not cached.scores:
+        return []
+    stamps_then = cached.scores.images
+    return [name for name, stamp in scored.items() if stamps_then.get(name, stamp) != stamp]
+
+
+def _warn_of_scores(
+    topic: Topic, scores: TopicScores, changed: list[str], reporter: Reporter
+) -> None:
+    """Warn of images that cannot be chosen, or whose score is out of date."""
+    parts = (
+        (scores.unscored if scores.usable else [], "without a score"),
+        (scores.unusable, "whose score is no number"),
+        (scores.vanished, "scored but gone"),
+        (changed, "changed since scored"),
+    )
+    listed = terminal.list_counted(parts)
+    if listed:
+        path = terminal.escape(topic.path)
+        reporter.warn(f"{path}: {listed}; run aesthetic_scorer.py on it")
+
+
+def _read_kinds(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    cached: Cache,
+    excludes_copies: bool,
+    reporter: Reporter,
+) -> Kinds:
+    """Return the copies and variants within the topic; warn of what is stale. Raises Damaged."""
+    relations = topic_relations.read_topic_relations(topic, stamps, cached)
+    for staleness in relations.stale_files():
+        reporter.warn(f"{terminal.escape(staleness.path)}: {staleness.message}")
+    if excludes_copies and relations.copies is None:
+        path = terminal.escape(topic.path)
+        reporter.warn(
+            f"{path}: not searched for duplicates, so none is excluded; run find_duplicates.py"
+        )
+    return relations.kinds({COPY, *json_files.ACTIONABLE_KINDS})
+
+
+def _copies_only(kinds: Kinds) -> dict[str, list[str]]:
+    copies = {}
+    for name, others in kinds.items():
+        copies[name] = [other for other, kind in others.items() if kind == COPY]
+    return copies
+
+
+def _related_paths(
+    topic: Topic,
+    images: Sequence[Candidate],
+    kinds: Kinds,
+    names_across: Collection[str],
+    across: Across,
+) -> Kinds:
+    """Return the paths related to each of the images, within the topic and in others."""
+    related: Kinds = {}
+    for image in images:
+        if image.name not in kinds and image.name not in names_across:
+            continue
+        paths = {}
+        for name, kind in kinds.get(image.name, {}).items():
+            paths[topic.path_of(name)] = kind
+        for path, kind in across.matches_in_dataset(topic.path_of(image.name)).items():
+            if kind != DOUBTFUL:
+                paths[path] = kind
+        related[image.name] = paths
+    return related

@@ -49,7 +49,7 @@ class Across:
         matches = self.kinds.get(path, {}).items()
         return {other: kind for other, kind in matches if other not in self.references}
 
-    def matched_reference(self, path: str, kinds: Iterable[str] = ACROSS_KINDS) -> str | None:
+    def reference_match(self, path: str, kinds: Iterable[str] = ACROSS_KINDS) -> str | None:
         """Return a reference image that matches this image in one of the kinds, never DOUBTFUL."""
         matched = []
         for other, kind in self.kinds.get(path, {}).items():
@@ -58,7 +58,7 @@ class Across:
         return min(matched, default=None)
 
 
-def across_path(dataset: str) -> str:
+def path_in(dataset: str) -> str:
     return os.path.join(dataset, FILE_NAME)
 
 
@@ -73,7 +73,7 @@ class DatasetAsTopic(Topic):
 
     def image_names(self) -> list[str]:
         """List the images in the file, reference images too."""
-        path = across_path(self.path)
+        path = path_in(self.path)
         return list(_parse(path, atomic_files.read_bytes(path)) or ())
 
 
@@ -89,7 +89,7 @@ def read_across(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
         kinds = content.kinds
         stale = content.stale_images()
         if stale:
-            path = terminal.escape(across_path(dataset))
+            path = terminal.escape(path_in(dataset))
             listed = terminal.list_counted([(stale, "changed since or gone")])
             warn(f"{path}: no longer fits (run {COMMAND} again): {listed}")
         for path in stale:
@@ -154,7 +154,7 @@ class _FileContent:
 
 def _read_file(dataset: str, warn: Callable[[str], None] | None = None) -> _FileContent:
     """Read the dataset's file; empty if there is none. Raises Damaged."""
-    topic, path = dataset_as_topic(dataset), across_path(dataset)
+    topic, path = dataset_as_topic(dataset), path_in(dataset)
     kinds, cached, _ = cache.read_with_provenance(
         topic, "duplicates", _parse, lambda: cache.load_cache(topic, warn)
     )

@@ -55,7 +55,7 @@ class Provenance:
     def for_content(self, content: bytes) -> Provenance:
         return replace(self, digest=atomic_files.bytes_digest(content))
 
-    def superseding(self, old: Provenance | None, digest: str) -> Provenance:
+    def with_previous(self, old: Provenance | None, digest: str) -> Provenance:
         """Return this provenance, with the old one of the file with `digest` as `before`."""
         previous = None
         if old and digest and digest != self.digest:
@@ -250,7 +250,7 @@ def write_with_provenance(
             if provenance:
                 digest = atomic_files.file_digest(TRACKED_FILES[key][0](topic))
                 new = provenance.for_content(content)
-                final[key], interim[key] = new, new.superseding(getattr(old, key), digest)
+                final[key], interim[key] = new, new.with_previous(getattr(old, key), digest)
         has_news = any(made and made != getattr(old, key) for key, made in interim.items())
         if extents is not None or has_news:
             update_cache(topic, extents, staging, **interim)

@@ -69,7 +69,7 @@ def _is_search_result(name: str) -> bool:
     return name.startswith(("duplicates_", "variants_")) and name.endswith(".json")
 
 
-def orphaned_files(subcluster: str) -> list[str]:
+def list_orphans(subcluster: str) -> list[str]:
     """List the duplicates and variants files in a folder whose topic is gone, sorted by name."""
     orphans = []
     for name in sorted(filter(_is_search_result, os.listdir(subcluster))):
@@ -220,16 +220,19 @@ def json_line(fields: Mapping[str, Any]) -> bytes:
     return dump_json(fields, indent=None).encode()
 
 
-def holds_lines(path: str, lines: Iterable[bytes]) -> bool:
-    """Tell whether the file at `path` holds exactly these lines."""
+def update_lines(path: str, make_lines: Callable[[], Iterable[bytes]], staging: str) -> None:
+    """Replace the file at `path` with these lines, unless it holds them already. Raises UserError.
+
+    `make_lines` is called once or twice, and starts each time with the first line.
+    """
+    if not _holds_lines(path, make_lines()):
+        with atomic_files.atomic_write(path, staging) as file:
+            file.writelines(make_lines())
+
+
+def _holds_lines(path: str, lines: Iterable[bytes]) -> bool:
     try:
         with atomic_files.open_regular(path) as file:
             return all(old == new for old, new in itertools.zip_longest(file, lines))
     except FileNotFoundError:
         return False
-
-
-def write_lines(path: str, lines: Iterable[bytes], staging: str) -> None:
-    """Replace the file at `path` with these lines. Raises UserError."""
-    with atomic_files.atomic_write(path, staging) as file:
-        file.writelines(lines)

@@ -81,8 +81,8 @@ class Sidecar:
         """
         picked = [self._row[name] for name in names]
         if picked == list(range(len(self._names))):
-            return {key: self._joined(key) for key in self._layout}
-        return {key: self._joined(key)[picked] for key in self._layout}
+            return {key: self._join_blocks(key) for key in self._layout}
+        return {key: self._join_blocks(key)[picked] for key in self._layout}
 
     def add(self, names: Sequence[str], stamps: Sequence[Stamp], **arrays: Array) -> None:
         """Add rows. A row for a name that has one already replaces it."""
@@ -157,7 +157,7 @@ class Sidecar:
             row_bytes += np.dtype(dtype).itemsize * values
         return SIZE_TOLERANCE * row_bytes * len(self._topic.image_names())
 
-    def _joined(self, key: str) -> Array:
+    def _join_blocks(self, key: str) -> Array:
         blocks = self._blocks[key]
         if not blocks:
             dtype, shape = self._layout[key]

@@ -107,7 +107,7 @@ def _read_current_copies(
         return None, None
     path = json_files.duplicates_path(topic)
     staleness = _compare_with_folder(copies, provenance, path, stamps)
-    current = _unchanged_images(stamps, staleness)
+    current = _current_images(stamps, staleness)
     return {name: copies[name] & current for name in sorted(current)}, staleness
 
 
@@ -121,7 +121,7 @@ def _read_current_variants(
     seen = (provenance.images if provenance else stamps).keys() | variants.keys()
     path = json_files.variants_path(topic)
     staleness = _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
-    current = _unchanged_images(stamps, staleness)
+    current = _current_images(stamps, staleness)
     kinds: Kinds = {}
     for name in sorted(current & variants.keys()):
         others = variants[name]
@@ -162,7 +162,7 @@ def _compare_with_folder(
     return Staleness(path, command, unknown, sorted(changed), sorted(gone))
 
 
-def _unchanged_images(stamps: Mapping[str, Stamp], staleness: Staleness) -> set[str]:
+def _current_images(stamps: Mapping[str, Stamp], staleness: Staleness) -> set[str]:
     return stamps.keys() - set(staleness.unknown) - set(staleness.changed)
 
 

@@ -130,7 +130,7 @@ raise SystemExit(cli.run_script(main))
 
 
 @zoo.needs_permissions
-def test_a_folder_without_write_permission_is_told_before_and_after(tmp_path):
+def test_a_folder_without_write_permission_is_reported(tmp_path):
     (tmp_path / "locked").mkdir(mode=0o555)
     code = """
 import sys

@@ -25,7 +25,7 @@ def topic(make_topic) -> Topic:
     return Topic(str(folder), "D", "C", "S", "T", 3)
 
 
-def test_what_was_put_in_comes_out(topic):
+def test_a_cache_reads_as_it_was_written(topic):
     stamps = topic.image_stamps()
     extents = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
     scores = Provenance({"model": "tiny", "head": "own", "precision": "fp32"}, stamps)
@@ -132,8 +132,8 @@ def test_a_cache_that_may_not_be_read_is_left_alone(topic):
     os.chmod(topic.cache_folder, 0o755)
     assert ran.stdout == "True\n", ran.stderr
     assert (
-        f"UserError: {cache.images_json_path(topic)}: cannot be read (Permission denied); check its permissions"
-        in ran.stderr
+        f"UserError: {cache.images_json_path(topic)}: cannot be read (Permission denied); "
+        "check its permissions" in ran.stderr
     )
     assert cache.load_cache(topic).extents == {"a.jpg": ((1, 2), (3, 4))}
 

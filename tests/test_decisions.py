@@ -1,4 +1,4 @@
-"""decisions.json: what a person decided stands, whatever is searched, merged and split afterwards."""
+"""decisions.json overrules whatever is searched, merged and split afterwards."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import picture
+from conftest import draw_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_files import write_scores, write_variants
 
 import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import cache, cli, decisions, json_files
+from common import cache, cli, decisions
 from common.cache import Provenance
-from common.tree import Topic
+from common.topics import Topic
 
 AT = "C/S/T"
 
@@ -36,10 +37,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 
 def make(folder: Path, **seeds: int) -> Path:
-    """A topic of PNGs by name; those of one seed are copies of each other, each smaller than the one before."""
+    """Make a topic of PNGs by name. Images of one seed are copies, each smaller than the last."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, (name, seed) in enumerate(seeds.items()):
-        picture(seed, (320 - 20 * number, 240 - 15 * number)).save(folder / f"{name}.png")
+        draw_image(seed, (320 - 20 * number, 240 - 15 * number)).save(folder / f"{name}.png")
     return folder
 
 
@@ -86,7 +87,7 @@ def test_a_search_leaves_different_pairs_out_and_takes_same_ones_in(tmp_path: Pa
     assert found(tmp_path / "D") == plain
 
 
-def test_they_hold_by_either_method(tmp_path: Path, run, tower: Path) -> None:
+def test_decisions_hold_with_either_method(tmp_path: Path, run, tower: Path) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
     clip = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
     run(find_duplicates, tmp_path / "D", *clip)
@@ -107,7 +108,7 @@ def test_they_hold_by_either_method(tmp_path: Path, run, tower: Path) -> None:
 def test_readers_act_on_decisions_that_no_search_has_seen(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1, x=2, y=3)
     folder = Topic(str(tmp_path / "D" / AT), "D", "C", "S", "T", 5)
-    json_files.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
+    write_scores(folder, dict.fromkeys(folder.image_stamps(), 5))
     run(find_duplicates, tmp_path / "D")
     split = (
         tmp_path / "D",
@@ -124,14 +125,14 @@ def test_readers_act_on_decisions_that_no_search_has_seen(tmp_path: Path, run) -
     decide(tmp_path / "D", different=[at("b", "a")], same=[at("x", "y")], keep=at("c", "y"))
     assert (
         run(duplicates_stats, tmp_path / "D")[1]["redundant_images"] == 3
-    )  # c stands for a and b, y for x
+    )  # keep c, drop a and b; keep y, drop x
     assert run(split_data, *split)[1]["counts"]["duplicates"] == 3
     assert [path[-5] for path in json.loads((tmp_path / "train_set.json").read_text())] == ["c"]
     assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full")[1]["duplicates"] == 3
     assert there(tmp_path / "full") == "cy"
 
 
-def test_two_that_match_and_are_both_kept_both_stay(tmp_path: Path, run) -> None:
+def test_two_matching_images_that_a_person_keeps_are_both_kept(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1, c=1)
     decide(tmp_path / "D", keep=at("b", "c"))
     assert run(find_duplicates, tmp_path / "D")[1]["redundant"] == 1
@@ -139,20 +140,18 @@ def test_two_that_match_and_are_both_kept_both_stay(tmp_path: Path, run) -> None
     assert there(tmp_path / "full") == "bc"
 
 
-def test_a_variant_that_is_decided_about_is_none_any_more(tmp_path: Path, run) -> None:
+def test_a_decided_pair_is_no_longer_a_variant(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=2, c=3, d=4)
     run(find_duplicates, tmp_path / "D")
     folder = Topic(str(tmp_path / "D" / AT), "D", "C", "S", "T", 4)
-    json_files.write_variants(
-        folder, {"a.png": {"b.png": "cropped", "c.png": "turned", "d.png": "doubtful"}}
-    )
-    cache.update_cache(folder, variants=Provenance({}, folder.stamps()))
+    write_variants(folder, {"a.png": {"b.png": "cropped", "c.png": "turned", "d.png": "doubtful"}})
+    cache.update_cache(folder, variants=Provenance({}, folder.image_stamps()))
     decide(tmp_path / "D", same=[at("a", "d")], different=[at("a", "b")])
     status, told, _ = run(duplicates_stats, tmp_path / "D")
     assert (status, told["variants"], told["redundant_images"]) == (0, {"turned": 1}, 1)
 
 
-def test_what_changed_is_named_and_no_longer_the_same(tmp_path: Path, run) -> None:
+def test_changed_images_are_named_and_no_longer_the_same(tmp_path: Path, run) -> None:
     folder = make(tmp_path / "D" / AT, a=1, b=1, x=2, y=3)
     seen = {name: [os.stat(folder / f"{name[6]}.png").st_size, "7"] for name in at("a", "x")}
     decide(
@@ -165,9 +164,10 @@ def test_what_changed_is_named_and_no_longer_the_same(tmp_path: Path, run) -> No
     status, _, said = run(find_duplicates, tmp_path / "D")
     assert status == 0 and found(tmp_path / "D") == {}
     assert said.splitlines()[0] == (
-        f"⚠️  {tmp_path}/D/decisions.json: some of its images are no longer so: "
+        f"⚠️  {tmp_path}/D/decisions.json: some of its images are gone or changed: "
         "2 gone (C/S/T/gone.png, C/S/T/lost.png); "
-        "2 changed since, and so the same as no other until you decide again (C/S/T/a.png, C/S/T/x.png)"
+        "2 changed since, and so the same as no other until you decide again "
+        "(C/S/T/a.png, C/S/T/x.png)"
     )
     seen = {
         name: [
@@ -222,7 +222,7 @@ def test_what_was_saved_may_come_through_a_pipe(tmp_path: Path, run) -> None:
     ), talk
 
 
-def test_a_folder_is_not_what_was_saved(tmp_path: Path, run) -> None:
+def test_a_folder_is_not_a_saved_file(tmp_path: Path, run) -> None:
     make(tmp_path / "D" / AT, a=1, b=1)
     status, _, talk = run(find_duplicates, tmp_path / "D", "--decisions", tmp_path)
     assert status == 2 and f"{tmp_path}: " in talk and "folder" in talk and "Traceback" not in talk
@@ -257,7 +257,7 @@ def test_a_saved_file_is_about_one_dataset(tmp_path: Path, run) -> None:
     make(tmp_path / "E" / AT, a=1)
     saved = decide(tmp_path, keep=at("a"))
     assert (
-        "is about one dataset"
+        "takes one dataset at a time; you gave 2"
         in run(find_duplicates, tmp_path / "D", tmp_path / "E", "--decisions", saved)[2]
     )
     assert (
@@ -351,8 +351,10 @@ pairs = st.sets(st.tuples(letters, letters).filter(lambda pair: pair[0] < pair[1
     same=pairs,
     keep=st.sets(letters, max_size=3),
 )
-def test_decisions_stick(tmp_path_factory, seeds, different, same, keep) -> None:
-    """Find, find again with other thresholds, merge, find there, split: against a walk over the pairs as decided."""
+def test_decisions_survive_search_merge_and_split(
+    tmp_path_factory, seeds, different, same, keep
+) -> None:
+    """Find, find with other thresholds, merge, find there, split; compare with a naive walk."""
     root = tmp_path_factory.mktemp("decided")
     make(root / "D" / AT, **seeds)
 
@@ -397,7 +399,7 @@ def test_decisions_stick(tmp_path_factory, seeds, different, same, keep) -> None
     maps = found(root / "full")
     assert not any(other in maps.get(one, ()) for one, other in different)
     folder = Topic(str(root / "full" / AT), "full", "C", "S", "T", 0)
-    json_files.write_scores(folder, dict.fromkeys(folder.stamps(), 5))
+    write_scores(folder, dict.fromkeys(folder.image_stamps(), 5))
     call(
         split_data,
         root / "full",

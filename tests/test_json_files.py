@@ -74,7 +74,7 @@ def test_a_damaged_file_is_reported_by_path_reason_and_remedy(topic, content, re
         )
 
 
-def test_matches_are_made_symmetric(topic):
+def test_copies_are_made_symmetric(topic):
     assert json_files.duplicates_path(topic) == os.path.join(
         os.path.dirname(topic.path), "duplicates_T.json"
     )
@@ -96,7 +96,7 @@ def test_matches_are_made_symmetric(topic):
 @pytest.mark.parametrize(
     "content", ['{"a": "b"}', '{"a": null}', '{"a": [1]}', '{"a": [null]}', '{"a": [["b"]]}']
 )
-def test_matches_of_another_shape_are_damaged(topic, content):
+def test_copies_of_another_shape_are_damaged(topic, content):
     Path(json_files.duplicates_path(topic)).write_text(content)
     with pytest.raises(atomic_files.Damaged):
         json_files.read_copies(topic)
@@ -136,7 +136,7 @@ def test_variants_of_another_shape_or_kind_are_damaged(topic, content):
         json_files.read_variants(topic)
 
 
-def test_which_files_are_ours_and_which_have_lost_their_topic(topic):
+def test_result_files_are_recognized_and_orphans_listed(topic):
     names = (
         "duplicates_T.json",
         "variants_T.json",
@@ -155,7 +155,7 @@ def test_which_files_are_ours_and_which_have_lost_their_topic(topic):
         "aesthetic_data.json",
     ]
     subcluster = os.path.dirname(topic.path)
-    assert json_files.orphaned_files(subcluster) == [
+    assert json_files.list_orphans(subcluster) == [
         f"{subcluster}/duplicates_gone.json",
         f"{subcluster}/variants_gone.json",
     ]
@@ -167,11 +167,12 @@ def test_json_lines_are_read_as_bytes_and_parsed_and_damage_is_named(tmp_path):
         list(json_files.read_json_lines(str(path), json.loads))
     lines = [json_files.json_line({"b": 1, "a": "夕"}), json_files.json_line({"a": 2})]
     assert lines[0] == '{"a": "夕", "b": 1}\n'.encode()
-    assert not json_files.holds_lines(str(path), lines)
-    json_files.write_lines(str(path), lines, str(tmp_path))
-    assert json_files.holds_lines(str(path), iter(lines))
-    assert not json_files.holds_lines(str(path), lines[:1])
-    assert not json_files.holds_lines(str(path), [*lines, lines[0]])
+    for content in (lines[:1], [*lines, lines[0]], lines):
+        json_files.update_lines(str(path), lambda: iter(content), str(tmp_path))  # noqa: B023
+        assert path.read_bytes() == b"".join(content)
+    os.utime(path, ns=(1, 1))
+    json_files.update_lines(str(path), lambda: lines, str(tmp_path))
+    assert path.stat().st_mtime_ns == 1  # what would not change is not touched
     parsed = list(json_files.read_json_lines(str(path), json.loads))
     assert parsed == [(lines[0], {"a": "夕", "b": 1}), (lines[1], {"a": 2})]
     path.write_bytes(lines[0] + b'{"a": 2')

@@ -56,10 +56,16 @@ def images(worths: str | dict[str, int]) -> list[Candidate]:
         ),  # a star with the worst in its middle: strangers stay
         ("abc", ("ab", "bc", "ac"), {"b": "a", "c": "a"}),
         ("abcd", ("ab", "cd"), {"b": "a", "d": "c"}),
-        ("abc", ("ac", "bc"), {"c": "a"}),  # two kept ones match: the better stands for it
+        (
+            "abc",
+            ("ac", "bc"),
+            {"c": "a"},
+        ),  # it matches two kept images: the better one is its keeper
     ],
 )
-def test_who_is_left_out(order: str, pairs: tuple[str, ...], out: dict[str, str]) -> None:
+def test_redundant_images_and_their_keepers(
+    order: str, pairs: tuple[str, ...], out: dict[str, str]
+) -> None:
     for listed in itertools.permutations(images(order)):
         assert keepers.select_redundant(listed, linked(*pairs)) == out
 
@@ -88,7 +94,7 @@ def test_who_is_left_out(order: str, pairs: tuple[str, ...], out: dict[str, str]
         ([Candidate("a2", 10, 5, None), Candidate("a10", 10, 5, None)], ["a10", "a2"]),
     ],
 )
-def test_best_first(candidates: list[Candidate], names: list[str]) -> None:
+def test_candidates_are_ranked_best_first(candidates: list[Candidate], names: list[str]) -> None:
     for listed in itertools.permutations(candidates):
         assert [image.name for image in keepers.rank_candidates(listed)] == names
 
@@ -138,7 +144,7 @@ def test_sizes_come_from_the_cache_and_else_from_the_header(make_topic) -> None:
     }
 
 
-def test_an_image_whose_size_cannot_be_read_loses_and_is_told_of(make_topic) -> None:
+def test_an_image_whose_size_cannot_be_read_ranks_last_and_is_reported(make_topic) -> None:
     folder = make_topic("DataSet/C/S/T", "a.png", "b.png")
     (folder / "a.png").write_bytes(b"no picture" * 1000)
     topic, bad = topic_of(folder), []

@@ -1,4 +1,4 @@
-"""Rows that outlive a run: round trips, staleness, replaced rows, and files that are damaged or not ours."""
+"""Rows that outlive a run: round trips, staleness, replaced rows, damaged and foreign files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from common import sidecar
+from common.errors import UserError
 from common.topics import Topic
 
 LAYOUT = {"hashes": ("uint64", ()), "vectors": ("float32", (None,)), "extents": ("int32", (2,))}
@@ -88,9 +89,7 @@ def test_a_new_row_replaces_an_old_one_and_what_is_gone_is_dropped(
         assert hashes(rows, list(now)) == [1, 2, 9]
 
 
-def test_every_row_is_kept_where_nobody_says_which_are_wanted(
-    topic: Topic, saved: sidecar.Sidecar
-) -> None:
+def test_save_without_stamps_keeps_every_row(topic: Topic, saved: sidecar.Sidecar) -> None:
     saved.add(["a.jpg", "more.jpg"], [(5, 5), (6, 6)], **arrays(2, 8))
     saved.save()
     now = {**STAMPS, "a.jpg": (5, 5), "more.jpg": (6, 6)}
@@ -118,7 +117,7 @@ def test_the_file_is_the_same_however_it_came_about(topic: Topic, saved: sidecar
     assert Path(saved.path).read_bytes() == content
 
 
-def test_nothing_new_nothing_written(topic: Topic, saved: sidecar.Sidecar) -> None:
+def test_save_without_changes_writes_nothing(topic: Topic, saved: sidecar.Sidecar) -> None:
     before = os.stat(saved.path)
     saved.save(STAMPS)
     load(topic).save(STAMPS)
@@ -147,7 +146,7 @@ def test_an_empty_file_can_grow(topic: Topic, saved: sidecar.Sidecar) -> None:
         {"extents": np.zeros((1, 3), np.int32)},
     ],
 )
-def test_rows_that_do_not_fit_are_our_bug(topic: Topic, wrong: dict[str, np.ndarray]) -> None:
+def test_rows_of_a_wrong_shape_raise_an_error(topic: Topic, wrong: dict[str, np.ndarray]) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         load(topic).add(["a.jpg"], [(1, 1)], **{**arrays(1), **wrong})
 
@@ -215,3 +214,34 @@ def test_any_damage_gives_the_right_rows_or_none(topic: Topic, saved: sidecar.Si
             assert len(warnings) == 1
         for name in os.listdir(os.path.dirname(saved.path)):
             os.unlink(os.path.join(os.path.dirname(saved.path), name))
+
+
+def test_rows_are_saved_when_that_is_due_and_when_the_work_ends_early(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = load(topic)
+
+    def add_row(number: int) -> None:
+        rows.add(NAMES[number : number + 1], [STAMPS[NAMES[number]]], **arrays(1, number))
+
+    def names_on_disk() -> list[str]:
+        return list(load(topic).valid_rows(STAMPS))
+
+    with pytest.raises(KeyboardInterrupt), sidecar.checkpoints(rows.save) as save_when_due:
+        add_row(0)
+        save_when_due()
+        assert names_on_disk() == []  # not due yet
+        monkeypatch.setattr(sidecar, "CHECKPOINT_SECONDS", 0.0)
+        save_when_due()
+        assert names_on_disk() == NAMES[:1]
+        add_row(1)
+        raise KeyboardInterrupt
+    assert names_on_disk() == NAMES[:2]
+
+
+def test_a_save_that_fails_does_not_hide_why_the_work_ended(topic: Topic) -> None:
+    def fail() -> None:
+        raise UserError("the disk is full")
+
+    with pytest.raises(KeyboardInterrupt), sidecar.checkpoints(fail):
+        raise KeyboardInterrupt

@@ -33,7 +33,7 @@ def test_scores_have_four_decimals_and_no_nan(topic):
     assert left_in(Path(topic.path)) == ["aesthetic_data.json"]
 
 
-def test_scores_that_are_none_read_as_nan(topic):
+def test_values_that_are_not_numbers_read_as_nan(topic):
     odd = {"a": "6", "b": None, "c": True, "d": [1], "e": {}, "f": "x"}
     content = (
         json.dumps(odd)[:-1]

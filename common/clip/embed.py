@@ -6,9 +6,7 @@ is done. Memory does not grow with the number of images.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +16,9 @@ from common import sidecar
 from common.cache import Extent
 from common.clip.engine import Engine, Part, PendingVectors
 from common.clip.model import Model
-from common.errors import UserError
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import CHECKPOINT_SECONDS, Sidecar
+from common.sidecar import Sidecar
 from common.topics import Stamp, Topic
 
 VECTOR_LAYOUT = {
@@ -122,23 +119,19 @@ def embed_jobs(
     engine = make_engine()
     run = _EmbeddingRun(engine, reporter, keep)
     chunks = run.chunks(itertools.chain([first], jobs))
-    with reporter.progress(total) as bar:
-        try:
-            for pixels, outcomes in engine.decode_chunks(chunks):
-                run.receive(pixels, outcomes)
-                while run.waiting >= engine.batch:
-                    run.launch()
-                bar.set_postfix_str(engine.where, refresh=False)
-                bar.update(len(outcomes))
-                yield from run.finished_jobs()
-            while run.waiting:
+    with reporter.progress(total) as bar, sidecar.checkpoints(run.save_all) as save_when_due:
+        for pixels, outcomes in engine.decode_chunks(chunks):
+            run.receive(pixels, outcomes)
+            while run.waiting >= engine.batch:
                 run.launch()
-            run.land(0)
+            save_when_due()
+            bar.set_postfix_str(engine.where, refresh=False)
+            bar.update(len(outcomes))
             yield from run.finished_jobs()
-        except BaseException:
-            with contextlib.suppress(UserError):  # a full disk has been reported already
-                run.save_all()
-            raise
+        while run.waiting:
+            run.launch()
+        run.land(0)
+        yield from run.finished_jobs()
 
 
 class _EmbeddingRun:
@@ -153,7 +146,6 @@ class _EmbeddingRun:
         self._pixels: deque[Part] = deque()
         self._flying: deque[tuple[list[Decoded], Sequence[PendingVectors]]] = deque()
         self._open: deque[EmbeddingJob] = deque()  # in order; the first one finishes next
-        self._saved_at = time.monotonic()
 
     @property
     def waiting(self) -> int:
@@ -222,8 +214,6 @@ class _EmbeddingRun:
             stop = start + len(images)
             self._store(images, is_finite[start:stop], vectors[start:stop])
             start = stop
-        if self._keep and time.monotonic() - self._saved_at >= CHECKPOINT_SECONDS:
-            self.save_all()
 
     def _store(self, images: Sequence[Decoded], is_finite: Any, vectors: Any) -> None:
         """Add the vectors of one job's images to its sidecar; fail those that are not finite."""
@@ -251,7 +241,6 @@ class _EmbeddingRun:
             job = self._open.popleft()
             if self._keep:
                 job.vectors.save(job.stamps)
-                self._saved_at = time.monotonic()
             yield job
 
     def save_all(self) -> None:
@@ -259,4 +248,3 @@ class _EmbeddingRun:
         for job in self._open:
             if self._keep and job.stored:
                 job.vectors.save(job.stamps)
-        self._saved_at = time.monotonic()

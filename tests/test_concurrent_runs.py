@@ -1,4 +1,4 @@
-"""Two runs at once on one tree: what they write is what one after the other would have written, and nothing is lost."""
+"""Two runs at once on one tree write what one after the other would write; nothing is lost."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def dataset_of(root: Path, topics: int, images: int) -> Path:
     return root / "DataSet"
 
 
-def begin(script: str, *args: object, **options) -> subprocess.Popen:
+def start(script: str, *args: object, **options) -> subprocess.Popen:
     command = [sys.executable, str(ROOT / script), *map(str, args)]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options
     )
 
 
-def ended(*runs: subprocess.Popen) -> None:
+def wait_for(*runs: subprocess.Popen) -> None:
     for run in runs:
         _, said = run.communicate(timeout=300)
         assert run.returncode == 0, said
@@ -105,10 +105,11 @@ def test_a_claim_writes_into_no_file_of_another_name(make_topic, link) -> None:
     assert (folder / "precious").read_text() == "precious"
 
 
-def test_deleting_the_cache_meanwhile_is_survived(make_topic) -> None:
+def test_scores_survive_the_deletion_of_the_cache_meanwhile(make_topic) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
-    code = "import shutil, sys, time\nwhile True: shutil.rmtree(sys.argv[1], ignore_errors=True); time.sleep(0.1)"
+    code = "import shutil, sys, time\n"
+    code += "while True: shutil.rmtree(sys.argv[1], ignore_errors=True); time.sleep(0.1)"
     run = subprocess.Popen([sys.executable, "-c", code, str(folder / ".cache")])
     try:
         for number in range(100):
@@ -137,13 +138,14 @@ def dying(source, target):
     left[0] -= 1
     replace(source, target)
 os.replace = dying
-topic_scores.write_scores_with_provenance(topic, {"a.png": 2.0}, Provenance({"head": "new"}, topic.image_stamps()))
+made = Provenance({"head": "new"}, topic.image_stamps())
+topic_scores.write_scores_with_provenance(topic, {"a.png": 2.0}, made)
 """
 
 
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("writes", range(4))
-def test_killed_between_any_two_writes_scores_and_what_made_them_agree(
+def test_killed_between_any_two_writes_scores_and_their_provenance_agree(
     make_topic, writes: int, earlier: bool
 ) -> None:
     folder = make_topic("D/C/S/T", "a.png")
@@ -162,8 +164,7 @@ def test_killed_between_any_two_writes_scores_and_what_made_them_agree(
 SEARCHED = (
     KILLED.rpartition("topic_scores.write_scores")[0]
     + """
-from common import json_files
-files = {"duplicates": (json_files.copies_content({"a.png": {"b.png"}}), Provenance({"head": "new"}, topic.image_stamps()))}
+files = {"duplicates": (json_files.copies_content({"a.png": {"b.png"}}), made)}
 cache.write_with_provenance(topic, files)
 """
 )
@@ -171,7 +172,7 @@ cache.write_with_provenance(topic, files)
 
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("writes", range(4))
-def test_killed_between_any_two_writes_a_search_and_its_record_agree(
+def test_killed_between_any_two_writes_a_search_and_its_provenance_agree(
     make_topic, writes: int, earlier: bool
 ) -> None:
     topic = topic_of(make_topic("D/C/S/T", "a.png"))
@@ -194,7 +195,7 @@ def test_killed_between_any_two_writes_a_search_and_its_record_agree(
     )
 
 
-def test_a_record_is_believed_for_its_file_alone_and_one_without_a_mark_for_any(make_topic) -> None:
+def test_a_provenance_holds_for_its_file_alone_and_one_without_digest_for_any(make_topic) -> None:
     folder = make_topic("D/C/S/T", "a.png")
     topic = topic_of(folder)
     topic_scores.write_scores_with_provenance(
@@ -222,7 +223,7 @@ def score(dataset: Path, *options: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_rescore_repairs_a_wrong_record_and_a_wrong_score(tmp_path: Path) -> None:
+def test_rescore_repairs_a_wrong_provenance_and_a_wrong_score(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, 1, 3)
     assert score(dataset).returncode == 0
     file = dataset / "C/S/T0/aesthetic_data.json"
@@ -257,8 +258,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def spied(dataset: Path, script: str, options: list[object], runs: int) -> int:
-    """How often images were opened by so many runs at once."""
+def count_opened(dataset: Path, script: str, options: list[object], runs: int) -> int:
+    """Start so many runs at once; return how often they opened an image."""
     command = [sys.executable, "-c", SPY, str(ROOT / script), str(dataset), *map(str, options)]
     begun = [
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(runs)
@@ -278,14 +279,14 @@ def spied(dataset: Path, script: str, options: list[object], runs: int) -> int:
 )
 def test_two_runs_share_the_work(tmp_path: Path, script: str, options: list[object]) -> None:
     dataset = dataset_of(tmp_path, 8, 4)
-    together = spied(dataset, script, options, 2)
+    together = count_opened(dataset, script, options, 2)
     left = [
         path.name for path in dataset.rglob(".cache/*") if path.name.endswith(("claim", "lock"))
     ]
     made = {path: path.read_bytes() for path in dataset.rglob("*_*.json")}
     for path in (*made, *dataset.rglob(".cache/*")):
         path.unlink()
-    assert together <= 1.1 * spied(dataset, script, options, 1)
+    assert together <= 1.1 * count_opened(dataset, script, options, 1)
     assert made == {path: path.read_bytes() for path in dataset.rglob("*_*.json")} and left == []
 
 
@@ -293,7 +294,6 @@ HOLD = """
 import sys, time
 from common.locks import Claims
 from common.topics import Topic
-from common.reporter import Talk
 claims = Claims(sys.argv[2], None)
 assert claims.try_claim(Topic(sys.argv[1], "D", "C", "S", "T", 0))
 print(flush=True)
@@ -309,8 +309,8 @@ def test_a_claimed_topic_comes_last_and_is_waited_for(
     tmp_path: Path, script: str, has_hashes: bool
 ) -> None:
     dataset = dataset_of(tmp_path, 2, 4)
-    if has_hashes:  # so that the search owes close looks alone
-        ended(begin("find_duplicates.py", dataset, "--threshold", 0))
+    if has_hashes:  # so that only verification is left to do
+        wait_for(start("find_duplicates.py", dataset, "--threshold", 0))
         for path in (*dataset.rglob("looked.npz"), *dataset.rglob("duplicates_*")):
             path.unlink()
     tiny = model.resolve_model(argparse.Namespace(model="tiny", pretrained=None, fast_decode=False))
@@ -330,7 +330,7 @@ def test_a_claimed_topic_comes_last_and_is_waited_for(
     ]
     holder = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert holder.stdout and holder.stdout.readline()
-    run = begin(script, dataset, "--workers", 0, *(["--model", "tiny"] if scores else []))
+    run = start(script, dataset, "--workers", 0, *(["--model", "tiny"] if scores else []))
     assert run.stderr
     said = next(line for line in run.stderr if "waiting" in line)
     assert "T0" in said and str(holder.pid) in said and socket.gethostname() in said
@@ -340,14 +340,14 @@ def test_a_claimed_topic_comes_last_and_is_waited_for(
     assert not claimed.exists()
     holder.kill()
     holder.communicate()
-    ended(run)
+    wait_for(run)
     assert claimed.exists() and not list(dataset.rglob(".cache/*.claim"))
 
 
-def test_where_no_claim_can_be_had_work_is_done_all_the_same(tmp_path: Path) -> None:
+def test_work_is_done_if_no_claim_can_be_had(tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path, 1, 3)
     (dataset / "C/S/T0/.cache/phash.claim").mkdir(parents=True)
-    ended(begin("find_duplicates.py", dataset))
+    wait_for(start("find_duplicates.py", dataset))
     assert list(dataset.rglob("duplicates_T0.json"))
 
 
@@ -361,7 +361,7 @@ DIM = 192  # of the tiny model
 def world(
     tmp_path: Path,
 ) -> tuple[Path, list[list[object]], dict[str, dict[str, bytes]], dict[str, bytes]]:
-    """A dataset, two scorings with other heads, what each makes of it alone, and what a search does."""
+    """A dataset, the options of two scorings, what each makes of it alone, what a search finds."""
     dataset = dataset_of(tmp_path, 3, 5)
     scorings = [
         [*TINY, "--rescore"],
@@ -369,21 +369,21 @@ def world(
     ]
     alone = {}
     for scoring in scorings:
-        ended(begin("aesthetic_scorer.py", dataset, *scoring))
+        wait_for(start("aesthetic_scorer.py", dataset, *scoring))
         paths = sorted(dataset.rglob("aesthetic_data.json"))
         _, known, _ = topic_scores.read_scores_with_provenance(topic_of(paths[0].parent))
         assert known.scores
         alone[known.scores.made_by["head"]] = {
             path.parent.name: path.read_bytes() for path in paths
         }
-    ended(begin("find_duplicates.py", dataset, "--quiet"))
+    wait_for(start("find_duplicates.py", dataset, "--quiet"))
     found = {path.name: path.read_bytes() for path in dataset.rglob("duplicates_*.json")}
     assert len(alone) == 2 and len(found) == 3
     return dataset, scorings, alone, found
 
 
 def check(world) -> None:
-    """Each topic has the scores of one of the heads, and a record that says which; and all that the search found."""
+    """Check that each topic has one head's scores with provenance, and the search's results."""
     dataset, _, alone, found = world
     for path in sorted(dataset.rglob("aesthetic_data.json")):
         topic = topic_of(path.parent)
@@ -406,7 +406,7 @@ def overlap(world, times: int, seed: int = 0) -> None:
     dataset, (one, other), *_ = world
     rng = random.Random(seed)
     search = ["--quiet", "--workers", "0", "--threshold"]
-    for time_ in range(times):
+    for round_number in range(times):
         shutil.rmtree(dataset / "C/S/T1/.cache")
         pairs = [
             (("aesthetic_scorer.py", one), ("aesthetic_scorer.py", other)),
@@ -417,11 +417,11 @@ def overlap(world, times: int, seed: int = 0) -> None:
         for pair in pairs:
             runs = []
             for script, options in pair:
-                runs.append(begin(script, dataset, *options))
+                runs.append(start(script, dataset, *options))
                 time.sleep(rng.random() / 5)
-            ended(*runs)
-        ended(begin("aesthetic_scorer.py", dataset, *(one, other)[time_ % 2]))
-        ended(begin("find_duplicates.py", dataset, *search, 14))
+            wait_for(*runs)
+        wait_for(start("aesthetic_scorer.py", dataset, *(one, other)[round_number % 2]))
+        wait_for(start("find_duplicates.py", dataset, *search, 14))
         check(world)
 
 
@@ -439,13 +439,13 @@ def kill_one(world, times: int) -> None:
     rng = random.Random(times)
     for _ in range(times):
         killed, finishing = (
-            begin("aesthetic_scorer.py", dataset, *one),
-            begin("aesthetic_scorer.py", dataset, *other),
+            start("aesthetic_scorer.py", dataset, *one),
+            start("aesthetic_scorer.py", dataset, *other),
         )
         time.sleep(rng.uniform(0.5, 4))
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        ended(finishing)
+        wait_for(finishing)
         check(world)
 
 
@@ -459,10 +459,10 @@ def test_one_of_two_is_killed_at_thirty_moments(world) -> None:
 
 
 def merge_twice(root: Path, times: int) -> None:
-    """One of two merges into a target may be refused while the other is at work; what is left is that of one alone."""
+    """Check that two merges leave what one does; one may be refused while the other works."""
     dataset = dataset_of(root, 2, 4)
     merge = ["--output", root / "alone", "--quiet"]
-    ended(begin("merge_clusters.py", dataset, *merge))
+    wait_for(start("merge_clusters.py", dataset, *merge))
 
     def files(target: Path) -> dict[str, bytes]:
         found = {
@@ -481,7 +481,7 @@ def merge_twice(root: Path, times: int) -> None:
         target = root / f"target{number}"
         runs = []
         for _ in range(2):
-            runs.append(begin("merge_clusters.py", dataset, "--output", target, "--quiet"))
+            runs.append(start("merge_clusters.py", dataset, "--output", target, "--quiet"))
             time.sleep(rng.random() / 10)
         said = [run.communicate(timeout=300)[1] for run in runs]
         assert sorted(run.returncode for run in runs) in ([0, 0], [0, 2]), said

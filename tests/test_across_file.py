@@ -1,4 +1,4 @@
-"""duplicates_across.json: what stands in it, who acts on it, and that stale entries act on nothing."""
+"""duplicates_across.json: what is in it, who acts on it; stale entries have no effect."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from result_files import write_copies, write_scores
 
 import duplicates_stats
 import merge_clusters
 import split_data
-from common import across_file, cache, cli, json_files
-from common.tree import Stamp, Topic
+from common import across_file, atomic_files, cache, cli
+from common.topics import Stamp, Topic
 
 MADE = {"method": "phash", "threshold": 14}
 
@@ -36,16 +37,16 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 
 def make(dataset: Path, **topics: str) -> Path:
-    """Topics C/S/NAME of scored images a.png, b.png and so on, searched and all different, the first the largest."""
+    """Make topics C/S/NAME of scored, searched images a.png, b.png ..., the first the largest."""
     for place, letters in topics.items():
         folder = dataset / "C/S" / place
         folder.mkdir(parents=True, exist_ok=True)
         for number, letter in enumerate(letters):
             Image.new("L", (60 - number, 40), ord(letter)).save(folder / f"{letter}.png")
         there = Topic(str(folder), dataset.name, "C", "S", place, len(letters))
-        stamps = there.stamps()
-        json_files.write_scores(there, dict.fromkeys(stamps, 5))
-        json_files.write_matches(there, {name: set() for name in stamps})
+        stamps = there.image_stamps()
+        write_scores(there, dict.fromkeys(stamps, 5))
+        write_copies(there, {name: set() for name in stamps})
         extents = {name: (stamp, Image.open(folder / name).size) for name, stamp in stamps.items()}
         cache.update_cache(
             there,
@@ -61,7 +62,7 @@ def stamp(path: Path) -> Stamp:
 
 
 def put(dataset: Path, *pairs: str, compared: bool = True) -> None:
-    """Leave what a search across topics leaves: "T/a U/b mirrored" and so on, a copy where no kind is told."""
+    """Write what a search across topics finds: "T/a U/b mirrored", or "T/a U/b" for a copy."""
     found: dict[str, dict[str, str]] = {}
     for pair in pairs:
         one, other, *kind = pair.split()
@@ -78,7 +79,7 @@ def held(dataset: Path) -> dict[str, dict[str, str]]:
     return json.loads((dataset / "duplicates_across.json").read_text())
 
 
-def test_the_file_and_what_made_it(tmp_path: Path) -> None:
+def test_the_file_and_its_provenance(tmp_path: Path) -> None:
     make(tmp_path / "D", T="ab", U="c")
     (tmp_path / "r.png").write_bytes(b"reference")
     put(tmp_path / "D", "T/a U/c", f"T/b {tmp_path}/r.png mirrored")
@@ -91,17 +92,19 @@ def test_the_file_and_what_made_it(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "D/.cache/images.json").read_text())["duplicates"] == {
         "made_by": MADE,
         "images": {path: list(stamp(tmp_path / "D" / path)) for path in paths},
-        "digest": json_files.file_digest(str(tmp_path / "D/duplicates_across.json")),
+        "digest": atomic_files.file_digest(str(tmp_path / "D/duplicates_across.json")),
     }
     said: list[str] = []
     found = across_file.read_across(
         [Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], said.append
     )
     assert said == [] and found.references == {f"{tmp_path}/r.png"}
-    assert found.within(f"{tmp_path}/D/C/S/U/c.png") == {f"{tmp_path}/D/C/S/T/a.png": "copy"}
-    assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {}
-    assert found.reference(f"{tmp_path}/D/C/S/T/b.png") == f"{tmp_path}/r.png"
-    assert found.reference(f"{tmp_path}/D/C/S/T/b.png", ["copy"]) is None
+    assert found.matches_in_dataset(f"{tmp_path}/D/C/S/U/c.png") == {
+        f"{tmp_path}/D/C/S/T/a.png": "copy"
+    }
+    assert found.matches_in_dataset(f"{tmp_path}/D/C/S/T/b.png") == {}
+    assert found.reference_match(f"{tmp_path}/D/C/S/T/b.png") == f"{tmp_path}/r.png"
+    assert found.reference_match(f"{tmp_path}/D/C/S/T/b.png", ["copy"]) is None
 
 
 def test_what_was_not_compared_stays_and_what_changed_does_not_come_back(tmp_path: Path) -> None:
@@ -130,10 +133,10 @@ def within(dataset: Path, name: str, warn: Callable[[str], None] = pytest.fail) 
     found = across_file.read_across(
         [Topic(str(dataset / "C/S/T"), dataset.name, "C", "S", "T", 2)], warn
     )
-    return found.within(f"{dataset}/C/S/T/{name}.png")
+    return found.matches_in_dataset(f"{dataset}/C/S/T/{name}.png")
 
 
-def test_a_record_is_believed_for_its_file_alone_and_without_one_images_may_not_be_younger(
+def test_a_provenance_holds_for_its_file_alone_and_without_one_images_may_not_be_younger(
     tmp_path: Path,
 ) -> None:
     dataset = tmp_path / "D"
@@ -169,10 +172,12 @@ def test_decisions_hold_across_topics(tmp_path: Path) -> None:
     found = across_file.read_across(
         [Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 2)], pytest.fail
     )
-    assert found.within(f"{tmp_path}/D/C/S/T/b.png") == {f"{tmp_path}/D/C/S/U/d.png": "copy"}
+    assert found.matches_in_dataset(f"{tmp_path}/D/C/S/T/b.png") == {
+        f"{tmp_path}/D/C/S/U/d.png": "copy"
+    }
 
 
-def test_stale_entries_are_named_and_act_on_nothing(tmp_path: Path, run) -> None:
+def test_stale_entries_are_named_and_have_no_effect(tmp_path: Path, run) -> None:
     make(tmp_path / "D", T="abc", U="def")
     (tmp_path / "r.png").write_bytes(b"reference")
     put(tmp_path / "D", "T/a U/d", "T/b U/e", f"T/c {tmp_path}/r.png")
@@ -184,7 +189,8 @@ def test_stale_entries_are_named_and_act_on_nothing(tmp_path: Path, run) -> None
     )
     assert (status, told["copied"], told["duplicates"], told["references"]) == (0, 5, 0, 0)
     assert (
-        f"{tmp_path}/D/duplicates_across.json: no longer fits (run find_duplicates.py --across again): "
+        f"{tmp_path}/D/duplicates_across.json: no longer fits "
+        "(run find_duplicates.py --across again): "
         f"3 changed since or gone ({tmp_path}/r.png, C/S/U/d.png, C/S/U/e.png)"
     ) in said
 
@@ -202,7 +208,7 @@ def test_a_damaged_file_stops_whatever_acts_on_it(tmp_path: Path, run, content: 
     assert not (tmp_path / "full").exists() and not (tmp_path / "train_set.json").exists()
 
 
-def test_the_statistics_tell_pairs_topics_and_references(tmp_path: Path, run) -> None:
+def test_statistics_count_pairs_topics_and_references(tmp_path: Path, run) -> None:
     make(tmp_path / "D", T="abc", U="def", V="gh")
     (tmp_path / "r.png").write_bytes(b"reference")
     put(
@@ -279,7 +285,7 @@ places = st.sampled_from(
 
 
 def test_of_copies_in_two_topics_the_better_is_chosen_wherever_it_lies(tmp_path: Path, run) -> None:
-    """a.png is the largest of its topic; U/g is its copy, and after it the best of a topic that comes later by name."""
+    """a.png is the largest of its topic; its copy U/g is in a topic that comes later by name."""
     make(tmp_path / "D", T="abcd", U="efgh")
     options = ("--train", 2, "--valid", 1, "--exclude-duplicates", "--output-dir", tmp_path)
     put(tmp_path / "D", "T/b U/e")  # the original lies in U, a smaller one in T
@@ -308,7 +314,7 @@ def test_of_copies_in_two_topics_the_better_is_chosen_wherever_it_lies(tmp_path:
     ),
     barred=st.sets(places, max_size=2),
 )
-def test_no_leak_and_no_picture_twice(tmp_path_factory, pairs, barred) -> None:
+def test_no_leak_and_no_image_twice(tmp_path_factory, pairs, barred) -> None:
     """Against a look at every pair of chosen images; without the option every leak is reported."""
     root = tmp_path_factory.mktemp("split")
     make(root / "D", T="abcd", U="efgh", V="ijkl")
@@ -364,7 +370,7 @@ def better(one: str, other: str) -> bool:
     return ("abcdefghijkl".index(one[2]) % 4, one) < ("abcdefghijkl".index(other[2]) % 4, other)
 
 
-def test_a_merge_keeps_copies_in_other_topics_unless_told(tmp_path: Path, run) -> None:
+def test_a_merge_keeps_copies_in_other_topics_without_drop_across(tmp_path: Path, run) -> None:
     make(tmp_path / "D", T="abc", U="def")
     put(tmp_path / "D", "T/b U/d", "T/a U/e", "U/f T/c mirrored")
     assert run(merge_clusters, tmp_path / "D", "--output", tmp_path / "all")[1]["copied"] == 6
@@ -395,10 +401,10 @@ def test_a_merge_keeps_copies_in_other_topics_unless_told(tmp_path: Path, run) -
 
 
 def test_a_chain_through_topics_leaves_a_kept_match_for_each(tmp_path: Path, run) -> None:
-    """In its topic b goes for a; with --drop-across a goes for c, and so b, which c does not stand for, stays."""
+    """In its topic, b is dropped for a. With --drop-across a is dropped for c, so b is kept."""
     make(tmp_path / "D", S="c", T="xab")
     there = Topic(str(tmp_path / "D/C/S/T"), "D", "C", "S", "T", 3)
-    json_files.write_matches(there, {"a.png": {"b.png"}, "x.png": set()})
+    write_copies(there, {"a.png": {"b.png"}, "x.png": set()})
     put(tmp_path / "D", "T/a S/c")
     run(merge_clusters, tmp_path / "D", "--output", tmp_path / "plain")
     run(merge_clusters, tmp_path / "D", "--output", tmp_path / "full", "--drop-across")

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Measures what find_duplicates.py --variants finds and what it invents, and how long it takes, on your pictures.
+"""Measure find_duplicates.py --variants on your photos: recall, wrong pairs and time.
 
-    benchmarks/variants.py --photos FOLDER                  30 kinds of copies and variants of 100 of these pictures
-    benchmarks/variants.py --only lookalikes                pictures that look alike and are all different, drawn here
-    benchmarks/variants.py --photos FOLDER --only speed     5,000 photos of 0.2 megapixels, cut from these pictures
+    benchmarks/variants.py --photos FOLDER                 28 kinds of copies and variants of 100
+    benchmarks/variants.py --only lookalikes               similar drawings that are all different
+    benchmarks/variants.py --photos FOLDER --only speed    5,000 photos of 0.2 megapixels, cut out
 
-Compares in one run, on the same files, with imagehash at 10 bits, with imagededup where it is installed
-(pip install -r benchmarks/requirements.txt) and, in time, with fastdup, which needs an environment of its own:
+Compares with imagehash at 10 bits in the same run, on the same files, and with imagededup if it is
+installed (pip install -r benchmarks/requirements.txt). --only speed also compares with fastdup,
+which needs an environment of its own:
 
     python3 -m venv fastdup && fastdup/bin/pip install fastdup    then --fastdup fastdup/bin/python
 
-Times are wall time: run it on a quiet machine.
+Times are wall time: use a quiet machine.
 """
 
 from __future__ import annotations
@@ -35,10 +36,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("kinds", "lookalikes", "speed")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-Make = Callable[
-    [Image.Image, Image.Image], Image.Image
-]  # of a picture, and another one for a collage
-Found = dict[str, dict[str, str]]  # both ways: what two pictures are to each other
+# Makes a version of an image; the second image is for a collage.
+Make = Callable[[Image.Image, Image.Image], Image.Image]
+Matches = dict[str, dict[str, str]]  # image to image to kind, both ways
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--photos", nargs="+", default=[], metavar="FOLDER", help="your pictures, searched deeply"
+        "--photos", nargs="+", default=[], metavar="FOLDER", help="your photos, at any depth"
     )
     parser.add_argument(
         "--originals", type=int, default=100, help="how many of them (default: %(default)s)"
@@ -66,17 +66,17 @@ def main() -> None:
     random.Random(args.seed).shuffle(paths)
     with tempfile.TemporaryDirectory() as folder:
         if "lookalikes" in args.only:
-            lookalikes(Path(folder) / "Alike", args.seed)
+            measure_lookalikes(Path(folder) / "Alike", args.seed)
         if "kinds" in args.only and paths:
-            kinds(Path(folder) / "Kinds", paths, args.originals)
+            measure_kinds(Path(folder) / "Kinds", paths, args.originals)
         if "speed" in args.only and paths:
-            speed(Path(folder) / "Speed", paths, args.count, args.fastdup)
+            measure_speed(Path(folder) / "Speed", paths, args.count, args.fastdup)
 
 
-def zoomed(share: float) -> Make:
-    def crop(made: Image.Image, _: Image.Image) -> Image.Image:
-        width, height = made.size
-        return made.crop(
+def crop_edges(share: float) -> Make:
+    def crop(image: Image.Image, _: Image.Image) -> Image.Image:
+        width, height = image.size
+        return image.crop(
             (
                 int(width * share),
                 int(height * share),
@@ -88,26 +88,26 @@ def zoomed(share: float) -> Make:
     return crop
 
 
-def framed(across: float, down: float, colour: str) -> Make:
-    return lambda made, _: ImageOps.expand(
-        made, (int(made.width * across), int(made.height * down)), colour
+def add_frame(across: float, down: float, colour: str) -> Make:
+    return lambda image, _: ImageOps.expand(
+        image, (int(image.width * across), int(image.height * down)), colour
     )
 
 
-def captioned(made: Image.Image, _: Image.Image) -> Image.Image:
-    below = ImageOps.expand(made, (0, 0, 0, made.height // 5), "white")
-    size = max(10, made.height // 11)
+def add_caption(image: Image.Image, _: Image.Image) -> Image.Image:
+    below = ImageOps.expand(image, (0, 0, 0, image.height // 5), "white")
+    size = max(10, image.height // 11)
     ImageDraw.Draw(below).text(
-        (made.width * 0.05, made.height * 1.04), "that feeling on Monday", "black", font_size=size
+        (image.width * 0.05, image.height * 1.04), "that feeling on Monday", "black", font_size=size
     )
     return below
 
 
-def overlaid(made: Image.Image, _: Image.Image) -> Image.Image:
-    whole = made.copy()
-    size, edge = max(12, made.height // 8), max(1, made.height // 100)
+def add_overlay(image: Image.Image, _: Image.Image) -> Image.Image:
+    whole = image.copy()
+    size, edge = max(12, image.height // 8), max(1, image.height // 100)
     for place, words in ((0.03, "NOBODY ASKED"), (0.83, "STILL A COPY")):
-        middle = (made.width / 2, made.height * place)
+        middle = (image.width / 2, image.height * place)
         ImageDraw.Draw(whole).text(
             middle,
             words,
@@ -120,48 +120,50 @@ def overlaid(made: Image.Image, _: Image.Image) -> Image.Image:
     return whole
 
 
-def marked(made: Image.Image, _: Image.Image) -> Image.Image:
-    whole = made.copy()
-    place = (made.width * 0.64, made.height * 0.9)
-    ImageDraw.Draw(whole).text(place, "(c) somebody", "white", font_size=max(12, made.height // 20))
+def add_mark(image: Image.Image, _: Image.Image) -> Image.Image:
+    whole = image.copy()
+    place = (image.width * 0.64, image.height * 0.9)
+    ImageDraw.Draw(whole).text(
+        place, "(c) somebody", "white", font_size=max(12, image.height // 20)
+    )
     return whole
 
 
-def screenshot(made: Image.Image, _: Image.Image) -> Image.Image:
-    screen = Image.new("RGB", (int(made.width * 1.2), int(made.height * 1.5)), (248, 248, 250))
+def make_screenshot(image: Image.Image, _: Image.Image) -> Image.Image:
+    screen = Image.new("RGB", (int(image.width * 1.2), int(image.height * 1.5)), (248, 248, 250))
     draw = ImageDraw.Draw(screen)
-    draw.rectangle((0, 0, screen.width, made.height // 10), fill=(30, 60, 120))
+    draw.rectangle((0, 0, screen.width, image.height // 10), fill=(30, 60, 120))
     draw.text(
-        (10, made.height // 50), "10:24   Pictures", "white", font_size=max(9, made.height // 20)
+        (10, image.height // 50), "10:24   Pictures", "white", font_size=max(9, image.height // 20)
     )
-    screen.paste(made, (made.width // 10, made.height // 5))
+    screen.paste(image, (image.width // 10, image.height // 5))
     return screen
 
 
-def collage(made: Image.Image, other: Image.Image) -> Image.Image:
-    both = Image.new("RGB", (2 * made.width, made.height))
-    both.paste(made, (0, 0))
-    both.paste(ImageOps.fit(other, made.size), (made.width, 0))
+def make_collage(image: Image.Image, other: Image.Image) -> Image.Image:
+    both = Image.new("RGB", (2 * image.width, image.height))
+    both.paste(image, (0, 0))
+    both.paste(ImageOps.fit(other, image.size), (image.width, 0))
     return both
 
 
-def smaller(side: int) -> Make:
-    def shrunk(made: Image.Image, _: Image.Image) -> Image.Image:
-        small = made.copy()
+def shrink_to(side: int) -> Make:
+    def shrunk(image: Image.Image, _: Image.Image) -> Image.Image:
+        small = image.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
         return small
 
     return shrunk
 
 
-def noisy(made: Image.Image, _: Image.Image) -> Image.Image:
-    noise = np.random.default_rng(0).normal(0, 15, (made.height, made.width, 3))
-    return Image.fromarray((np.asarray(made) + noise).clip(0, 255).astype(np.uint8))
+def add_noise(image: Image.Image, _: Image.Image) -> Image.Image:
+    noise = np.random.default_rng(0).normal(0, 15, (image.height, image.width, 3))
+    return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
 
 
-def hue(degrees: int) -> Make:
-    def shifted(made: Image.Image, _: Image.Image) -> Image.Image:
-        channels = made.convert("HSV").split()
+def shift_hue(degrees: int) -> Make:
+    def shifted(image: Image.Image, _: Image.Image) -> Image.Image:
+        channels = image.convert("HSV").split()
         turned = channels[0].point([(level + degrees * 256 // 360) % 256 for level in range(256)])
         return Image.merge("HSV", (turned, *channels[1:])).convert("RGB")
 
@@ -169,56 +171,57 @@ def hue(degrees: int) -> Make:
 
 
 COPIES: dict[str, Make] = {
-    "half size": lambda made, _: made.resize(
-        (made.width // 2, made.height // 2), Image.Resampling.LANCZOS
+    "half size": lambda image, _: image.resize(
+        (image.width // 2, image.height // 2), Image.Resampling.LANCZOS
     ),
-    "64 pixels": smaller(64),
-    "squeezed": lambda made, _: made.resize(
-        (made.width * 3 // 4, made.height), Image.Resampling.LANCZOS
+    "64 pixels": shrink_to(64),
+    "squeezed": lambda image, _: image.resize(
+        (image.width * 3 // 4, image.height), Image.Resampling.LANCZOS
     ),
-    "blurred": lambda made, _: made.filter(ImageFilter.GaussianBlur(2)),
-    "sharpened": lambda made, _: ImageEnhance.Sharpness(made).enhance(3),
-    "noise": noisy,
-    "brighter": lambda made, _: ImageEnhance.Brightness(made).enhance(1.25),
-    "more contrast": lambda made, _: ImageEnhance.Contrast(made).enhance(1.5),
-    "less contrast": lambda made, _: ImageEnhance.Contrast(made).enhance(0.6),
-    "grey": lambda made, _: ImageOps.grayscale(made).convert("RGB"),
-    "hue by 15 degrees": hue(15),
-    "32 colours": lambda made, _: made.quantize(32).convert("RGB"),
-    "cropped 2 %": zoomed(0.02),
-    "a mark in a corner": marked,
+    "blurred": lambda image, _: image.filter(ImageFilter.GaussianBlur(2)),
+    "sharpened": lambda image, _: ImageEnhance.Sharpness(image).enhance(3),
+    "noise": add_noise,
+    "brighter": lambda image, _: ImageEnhance.Brightness(image).enhance(1.25),
+    "more contrast": lambda image, _: ImageEnhance.Contrast(image).enhance(1.5),
+    "less contrast": lambda image, _: ImageEnhance.Contrast(image).enhance(0.6),
+    "grey": lambda image, _: ImageOps.grayscale(image).convert("RGB"),
+    "hue by 15 degrees": shift_hue(15),
+    "32 colours": lambda image, _: image.quantize(32).convert("RGB"),
+    "cropped 2 %": crop_edges(0.02),
+    "a mark in a corner": add_mark,
 }
 VARIANTS: dict[str, Make] = {
-    "mirrored": lambda made, _: ImageOps.mirror(made),
-    "turned by 90": lambda made, _: made.transpose(Image.Transpose.ROTATE_90),
-    "turned by 180": lambda made, _: made.transpose(Image.Transpose.ROTATE_180),
-    "cropped 8 %": zoomed(0.08),
-    "cropped 15 %": zoomed(0.15),
-    "cropped 22 %": zoomed(0.22),
-    "black bars": framed(0, 0.12, "black"),
-    "white bars": framed(0.12, 0, "white"),
-    "framed": framed(0.07, 0.07, "black"),
-    "captioned": captioned,
-    "text across": overlaid,
-    "hue by 60 degrees": hue(60),
-    "a screenshot": screenshot,
-    "a collage of two": collage,
+    "mirrored": lambda image, _: ImageOps.mirror(image),
+    "turned by 90": lambda image, _: image.transpose(Image.Transpose.ROTATE_90),
+    "turned by 180": lambda image, _: image.transpose(Image.Transpose.ROTATE_180),
+    "cropped 8 %": crop_edges(0.08),
+    "cropped 15 %": crop_edges(0.15),
+    "cropped 22 %": crop_edges(0.22),
+    "black bars": add_frame(0, 0.12, "black"),
+    "white bars": add_frame(0.12, 0, "white"),
+    "framed": add_frame(0.07, 0.07, "black"),
+    "captioned": add_caption,
+    "text across": add_overlay,
+    "hue by 60 degrees": shift_hue(60),
+    "a screenshot": make_screenshot,
+    "a collage of two": make_collage,
 }
 
 
-def kinds(folder: Path, paths: list[Path], count: int) -> None:
+def measure_kinds(folder: Path, paths: list[Path], count: int) -> None:
     topic = folder / "Cluster/Sub/Topic"
     topic.mkdir(parents=True)
-    originals = list(itertools.islice(unlike(paths), count + 1))
+    originals = list(itertools.islice(distinct_images(paths), count + 1))
     for number, (original, other) in enumerate(itertools.pairwise(originals)):
         original.save(topic / f"{number:04}-original.jpg", quality=92)
         for kind, make in {**COPIES, **VARIANTS}.items():
             make(original, other).save(topic / f"{number:04}-{kind}.jpg", quality=88)
     print(
-        f"{len(COPIES)} kinds of copies and {len(VARIANTS)} of variants of {len(originals) - 1} pictures"
+        f"{len(COPIES)} kinds of copies and {len(VARIANTS)} of variants "
+        f"of {len(originals) - 1} images"
     )
     print(f"   {'':28}   copy  variant  doubtful  missed")
-    told = searched(folder)
+    told = run_search(folder)
     answers: dict[str, Counter[str]] = defaultdict(Counter)
     for path in topic.glob("*.jpg"):
         number, kind = path.stem.split("-")
@@ -226,34 +229,39 @@ def kinds(folder: Path, paths: list[Path], count: int) -> None:
             said = told.get(path.name, {}).get(f"{number}-original.jpg", "")
             answers[kind]["variant" if said not in ("", "copy", "doubtful") else said] += 1
     for kind in (*COPIES, *VARIANTS):
-        print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(kind, *shares(answers[kind])))
+        print(
+            "   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(kind, *answer_shares(answers[kind]))
+        )
     for name, several in (("all copies", COPIES), ("all variants", VARIANTS)):
         together = sum((answers[kind] for kind in several), Counter[str]())
-        print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(name, *shares(together)))
-    for name, found in {"ours": told, **peers(topic)}.items():
+        print("   {:28} {:6.3f} {:8.3f} {:9.3f} {:7.3f}".format(name, *answer_shares(together)))
+    for name, found in {"ours": told, **peer_matches(topic)}.items():
         wrong = Counter(
             kind
             for one, others in found.items()
             for other, kind in others.items()
-            if not (shows(one) & shows(other))
+            if not (originals_in(one) & originals_in(other))
         )
         hit = sum(
             f"{name[:4]}-original.jpg" in found.get(name, {})
             for name in (path.name for path in topic.glob("*.jpg"))
         )
         planted = (len(originals) - 1) * (len(COPIES) + len(VARIANTS))
-        print(f"   {name:28} found {hit / planted:.3f} of all; wrong pairs {told_of(wrong)}")
+        print(
+            f"   {name:28} found {hit / planted:.3f} of all; "
+            f"wrong pairs {wrong_pairs_in_words(wrong)}"
+        )
     print()
 
 
-def shows(name: str) -> set[int]:
-    """The numbers of the originals that a planted picture shows: a collage that of the next one too."""
+def originals_in(name: str) -> set[int]:
+    """The numbers of the originals that an image shows: a collage also shows the next one."""
     number = int(name[:4])
     return {number, number + 1} if "a collage" in name else {number}
 
 
-def unlike(paths: list[Path]) -> Iterator[Image.Image]:
-    """Pictures of at most 640 pixels, none like an earlier one."""
+def distinct_images(paths: list[Path]) -> Iterator[Image.Image]:
+    """Yield images of at most 640 pixels, none similar to an earlier one."""
     seen: list[np.ndarray] = []
     for path in paths:
         try:
@@ -268,8 +276,8 @@ def unlike(paths: list[Path]) -> Iterator[Image.Image]:
             yield original
 
 
-def searched(dataset: Path, *options: str) -> Found:
-    """What a run with --variants says of a dataset of one subcluster."""
+def run_search(dataset: Path, *options: str) -> Matches:
+    """The matches that a run with --variants finds in a dataset of one subcluster."""
     command = [
         sys.executable,
         str(ROOT / "find_duplicates.py"),
@@ -279,7 +287,7 @@ def searched(dataset: Path, *options: str) -> Found:
         "--quiet",
     ]
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL)
-    told: Found = defaultdict(dict)
+    told: Matches = defaultdict(dict)
     for path in dataset.glob("*/*/duplicates_*.json"):
         for one, others in json.loads(path.read_text()).items():
             told[one].update(dict.fromkeys(others, "copy"))
@@ -289,21 +297,22 @@ def searched(dataset: Path, *options: str) -> Found:
     return told
 
 
-def shares(answers: Counter[str]) -> list[float]:
+def answer_shares(answers: Counter[str]) -> list[float]:
     return [answers[said] / max(1, answers.total()) for said in ("copy", "variant", "doubtful", "")]
 
 
-def told_of(wrong: Counter[str]) -> str:
-    """Pairs that were counted from both sides, by answer."""
-    variants = sum(count for kind, count in wrong.items() if kind not in ("copy", "doubtful"))
-    return f"{wrong['copy'] // 2} as copy, {variants // 2} as variant, {wrong['doubtful'] // 2} as doubtful"
+def wrong_pairs_in_words(wrong: Counter[str]) -> str:
+    """Describe pairs that were counted in both directions."""
+    copies, doubtful = wrong["copy"], wrong["doubtful"]
+    variants = wrong.total() - copies - doubtful
+    return f"{copies // 2} as copy, {variants // 2} as variant, {doubtful // 2} as doubtful"
 
 
-def peers(topic: Path) -> dict[str, Found]:
-    """The matches of other tools, which know one answer."""
+def peer_matches(topic: Path) -> dict[str, Matches]:
+    """The matches of other tools, which have only one kind."""
     names = sorted(path.name for path in topic.iterdir() if path.suffix in SUFFIXES)
     hashes = [imagehash.phash(Image.open(topic / name)) for name in names]
-    close: Found = defaultdict(dict)
+    close: Matches = defaultdict(dict)
     for (i, one), (j, other) in itertools.combinations(enumerate(hashes), 2):
         if one - other <= 10:
             close[names[i]][names[j]] = close[names[j]][names[i]] = "copy"
@@ -319,26 +328,26 @@ def peers(topic: Path) -> dict[str, Found]:
     return found
 
 
-def icon(shape: str, letter: str, corner: str = "") -> Image.Image:
-    made = Image.new("RGB", (256, 256), "white")
-    draw = ImageDraw.Draw(made)
+def draw_icon(shape: str, letter: str, corner: str = "") -> Image.Image:
+    image = Image.new("RGB", (256, 256), "white")
+    draw = ImageDraw.Draw(image)
     (draw.ellipse if shape == "disc" else draw.rectangle)((28, 28, 228, 228), fill=(50, 120, 220))
     draw.text((128, 128), letter, "white", font_size=130, anchor="mm")
     if corner:
         draw.ellipse((186, 186, 250, 250), fill=(200, 40, 40))
         draw.text((218, 218), corner, "white", font_size=42, anchor="mm")
-    return made
+    return image
 
 
-def emblem(letter: str) -> Image.Image:
-    made = Image.new("RGB", (640, 360), (40, 40, 40))
-    ImageDraw.Draw(made).text((320, 180), letter, (235, 219, 178), font_size=90, anchor="mm")
-    return made
+def draw_emblem(letter: str) -> Image.Image:
+    image = Image.new("RGB", (640, 360), (40, 40, 40))
+    ImageDraw.Draw(image).text((320, 180), letter, (235, 219, 178), font_size=90, anchor="mm")
+    return image
 
 
-def clock(rng: random.Random) -> Image.Image:
-    made = Image.new("RGB", (400, 400), (250, 248, 240))
-    draw = ImageDraw.Draw(made)
+def draw_clock(rng: random.Random) -> Image.Image:
+    image = Image.new("RGB", (400, 400), (250, 248, 240))
+    draw = ImageDraw.Draw(image)
     draw.ellipse((30, 30, 370, 370), outline="black", width=6)
     for length, width in ((80, 9), (130, 5)):
         turn = rng.random() * 2 * np.pi
@@ -347,34 +356,34 @@ def clock(rng: random.Random) -> Image.Image:
             fill="black",
             width=width,
         )
-    return made
+    return image
 
 
-def bars(rng: random.Random) -> Image.Image:
-    made = Image.new("RGB", (640, 480), "white")
-    draw = ImageDraw.Draw(made)
+def draw_bars(rng: random.Random) -> Image.Image:
+    image = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(image)
     draw.line((60, 40, 60, 420, 600, 420), fill="black", width=2)
     for column in range(8):
         draw.rectangle(
             (80 + 64 * column, 420 - rng.randint(40, 360), 124 + 64 * column, 419),
             fill=(31, 119, 180),
         )
-    return made
+    return image
 
 
-def page(rng: random.Random) -> Image.Image:
-    made = Image.new("RGB", (620, 800), "white")
+def draw_page(rng: random.Random) -> Image.Image:
+    image = Image.new("RGB", (620, 800), "white")
     for line in range(32):
         words = " ".join(
             "".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(11)
         )
-        ImageDraw.Draw(made).text((50, 50 + 22 * line), words[:70], "black", font_size=15)
-    return made
+        ImageDraw.Draw(image).text((50, 50 + 22 * line), words[:70], "black", font_size=15)
+    return image
 
 
-def application(rng: random.Random) -> Image.Image:
-    made = Image.new("RGB", (800, 600), "white")
-    draw = ImageDraw.Draw(made)
+def draw_application(rng: random.Random) -> Image.Image:
+    image = Image.new("RGB", (800, 600), "white")
+    draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 800, 50), fill=(40, 60, 110))
     draw.rectangle((0, 50, 180, 600), fill=(230, 232, 238))
     for place, words in enumerate(("Home", "Inbox", "Sent", "Drafts", "Notes", "Tags")):
@@ -384,34 +393,34 @@ def application(rng: random.Random) -> Image.Image:
             "".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(8)
         )
         draw.text((200, 70 + 50 * place), words, (30, 30, 30), font_size=15)
-    return made
+    return image
 
 
-def lookalikes(folder: Path, seed: int) -> None:
-    """Pictures that are all different: every pair that is told as a copy or a variant is wrong."""
+def measure_lookalikes(folder: Path, seed: int) -> None:
+    """Images that are all different: every copy or variant is wrong."""
     letters = "ABCDEFGHKLMNPRSTUVXYZ23456789"
     rng = random.Random(seed)
     families: dict[str, list[Image.Image]] = {
         "icons with other letters": [
-            icon(shape, letter) for shape in ("disc", "square") for letter in letters
+            draw_icon(shape, letter) for shape in ("disc", "square") for letter in letters
         ],
-        "a letter in the corner": [icon("disc", "Q", letter) for letter in letters],
-        "emblems on one tone": [emblem(letter) for letter in letters],
-        "clocks at other times": [clock(rng) for _ in range(40)],
-        "bar charts": [bars(rng) for _ in range(40)],
-        "pages of text": [page(rng) for _ in range(40)],
-        "one application": [application(rng) for _ in range(40)],
+        "a letter in the corner": [draw_icon("disc", "Q", letter) for letter in letters],
+        "emblems on one tone": [draw_emblem(letter) for letter in letters],
+        "clocks at other times": [draw_clock(rng) for _ in range(40)],
+        "bar charts": [draw_bars(rng) for _ in range(40)],
+        "pages of text": [draw_page(rng) for _ in range(40)],
+        "one application": [draw_application(rng) for _ in range(40)],
     }
     for name, several in families.items():
         topic = folder / "Alike/Families" / name
         topic.mkdir(parents=True)
-        for number, made in enumerate(several):
-            made.save(topic / f"{name[:2]}{number:02}.png")
-    searched(folder)
-    print(f"{'pictures that look alike':28}   pairs   wrong pairs")
+        for number, image in enumerate(several):
+            image.save(topic / f"{name[:2]}{number:02}.png")
+    run_search(folder)
+    print(f"{'similar images':28}   pairs   wrong pairs")
     for name in families:
         topic = folder / "Alike/Families" / name
-        told: Found = defaultdict(dict)
+        told: Matches = defaultdict(dict)
         for one, others in json.loads(
             (topic.parent / f"duplicates_{name}.json").read_text()
         ).items():
@@ -421,16 +430,16 @@ def lookalikes(folder: Path, seed: int) -> None:
         ).items():
             told[one].update(kinds_of)
         count = len(families[name]) * (len(families[name]) - 1) // 2
-        for tool, found in {"ours": told, **peers(topic)}.items():
+        for tool, found in {"ours": told, **peer_matches(topic)}.items():
             wrong = Counter(kind for others in found.values() for kind in others.values())
-            print(
-                f"   {name if tool == 'ours' else '':26} {count if tool == 'ours' else '':7}   {tool}: {told_of(wrong)}"
-            )
+            is_first = tool == "ours"
+            title = f"   {name if is_first else '':26} {count if is_first else '':7}"
+            print(f"{title}   {tool}: {wrong_pairs_in_words(wrong)}")
     print()
 
 
-def tiles(paths: list[Path]) -> Iterator[Image.Image]:
-    """Photos of 0.2 megapixels that have nothing in common: pictures cut into pieces of 320 x 240, enlarged."""
+def cut_tiles(paths: list[Path]) -> Iterator[Image.Image]:
+    """Yield photos of 0.2 megapixels with nothing in common: pieces of 320x240, enlarged."""
     for path in paths:
         with Image.open(path) as opened:
             whole = opened.convert("RGB")
@@ -441,20 +450,21 @@ def tiles(paths: list[Path]) -> Iterator[Image.Image]:
                 )
 
 
-def speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> None:
+def measure_speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> None:
     topic = folder / "Cluster/Sub/Topic"
     topic.mkdir(parents=True)
-    made = 0
-    for made, tile in enumerate(itertools.islice(tiles(paths), count), start=1):
-        tile.save(topic / f"{made:05}.jpg", quality=90)
-    print(f"{made:,} photos of 0.2 megapixels           seconds   peak MB")
+    saved = 0
+    for saved, tile in enumerate(itertools.islice(cut_tiles(paths), count), start=1):
+        tile.save(topic / f"{saved:05}.jpg", quality=90)
+    print(f"{saved:,} photos of 0.2 megapixels           seconds   peak MB")
     script = [sys.executable, str(ROOT / "find_duplicates.py"), str(folder), "--json", "--quiet"]
-    timed("find_duplicates.py", script)
-    timed("the same, --variants", [*script, "--variants"])
-    timed("the same again", [*script, "--variants"])
-    loop = "import sys, glob, imagehash; from PIL import Image\nfor p in glob.glob(sys.argv[1] + '/*.jpg'): "
-    timed(
-        "imagehash.phash, a plain loop",
+    print_time("find_duplicates.py", script)
+    print_time("the same, --variants", [*script, "--variants"])
+    print_time("the same again", [*script, "--variants"])
+    loop = "import sys, glob, imagehash; from PIL import Image\n"
+    loop += "for p in glob.glob(sys.argv[1] + '/*.jpg'): "
+    print_time(
+        "imagehash.phash in a loop",
         [sys.executable, "-c", loop + "imagehash.phash(Image.open(p))", str(topic)],
     )
     if importlib.util.find_spec("imagededup"):
@@ -463,19 +473,20 @@ def speed(folder: Path, paths: list[Path], count: int, fastdup: str | None) -> N
                 f"import sys; from imagededup.methods import {method}\nif __name__ == '__main__': "
             )
             code += f"{method}(verbose=False).find_duplicates(image_dir=sys.argv[1])"
-            timed(f"imagededup {method}", [sys.executable, "-c", code, str(topic)])
+            print_time(f"imagededup {method}", [sys.executable, "-c", code, str(topic)])
     if fastdup:
-        code = "import sys, fastdup; fastdup.create(sys.argv[2], sys.argv[1]).run(overwrite=True, verbose=False)"
-        timed("fastdup", [fastdup, "-c", code, str(topic), str(folder / "work")])
+        code = "import sys, fastdup; fastdup.create(sys.argv[2], sys.argv[1])"
+        code += ".run(overwrite=True, verbose=False)"
+        print_time("fastdup", [fastdup, "-c", code, str(topic), str(folder / "work")])
     print()
 
 
-def timed(name: str, command: list[str]) -> None:
-    """Seconds of a command, and the memory that its processes took together at their peak, looked at now and then."""
+def print_time(name: str, command: list[str]) -> None:
+    """Run a command; print its time and the peak memory of its processes, sampled every second."""
     started, peak = time.perf_counter(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
-        peak = max(peak, memory_of(process.pid))
+        peak = max(peak, process_memory(process.pid))
         time.sleep(1)
     ended = "" if process.returncode == 0 else f"   failed with status {process.returncode}"
     print(
@@ -483,8 +494,8 @@ def timed(name: str, command: list[str]) -> None:
     )
 
 
-def memory_of(pid: int) -> int:
-    """Bytes that a process and all that it started hold: what they share is shared out (Linux only, else 0)."""
+def process_memory(pid: int) -> int:
+    """Bytes of a process and its children; shared memory counts once (Linux only, else 0)."""
     total = 0
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
@@ -493,7 +504,7 @@ def memory_of(pid: int) -> int:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
         return total
-    return total + sum(memory_of(int(child)) for child in children)
+    return total + sum(process_memory(int(child)) for child in children)
 
 
 if __name__ == "__main__":

@@ -198,4 +198,4 @@ def test_every_package_has_a_table_of_contents(folder):
     for module in MODULES:
         parent, name = os.path.split(module.replace(".", "/"))
         if parent == folder:
-            assert re.search(rf"^ +{name}  ", contents, re.M), module
+            assert re.search(rf"^ *{name}  ", contents, re.M), module

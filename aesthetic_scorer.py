@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from common import cache, cli, durability, locks, terminal, topic_scores, tree
-from common.clip import heads, model, score_state, scorers
+from common.clip import heads, model, options, score_state, scorers
 from common.reporter import Reporter, print_result
 from common.topics import Topic
 
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
-    model.add_model_options(parser)
+    options.add_model_options(parser)
     scoring = parser.add_argument_group("scores")
     scoring.add_argument(
         "--head",

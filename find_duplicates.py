@@ -54,7 +54,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from common import atomic_files, cache, cli, decisions, json_files, terminal, tree
-from common.clip import model
+from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__)
     options.add_options(parser)
-    model.add_model_options(parser)
+    add_model_options(parser)
     return parser.parse_args(argv)
 
 

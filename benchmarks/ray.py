@@ -42,11 +42,11 @@ from common import cli  # noqa: E402
 cli.quiet_libraries()
 
 import torch  # noqa: E402
-from conftest import picture  # noqa: E402
+from conftest import draw_image  # noqa: E402
 from towers import SMALL, save_model  # noqa: E402
 
 from common import tree  # noqa: E402
-from common.clip import embed, model  # noqa: E402
+from common.clip import embed, model, options  # noqa: E402
 from common.clip.ray import client
 from common.reporter import Reporter  # noqa: E402
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", help="where the dataset is made (default: the system's temporary folder)"
     )
-    model.add_model_options(parser)
+    options.add_model_options(parser)
     args = argparse.Namespace(**vars(parser.parse_args()), quiet=True, max_pixels=cli.MAX_PIXELS)
     with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
         folder = Path(scratch)
@@ -98,7 +98,7 @@ def main() -> None:
 def made(folder: Path, size: tuple[int, int]) -> list[Path]:
     folder.mkdir()
     for number in range(64):
-        picture(number, size).save(folder / f"{number}.jpg", quality=90)
+        draw_image(number, size).save(folder / f"{number}.jpg", quality=90)
     return sorted(folder.iterdir())
 
 
@@ -144,21 +144,21 @@ def measured(gpus: int | None, folders: Sequence[Path], args: argparse.Namespace
     args.ray_address = args.ray_address if args.ray else None
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(gpus)))
-    talk, chosen = Reporter(args), model.resolve_model(args)
+    reporter, chosen = Reporter(args), model.resolve_model(args)
     times = [time.perf_counter()]
-    with client.open_fleet(args, talk) as machines:
+    with client.open_fleet(args, reporter) as machines:
         asking = []
         if machines:
             machines.ask, machines.begun = asking = [Timed(machines.ask), Timed(machines.begun)]  # type: ignore
-        engine = client.make_engine(machines, chosen, args, talk)
+        engine = client.make_engine(machines, chosen, args, reporter)
         for folder in folders:
             before = talking() + sum(one.seconds for one in asking)
-            images = embedded(folder, chosen, engine, talk)
+            images = embedded(folder, chosen, engine, reporter)
             times.append(time.perf_counter())
             spent = talking() + sum(one.seconds for one in asking) - before
         moved = machines.state.moved if machines else 0
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    size = moved * 3 * engine.tower.size**2
+    size = moved * 3 * engine.shape.size**2
     return Cost(
         times[1] - times[0], images / (times[3] - times[2]), spent / images * 1e6, moved, size
     )
@@ -178,12 +178,12 @@ class Timed:
             self.seconds += time.thread_time() - begun
 
 
-def embedded(dataset: Path, chosen: model.Model, engine: client.Engine, talk: Reporter) -> int:
+def embedded(dataset: Path, chosen: model.Model, engine: client.Engine, reporter: Reporter) -> int:
     """Give every image a vector anew; returns how many there are."""
-    topics = tree.find_topics([str(dataset)], talk.warn)
+    topics = tree.find_topics([str(dataset)], reporter.warn)
     for topic in topics:
         shutil.rmtree(os.path.join(topic.path, ".cache"), ignore_errors=True)
-    works = embed.embed_missing(topics, chosen, lambda: engine, talk)
+    works = embed.embed_missing(topics, chosen, lambda: engine, reporter)
     return sum(work.landed for work in works)
 
 

@@ -44,7 +44,7 @@ import torch  # noqa: E402
 from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
-from common.clip import model  # noqa: E402
+from common.clip import model, options  # noqa: E402
 from common.clip.engine import CHUNK_IMAGES, Engine  # noqa: E402
 from common.reporter import Reporter  # noqa: E402
 
@@ -148,7 +148,7 @@ def generated(seed: int) -> bytes:
 
 def engine(options: list[str], paths: list[str]) -> Engine:
     parser = cli.make_parser("")
-    model.add_model_options(parser)
+    options.add_model_options(parser)
     args = parser.parse_args([*options, "--quiet", paths[0]])
     return Engine(model.resolve_model(args), args, Reporter(args))
 

@@ -1,7 +1,9 @@
 """CLIP: from image files to vectors, and from vectors to scores.
 
     model           which model is meant; needs no torch                open this first
-    encoder         the image tower, through open_clip: weights, pixels to vectors
+    options         the options that choose a model and how it runs
+    weights         finds or downloads the weights
+    encoder         the image tower, through open_clip: pixels to vectors
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image
     heads           the linear layer that turns a vector into a score

@@ -122,16 +122,16 @@ def embed_jobs(
     with reporter.progress(total) as bar, sidecar.checkpoints(run.save_all) as save_when_due:
         for pixels, outcomes in engine.decode_chunks(chunks):
             run.receive(pixels, outcomes)
-            while run.waiting >= engine.batch:
+            while run.decoded_count >= engine.batch:
                 run.launch()
             save_when_due()
             bar.set_postfix_str(engine.where, refresh=False)
             bar.update(len(outcomes))
-            yield from run.finished_jobs()
-        while run.waiting:
+            yield from run.take_finished()
+        while run.decoded_count:
             run.launch()
         run.land(0)
-        yield from run.finished_jobs()
+        yield from run.take_finished()
 
 
 class _EmbeddingRun:
@@ -148,7 +148,7 @@ class _EmbeddingRun:
         self._open: deque[EmbeddingJob] = deque()  # in order; the first one finishes next
 
     @property
-    def waiting(self) -> int:
+    def decoded_count(self) -> int:
         """How many decoded images wait for a batch."""
         return len(self._decoded)
 
@@ -235,7 +235,7 @@ class _EmbeddingRun:
         job.failed.append(name)
         self._reporter.report_unreadable(job.topic.path_of(name), reason)
 
-    def finished_jobs(self) -> Iterator[EmbeddingJob]:
+    def take_finished(self) -> Iterator[EmbeddingJob]:
         """Yield the jobs whose last image is done, in order, saved."""
         while self._open and self._open[0].is_done:
             job = self._open.popleft()

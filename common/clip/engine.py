@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from common import images, signals
 from common.cache import Extent
-from common.clip import encoder
+from common.clip import encoder, weights
 from common.clip.model import DRAFT_DECODE, Model
 from common.errors import UserError, decoder_died_error
 from common.reporter import Reporter
@@ -53,7 +53,7 @@ class Engine:
         self.model = model
         self.shape = encoder.load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
-        self._file = encoder.find_weights_file(model)
+        self._file = weights.find_weights_file(model)
         self._precision: str = args.precision
         self._workers: int = args.workers
         self._max_pixels: int = args.max_pixels

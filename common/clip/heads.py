@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from common import atomic_files
 from common.clip import scorers, tensors
-from common.clip.encoder import is_reachable
 from common.clip.model import DEFAULT_MODEL, TINY_FOLDER, Model, download_folder, file_digest
+from common.clip.weights import is_reachable
 from common.errors import UserError
 from common.topic_scores import TINY_MODEL
 
@@ -52,14 +52,14 @@ def resolve_head(head: str | None, model: Model) -> HeadChoice:
     if head is None:
         head = fitting[0].head if fitting else DEFAULT_HEAD
     if scorers.find_scorers(head):
-        return _named_head(head, fitting, model)
+        return _published_head(head, fitting, model)
     if not os.path.isfile(head):
         names = ", ".join(scorers.scorer_names())
         raise UserError(f"--head {head}: no such file, nor one of {names}")
     return HeadChoice(f"sha256:{file_digest(head)[:16]}", os.path.abspath(head), None, None)
 
 
-def _named_head(head: str, fitting: Sequence[scorers.Scorer], model: Model) -> HeadChoice:
+def _published_head(head: str, fitting: Sequence[scorers.Scorer], model: Model) -> HeadChoice:
     """The published head of that name for the model. Raises UserError if there is none."""
     for row in fitting:
         if row.head == head:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common import atomic_files, json_files
-from common.cli import available_cores, positive_int
 from common.errors import UserError
 from common.topic_scores import AESTHETICS, TECHNICAL, TINY_MODEL
 
@@ -98,74 +97,6 @@ class Model:
         return TECHNICAL if self.is_tiny else AESTHETICS
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a model and how it runs."""
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        help=f"an open_clip name, {', '.join(TANH_GELU_MODELS)}, local-dir:FOLDER "
-        "(open_clip_config.json and weights), or tiny: embedded, needs no download, judges "
-        f"technical quality only (default: the --head's own, or {DEFAULT_MODEL})",
-    )
-    group.add_argument(
-        "--pretrained",
-        metavar="TAG|FILE",
-        help="open_clip tag or local weights file for a named model "
-        f"(default: {DEFAULT_WEIGHTS}, or the model's own)",
-    )
-    group.add_argument(
-        "--device", default="auto", help="cuda, mps or cpu (default: the first that is available)"
-    )
-    group.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "fp16"),
-        default="auto",
-        help="arithmetic of the model (default: fp16 on cuda, bf16 there for SigLIP; else fp32)",
-    )
-    group.add_argument(
-        "--batch-size",
-        type=_batch_size,
-        default="auto",
-        metavar="N",
-        help="images per forward pass; halved when memory runs out (default: by device)",
-    )
-    group.add_argument(
-        "--workers",
-        type=int,
-        default=available_cores(),
-        metavar="N",
-        help="processes that decode images; 0 decodes in the main process "
-        "(default: %(default)s, one per core)",
-    )
-    group.add_argument(
-        "--fast-decode",
-        action="store_true",
-        help="decode JPEG at reduced size: faster on large photos; scores differ slightly and are "
-        "kept apart from exact ones",
-    )
-
-    spread = parser.add_argument_group("more GPUs and machines")
-    spread.add_argument(
-        "--ray",
-        action="store_true",
-        help="spread the work with Ray: over the machines at RAY_ADDRESS if that is set, else over "
-        "the GPUs and cores of this one",
-    )
-    spread.add_argument(
-        "--ray-address",
-        metavar="HOST:PORT",
-        help="spread the work over the machines of the Ray cluster there; auto: the cluster that "
-        "this machine belongs to",
-    )
-
-
-def _batch_size(value: str) -> int | str:
-    return value if value == "auto" else positive_int(value)
-
-
-_batch_size.__name__ = positive_int.__name__
-
-
 def resolve_model(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> Model:
     """The model that the options name, or else `otherwise`. Imports no torch. Raises UserError."""
     decode = DRAFT_DECODE if args.fast_decode else EXACT_DECODE
@@ -181,7 +112,7 @@ def resolve_model(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> M
         raise UserError(
             f"--model {name}: download it into a folder and pass --model local-dir:FOLDER"
         )
-    return _named_model(name, args.pretrained, decode)
+    return _architecture_model(name, args.pretrained, decode)
 
 
 def _local_model(name: str, decode: str) -> Model:
@@ -193,7 +124,7 @@ def _local_model(name: str, decode: str) -> Model:
     return Model(shown, _digest(_model_files(folder)), decode, LOCAL + folder, None)
 
 
-def _named_model(name: str, pretrained: str | None, decode: str) -> Model:
+def _architecture_model(name: str, pretrained: str | None, decode: str) -> Model:
     source, tag = name, DEFAULT_WEIGHTS
     if name in TANH_GELU_MODELS:
         source, tag = TANH_GELU_MODELS[name]

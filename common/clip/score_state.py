@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from common import atomic_files, cache, json_files, terminal, topic_scores
+from common import atomic_files, cache, json_files, locks, terminal, topic_scores
 from common.cache import Provenance
 from common.clip import heads
 from common.clip.model import Model
@@ -182,7 +182,7 @@ def write_topic_scores(
     """
     from common import sidecar
 
-    with cache.topic_lock(state.topic):
+    with locks.topic_lock(state.topic):
         state = _refresh_state(state, failed, policy, reporter)
         stored = vectors.valid_rows(state.stamps)
         names = [name for name in state.pending if name in stored and name not in failed]

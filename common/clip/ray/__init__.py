@@ -1,5 +1,6 @@
 """The scorer and the search on a Ray cluster; imported only with --ray.
 
-    client   runs functions and engines on many GPUs and machines     open this first
-    driver   the process that talks to Ray, and what runs on its machines
+client   runs functions and engines on many GPUs and machines     open this first
+driver   the process that talks to Ray
+worker   what runs on its machines
 """

@@ -1,4 +1,4 @@
-"""The process that talks to Ray (https://docs.ray.io), and what runs for it on other machines.
+"""The process that talks to Ray (https://docs.ray.io).
 
 Ray schedules, ships and retries. Decoding is plain tasks, which Ray runs again elsewhere if their
 machine is lost. Encoders are actors, one per GPU (one per machine if it has none), because a
@@ -11,10 +11,8 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import functools
 import logging
 import os
-import pickle
 import socket
 import time
 import traceback
@@ -23,20 +21,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from common import signals, terminal
-from common.clip import encoder, model
-from common.clip.engine import Engine, Part
+from common.clip import encoder, weights
+from common.clip.engine import Part
+from common.clip.ray import worker
 from common.errors import DECODER_DIED, UserError
-from common.reporter import Reporter
 
 MAX_TRIES = 3  # encoders that may die over one batch, and times that a task is run again
 LOOK_SECONDS = 5.0  # between two looks for new machines
 PACKAGES = [os.path.join(signals.ROOT, name) for name in ("common", "duplicates")]  # sent along
-# Packages whose versions must be equal everywhere, or results would differ. Ray checks its own
-# version and Python's.
-PINNED_PACKAGES = (
-    "torch torchvision open_clip_torch timm numpy pillow pillow-heif ImageHash "
-    "opencv-python-headless"
-)
 QUIET_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 THREAD_WAIT_VARIABLE = "OMP_WAIT_POLICY"  # how torch's threads wait: everywhere as on this machine
 RESUME_HINT = "finished work is kept; run the same command again"
@@ -119,7 +111,7 @@ class _Driver:
         failures = self.ray.exceptions
         self._lost = (failures.RayActorError, failures.ActorUnschedulableError)
         run = self.ray.remote(num_cpus=1, max_retries=MAX_TRIES, num_returns=2)
-        self._run_task = run(_run_task)
+        self._run_task = run(worker.run_task)
         self._state = ClusterState()
         self._looked_at = -LOOK_SECONDS
         self._tasks: dict[int, Any] = {}
@@ -138,7 +130,7 @@ class _Driver:
     def submit(self, number: int, function: bytes, items: list[Any], has_pixels: bool) -> None:
         """Run a pickled function on the items somewhere; pixels that it returns stay there."""
         self.find_machines()
-        self._tasks[number] = self._run_task.remote(_versions(), function, items, has_pixels)
+        self._tasks[number] = self._run_task.remote(worker.versions(), function, items, has_pixels)
 
     def answer(self, number: int) -> Any:
         """A task's answer.
@@ -261,8 +253,8 @@ class _Driver:
         strategies = self.ray.util.scheduling_strategies
         there = strategies.NodeAffinitySchedulingStrategy(node, soft=False)
         share = {"num_cpus": 0, "num_gpus": int(args.device == "cuda")}  # all cores decode
-        actor = self.ray.remote(_Worker).options(scheduling_strategy=there, **share).remote()
-        return _Encoder(actor, actor.begin.remote(_versions(), args, about), node)
+        actor = self.ray.remote(worker.Worker).options(scheduling_strategy=there, **share).remote()
+        return _Encoder(actor, actor.begin.remote(worker.versions(), args, about), node)
 
     def _forget_encoder(self, lost: _Encoder) -> None:
         """Go on without a lost encoder; the next look starts another one in its place."""
@@ -307,7 +299,7 @@ def _start_ray(address: str, processors: int, folder: str) -> Any:
     try:
         if address not in ("local", "auto"):  # without this check Ray would try for minutes
             host, _, port = address.rpartition(":")
-            timeout = encoder.NETWORK_TIMEOUT_SECONDS
+            timeout = weights.NETWORK_TIMEOUT_SECONDS
             socket.create_connection((host, int(port)), timeout).close()
         ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options)
     except Exception as error:  # which Ray raises if its daemon does not answer within 30 s
@@ -335,81 +327,3 @@ def _encoder_places(
         count = int(has.get("GPU", 0)) if device == "cuda" else min(1, int(has.get("CPU", 0)))
         for number in range(count):
             yield node, number
-
-
-@functools.cache
-def _versions() -> str:
-    from importlib import metadata
-
-    versions = dict.fromkeys(PINNED_PACKAGES.split(), "none")
-    for name in versions:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _check_versions(expected: str) -> None:
-    for here, there in zip(_versions().split(", "), expected.split(", "), strict=True):
-        if here != there:
-            raise UserError(
-                f"machine {socket.gethostname()} has {here}, this one {there}: "
-                "install the same on both"
-            )
-
-
-_unpickle = functools.lru_cache(8)(pickle.loads)
-
-
-def _run_task(
-    versions: str, function: bytes, items: list[Any], has_pixels: bool
-) -> tuple[Any, Any]:
-    """On some machine: run the function on the items.
-
-    Returns (answer, rows of pixels, the machine's name and id, a path that it does not see), and
-    the pixels.
-    """
-    import ray
-
-    _check_versions(versions)
-    answer = _unpickle(function)(items)
-    pixels: Any = ()
-    if has_pixels:
-        tensor, answer = answer
-        pixels = tensor.numpy()
-    paths = (item for item in items if isinstance(item, str))
-    missing = next((path for path in paths if not os.path.exists(path)), None)
-    node = ray.get_runtime_context().get_node_id()
-    return (answer, len(pixels), socket.gethostname(), node, missing), pixels
-
-
-class _Worker:
-    """The actor: an engine of its own that is fed with pixels."""
-
-    def begin(self, versions: str, args: argparse.Namespace, about: dict[str, str]) -> str:
-        """Load the model; returns a line for people. Raises UserError."""
-        _check_versions(versions)
-        os.environ.pop("OMP_NUM_THREADS", None)  # Ray sets it to 1
-        name = socket.gethostname()
-        try:
-            quiet = Reporter(argparse.Namespace(quiet=True))
-            self._engine = Engine(model.resolve_model(args), args, quiet)
-            precision = self._engine.precision
-        except UserError as error:
-            raise UserError(f"machine {name}: {error}") from None
-        if self._engine.model.about != about:
-            raise UserError(
-                f"machine {name}: --model {args.model} has other weights there; copy them from here"
-            )
-        device = self._engine.device
-        return f"🧠 {about['model']} ({about['weights']}) in {precision} on {name}, {device}"
-
-    def encode(self, cuts: Sequence[tuple[int, int]], *pixels: Any) -> tuple[Any, str, int]:
-        """The vectors of the rows, their precision, and how many images fit into a batch."""
-        import numpy as np
-        import torch
-
-        parts = [part[start:stop] for part, (start, stop) in zip(pixels, cuts, strict=True)]
-        together = np.concatenate(parts)
-        pending = self._engine.encode([(torch.from_numpy(together), 0, len(together))])
-        vectors = np.concatenate([part.result() for part in pending])
-        return vectors, self._engine.precision, self._engine.batch

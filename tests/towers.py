@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from common.clip import model, options
+from common.clip import model
+from common.clip.options import add_model_options
 
 SMALL = {
     "embed_dim": 16,
@@ -76,7 +77,7 @@ def save_head(path: Path, dim: int, seed: int = 0) -> Path:
 
 def options(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    options.add_model_options(parser)
+    add_model_options(parser)
     args = parser.parse_args([str(argument) for argument in arguments])
     return argparse.Namespace(quiet=True, max_pixels=10**8, **vars(args))
 

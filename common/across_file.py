@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import atomic_files, cache, decisions, json_files, terminal, topic_relations
+from common import atomic_files, cache, decisions, json_files, locks, terminal, topic_relations
 from common.atomic_files import Damaged
 from common.cache import Provenance
 from common.json_files import COPY, DOUBTFUL, Copies, Kinds
@@ -118,7 +118,7 @@ def write_across(
     A damaged file is set aside. Returns everything that the file holds then. Raises UserError.
     """
     topic = dataset_as_topic(dataset)
-    with cache.topic_lock(topic):
+    with locks.topic_lock(topic):
         old = _read_or_quarantine(dataset, warn)
         kinds = json_files.symmetrize(found, ACROSS_KINDS)
         _keep_old_pairs(kinds, old, is_compared, stamps)

@@ -48,9 +48,8 @@ def read_bytes(
     """
     try:
         with open(path, "rb") if is_given else open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
             if max_bytes:
-                check_size(path, size, max_bytes)
+                check_size(path, file, max_bytes)
             return file.read()
     except FileNotFoundError:
         return None
@@ -71,8 +70,9 @@ def open_regular(path: str) -> IO[bytes]:
     return open(path, "rb")
 
 
-def check_size(path: str, size: int, max_bytes: Callable[[], int]) -> None:
-    """Raise Damaged if a file of `size` bytes is too large for its topic."""
+def check_size(path: str, file: IO[bytes], max_bytes: Callable[[], int]) -> None:
+    """Raise Damaged if the open file is larger than what its topic's images explain."""
+    size = os.fstat(file.fileno()).st_size
     if size > MIN_SIZE_LIMIT_BYTES and size > max_bytes():
         explained = "far more than the images of its topic explain"
         raise Damaged(path, f"{terminal.format_bytes(size)}, {explained}")

@@ -4,8 +4,7 @@ Needs only the standard library, so that scripts which never look at pixels star
 and hashes are beside it (common/sidecar.py). The folder is safe to delete: only time is lost.
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
-     "scores": {"made_by": {"model": ..., "head": ...}, "images": {"a.jpg": [size, mtime_ns]},
-                "digest": "9f86d0..."},
+     "scores": {"made_by": {"model": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": ...},
      "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...},
      "variants": {...}}
 """
@@ -35,6 +34,7 @@ MAX_TRIES = 9  # to read or write what another run is changing
 Parsed = TypeVar("Parsed")
 
 Extent = tuple[int, int]  # width and height in pixels, upright (after EXIF orientation)
+Extents = dict[str, tuple[Stamp, Extent]]  # by image; the stamp when the extent was read
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class Provenance:
 
     def with_previous(self, old: Provenance | None, digest: str) -> Provenance:
         """Return this provenance, with the old one of the file with `digest` as `before`."""
-        previous = None
-        if old and digest and digest != self.digest:
-            previous = old.for_digest(digest)
+        previous = old.for_digest(digest) if old and digest not in ("", self.digest) else None
         return replace(self, before=previous and replace(previous, digest=digest, before=None))
 
 
@@ -67,7 +65,7 @@ class Provenance:
 class Cache:
     """The content of one topic's images.json; empty if there is none."""
 
-    extents: Mapping[str, tuple[Stamp, Extent]] = field(default_factory=dict)
+    extents: Extents = field(default_factory=dict)
     scores: Provenance | None = None
     duplicates: Provenance | None = None
     variants: Provenance | None = None
@@ -89,12 +87,11 @@ def sidecar_path(topic: Topic, name: str) -> str:
 
 def make_cache_folder(topic: Topic) -> str:
     """Return the topic's cache folder, made if it is missing. Raises UserError."""
-    folder = topic.cache_folder
     try:
-        os.makedirs(folder, exist_ok=True)
+        os.makedirs(topic.cache_folder, exist_ok=True)
     except OSError as error:
-        raise os_error_to_user_error(folder, "made", error) from None
-    return folder
+        raise os_error_to_user_error(topic.cache_folder, "made", error) from None
+    return topic.cache_folder
 
 
 def check_writable(topic: Topic) -> None:
@@ -102,11 +99,6 @@ def check_writable(topic: Topic) -> None:
     atomic_files.check_writable(topic.path)
     if os.path.lexists(topic.cache_folder):
         atomic_files.check_writable(make_cache_folder(topic))
-
-
-def topic_lock(topic: Topic) -> contextlib.AbstractContextManager[None]:
-    """Hold the topic's files for the moment in which they are read, changed and written."""
-    return locks.file_lock(os.path.join(topic.cache_folder, "lock"))
 
 
 def load_cache(topic: Topic, warn: Callable[[str], None] | None = None) -> Cache:
@@ -121,10 +113,7 @@ def load_cache(topic: Topic, warn: Callable[[str], None] | None = None) -> Cache
 def load_score_provenance(topic: Topic) -> Cache:
     """Read the topic's cache with the provenance of its scores alone. Faster than load_cache."""
 
-    def parse(data: dict[str, Any]) -> Cache:
-        return Cache(scores=_parse_provenance(data.get("scores")))
-
-    return _read_images_json(topic, parse, None) or Cache()
+    return _read_images_json(topic, _parse_score_provenance, None) or Cache()
 
 
 def _read_images_json(
@@ -148,11 +137,14 @@ def _read_images_json(
 
 def _parse_cache(data: dict[str, Any]) -> Cache:
     rows = data.get("images", {})
-    value_types = set(map(type, itertools.chain.from_iterable(rows.values())))
-    if value_types - {int}:  # faster than a look at each row
+    if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # fast
         raise ValueError
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
     return Cache(extents, *(_parse_provenance(data.get(key)) for key in TRACKED_FILES))
+
+
+def _parse_score_provenance(data: dict[str, Any]) -> Cache:
+    return Cache(scores=_parse_provenance(data.get("scores")))
 
 
 def _parse_provenance(data: dict[str, Any] | None) -> Provenance | None:
@@ -177,7 +169,7 @@ def _provenance_json(provenance: Provenance) -> dict[str, Any]:
 
 def update_cache(
     topic: Topic,
-    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
+    extents: Extents | None = None,
     staging: str | None = None,
     **provenances: Provenance | None,
 ) -> None:
@@ -186,7 +178,7 @@ def update_cache(
     Extents of images that are gone are dropped. `staging` is that of atomic_files.atomic_write.
     Raises UserError.
     """
-    with topic_lock(topic):
+    with locks.topic_lock(topic):
         old = load_cache(topic)
         present = set(topic.image_names())
         rows = {}
@@ -202,8 +194,7 @@ def update_cache(
             make_cache_folder(topic)
             with contextlib.suppress(FolderGone):
                 return json_files.write_json(images_json_path(topic), data, staging)
-        folder = topic.cache_folder
-        raise UserError(f"{folder}: is deleted again and again; do not touch it while this runs")
+        raise UserError(f"{topic.cache_folder}: deleted again and again; leave it alone meanwhile")
 
 
 def read_with_provenance(
@@ -233,7 +224,7 @@ def read_with_provenance(
 def write_with_provenance(
     topic: Topic,
     files: Mapping[str, tuple[bytes, Provenance | None]],
-    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
+    extents: Extents | None = None,
     staging: str | None = None,
 ) -> None:
     """Write some of TRACKED_FILES with their provenance, so that a kill never leaves a wrong one.
@@ -241,17 +232,16 @@ def write_with_provenance(
     First the new provenance is stored, with the previous one as `before`; then the files are
     written; then `before` is dropped. Raises UserError.
     """
-    with topic_lock(topic):
+    with locks.topic_lock(topic):
         old = load_cache(topic)
-        final: dict[str, Provenance | None] = {}
-        interim: dict[str, Provenance | None] = {}
+        final: dict[str, Provenance] = {}
+        interim: dict[str, Provenance] = {}
         for key, (content, provenance) in files.items():
-            final[key] = interim[key] = None
             if provenance:
                 digest = atomic_files.file_digest(TRACKED_FILES[key][0](topic))
-                new = provenance.for_content(content)
-                final[key], interim[key] = new, new.with_previous(getattr(old, key), digest)
-        has_news = any(made and made != getattr(old, key) for key, made in interim.items())
+                final[key] = provenance.for_content(content)
+                interim[key] = final[key].with_previous(getattr(old, key), digest)
+        has_news = any(made != getattr(old, key) for key, made in interim.items())
         if extents is not None or has_news:
             update_cache(topic, extents, staging, **interim)
         for key, (content, _) in files.items():

@@ -39,6 +39,11 @@ TryClaim = Callable[[Topic], bool]  # tells whether to work on a topic now
 _holders: dict[str, int] = {}  # path to the thread of this process that holds it or waits for it
 
 
+def topic_lock(topic: Topic) -> contextlib.AbstractContextManager[None]:
+    """Hold the topic's files for the moment in which they are read, changed and written."""
+    return file_lock(os.path.join(topic.cache_folder, "lock"))
+
+
 @contextlib.contextmanager
 def file_lock(path: str) -> Iterator[None]:
     """Hold the lock file at `path` while the block runs. Its folder is made if it is missing.

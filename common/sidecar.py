@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import struct
 import time
 import zipfile
@@ -32,9 +31,7 @@ from common.topics import Stamp, Topic
 MAX_ROW_VALUES = (
     2048  # in a row of an array whose layout allows any length; models have up to 1,280
 )
-# A file may be this many times as large as its topic's images explain: rows of deleted images stay
-# until the next save.
-SIZE_TOLERANCE = 10
+SIZE_TOLERANCE = 10  # times what a topic's images explain: rows of deleted ones stay for a while
 CHECKPOINT_SECONDS = 45.0  # between saves of a large topic: a kill loses at most this much work
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -47,7 +44,6 @@ Layout = Mapping[str, RowType]
 # All that numpy and zipfile may raise on files that are cut, overwritten or not ours.
 WRONG_CONTENT = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, OverflowError)
 CUT_FILE = (OSError, EOFError, MemoryError, RuntimeError, struct.error, TokenError)
-UNREADABLE: tuple[type[Exception], ...]
 UNREADABLE = (*WRONG_CONTENT, *CUT_FILE, zipfile.BadZipFile, zlib.error)
 
 
@@ -91,9 +87,7 @@ class Sidecar:
         for key, row_type in self._layout.items():
             block = np.asarray(arrays[key], dtype=row_type[0])
             if not _fits(block, row_type, len(names)):
-                raise ValueError(
-                    f"{key}: {block.shape} does not fit {len(names)} rows of {row_type}"
-                )
+                raise ValueError(f"{key}: {block.shape} does not fit {len(names)} of {row_type}")
             self._blocks[key].append(block)
         for row, name in enumerate(names, start=len(self._names)):
             self._row[name] = row
@@ -182,16 +176,13 @@ def load_sidecar(
     aside with a warning. If rows are not images, `max_bytes` returns how large a file can be.
     """
     sidecar = Sidecar(topic, name, layout, about)
-    if not os.path.exists(sidecar.path):
-        return sidecar
     try:
         with atomic_files.open_regular(sidecar.path) as file:
-            size = os.fstat(file.fileno()).st_size
-            atomic_files.check_size(sidecar.path, size, max_bytes or sidecar.max_bytes)
+            atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
             sidecar.fill(_read_arrays(file, ("names", "stamps", "about", *layout)))
         return sidecar
-    except FileNotFoundError:  # another run has just set it aside
-        return Sidecar(topic, name, layout, about)
+    except FileNotFoundError:
+        return sidecar
     except atomic_files.Damaged as error:
         reason = error.reason
     except UNREADABLE as error:
@@ -229,10 +220,8 @@ def checkpoints(save: Callable[[], None]) -> Iterator[Callable[[], None]]:
         raise
 
 
-def row_extents(
-    rows: Sidecar, stamps: Mapping[str, Stamp]
-) -> dict[str, tuple[Stamp, cache.Extent]]:
-    """Return stamp, width and height of every image with a row, as cache.update_cache takes them.
+def row_extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> cache.Extents:
+    """Return stamp, width and height of every image with a row.
 
     The sidecar needs an array "extents" (n, 2).
     """
@@ -248,8 +237,7 @@ def _fits(array: Array, row_type: RowType, rows: int) -> bool:
     dtype, shape = row_type
     if array.dtype != dtype or array.ndim != 1 + len(shape) or len(array) != rows:
         return False
-    pairs = zip(shape, array.shape[1:], strict=True)
-    return all(expected in (None, length) for expected, length in pairs)
+    return all(want in (None, n) for want, n in zip(shape, array.shape[1:], strict=True))
 
 
 def _pack_json(value: object) -> Array:

@@ -14,9 +14,9 @@ from typing import Any
 
 from common import atomic_files, cache, json_files
 from common.atomic_files import Damaged
-from common.cache import Cache, Extent, Provenance
+from common.cache import Cache, Extents, Provenance
 from common.reporter import dump_json
-from common.topics import Stamp, Topic
+from common.topics import Topic
 
 TINY_MODEL = "tiny"  # the embedded model
 AESTHETICS = "aesthetics"  # what scores judge,
@@ -144,7 +144,7 @@ def write_scores_with_provenance(
     topic: Topic,
     scores: Mapping[str, float],
     provenance: Provenance | None,
-    extents: Mapping[str, tuple[Stamp, Extent]] | None = None,
+    extents: Extents | None = None,
     staging: str | None = None,
 ) -> None:
     """Write the topic's scores as cache.write_with_provenance does. Raises UserError."""

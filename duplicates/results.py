@@ -17,6 +17,7 @@ from common import (
     decisions,
     json_files,
     keepers,
+    locks,
     sidecar,
     topic_relations,
 )
@@ -101,7 +102,7 @@ def write_results(
     are set aside. Raises UserError.
     """
     topic = images.topic
-    with cache.topic_lock(topic):
+    with locks.topic_lock(topic):
         old_copies = _read_or_quarantine(json_files.read_copies, topic, reporter)
         old_variants = _read_or_quarantine(json_files.read_variants, topic, reporter)
         old_cache = cache.load_cache(topic, reporter.warn)

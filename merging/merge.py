@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import across_file, atomic_files, cache, decisions, tree
+from common import across_file, atomic_files, decisions, locks, tree
 from common.captions import casefold_nfc
 from common.errors import UserError
 from common.reporter import Reporter
@@ -199,6 +199,6 @@ def _write_scores(plan: TopicPlan, staging: str) -> None:
     carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
     if not carried.has_news:
         return
-    with cache.topic_lock(plan.topic):
+    with locks.topic_lock(plan.topic):
         carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
         scores_carry.write_carried_scores(plan.topic, carried, staging)

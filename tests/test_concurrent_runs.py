@@ -57,12 +57,12 @@ def wait_for(*runs: subprocess.Popen) -> None:
 
 COUNT = """
 import sys, time
-from common import cache
+from common import cache, locks
 from common.topics import Topic
 topic = Topic(sys.argv[1], "D", "C", "S", "T", 0)
 stamps = topic.image_stamps()
 for name in sys.argv[2:]:
-    with cache.topic_lock(topic):
+    with locks.topic_lock(topic):
         known = cache.load_cache(topic)
         time.sleep(0.003)  # between what is read and what is written
         cache.update_cache(topic, {**known.extents, name: (stamps[name], (1, 1))})

@@ -1,180 +1,232 @@
-"""How one small picture may lie upon another: guesses from local features, and from the eight turns of a square.
+"""How one small image may lie on another: maps proposed by features, rotations or a search.
 
-A guess is an affine map (2, 3) from places in `other` to places in `one`, both in shares of width and height. Guesses
-only propose; duplicates/comparison.py betters them and looks. Imports OpenCV inside its functions.
+A map leads from places in `other` to places in `one`: see duplicates/geometry.py. Maps only
+propose; duplicates/pair_measurement.py refines them and compares. Imports OpenCV inside its
+functions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from duplicates.comparison import Sheet, inverse
+from duplicates.geometry import Affine, Array, Size, inverse
+from duplicates.raster import Raster
 
-Array = np.ndarray[Any, np.dtype[Any]]
+MAX_FEATURES = 300  # of an image, the first that SIFT finds
+MIN_SIFT_SIDE = 256  # pixels of the longer side; a smaller image is enlarged
+SIFT_CONTRAST = 0.02  # half of OpenCV's default: also finds features in faint detail
+MAX_MATCH_RATIO = 0.75  # of squared distances, best to second best match (Lowe 2004)
+MAX_REPROJECTION_PIXELS = 3.0
+MIN_MATCHES = 5  # that agree on one map, in different squares of
+MATCH_SQUARE_PIXELS = 4
+RANSAC_ROUNDS = 600
+MAX_STRETCH_RATIO = 1.7  # between the scales of the two axes
+MIN_SCALE = 0.12
+MAX_SCALE = 8.0
 
-POINTS = 300  # of a picture: what SIFT finds first
-ENLARGED = 256  # pixels that the longer side has at least when points are looked for
-RATIO = 0.75  # of squared distances, best to second best: a match that nothing else comes near (Lowe 2004)
-REACH = 3.0  # pixels by which a matched point may miss its place
-ENOUGH = 5  # points that must agree on one map
-STRETCH = 1.7  # how unlike the scales of the two axes may be
-SCALES = (0.12, 8.0)
-TURNED_SIDE = 24
-TURNED = 0.6  # correlation from which a turn is worth a closer look
-SEARCHED = 96  # pixels of the longer side of a picture in which another is searched,
-SHARES = tuple(1.075**-step for step in range(10))  # as large as this, down to a half,
-FOUND = 0.75  # and correlation from which its place is worth a closer look
-SPARSE = 80  # features of a picture below which it is searched
-TURNS = tuple((quarter, mirrored) for mirrored in (False, True) for quarter in range(4))
+THUMBNAIL_SIDE = 24  # pixels
+MAX_ROTATIONS = 3  # that are proposed
+MIN_ROTATION_CORRELATION = 0.6
+ROTATIONS = tuple((quarter, mirrored) for mirrored in (False, True) for quarter in range(4))
+
+FEW_FEATURES = 80  # of an image; with fewer, it is also searched for
+SEARCH_SIDE = 96  # pixels of the longer side of the larger image
+SEARCH_SHARES = tuple(1.075**-step for step in range(10))  # sizes tried: all of it to a half
+MIN_SEARCH_CORRELATION = 0.75
+MIN_TEMPLATE_SIDE = 8  # pixels
 
 
 @dataclass(frozen=True)
-class Points:
-    """Places (n, 2) in shares of width and height, and what each looks like: SIFT descriptors (n, 128) in uint8."""
+class Features:
+    """SIFT features of an image, row i of both arrays belonging to one feature."""
 
-    places: Array
-    looks: Array
+    places: Array  # (n, 2) float32, shares of width and height
+    descriptors: Array  # (n, 128) uint8
 
 
-def find_points(picture: Array) -> Points:
-    """The features of a picture, uint8 RGB."""
+def find_features(pixels: Array) -> Features:
+    """Find the features of an image, uint8 RGB (height, width, 3)."""
     import cv2
 
     cv2.setNumThreads(1)
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    scale = max(1.0, ENLARGED / max(grey.shape))
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    scale = max(1.0, MIN_SIFT_SIDE / max(grey.shape))
     if scale > 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    found, looks = cv2.SIFT.create(POINTS, contrastThreshold=0.02).detectAndCompute(grey, None)
-    if looks is None:
-        return Points(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
+    sift = cv2.SIFT.create(MAX_FEATURES, contrastThreshold=SIFT_CONTRAST)
+    keypoints, descriptors = sift.detectAndCompute(grey, None)
+    if descriptors is None:
+        return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
     size = np.array(grey.shape[::-1], np.float32)
-    places = (np.array([point.pt for point in found], np.float32) + 0.5) / size
-    return Points(places[:POINTS], looks[:POINTS].astype(np.uint8))
+    pixel_places = np.array([keypoint.pt for keypoint in keypoints], np.float32)
+    places = (pixel_places + 0.5) / size
+    return Features(places[:MAX_FEATURES], descriptors[:MAX_FEATURES].astype(np.uint8))
 
 
-def maps_from_points(
-    one: Points, other: Points, size: tuple[int, int], other_size: tuple[int, int]
-) -> list[Array]:
-    """Maps on which matched features agree: at most one as it is, one mirrored. Sizes are (width, height)."""
-    found = []
+def maps_from_features(
+    one: Features, other: Features, one_size: Size, other_size: Size
+) -> list[Affine]:
+    """Return maps on which matched features agree: at most one upright and one mirrored."""
+    maps = []
     for mirrored in (False, True):
-        looks = _mirrored(other.looks) if mirrored else other.looks
-        affine = _ransac_affine(Points(other.places, looks), one, other_size, size)
+        descriptors = other.descriptors
+        if mirrored:
+            descriptors = _mirror_descriptors(descriptors)
+        start = Features(other.places, descriptors)
+        affine = _ransac_affine(start, one, other_size, one_size)
         if affine is not None and (np.linalg.det(affine[:, :2]) < 0) == mirrored:
-            found.append(affine)
-    return found
+            maps.append(affine)
+    return maps
 
 
 def _ransac_affine(
-    start: Points, end: Points, start_size: tuple[int, int], end_size: tuple[int, int]
-) -> Array | None:
+    start: Features, end: Features, start_size: Size, end_size: Size
+) -> Affine | None:
+    """Return the map on which most matches agree; None if too few do, or it is implausible."""
     import cv2
 
-    if min(len(start.looks), len(end.looks)) < ENOUGH:
+    rows, matched = _match_features(start.descriptors, end.descriptors)
+    if len(rows) < MIN_MATCHES:
         return None
-    alike = _root_sift(start.looks) @ _root_sift(end.looks).T
-    rows, best = np.arange(len(alike)), alike.argmax(1)
-    first = alike[rows, best]
-    alike[rows, best] = -1
-    second = alike.max(1)
-    sure = (1 - first) < RATIO * (1 - second)
-    if sure.sum() < ENOUGH:
-        return None
-    scale, end_scale = np.array(start_size, np.float32), np.array(end_size, np.float32)
-    source, target = start.places[sure] * scale, end.places[best[sure]] * end_scale
+    start_scale = np.array(start_size, np.float32)
+    end_scale = np.array(end_size, np.float32)
+    source = start.places[rows] * start_scale
+    target = end.places[matched] * end_scale
     affine, agreeing = cv2.estimateAffine2D(
-        source, target, method=cv2.RANSAC, ransacReprojThreshold=REACH, maxIters=600
+        source,
+        target,
+        method=cv2.RANSAC,
+        ransacReprojThreshold=MAX_REPROJECTION_PIXELS,
+        maxIters=RANSAC_ROUNDS,
     )
     if affine is None:
         return None
-    kept = source[agreeing.ravel() > 0]
-    stretch = np.linalg.svd(affine[:, :2])[1]
-    if (
-        len({(int(x) // 4, int(y) // 4) for x, y in kept}) < ENOUGH
-        or stretch[0] > STRETCH * stretch[1]
-    ):
+    inliers = source[agreeing.ravel() > 0]
+    squares = {(int(x) // MATCH_SQUARE_PIXELS, int(y) // MATCH_SQUARE_PIXELS) for x, y in inliers}
+    if len(squares) < MIN_MATCHES or not _is_plausible(affine):
         return None
-    if not SCALES[0] < np.sqrt(stretch[0] * stretch[1]) < SCALES[1]:
-        return None
-    whole: Array = np.hstack([affine[:, :2] * scale, affine[:, 2:]]) / end_scale[:, None]
-    return whole
+    in_shares: Affine = np.hstack([affine[:, :2] * start_scale, affine[:, 2:]])
+    return in_shares / end_scale[:, None]
 
 
-def _root_sift(looks: Array) -> Array:
-    """RootSIFT (Arandjelovic and Zisserman 2012): unit length, and products that compare histograms well."""
-    values = looks.astype(np.float32)
+def _match_features(start: Array, end: Array) -> tuple[Array, Array]:
+    """Match descriptors that are much nearer to one of the others than to any second one.
+
+    Returns row numbers of both, (n,) each.
+    """
+    nobody = np.empty(0, int)
+    if min(len(start), len(end)) < MIN_MATCHES:
+        return nobody, nobody
+    similarity = _root_sift(start) @ _root_sift(end).T
+    rows = np.arange(len(similarity))
+    nearest = similarity.argmax(1)
+    first = similarity[rows, nearest]
+    similarity[rows, nearest] = -1
+    second = similarity.max(1)
+    is_clear = (1 - first) < MAX_MATCH_RATIO * (1 - second)
+    return rows[is_clear], nearest[is_clear]
+
+
+def _is_plausible(affine: Affine) -> bool:
+    """Whether a map between pixels keeps proportions and scales within reason."""
+    longer, shorter = np.linalg.svd(affine[:, :2])[1]
+    if longer > MAX_STRETCH_RATIO * shorter:
+        return False
+    return bool(MIN_SCALE < np.sqrt(longer * shorter) < MAX_SCALE)
+
+
+def _root_sift(descriptors: Array) -> Array:
+    """Return RootSIFT descriptors (Arandjelovic and Zisserman 2012), float32 of unit length."""
+    values = descriptors.astype(np.float32)
     rooted: Array = np.sqrt(values / np.maximum(values.sum(1, keepdims=True), 1e-6))
     return rooted
 
 
-def _mirrored(looks: Array) -> Array:
-    """The descriptors that the mirrored picture would have: 4 x 4 cells of 8 directions, both turned round."""
-    cells = looks.reshape(-1, 4, 4, 8)[:, ::-1]
+def _mirror_descriptors(descriptors: Array) -> Array:
+    """Return the descriptors of the mirrored image: 4 x 4 cells of 8 directions, both reversed."""
+    cells = descriptors.reshape(-1, 4, 4, 8)[:, ::-1]
     return np.ascontiguousarray(cells[..., (-np.arange(8)) % 8]).reshape(-1, 128)
 
 
-def make_thumbnail(picture: Array) -> Array:
-    """A picture's luminance, float32 (TURNED_SIDE, TURNED_SIDE), without its mean and of unit length."""
-    small = (
-        Image.fromarray(picture)
-        .convert("L")
-        .resize((TURNED_SIDE, TURNED_SIDE), Image.Resampling.BOX)
-    )
+def make_thumbnail(pixels: Array) -> Array:
+    """Return the luminance of an image, float32 (24, 24), without its mean, of unit length."""
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    small = Image.fromarray(pixels).convert("L").resize(side, Image.Resampling.BOX)
     values = np.asarray(small, np.float32)
     values = values - values.mean()
     unit: Array = values / (np.linalg.norm(values) + 1e-3)
     return unit
 
 
-def half_thumbnails(picture: Array) -> Array:
-    """Thumbnails of the left, right, upper and lower half, one a row: (4, TURNED_SIDE ** 2)."""
-    height, width = max(1, picture.shape[0] // 2), max(1, picture.shape[1] // 2)
-    parts = (picture[:, :width], picture[:, -width:], picture[:height], picture[-height:])
-    return np.stack([make_thumbnail(part).ravel() for part in parts])
+def half_thumbnails(pixels: Array) -> Array:
+    """Return thumbnails of the left, right, upper and lower half, one per row: (4, 24 * 24)."""
+    height = max(1, pixels.shape[0] // 2)
+    width = max(1, pixels.shape[1] // 2)
+    halves = (pixels[:, :width], pixels[:, -width:], pixels[:height], pixels[-height:])
+    return np.stack([make_thumbnail(half).ravel() for half in halves])
 
 
-def maps_from_rotations(one: Array, other: Array) -> list[Array]:
-    """The turns by which the thumbnail of `one` looks like that of `other`, best first; three at most."""
-    alike = {}
-    for quarter, mirrored in TURNS:
-        turned = one[:, ::-1] if mirrored else one
-        alike[quarter, mirrored] = float((np.rot90(turned, quarter) * other).sum())
-    best = sorted(alike, key=lambda way: -alike[way])[:3]
-    return [turn_map(*way) for way in best if alike[way] >= TURNED]
+def maps_from_rotations(one: Array, other: Array) -> list[Affine]:
+    """Return the rotations by which the thumbnail of `one` resembles that of `other`.
+
+    The most similar first, MAX_ROTATIONS at most; mirrored ones count as rotations.
+    """
+    correlations = {}
+    for quarter, mirrored in ROTATIONS:
+        upright = one[:, ::-1] if mirrored else one
+        rotated = np.rot90(upright, quarter)
+        correlations[quarter, mirrored] = float((rotated * other).sum())
+    best = sorted(correlations, key=lambda rotation: -correlations[rotation])[:MAX_ROTATIONS]
+    similar = [way for way in best if correlations[way] >= MIN_ROTATION_CORRELATION]
+    return [rotation_map(quarter, mirrored) for quarter, mirrored in similar]
 
 
-def maps_from_template_search(one: Sheet, other: Sheet) -> list[Array]:
-    """Where the whole of either picture is found in the other, upright: for pictures with few features to match."""
+def rotation_map(quarter: int, mirrored: bool) -> Affine:
+    """Return the map from the unit square, mirrored and then turned left by quarters, back."""
+    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
+    x_sign = -1.0 if mirrored else 1.0
+    mirror = np.diag([x_sign, 1.0])
+    back = mirror @ np.array([[cos, -sin], [sin, cos]], float)
+    return np.hstack([back, 0.5 - back @ [[0.5], [0.5]]])
+
+
+def maps_from_template_search(one: Raster, other: Raster) -> list[Affine]:
+    """Search each image, upright, in the other: for images with few features to match.
+
+    Returns the map with the best correlation, or nothing if none is good.
+    """
+    inwards, correlation = _search_template(one, other, MIN_SEARCH_CORRELATION)
+    outwards, _ = _search_template(other, one, correlation)
+    if outwards is not None:
+        return [inverse(outwards)]
+    return [] if inwards is None else [inwards]
+
+
+def _search_template(
+    larger: Raster, lesser: Raster, min_correlation: float
+) -> tuple[Affine | None, float]:
+    """Return where the lesser image is in the larger, and the correlation there.
+
+    The map is None if no place correlates by more than `min_correlation`.
+    """
     import cv2
 
-    best, maps = FOUND, []
-    for larger, lesser, inwards in ((one, other, True), (other, one, False)):
-        width, height = (max(8, round(side * SEARCHED / max(larger.size))) for side in larger.size)
-        ground = cv2.cvtColor(larger.laid((width, height)), cv2.COLOR_RGB2GRAY)
-        for share in SHARES:
-            scale = share * min(width / lesser.size[0], height / lesser.size[1])
-            across, down = (max(8, int(side * scale)) for side in lesser.size)
-            if across > width or down > height:
-                continue
-            part = cv2.cvtColor(lesser.laid((across, down)), cv2.COLOR_RGB2GRAY)
-            _, found, _, (left, top) = cv2.minMaxLoc(
-                cv2.matchTemplate(ground, part, cv2.TM_CCOEFF_NORMED)
-            )
-            if found > best:
-                place = np.array(
-                    [[across / width, 0, left / width], [0, down / height, top / height]]
-                )
-                best, maps = found, [place if inwards else inverse(place)]
-    return maps
-
-
-def turn_map(quarter: int, mirrored: bool) -> Array:
-    """The map from the unit square, mirrored and then turned left by quarters, back to how it was."""
-    cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
-    back = np.diag([-1.0 if mirrored else 1.0, 1.0]) @ np.array([[cos, -sin], [sin, cos]], float)
-    return np.hstack([back, 0.5 - back @ [[0.5], [0.5]]])
+    best: Affine | None = None
+    longer = max(larger.size)
+    width, height = (max(MIN_TEMPLATE_SIDE, round(n * SEARCH_SIDE / longer)) for n in larger.size)
+    ground = cv2.cvtColor(larger.warp((width, height)), cv2.COLOR_RGB2GRAY)
+    for share in SEARCH_SHARES:
+        scale = share * min(width / lesser.size[0], height / lesser.size[1])
+        across, down = (max(MIN_TEMPLATE_SIDE, int(side * scale)) for side in lesser.size)
+        if across > width or down > height:
+            continue
+        template = cv2.cvtColor(lesser.warp((across, down)), cv2.COLOR_RGB2GRAY)
+        scores = cv2.matchTemplate(ground, template, cv2.TM_CCOEFF_NORMED)
+        _, correlation, _, (left, top) = cv2.minMaxLoc(scores)
+        if correlation > min_correlation:
+            min_correlation = correlation
+            best = np.array([[across / width, 0, left / width], [0, down / height, top / height]])
+    return best, min_correlation

@@ -1,4 +1,4 @@
-"""Says of two image files what a close look measures, and what follows from it."""
+"""Explain what is measured of two image files, and which rule gives the answer."""
 
 from __future__ import annotations
 
@@ -7,71 +7,135 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import UserError
-from duplicates import classification, thumbnails
-from duplicates.classification import Placed, Verdict
-from duplicates.comparison import Figures
+from duplicates import classification, copy_rules, pair_measurement, thumbnails, variant_rules
+from duplicates.classification import PairDecision
+from duplicates.comparison import Measurements
+from duplicates.thresholds import THRESHOLDS
+from duplicates.variant_rules import AlignedPair
+
+# The names that --json has for measurements.
+JSON_NAMES = {
+    "cells": "compared_cells",
+    "fit": "joint_correlation",
+    "textured": "textured_cells",
+    "alike": "texture_agreement",
+    "windows": "structured_windows",
+    "crossed": "structure_agreement",
+    "bad": "differing_cells",
+    "torn": "texture_differing_cells",
+    "clash": "conflicting_cells",
+    "under": "plainer_side_agreement",
+    "cluster": "block_differing_cells",
+    "blot": "quadrant_difference",
+    "cornered": "differs_in_one_corner",
+    "tone": "flat_tone_share",
+    "colours": "colour_cosine",
+    "raw": "colour_p95_levels",
+    "usual": "colour_median_levels",
+    "worst": "colour_residual_levels",
+    "toned": "luma_p95_levels",
+    "shift": "edge_shift",
+    "overlap": "overlap",
+}
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What was seen of two images: laid on each other as they are, and by features and turns."""
+    """The decision about two images, and all measurements, also those that it did not need."""
 
-    answer: Verdict
-    copy: Figures
-    variant: Placed | None
+    decision: PairDecision
+    as_copy: Measurements
+    as_variant: AlignedPair | None
 
 
 def explain_pair(one: str, other: str, max_pixels: int) -> Explanation:
-    """What the close look sees in two files. Raises UserError where one cannot be read."""
-    read = thumbnails.read_picture([one, other], max_pixels, hints=True)
-    for path, picture in zip((one, other), read, strict=True):
-        if picture is None:
+    """Measure and classify two image files. Raises UserError if one cannot be read."""
+    paths = [one, other]
+    images = []
+    for path, image in zip(
+        paths, thumbnails.read_small_images(paths, max_pixels, hints=True), strict=True
+    ):
+        if image is None:
             raise UserError(f"{path}: cannot be read as an image; --explain wants two images")
-    first, second = (picture for picture in read if picture)
-    seen = classification.seen_as_copy(first.sheet, second.sheet)
-    return Explanation(
-        classification.verdict(first, second, True),
-        seen,
-        classification.seen_as_variant(first, second),
-    )
+        images.append(image)
+    first, second = images
+    decision = classification.decide_pair(first, second, variants=True)
+    as_copy = decision.as_copy
+    if as_copy is None:
+        as_copy = pair_measurement.measure_as_copy(first.raster, second.raster)
+    as_variant = decision.as_variant
+    if as_variant is None:
+        as_variant = pair_measurement.measure_as_variant(first, second)
+    return Explanation(decision, as_copy, as_variant)
 
 
-def explanation_lines(told: Explanation) -> Iterator[str]:
-    """For people: each figure with what it is held against."""
-    yield f"🔍 {told.answer.kind or 'nothing'} (agrees in {told.answer.likeness:.0%})"
-    drawn = classification.is_drawn(told.copy)
-    needs = "everywhere, drawn" if drawn else f"{classification.MARKED:.0%}, photo"
-    yield f"   laid on each other as they are: {'a copy' if classification.is_copy(told.copy) else 'no copy'}"
-    yield from _figures(told.copy, needs)
-    yield f"      an edge misses by   {told.copy.shift:8.1%}  a copy's by {classification.SHIFT:.1%} at most"
-    if told.variant is None:
-        yield "   by features or a turn: no way to lay one on the other"
-        return
-    kind = classification.kind(told.variant) or "nothing"
-    yield f"   by features or a turn: {kind}"
-    yield from _figures(
-        told.variant.seen, f"{classification.CLEAN:.0%}, or {classification.PART:.0%} under a text"
-    )
-    one, other = told.variant.seen.overlap
+def explanation_lines(explanation: Explanation) -> Iterator[str]:
+    """Yield, for people, each measurement with the threshold that it is compared with."""
+    decision = explanation.decision
+    kind = decision.verdict.kind or "nothing"
+    yield f"🔍 {kind} ({decision.verdict.likeness:.0%} agrees) by the rule {_rule(decision.rule)}"
+    yield from _copy_lines(explanation.as_copy)
+    if explanation.as_variant is None:
+        yield "   aligned by features or rotation: no alignment found"
+    else:
+        yield from _variant_lines(explanation.as_variant)
+
+
+def _copy_lines(seen: Measurements) -> Iterator[str]:
+    copy = copy_rules.decide_copy(seen)
+    needed = f"{THRESHOLDS.min_photo_agreement:.0%} of a photo"
+    if copy_rules.is_graphic(seen, THRESHOLDS):
+        needed = f"{THRESHOLDS.min_sure_agreement:.0%} of a graphic"
+    answer = "a copy" if copy.is_copy else "no copy"
+    yield f"   in the same framing: {answer} by the rule {_rule(copy.rule)}"
+    yield from _measurement_lines(seen, needed)
+    max_shift = THRESHOLDS.max_copy_shift_share
+    at_most = f"of a side; a copy {max_shift:.1%} at most"
+    yield f"      an edge misses by   {seen.edge_shift:8.1%}  {at_most}"
+
+
+def _variant_lines(pair: AlignedPair) -> Iterator[str]:
+    variant = variant_rules.decide_variant(pair)
+    kind = variant.kind or "nothing"
+    clean = THRESHOLDS.min_clean_structure
+    overlaid = THRESHOLDS.min_overlaid_share
+    yield f"   aligned by features or rotation: {kind} by the rule {_rule(variant.rule)}"
+    yield from _measurement_lines(pair.seen, f"{clean:.0%}, or {overlaid:.0%} under a text")
+    one, other = pair.seen.overlap
     yield f"      overlap             {one:8.0%}  of one, {other:.0%} of the other"
 
 
-def _figures(seen: Figures, needs: str) -> Iterator[str]:
-    yield f"      crossed texture     {seen.crossed:8.1%}  of {seen.windows} windows agree; needed: {needs}"
-    yield f"      any texture         {seen.alike:8.1%}  of {seen.textured} cells agree"
-    told = f"{seen.cluster} of them together, {seen.clash} with a texture in both"
-    yield f"      differing cells     {seen.bad:8}  of {seen.cells}, {told}"
-    yield f"      worst cell          {seen.worst:8.0f}  levels from where a map of colours takes it"
-    yield f"      one tone covers     {seen.tone:8.0%}  drawn from {classification.GRAPHIC:.0%} on"
-    recoloured = f"recoloured below {classification.SAME_COLOURS:g} where {classification.RECOLOURED:g} levels apart"
-    yield f"      colours             {seen.colours:8.2f}  {recoloured}; here {seen.raw:.0f}"
+def _measurement_lines(seen: Measurements, needed: str) -> Iterator[str]:
+    windows = f"of {seen.structured_windows} windows agree; needed: {needed}"
+    yield f"      structure           {seen.structure_agreement:8.1%}  {windows}"
+    cells = f"of {seen.textured_cells} cells agree"
+    yield f"      texture             {seen.texture_agreement:8.1%}  {cells}"
+    together = f"{seen.block_differing_cells} in one 3 x 3 block"
+    conflicting = f"{seen.conflicting_cells} with a texture in both images"
+    differing = f"of {seen.compared_cells}, {together}, {conflicting}"
+    yield f"      differing cells     {seen.differing_cells:8}  {differing}"
+    residual = "levels from what the other cells predict"
+    yield f"      worst cell          {seen.colour_residual_levels:8.0f}  {residual}"
+    graphic = f"of the image; a graphic from {THRESHOLDS.min_graphic_tone_share:.0%} on"
+    yield f"      one tone covers     {seen.flat_tone_share:8.0%}  {graphic}"
+    recoloured = f"recoloured below {THRESHOLDS.min_same_colour_cosine:g}"
+    yield f"      colour cosine       {seen.colour_cosine:8.2f}  {recoloured}, if colours are far"
+    far = f"levels apart; far from {THRESHOLDS.min_recoloured_levels:g} on"
+    yield f"      colours             {seen.colour_p95_levels:8.0f}  {far}"
 
 
-def explanation_json(told: Explanation) -> dict[str, Any]:
-    """The object that --json prints."""
-    figures = {key: value for key, value in vars(told.copy).items() if key != "affine"}
+def _rule(name: str) -> str:
+    """Return the name of a rule as words."""
+    return f'"{name.replace("_", " ")}"'
+
+
+def explanation_json(explanation: Explanation) -> dict[str, Any]:
+    """Return the object that --json prints."""
+    decision = explanation.decision
+    seen = explanation.as_copy
     return {
-        "answer": told.answer.kind or None,
-        "likeness": round(told.answer.likeness, 3),
-        "figures": figures,
+        "answer": decision.verdict.kind or None,
+        "likeness": round(decision.verdict.likeness, 3),
+        "rule": decision.rule,
+        "figures": {name: getattr(seen, field) for name, field in JSON_NAMES.items()},
     }

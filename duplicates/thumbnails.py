@@ -1,6 +1,7 @@
-"""Small pictures for the close look, and what else a search for variants needs of an image. Decoded by processes.
+"""Small images for comparison, and what a search for variants needs of each. Read by processes.
 
-A picture is kept as the bytes of a JPEG, a tenth of its pixels: a topic of 10,000 images holds 300 MB of them at most.
+A small image is kept as the bytes of a JPEG, a tenth of its pixels: those of a topic of 10,000
+images hold 300 MB at most.
 """
 
 from __future__ import annotations
@@ -9,86 +10,83 @@ import functools
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from common import images
-from duplicates.comparison import Sheet
+from duplicates.geometry import Array
+from duplicates.raster import Raster
 
 if TYPE_CHECKING:
-    from duplicates.alignment import Points
+    from duplicates.alignment import Features
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-SIDE = 320  # pixels of the longer side: what the close look sees
-QUALITY = 95
-OPEN = 64  # of one source, mostly, in the order in which pairs come
+MAX_SIDE = 320  # pixels of the longer side
+JPEG_QUALITY = 95
+DECODED_IMAGES = 64  # kept; the pairs of one image mostly come one after the other
 
 
 @dataclass(frozen=True)
 class Hints:
-    """Where one picture may lie in another: see duplicates/alignment.py."""
+    """What shows where one image may be in another: see duplicates/alignment.py."""
 
-    points: Points
+    features: Features
     thumbnail: Array
     halves: Array
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An image as the close look sees it."""
+class SmallImage:
+    """An image as it is compared: upright, MAX_SIDE at most, transparency on white, in JPEG."""
 
     encoded: bytes
-    hints: Hints | None = None  # where variants are looked for
+    hints: Hints | None = None  # only where variants are searched
 
     @property
-    def sheet(self) -> Sheet:
-        """The picture upright, the longer side SIDE pixels at most, transparency on white; the last ones are kept."""
-        return _sheet(self.encoded)
+    def raster(self) -> Raster:
+        """The decoded pixels. The last DECODED_IMAGES are kept, with the sizes made of them."""
+        return _decode_raster(self.encoded)
 
-    def square(self, side: int) -> Array:
-        """The pixels squeezed into a square."""
-        squeezed = Image.open(io.BytesIO(self.encoded)).resize(
-            (side, side), Image.Resampling.BICUBIC
-        )
-        return np.asarray(squeezed)
+    def resized_square(self, side: int) -> Array:
+        """Return the pixels squeezed into a square, uint8 RGB (side, side, 3)."""
+        image = Image.open(io.BytesIO(self.encoded))
+        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
 
 
-@functools.lru_cache(maxsize=OPEN)
-def _sheet(encoded: bytes) -> Sheet:
-    return Sheet(np.asarray(Image.open(io.BytesIO(encoded))))
+@functools.lru_cache(maxsize=DECODED_IMAGES)
+def _decode_raster(encoded: bytes) -> Raster:
+    return Raster(np.asarray(Image.open(io.BytesIO(encoded))))
 
 
-def read_picture(
+def read_small_images(
     paths: Sequence[str], max_pixels: int, hints: bool = False
-) -> list[Picture | None]:
-    """The images in order, with what alignment needs if `hints`; None for one that cannot be read."""
-    return [_picture(path, max_pixels, hints) for path in paths]
+) -> list[SmallImage | None]:
+    """Read images in order, with hints if wanted; None for one that cannot be read."""
+    return [_read_small_image(path, max_pixels, hints) for path in paths]
 
 
-def _picture(path: str, max_pixels: int, hints: bool) -> Picture | None:
+def _read_small_image(path: str, max_pixels: int, hints: bool) -> SmallImage | None:
     try:
         with images.decode_errors_as_unreadable(path):
-            image, _ = images.open_image(path, max_pixels, draft=SIDE, on_white=True)
-            image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    except images.Unreadable:  # it has been read before, and told then
+            image, _ = images.open_image(path, max_pixels, draft=MAX_SIDE, on_white=True)
+            image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    except images.Unreadable:  # reported when it was hashed
         return None
-    return encode_hints(np.asarray(image), hints)
+    return make_small_image(np.asarray(image), hints)
 
 
-def encode_hints(pixels: Array, hints: bool = False) -> Picture:
-    """A picture from its pixels, uint8 RGB (height, width, 3)."""
+def make_small_image(pixels: Array, hints: bool = False) -> SmallImage:
+    """Encode pixels, uint8 RGB (height, width, 3), and compute their hints if wanted."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY, subsampling=0)
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     if not hints:
-        return Picture(file.getvalue())
+        return SmallImage(file.getvalue())
     from duplicates import alignment
 
-    made = Hints(
-        alignment.find_points(pixels),
-        alignment.make_thumbnail(pixels),
-        alignment.half_thumbnails(pixels),
+    computed = Hints(
+        features=alignment.find_features(pixels),
+        thumbnail=alignment.make_thumbnail(pixels),
+        halves=alignment.half_thumbnails(pixels),
     )
-    return Picture(file.getvalue(), made)
+    return SmallImage(file.getvalue(), computed)

@@ -1,0 +1,139 @@
+"""Where to lay one image on another, and what is measured there: as a copy, or as a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from duplicates import alignment, comparison, geometry
+from duplicates.comparison import Measurements, measure
+from duplicates.copy_rules import is_copy, is_graphic
+from duplicates.geometry import Affine
+from duplicates.raster import Raster
+from duplicates.registration import register, registered_correlation
+from duplicates.surroundings import measure_surroundings
+from duplicates.thresholds import THRESHOLDS, Thresholds
+from duplicates.thumbnails import SmallImage
+from duplicates.variant_rules import AlignedPair, is_clean, is_same_everywhere
+
+COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
+COARSE_STEPS = 3
+FINE_SIDE = 64  # and then
+FINE_STEPS = 4
+VARIANT_RIM_CELLS = 1  # along each edge that are not compared: a frame begins within them
+
+
+def measure_as_copy(one: Raster, other: Raster, limits: Thresholds = THRESHOLDS) -> Measurements:
+    """Return the best of up to three looks at two images of one framing.
+
+    They are compared as they are; moved and stretched a little; and at half the size, in case one
+    has lost its finest texture. The first look at which they are copies is the best.
+    """
+    unmoved = measure(one, other, limits=limits)
+    if is_copy(unmoved, limits):
+        return unmoved
+    start = _find_slight_shift(one, other, limits)
+    if start is None:
+        return unmoved
+    affine = register(one, other, start, FINE_SIDE, FINE_STEPS)
+    moved = measure(one, other, affine, limits=limits)
+    best = max(unmoved, moved, key=_copy_evidence)
+    if is_copy(best, limits) or not _is_worth_coarse_look(best, limits):
+        return best
+    side = comparison.COMPARED_SIDE // 2
+    coarse = measure(one, other, best.affine, side, limits=limits)
+    is_scattered = coarse.block_differing_cells <= limits.max_stray_block_cells
+    return coarse if is_scattered and is_copy(coarse, limits) else best
+
+
+def _find_slight_shift(one: Raster, other: Raster, limits: Thresholds) -> Affine | None:
+    """Return the registration that correlates most, of those that stay near; None if none does."""
+    best: Affine | None = None
+    best_correlation = limits.min_registered_correlation
+    for start in _starts(limits):
+        affine = register(one, other, start, COARSE_SIDE, COARSE_STEPS)
+        if np.abs(affine - geometry.IDENTITY).max() > limits.max_drift_share:
+            continue
+        correlation = registered_correlation(one, other, affine, COARSE_SIDE)
+        if correlation >= best_correlation:
+            best, best_correlation = affine, correlation
+    return best
+
+
+def _starts(limits: Thresholds) -> list[Affine]:
+    """Maps to register from: either image may be a slight crop of the other."""
+    share = limits.zoom_share
+    return [geometry.IDENTITY, geometry.zoom(share), geometry.zoom(1 / share)]
+
+
+def _is_worth_coarse_look(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether a photo mostly agrees, and no object is in only one of the images."""
+    if is_graphic(seen, limits) or seen.structure_agreement < limits.min_coarse_share:
+        return False
+    max_cells = limits.max_faded_texture_share * seen.compared_cells
+    has_other_texture = seen.conflicting_cells > max_cells
+    has_other_colour = seen.colour_residual_levels > limits.max_unexplained_levels
+    return not (has_other_texture and has_other_colour)
+
+
+def _copy_evidence(seen: Measurements) -> float:
+    """Return how much speaks for a copy, at most 1."""
+    differing = seen.differing_cells / max(1, seen.compared_cells)
+    return seen.agreement - differing - seen.colour_residual_levels / 1000
+
+
+def measure_as_variant(
+    one: SmallImage, other: SmallImage, limits: Thresholds = THRESHOLDS
+) -> AlignedPair | None:
+    """Return the best look of all proposed alignments, or the first clean one; None without any.
+
+    Both images need hints.
+    """
+    best: AlignedPair | None = None
+    for proposed in _proposed_alignments(one, other):
+        affine, larger, lesser = _larger_first(proposed, one.raster, other.raster)
+        affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
+        seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
+        if best is None or _variant_evidence(seen) > _variant_evidence(best.seen):
+            best = AlignedPair(seen, measure_surroundings(larger, affine, limits))
+        if _is_certain(best.seen, limits):
+            break
+    return best
+
+
+def _proposed_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:
+    """Yield maps from `other` to `one` that features, a rotation or a search propose."""
+    assert one.hints and other.hints
+    features = one.hints.features
+    other_features = other.hints.features
+    yield from alignment.maps_from_features(
+        features, other_features, one.raster.size, other.raster.size
+    )
+    yield from alignment.maps_from_rotations(one.hints.thumbnail, other.hints.thumbnail)
+    if min(len(features.places), len(other_features.places)) < alignment.FEW_FEATURES:
+        yield from alignment.maps_from_template_search(one.raster, other.raster)
+
+
+def _larger_first(affine: Affine, one: Raster, other: Raster) -> tuple[Affine, Raster, Raster]:
+    """Return the map with the image that shows more first: what the lesser shows lies in it."""
+    backwards = geometry.inverse(affine)
+    if geometry.covered_share(affine) < geometry.covered_share(backwards):
+        return backwards, other, one
+    return affine, one, other
+
+
+def _is_certain(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether no other alignment need be tried."""
+    if max(seen.overlap) < limits.min_contained_share:
+        return False
+    if is_graphic(seen, limits):
+        return is_same_everywhere(seen, limits)
+    return is_clean(seen, limits)
+
+
+def _variant_evidence(seen: Measurements) -> float:
+    """Return how much speaks for an alignment: what agrees, less what does not."""
+    windows = seen.structured_windows * seen.structure_agreement
+    cells = seen.textured_cells * seen.texture_agreement
+    return max(seen.overlap) * (windows + cells / 4) - seen.differing_cells

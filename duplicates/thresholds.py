@@ -1,0 +1,108 @@
+"""Every number that decides whether two images are copies, variants or neither.
+
+Where no other source is given, a number was chosen on one half of the photos and kinds of
+changes and checked on the other half: docs/variants.md. tests/data/measured_pairs.jsonl holds
+measured pairs on both sides of each.
+
+Units are in the names. Levels are 0 to 255; shares, agreements, correlations and cosines 0 to 1;
+a cell has 8 x 8 pixels, a window 16 x 16.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What duplicates/classification.py and the modules below it compare their numbers with."""
+
+    # What counts as detail. 8-bit JPEG noise stays below the first two.
+    min_texture_levels: float = 4.0  # standard deviation of a cell that has a texture
+    min_structure_levels: float = 3.0  # standard deviation of a window that has a structure
+    noise_ratio: float = 1.5  # detail is more than this times the 10th percentile of structure,
+    max_noise_levels: float = 9.0  # and certainly detail from here on
+
+    # What agrees and what differs.
+    min_agreeing_correlation: float = 0.6
+    max_differing_correlation: float = 0.5
+    min_moved_share: float = 0.3  # of windows that agree; no move by a pixel helped below it
+    max_unexplained_levels: float = 28.0  # of colour, that a cell may be off
+    min_burnt_levels: float = 250.0  # of a channel that may have lost what it showed,
+    burnt_weight_share: float = 0.4  # and how much such a cell's difference counts
+    min_colour_levels: float = 6.0  # distance from grey of an image that has colours
+
+    # Where it differs.
+    max_corner_width_share: float = 0.45  # of the image, that a mark in a corner covers
+    max_corner_height_share: float = 0.2
+    min_quadrant_windows: int = 6  # that say something of a quarter of the image
+
+    # Which looks are worth taking.
+    min_thumbnail_correlation: float = 0.5  # no copy had less
+    zoom_share: float = 0.94  # a copy may lack 3 % at each edge
+    max_drift_share: float = 0.2  # by which registration moves or stretches a copy
+    min_registered_correlation: float = 0.85  # no copy had less than 0.94
+    min_coarse_share: float = 0.4  # of windows that agree; no coarser look helped below it
+
+    # Photo or graphic.
+    min_graphic_tone_share: float = 0.3  # of one tone; drawings have more, photos less
+    min_photo_windows: int = 12  # fewer show too little for any tolerance
+    min_detailed_windows: int = 60  # so many show much, even in a graphic
+    min_rich_windows: int = 90  # a small mark may cover other texture in such a graphic
+
+    # Copies of any kind.
+    max_copy_shift_share: float = 0.044  # 3 % cropped measures 0.032, a bar of 5 % 0.045
+    min_same_colour_cosine: float = 0.85  # a hue turned by 15 degrees measures 0.97, by 40 0.79
+    min_recoloured_levels: float = 24.0
+
+    # Copies of photos.
+    min_photo_agreement: float = 0.88
+    max_photo_differing_share: float = 0.04  # of cells, in texture or colour
+    max_photo_block_cells: int = 4  # differing in 3 x 3: more is a thing, not noise
+
+    # Copies with faded colours: strong contrast leaves white where colours were.
+    min_sure_agreement: float = 0.97
+    max_faded_texture_share: float = 0.007  # of cells that differ in texture
+    max_faded_differing_share: float = 0.12  # of cells that differ at all
+    min_faded_median_ratio: float = 0.2  # of the 95th percentile: colours changed all over
+
+    # Copies of graphics.
+    min_textured_cells: int = 4  # with fewer, every cell must have the same colour
+    max_bare_levels: float = 1.0  # that such a cell may be off
+    max_marked_levels: float = 4.0  # that 95 % of cells may be off beside a mark in a corner
+    min_marked_agreement: float = 0.95  # of the windows of the image without the mark
+    min_marked_windows: int = 4
+    min_joint_correlation: float = 0.93  # copies measured 0.94 or more, others 0.91 or less
+    max_graphic_luma_levels: float = 64.0  # by which a graphic may be lighter or darker
+    max_stray_block_cells: int = 2  # differing in 3 x 3
+    max_close_levels: float = 10.0  # that no cell may exceed,
+    max_small_levels: float = 16.0  # and 95 % of cells, before colours are fitted
+    min_noisy_agreement: float = 0.85  # then noise or compression may have eaten at texture
+    max_residual_ratio: float = 1.3  # of the worst cell to the 95th percentile
+
+    # Variants: how much of them is the same.
+    min_contained_share: float = 0.85  # of the lesser image, that is in the larger one
+    min_clean_structure: float = 0.95  # agreement without anything laid over it
+    min_clean_texture: float = 0.7
+    min_same_cells: int = 8  # textured, of images that are the same in all cells
+    max_same_differing_cells: int = 1
+    max_clean_block_cells: int = 6  # differing in 3 x 3: more is a mark
+    min_overlaid_share: float = 0.3  # of windows that agree under a text
+    min_overlaid_windows: int = 20
+    max_overlaid_quadrant_share: float = 0.9  # that differs: more is another image, same frame
+    min_overlaid_cosine: float = 0.7  # of colours: less is one text on two images
+
+    # Doubtful pairs.
+    min_doubtful_agreement: float = 0.6
+    min_occluded_share: float = 0.7  # of the plainer image's windows that agree, and
+    max_occluded_median_levels: float = 4.0  # so little is off elsewhere: 4 of 747 strangers
+
+    # Variants: which kind.
+    max_upright_sine: float = 0.15  # about 9 degrees
+    min_border_contrast_ratio: float = 1.9  # of pixels across an edge to those beside it
+    max_bordered_share: float = 0.95  # of the larger image: with more, nothing is around
+    max_frame_texture_share: float = 0.1
+    min_captioned_share: float = 0.7  # of the larger image; less is part of a screenshot
+
+
+THRESHOLDS = Thresholds()

@@ -1,0 +1,239 @@
+"""The rules that say which kind of variant two aligned images are, in the order they are asked.
+
+A rule returns a kind, DOUBTFUL, NOTHING, or None to ask the next rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.json_files import DOUBTFUL
+from duplicates.comparison import Measurements
+from duplicates.copy_rules import is_graphic, is_recoloured
+from duplicates.surroundings import Surroundings
+from duplicates.thresholds import THRESHOLDS, Thresholds
+
+NOTHING = ""
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """Two images, the lesser one laid on its place in the larger, and what is around it there."""
+
+    seen: Measurements
+    around: Surroundings
+
+
+VariantRule = Callable[[AlignedPair, Thresholds], str | None]
+
+
+@dataclass(frozen=True)
+class VariantDecision:
+    """A kind of variant, DOUBTFUL or NOTHING, and the name of the rule that says so."""
+
+    kind: str
+    rule: str
+
+
+def decide_variant(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> VariantDecision:
+    """Ask VARIANT_RULES in order about a pair that is no copy."""
+    for rule in VARIANT_RULES:
+        kind = rule(pair, limits)
+        if kind is not None:
+            return VariantDecision(kind, rule.__name__)
+    raise AssertionError("the last rule always answers")
+
+
+def agrees_everywhere(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether enough windows and cells agree that nothing is laid over the image."""
+    return (
+        seen.structured_windows >= limits.min_photo_windows
+        and seen.structure_agreement >= limits.min_clean_structure
+        and seen.texture_agreement >= limits.min_clean_texture
+    )
+
+
+def is_same_everywhere(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether every cell has the same colour and texture: enough where little is to be seen."""
+    return (
+        seen.differing_cells <= limits.max_same_differing_cells
+        and seen.colour_residual_levels <= limits.max_close_levels
+        and seen.colour_p95_levels <= limits.max_small_levels
+        and seen.textured_cells >= limits.min_same_cells
+        and seen.texture_agreement >= limits.min_sure_agreement
+    )
+
+
+def is_clean(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether the images agree everywhere, by their detail or by every cell."""
+    return is_same_everywhere(seen, limits) or agrees_everywhere(seen, limits)
+
+
+def graphics_agree(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether two graphics are the same wherever either shows anything.
+
+    One frame around two texts is not enough.
+    """
+    is_detailed = seen.structured_windows >= limits.min_detailed_windows
+    has_other_tones = (
+        is_recoloured(seen, limits) or seen.luma_p95_levels > limits.max_graphic_luma_levels
+    )
+    max_residual = max(
+        limits.max_unexplained_levels, limits.max_residual_ratio * seen.colour_p95_levels
+    )
+    return (
+        (is_detailed or not has_other_tones)
+        and seen.block_differing_cells <= limits.max_photo_block_cells
+        and seen.colour_residual_levels <= max_residual
+        and seen.agreement >= limits.min_clean_structure
+    )
+
+
+def is_occluded(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether the other image shows most of the plainer one, and nothing else changed."""
+    return (
+        seen.plainer_side_agreement >= limits.min_occluded_share
+        and seen.colour_median_levels <= limits.max_occluded_median_levels
+    )
+
+
+def is_covered(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether something is laid over one of the images."""
+    return not is_clean(seen, limits) or seen.block_differing_cells > limits.max_clean_block_cells
+
+
+def is_bordered(pair: AlignedPair, limits: Thresholds) -> bool:
+    """Whether something else is around the lesser image's place, with an edge between."""
+    return (
+        pair.around.bordered_sides > 0
+        and pair.around.border_contrast >= limits.min_border_contrast_ratio
+        and min(pair.seen.overlap) < limits.max_bordered_share
+    )
+
+
+def doubtful_or_nothing(seen: Measurements, limits: Thresholds) -> str:
+    """Return DOUBTFUL if a person should look at the pair, else NOTHING."""
+    if seen.agreement >= limits.min_doubtful_agreement or is_occluded(seen, limits):
+        return DOUBTFUL
+    return NOTHING
+
+
+def not_contained(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Each image shows much that the other does not."""
+    return NOTHING if max(pair.seen.overlap) < limits.min_contained_share else None
+
+
+def too_little_agrees(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """So few windows agree that it may be chance."""
+    agreeing_windows = pair.seen.structured_windows * pair.seen.structure_agreement
+    if agreeing_windows >= limits.min_photo_windows or is_same_everywhere(pair.seen, limits):
+        return None
+    return NOTHING
+
+
+def graphic_differs(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Drawings of one style agree in much: they must agree everywhere."""
+    seen = pair.seen
+    if not is_graphic(seen, limits):
+        return None
+    if is_same_everywhere(seen, limits) or graphics_agree(seen, limits):
+        return None
+    return doubtful_or_nothing(seen, limits)
+
+
+def too_much_is_covered(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """What is laid over the image, if it is the same image, leaves too little of it."""
+    seen = pair.seen
+    if is_clean(seen, limits):
+        return None
+    agreeing_windows = seen.structured_windows * seen.structure_agreement
+    shows_enough = (
+        seen.structure_agreement >= limits.min_overlaid_share
+        and agreeing_windows >= limits.min_overlaid_windows
+        and seen.quadrant_difference <= limits.max_overlaid_quadrant_share
+    )
+    return None if shows_enough else doubtful_or_nothing(seen, limits)
+
+
+def colours_changed_beside_cover(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Text across an image leaves the colours beside it as they are."""
+    seen = pair.seen
+    if not is_covered(seen, limits):
+        return None
+    if seen.colour_median_levels > limits.min_recoloured_levels:
+        return doubtful_or_nothing(seen, limits)
+    if seen.colour_cosine < limits.min_overlaid_cosine:
+        return doubtful_or_nothing(seen, limits)
+    return None
+
+
+def is_mirrored(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """The map turns the image over."""
+    return "mirrored" if np.linalg.det(pair.seen.affine[:, :2]) < 0 else None
+
+
+def is_turned(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """The map turns the image by more than a crooked scan."""
+    affine = pair.seen.affine
+    sine = max(abs(affine[0, 1]), abs(affine[1, 0]))
+    return "turned" if affine[0, 0] < 0 or sine > limits.max_upright_sine else None
+
+
+def is_framed(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """What is around the image has no texture."""
+    is_plain = pair.around.texture_share < limits.max_frame_texture_share
+    return "framed" if is_bordered(pair, limits) and is_plain else None
+
+
+def is_contained(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """The image is a part of a screenshot or collage."""
+    is_part = min(pair.seen.overlap) < limits.min_captioned_share
+    return "contained" if is_bordered(pair, limits) and is_part else None
+
+
+def is_captioned(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """The image fills most of the larger one, beside it is a text."""
+    return "captioned" if is_bordered(pair, limits) else None
+
+
+def is_overlaid(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Something is laid over the image."""
+    return "overlaid" if is_covered(pair.seen, limits) else None
+
+
+def is_cropped(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """One image shows more than the other, and no border is between."""
+    is_part = min(pair.seen.overlap) < limits.max_bordered_share
+    return "cropped" if is_part or pair.seen.edge_shift > limits.max_copy_shift_share else None
+
+
+def has_other_colours(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Framing and detail are the same, the colours are not."""
+    is_far = pair.seen.colour_p95_levels >= limits.min_recoloured_levels
+    return "recoloured" if is_far else None
+
+
+def nothing_explains_the_difference(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """No copy, and no kind of variant: a person should look."""
+    return DOUBTFUL
+
+
+VARIANT_RULES: tuple[VariantRule, ...] = (
+    not_contained,
+    too_little_agrees,
+    graphic_differs,
+    too_much_is_covered,
+    colours_changed_beside_cover,
+    is_mirrored,
+    is_turned,
+    is_framed,
+    is_contained,
+    is_captioned,
+    is_overlaid,
+    is_cropped,
+    has_other_colours,
+    nothing_explains_the_difference,
+)

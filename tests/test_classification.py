@@ -1,0 +1,191 @@
+"""What is a copy, what a variant and what is neither, on drawn images.
+
+Results on photos are in docs/variants.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import string
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from drawn_images import (
+    badge,
+    bubbles,
+    captioned,
+    clock,
+    collage,
+    emblem,
+    icon,
+    lettered,
+    marked,
+    overlaid,
+    page,
+    sky,
+    stamped,
+    turned_hue,
+    watched,
+)
+from PIL import Image, ImageEnhance, ImageOps
+from test_hash_rows import scene
+
+from duplicates.classification import COPY, decide_pair
+from duplicates.pair_measurement import measure_as_variant
+from duplicates.thumbnails import SmallImage, make_small_image
+from duplicates.variant_rules import NOTHING, decide_variant
+
+
+def small(image: Image.Image) -> SmallImage:
+    return make_small_image(np.asarray(image.convert("RGB")), hints=True)
+
+
+def copy_kind(one: Image.Image, other: Image.Image) -> str:
+    return decide_pair(small(one), small(other)).verdict.kind
+
+
+def variant_kind(one: Image.Image, other: Image.Image) -> str:
+    return decide_pair(small(one), small(other), variants=True).verdict.kind
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "the same": lambda image: image,
+    "half": lambda image: image.resize((160, 120), Image.Resampling.LANCZOS),
+    "thrice": lambda image: image.resize((960, 720), Image.Resampling.BICUBIC),
+    "squeezed": lambda image: image.resize((240, 240), Image.Resampling.LANCZOS),
+    "grey": lambda image: ImageOps.grayscale(image).convert("RGB"),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.7),
+    "less contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.7),
+    "less colour": lambda image: ImageEnhance.Color(image).enhance(0.5),
+    "cropped 1 %": lambda image: image.crop((3, 2, 317, 238)),
+    "cropped 3 %": lambda image: image.crop((10, 7, 310, 233)),
+    "marked": marked,
+}
+
+
+@pytest.mark.parametrize("change", COPIES)
+def test_copies_are_copies_whichever_comes_first(change: str) -> None:
+    for seed in range(3):
+        original = scene(seed)
+        copy = COPIES[change](scene(seed))
+        assert copy_kind(original, copy) == copy_kind(copy, original) == COPY
+
+
+def test_unrelated_images_are_no_copies() -> None:
+    assert {copy_kind(scene(seed), scene(seed + 1)) for seed in range(10)} == {NOTHING}
+
+
+@pytest.mark.parametrize("share", [0.06, 0.1])
+def test_another_framing_is_no_copy(share: float) -> None:
+    width, height = 320, 240
+    box = (
+        int(width * share),
+        int(height * share),
+        int(width * (1 - share)),
+        int(height * (1 - share)),
+    )
+    assert copy_kind(scene(4), scene(4).crop(box)) != COPY
+
+
+def test_a_recoloured_image_is_no_copy_and_a_grey_one_is() -> None:
+    shirt = Image.blend(scene(3), Image.new("RGB", (320, 240), (40, 90, 200)), 0.5)
+    assert copy_kind(shirt, turned_hue(shirt, 0.4)) != COPY
+    assert copy_kind(shirt, shirt.convert("L")) == COPY
+
+
+LOOK_ALIKE = {
+    "icons with another letter in a corner": [badge(letter) for letter in "ABKX8"],
+    "one scene, somebody elsewhere": [
+        watched(*place) for place in ((60, 60), (200, 90), (130, 140))
+    ],
+    "emblems on one tone": [emblem(letter) for letter in "56CGOQ"],
+    "clocks at another time": [clock(hour) for hour in (0.3, 1.2, 2.9, 4.4)],
+    "icons with other letters": [icon(letter) for letter in string.ascii_uppercase[:6]],
+    "icons in other tones": [
+        Image.eval(icon("A", "disc"), lambda level, by=by: min(255, level + by)) for by in (0, 100)
+    ],
+    "icons of other shapes": [icon("A"), icon("A", "disc")],
+    "pages of text": [page(words) for words in ("remarkable", "dictionary", "photograph")],
+    "skies": [sky(seed) for seed in range(4)],
+}
+
+
+@pytest.mark.parametrize("family", LOOK_ALIKE)
+def test_images_that_look_alike_are_copies_only_of_themselves(family: str) -> None:
+    images = LOOK_ALIKE[family]
+    kinds = {copy_kind(one, other) for one, other in itertools.permutations(images, 2)}
+    assert COPY not in kinds
+    assert {copy_kind(one, one) for one in images} == {COPY}
+
+
+VARIANTS: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
+    "mirrored": ("mirrored", ImageOps.mirror),
+    "upside down": ("mirrored", ImageOps.flip),
+    "a quarter": ("turned", lambda image: image.rotate(90, expand=True)),
+    "half a turn": ("turned", lambda image: image.rotate(180)),
+    "cropped": ("cropped", lambda image: image.crop((32, 24, 288, 216))),
+    "cropped at a corner": ("cropped", lambda image: image.crop((64, 48, 320, 240))),
+    "framed": ("framed", lambda image: ImageOps.expand(image, 30, "black")),
+    "recoloured": (
+        "recoloured",
+        lambda image: ImageOps.colorize(image.convert("L"), "#200a00", "#ffd8a0"),
+    ),
+    "captioned": ("captioned", captioned),
+    "in a collage": ("contained", collage),
+    "overlaid": ("overlaid", overlaid),
+}
+
+
+@pytest.mark.parametrize("change", VARIANTS)
+def test_variants_are_of_their_kind_whichever_comes_first(change: str) -> None:
+    expected, make = VARIANTS[change]
+    for seed in (0, 1):
+        one = scene(seed)
+        other = make(scene(seed))
+        assert variant_kind(one, other) == variant_kind(other, one) == expected
+        assert copy_kind(one, other) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("mirrored", "mirrored"), ("a quarter", "turned"), ("framed", "framed")],
+)
+def test_where_little_is_to_be_seen_every_cell_must_agree(change: str, expected: str) -> None:
+    _, make = VARIANTS[change]
+    changed = make(emblem("R"))
+    assert variant_kind(emblem("R"), changed) == expected
+    assert variant_kind(emblem("B"), changed) in ("", "doubtful")
+
+
+def test_one_text_across_two_images_makes_no_variant() -> None:
+    images = []
+    for seed, tone in enumerate(((30, 60, 120), (150, 60, 40), (90, 90, 90))):
+        ground = Image.blend(scene(seed), Image.new("RGB", (320, 240), tone), 0.4)
+        images.append(stamped(ground))
+    kinds = {variant_kind(one, other) for one, other in itertools.permutations(images, 2)}
+    assert kinds <= {"", "doubtful"}
+
+
+def test_unrelated_images_are_no_variants() -> None:
+    images = [scene(seed) for seed in range(6)]
+    assert {variant_kind(*pair) for pair in itertools.permutations(images, 2)} == {NOTHING}
+
+
+def test_images_without_detail_do_not_match() -> None:
+    assert copy_kind(sky(1), sky(2)) == NOTHING
+
+
+def test_a_drawing_under_a_text_is_doubtful_and_another_drawing_under_it_is_not() -> None:
+    assert variant_kind(bubbles(0), lettered(bubbles(0))) == "doubtful"
+    assert variant_kind(bubbles(0), lettered(bubbles(1))) == NOTHING
+    assert variant_kind(lettered(bubbles(0)), lettered(bubbles(1))) == NOTHING
+
+
+def test_colours_beside_a_text_must_be_as_they_were() -> None:
+    pair = measure_as_variant(small(scene(3)), small(lettered(scene(3))))
+    assert pair and decide_variant(pair).kind == "overlaid"
+    tinted = dataclasses.replace(pair, seen=dataclasses.replace(pair.seen, colour_cosine=0.5))
+    assert decide_variant(tinted).kind in ("doubtful", NOTHING)

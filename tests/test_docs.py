@@ -131,3 +131,35 @@ def test_a_sample_is_the_part_that_its_marker_asks_for():
     assert samples.with_samples(page, {"it": "a\nb\nc\nd"}) == (
         "<!-- sample: it, 2 lines from b -->\n```\nb\nc\n```\n<!-- sample: it -->\n```\na\nb\nc\nd\n```\n"
     )
+
+
+def product_files() -> list[Path]:
+    tracked = subprocess.run(
+        ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    folders = ("tests/", "benchmarks/", "training/", "demo/")
+    return [ROOT / name for name in tracked if not name.startswith(folders)]
+
+
+def test_code_page_names_only_functions_that_the_product_calls():
+    page = read(ROOT / "docs" / "code.md")
+    sources = {path: read(path) for path in product_files()}
+    modules = {path.stem: path for path in sources}
+    named = set(re.findall(r"`([a-z_]+)\.([a-z_]+)`", page)) - {("common", "clip")}
+    named = {(module, name) for module, name in named if name not in ("py", "json", "md", "sh")}
+    packages = {"common", "duplicates", "merging", "splitting", "reports"}
+    assert len(named) > 25
+    for module, name in named:
+        if module in packages:
+            assert name in modules, f"{module}.{name}"
+            continue
+        assert f"def {name}(" in sources[modules[module]], f"{module}.{name}"
+        calls = re.compile(rf"(?<!def )\b{name}\b")
+        assert any(calls.search(text) for text in sources.values()), f"{module}.{name}"
+
+
+def test_code_page_names_only_files_that_exist():
+    names = re.findall(r"`([\w/]+\.(?:py|html|sh))`", read(ROOT / "docs" / "code.md"))
+    tracked = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".venv" not in path.parts}
+    assert len(names) > 10
+    assert not {name for name in names if name not in tracked and name != "__init__.py"}

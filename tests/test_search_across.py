@@ -324,3 +324,14 @@ def test_verdict_does_not_depend_on_the_topics_of_a_pair(
     find(tmp_path / "Many", "--across")
     whole = pairs(json.loads((tmp_path / "One/C/S/duplicates_T.json").read_text()))
     assert pairs(json.loads((tmp_path / "Many/duplicates_across.json").read_text())) == whole
+
+
+def test_clip_across_copes_with_a_topic_without_readable_images(
+    tmp_path: Path, find, tower: Path
+) -> None:
+    make(tmp_path / "D", T_a=1, U_b=1)
+    (tmp_path / "D/C/S/A").mkdir()
+    (tmp_path / "D/C/S/A/broken.png").write_bytes(b"no image")
+    clip = ("--method", "clip", "--model", f"local-dir:{tower}", "--threshold", 0.9)
+    assert find(tmp_path / "D/C/S/A", "--across", *clip)[0] == 0
+    assert find(tmp_path / "D", "--across", *clip)[1]["across"]["pairs"] == {"copy": 1}

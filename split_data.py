@@ -48,19 +48,17 @@ import math
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from merging.copying import TRANSFER_MODES, TransferMode
-from splitting import choice, export
+from splitting import choice, export, summary
 from splitting.candidates import Split, SplitPolicy
+from splitting.summary import TRAIN_FILE, VALID_FILE
 
 TRAIN_COUNT, VALID_COUNT = 10, 5  # images per topic
-TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
-MAX_LISTED = 5  # topics or leaks in a section of the summary
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,10 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if export_plan:
         export.apply_export(export_plan, reporter)
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
-    result = make_result(splits_by_label)
+    result = summary.make_result(splits_by_label)
     if export_plan:
         result["export"] = export_plan.as_json()
-    print_result(args, summary_lines(splits_by_label, result, policy, args.output_dir), result)
+    lines = summary.summary_lines(splits_by_label, result, policy, args.output_dir)
+    print_result(args, lines, result)
     reporter.print_totals(sum(result["counts"].values()), **result["counts"])
     return reporter.status
 
@@ -122,42 +121,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="choose no copies of better images, and no validation images related to training",
     )
-    thresholds = parser.add_argument_group(
-        "thresholds of quality (aesthetic_stats.py shows how many images each --min-score leaves)"
-    )
-    thresholds.add_argument(
-        "--min-score",
-        type=float,
-        default=-math.inf,
-        metavar="S",
-        help="choose no image that scores less",
-    )
-    thresholds.add_argument(
-        "--min-side",
-        type=cli.positive_int,
-        default=0,
-        metavar="PIXELS",
-        help="choose no image with a shorter side",
-    )
-    thresholds.add_argument(
-        "--count-megapixels",
-        type=float,
-        default=math.inf,
-        metavar="M",
-        help="rank larger images as if they had M megapixels",
-    )
-    exporting = parser.add_argument_group("a folder that trainers open without changes")
-    exporting.add_argument(
-        "--export",
-        metavar="FOLDER",
-        help="also put the chosen images there, with captions and metadata",
-    )
-    exporting.add_argument(
-        "--mode",
-        choices=TRANSFER_MODES,
-        default=TransferMode.HARDLINK.value,
-        help="how images come there (default: %(default)s)",
-    )
+    add_threshold_options(parser)
+    add_export_options(parser)
     args = parser.parse_args(argv)
     if not args.train + args.valid:
         parser.error("--train 0 --valid 0 picks no images")
@@ -165,6 +130,48 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--count-megapixels must be above 0")
     atomic_files.check_output(os.path.join(args.output_dir, TRAIN_FILE), "--output-dir")
     return args
+
+
+def add_threshold_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "thresholds of quality (aesthetic_stats.py shows how many images each --min-score leaves)"
+    )
+    group.add_argument(
+        "--min-score",
+        type=float,
+        default=-math.inf,
+        metavar="S",
+        help="choose no image that scores less",
+    )
+    group.add_argument(
+        "--min-side",
+        type=cli.positive_int,
+        default=0,
+        metavar="PIXELS",
+        help="choose no image with a shorter side",
+    )
+    group.add_argument(
+        "--count-megapixels",
+        type=float,
+        default=math.inf,
+        metavar="M",
+        help="rank larger images as if they had M megapixels",
+    )
+
+
+def add_export_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a folder that trainers open without changes")
+    group.add_argument(
+        "--export",
+        metavar="FOLDER",
+        help="also put the chosen images there, with captions and metadata",
+    )
+    group.add_argument(
+        "--mode",
+        choices=TRANSFER_MODES,
+        default=TransferMode.HARDLINK.value,
+        help="how images come there (default: %(default)s)",
+    )
 
 
 def whole_number(value: str) -> int:
@@ -201,100 +208,6 @@ def write_lists(splits: Iterable[Split], args: argparse.Namespace) -> None:
             )
     json_files.write_json(os.path.join(args.output_dir, TRAIN_FILE), train)
     json_files.write_json(os.path.join(args.output_dir, VALID_FILE), valid)
-
-
-def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
-    """Return the result as data. `splits` has them by the label of their topic."""
-    counts = Counter[str](train=0)
-    topics = {}
-    leaks = []
-    for label, split in splits.items():
-        counts.update(split.counts)
-        topics[label] = {
-            "chosen": split.chosen_count,
-            "train": len(split.train),
-            "valid": len(split.valid),
-            "available": split.available,
-            "lowest_score": split.lowest_score,
-            "lowest_resolution": split.lowest_resolution,
-        }
-        for leak in split.leaks:
-            leaks.append(
-                {
-                    "topic": label,
-                    "valid": leak.valid_name,
-                    "train": os.path.relpath(leak.train_path, split.topic.path),
-                    "kind": leak.kind,
-                }
-            )
-    return {
-        "train": counts["train"],
-        "valid": counts["valid"],
-        "counts": dict(counts),
-        "leaks": leaks,
-        "topics": topics,
-    }
-
-
-def summary_lines(
-    splits: Mapping[str, Split], result: Mapping[str, Any], policy: SplitPolicy, folder: str
-) -> Iterator[str]:
-    """Yield the lines that people read."""
-    topics = terminal.plural(len(splits), "topic")
-    yield f"🎯 {result['train']:,} for training and {result['valid']:,} for validation"
-    yield (
-        f"   from {topics}: the best {policy.train_count} and the next {policy.valid_count} of each"
-    )
-    yield from topic_lines(splits, policy)
-    leaks = []
-    for leak in result["leaks"]:
-        match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"
-        leaks.append(f"{leak['topic']}: {match}")
-    yield from section_lines(
-        "💧 Leaks, validation images that match a training image (--exclude-duplicates)", leaks
-    )
-    for name in (TRAIN_FILE, VALID_FILE):
-        yield f"📄 {terminal.escape(os.path.join(folder, name))}"
-    if "export" in result:
-        yield from export_lines(result["export"])
-
-
-def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[str]:
-    """Yield the topics that cannot fill both sets."""
-    small, unscored = [], []
-    for label, split in splits.items():
-        if 0 < split.available < policy.full_count:
-            small.append(f"{label}: {split.available}")
-        if split.topic.image_count == split.counts["without_score"] > 0:
-            unscored.append(split.topic.path)
-    title = "📉 Topics too small for both sets"
-    if policy.require_full:
-        title = "📉 Topics left out, too small for both sets"
-    yield from section_lines(title, small)
-    yield from section_lines("❔ Topics without scores (run aesthetic_scorer.py)", unscored)
-
-
-def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
-    images = terminal.plural(exported["images"], "image")
-    captions = terminal.plural(exported["captions"], "caption")
-    yield f"🚚 {terminal.escape(exported['folder'])}: {images}, {captions}"
-    yield from section_lines(
-        "✏️  Left as they are there, edited or not from an export", exported["edited"]
-    )
-    yield from section_lines(
-        "❔ Not exported, because their names are not UTF-8", exported["left_out"]
-    )
-
-
-def section_lines(title: str, entries: Sequence[str]) -> Iterator[str]:
-    """Yield a title with the number of entries, and the first few of them, if there are any."""
-    if not entries:
-        return
-    yield f"{title}: {len(entries):,}"
-    for entry in entries[:MAX_LISTED]:
-        yield f"   {terminal.escape(entry)}"
-    if len(entries) > MAX_LISTED:
-        yield f"   … and {len(entries) - MAX_LISTED:,} more"
 
 
 if __name__ == "__main__":

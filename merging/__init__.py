@@ -7,10 +7,12 @@
     exclusion        which images are dropped as copies or variants, and which are kept instead
     target           one topic of the target: its files, and the places earlier merges gave
     naming           which names are taken, what a renamed image is called
-    copying          puts files in their places, each as a whole or not at all
+    copying          fills the target with files: checks, a lock, several transfers at once
+    transfer         puts one file in its place, as a whole or not at all
     manifest         merge_manifest.jsonl: for each image its place, or why it was dropped
     scores_carry     scores, and what made them, in the target
     decisions_carry  a person's decisions, in the target
+    summary          the result of a merge, as data and as lines for people
 
 Needs only the standard library, unless the size of an image must be read.
 """

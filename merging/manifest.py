@@ -104,13 +104,13 @@ def read_manifest(target: str) -> dict[str, list[bytes]] | None:
     except FileNotFoundError:
         return None
     except Damaged as error:
-        raise _damaged_error(path, error.reason) from None
+        raise _damage_error(path, error.reason) from None
     if not lines:
-        raise _damaged_error(path, "it is empty")
+        raise _damage_error(path, "it is empty")
     return lines
 
 
-def _damaged_error(path: str, reason: str) -> UserError:
+def _damage_error(path: str, reason: str) -> UserError:
     return UserError(
         f"{path}: damaged ({reason}), so the origin of the files beside it is unknown; "
         "restore it from a backup, or give --output another place"

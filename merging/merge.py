@@ -16,9 +16,9 @@ from common.errors import UserError
 from common.reporter import Reporter
 from common.topics import Topic, stamp_of
 from merging import copying, decisions_carry, manifest, placing, scores_carry
-from merging.copying import TransferMode
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
+from merging.transfer import TransferMode
 
 
 def find_sources(paths: Sequence[str], target: str, reporter: Reporter) -> list[Topic]:
@@ -72,9 +72,7 @@ def plan_merge(
             lines = list(map(manifest.parse_line, earlier.get(folder, ())))
             plan = placing.plan_topic(topic, sources, lines, mode, excluder, reporter)
             plans.append(plan)
-            carried = scores_carry.read_carried_scores(topic, sources, plan.lines)
-            if carried.has_new_scores:
-                makers |= carried.makers
+            makers |= scores_carry.makers_of_new_scores(topic, sources, plan.lines)
             bar.update(sum(source.image_count for source in sources))
     if not mixed_scores:
         scores_carry.refuse_mixed_scores(makers)

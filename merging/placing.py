@@ -17,12 +17,12 @@ from common.captions import StemGroup
 from common.reporter import Reporter
 from common.topics import Stamp, Topic, stamp_of
 from merging import manifest, naming
-from merging.copying import Transfer, TransferMode
 from merging.exclusion import Excluder, is_readable
 from merging.manifest import ManifestLine
 from merging.plan import LeftBehind, TopicPlan
 from merging.selection import Selection, select_images
 from merging.target import TargetTopic, other_names
+from merging.transfer import Transfer, TransferMode
 
 COUNTER_OF_ACTION = {
     manifest.DUPLICATE: "duplicates",
@@ -50,14 +50,14 @@ def plan_topic(
         lines |= Placer(plan, target, source, mode).place_images(selection)
         for name in selection.unreadable:
             reporter.report_unreadable(source.path_of(name), NO_PERMISSION)
-    plan.lines = list(target.merged_lines(lines, sources))
+    plan.lines = list(target.new_manifest_lines(lines, sources))
     plan.edited = target.edited
     return plan
 
 
 @dataclass(frozen=True)
 class PlacedGroup:
-    """The selected images of one stem group, with the places that some of them have."""
+    """The incoming images of one stem group, with the places that some of them have."""
 
     stem: str  # in the source
     unplaced: dict[str, Stamp]  # by suffix
@@ -80,10 +80,10 @@ class Placer:
     def place_images(self, selection: Selection) -> dict[str, ManifestLine]:
         """Return a manifest line for each image of the source, by its path."""
         self._counts["found"] += len(selection.stamps)
-        selected = selection.selected
-        self._place_groups(selection.stamps, selected)
+        incoming = selection.incoming
+        self._place_groups(selection.stamps, incoming)
         # Only now: identical images are looked for among other sources only.
-        for name in selected:
+        for name in incoming:
             line = self._lines[self._source.path_of(name)]
             if line.target:
                 self._names.add_arrival(os.path.basename(line.target), name)
@@ -99,7 +99,7 @@ class Placer:
             self._drop_image(name, stamp, exclusion.action, kept, exclusion.reason)
         return self._lines
 
-    def _place_groups(self, stamps: Mapping[str, Stamp], selected: Mapping[str, Stamp]) -> None:
+    def _place_groups(self, stamps: Mapping[str, Stamp], incoming: Mapping[str, Stamp]) -> None:
         """Place the groups: first those that keep their stem, then those that need another."""
         others = other_names(file_names(self._source), stamps)
         groups, unmatched = captions.group_by_stem(stamps, others)
@@ -107,7 +107,7 @@ class Placer:
             self._leave_behind(self._source.path_of(name), "goes with no image")
         conflicting: list[tuple[PlacedGroup, str]] = []
         for stem_group in groups:
-            group = self._find_places(stem_group, selected)
+            group = self._find_places(stem_group, incoming)
             conflict = ""
             if group.unplaced:
                 conflict = self._names.find_conflict(group.stem, group.unplaced, group.sidecars)
@@ -125,14 +125,14 @@ class Placer:
                 return stem
         raise AssertionError("candidate stems are endless")
 
-    def _find_places(self, group: StemGroup, selected: Mapping[str, Stamp]) -> PlacedGroup:
+    def _find_places(self, group: StemGroup, incoming: Mapping[str, Stamp]) -> PlacedGroup:
         """Find the images that have a place: from an earlier merge, or as identical images."""
-        is_selected = any(name in selected for name in group.images)
-        placed = PlacedGroup(group.stem, {}, self._usable_sidecars(group, is_selected), {})
+        is_any_incoming = any(name in incoming for name in group.images)
+        placed = PlacedGroup(group.stem, {}, self._usable_sidecars(group, is_any_incoming), {})
         for name in group.images:
-            if name not in selected:
+            if name not in incoming:
                 continue
-            path, stamp = self._source.path_of(name), selected[name]
+            path, stamp = self._source.path_of(name), incoming[name]
             if earlier_line := self._target.earlier_line(path, stamp):
                 placed.lines[name] = earlier_line
             elif identical := self._names.identical_arrival(name, path):
@@ -144,12 +144,12 @@ class Placer:
                 placed.unplaced[name[len(group.stem) :]] = stamp
         return placed
 
-    def _usable_sidecars(self, group: StemGroup, is_selected: bool) -> dict[str, str]:
+    def _usable_sidecars(self, group: StemGroup, is_any_incoming: bool) -> dict[str, str]:
         """Return the paths by suffix of the sidecars that come along."""
         sidecars = {}
         for suffix in group.sidecars:
             path = self._source.path_of(group.stem + suffix)
-            if not is_selected:
+            if not is_any_incoming:
                 self._leave_behind(path, "goes with an image that is left out")
             elif not os.path.isfile(path) or not is_readable(path):
                 self._leave_behind(path, "cannot be read")

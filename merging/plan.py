@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from common.topics import Stamp, Topic
 from merging import manifest
-from merging.copying import Transfer
 from merging.manifest import ManifestLine
+from merging.transfer import Transfer
 
 IN_TARGET_ALREADY = "there"  # action of an image that an earlier merge brought
 LEFT_BEHIND = "left"  # action of a file that is not an image and is not copied

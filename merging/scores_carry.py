@@ -115,6 +115,14 @@ def _score_maker(topic: Topic, known: Cache, others: ScoreMakers) -> tuple[str, 
     return description, ScoreMaker(topic.path, made_by)
 
 
+def makers_of_new_scores(
+    target: Topic, sources: Sequence[Topic], lines: Iterable[ManifestLine]
+) -> ScoreMakers:
+    """Return what made a target topic's scores, if its sources have new ones. Raises Damaged."""
+    carried = read_carried_scores(target, sources, lines)
+    return carried.makers if carried.has_new_scores else {}
+
+
 def refuse_mixed_scores(makers: ScoreMakers) -> None:
     """Raise UserError if the scores to be merged cannot be compared."""
     if len(makers) <= 1:

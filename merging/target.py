@@ -146,7 +146,7 @@ class TargetTopic:
         """Return the path below the target folder of a file in this topic."""
         return os.path.join(*self.topic.parts[1:], name)
 
-    def merged_lines(
+    def new_manifest_lines(
         self, new_lines: Mapping[str, ManifestLine], sources: Sequence[Topic]
     ) -> Iterator[ManifestLine]:
         """Yield the topic's new manifest lines.

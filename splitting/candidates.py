@@ -98,7 +98,7 @@ class Split:
     def path_of(self, image: Candidate) -> str:
         return self.topic.path_of(image.name)
 
-    def related_to(self, image: Candidate) -> dict[str, str]:
+    def matches_of(self, image: Candidate) -> dict[str, str]:
         """Return the paths of related images, with the kind of each match."""
         return self.related.get(image.name, {})
 
@@ -115,15 +115,13 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     candidates = keepers.make_candidates(
         topic, scored, cached, scores.usable, reporter.report_unreadable
     )
-    _warn_of_scores(topic, scores, _changed_since_scored(scored, cached), reporter)
+    _warn_of_scores(topic, scores, _outdated_scores(scored, cached), reporter)
     excludes_copies = policy.exclude_duplicates and bool(scores.usable)
     kinds = _read_kinds(topic, stamps, cached, excludes_copies, reporter)
 
     readable = [image for image in candidates if image.pixels]
     good = [image for image in readable if policy.is_good_enough(image)]
-    redundant: Collection[str] = ()
-    if policy.exclude_duplicates:
-        redundant = keepers.select_redundant(good, _copies_only(kinds))
+    redundant = _find_redundant(good, kinds) if policy.exclude_duplicates else set()
     kept = [image for image in good if image.name not in redundant]
     names_across = across.names_by_folder.get(topic.path, set())
     in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
@@ -135,7 +133,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     return Split(
         topic,
         ranked,
-        related=_related_paths(topic, ranked, kinds, names_across, across),
+        related=_find_related_paths(topic, ranked, kinds, names_across, across),
         total=len(choosable),
         excluded={
             "below_the_cut": len(readable) - len(good),
@@ -147,7 +145,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     )
 
 
-def _changed_since_scored(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
+def _outdated_scores(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
     if not cached.scores:
         return []
     stamps_then = cached.scores.images
@@ -189,14 +187,15 @@ def _read_kinds(
     return relations.kinds({COPY, *json_files.ACTIONABLE_KINDS})
 
 
-def _copies_only(kinds: Kinds) -> dict[str, list[str]]:
+def _find_redundant(candidates: Sequence[Candidate], kinds: Kinds) -> set[str]:
+    """Return the images that are copies of better ones."""
     copies = {}
     for name, others in kinds.items():
         copies[name] = [other for other, kind in others.items() if kind == COPY]
-    return copies
+    return set(keepers.select_redundant(candidates, copies))
 
 
-def _related_paths(
+def _find_related_paths(
     topic: Topic,
     images: Sequence[Candidate],
     kinds: Kinds,

@@ -96,7 +96,7 @@ def _choose_without_copies(
         rivals: dict[str, tuple[Split, Candidate]] = {}  # chosen images with copies, by path
         for split in splits:
             for image in _choose_set(split, role, policy, train_paths):
-                has_copy = COPY in split.related_to(image).values()
+                has_copy = COPY in split.matches_of(image).values()
                 if policy.exclude_duplicates and has_copy:
                     rivals[split.path_of(image)] = split, image
         is_done = not _skip_worse_copies(rivals)
@@ -109,7 +109,7 @@ def _skip_worse_copies(rivals: dict[str, tuple[Split, Candidate]]) -> bool:
     by_path = [replace(image, name=path) for path, (_, image) in rivals.items()]
     for rival in keepers.rank_candidates(by_path):
         split, image = rivals[rival.name]
-        copies = {path for path, kind in split.related_to(image).items() if kind == COPY}
+        copies = {path for path, kind in split.matches_of(image).items() if kind == COPY}
         if copies.isdisjoint(kept):
             kept.add(rival.name)
         else:
@@ -133,7 +133,7 @@ def _choose_set(
             break
         if image.name in unavailable or image.name in split.skipped:
             continue
-        is_unrelated = train_paths.isdisjoint(split.related_to(image))
+        is_unrelated = train_paths.isdisjoint(split.matches_of(image))
         if policy.exclude_duplicates and not is_unrelated:
             split.skipped.add(image.name)
         else:

@@ -1,4 +1,4 @@
-"""split_data.py --export: what it makes opens in the real loaders, follows the split, and survives being killed."""
+"""split_data.py --export: loaders open the export, it follows the split, and survives a kill."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, draw_image, run_script
 from PIL import Image
-from test_merge_clusters import TIME, files, stamped
+from test_merge_clusters import TIME, files, files_with_stamps
 
 import merge_clusters
 import split_data
@@ -38,8 +38,10 @@ HOSTILE = [
 HOSTILE += ["梟" * 83 + "ab.png"]  # 255 bytes
 
 
-def topic(folder: Path, *names: str, captions: dict[str, str | bytes] | None = None) -> Path:
-    """Scored images, the first the best, with these captions beside them."""
+def make_scored_topic(
+    folder: Path, *names: str, captions: dict[str, str | bytes] | None = None
+) -> Path:
+    """Make a topic of scored images, best first, with these captions."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         path = folder / name
@@ -59,8 +61,8 @@ def hash_of(name: str) -> int:
     return sum(place * byte for place, byte in enumerate(os.fsencode(name), 1))
 
 
-def run(*args: object, status: int = 0) -> dict:
-    """The JSON of a split into the folder beside the export; `talk` is what it said."""
+def run_split(*args: object, status: int = 0) -> dict:
+    """Run a split that must end with `status`. Returns its JSON, with stderr as `talk`."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         assert cli.run_script(split_data.main, [*map(str, args), "--json"]) == status, (
@@ -71,17 +73,17 @@ def run(*args: object, status: int = 0) -> dict:
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Export what the arguments name into tmp_path/ready; its JSON."""
+    """Export into tmp_path/ready. Returns the JSON."""
     monkeypatch.chdir(tmp_path)
 
     def made(*args: object, status: int = 0) -> dict:
-        return run(*args, "--export", "ready", status=status)
+        return run_split(*args, "--export", "ready", status=status)
 
     return made
 
 
-def loaded(folder: Path, scratch: Path) -> dict[str, list[dict]]:
-    """What Hugging Face datasets makes of an export: rows by split, with the bytes of each image."""
+def load_export(folder: Path, scratch: Path) -> dict[str, list[dict]]:
+    """Load an export with Hugging Face datasets: rows by split, with the bytes of each image."""
     import datasets
 
     opened = datasets.load_dataset(
@@ -96,7 +98,7 @@ def loaded(folder: Path, scratch: Path) -> dict[str, list[dict]]:
 
 
 def caption_of(image: Path) -> str:
-    """The caption of an image, looked for as a person would."""
+    """Return the caption of an image, found as a person would find it."""
     for path in (
         f"{image}.txt",
         f"{image.with_suffix('')}.txt",
@@ -108,8 +110,8 @@ def caption_of(image: Path) -> str:
 
 
 def check_loads(folder: Path, scratch: Path) -> dict[str, list[dict]]:
-    """The export holds, in the real loader, exactly the images of both lists with their captions."""
-    found = loaded(folder, scratch)
+    """Check that the real loader sees the images of both lists with their captions."""
+    found = load_export(folder, scratch)
     for split, name in (("train", "train"), ("validation", "valid")):
         chosen = [
             Path(path) for path in json.loads((folder.parent / f"{name}_set.json").read_text())
@@ -131,11 +133,11 @@ def check_loads(folder: Path, scratch: Path) -> dict[str, list[dict]]:
     assert found == {}
     check_kohya(folder)
     check_diffusers(folder, scratch)
-    return loaded(folder, scratch)
+    return load_export(folder, scratch)
 
 
 def check_diffusers(folder: Path, scratch: Path) -> None:
-    """The example scripts of diffusers open --train_data_dir in this way, and want `image` and `text`."""
+    """Open the export as the example scripts of diffusers open --train_data_dir."""
     import datasets
 
     pattern = {"train": str(folder / "train" / "**")}
@@ -147,7 +149,7 @@ def check_diffusers(folder: Path, scratch: Path) -> None:
 
 
 def check_kohya(folder: Path) -> None:
-    """As sd-scripts reads a config: each folder for itself, its images, and the text of the same stem beside each."""
+    """Read the config as sd-scripts do: each folder by itself, a caption of the same stem."""
     config = tomllib.loads((folder / "kohya.toml").read_text("utf-8"))
     assert config["general"] == {"caption_extension": ".txt"}
     validating = [dataset.get("validation_split", 0.0) for dataset in config.get("datasets", ())]
@@ -201,18 +203,18 @@ def lines(path: Path) -> list[str]:
 
 
 def places(folder: Path) -> set[str]:
-    """The files of an export below both roles."""
+    """Return the files of an export in both sets."""
     return {
         name for name, made in files(folder).items() if name.count("/") == 4 and made != b"folder"
     }
 
 
-# In the loaders
+# What the loaders read
 
 
 def test_hostile_names_load_with_their_captions(export, tmp_path: Path) -> None:
     said = {f"{os.path.splitext(name)[0]}.txt": f"caption of\n {name}" for name in HOSTILE[::2]}
-    topic(tmp_path / "DS/Ani\nmals/S'\"/夜景 -x", *HOSTILE, captions=said)
+    make_scored_topic(tmp_path / "DS/Ani\nmals/S'\"/夜景 -x", *HOSTILE, captions=said)
     data = export("DS", "--train", 5, "--valid", 3)
     assert data["export"] == {
         "folder": str(tmp_path / "ready"),
@@ -231,7 +233,7 @@ def test_a_merged_dataset_with_hostile_names_loads(export, tmp_path: Path) -> No
         said = {
             f"{os.path.splitext(name)[0]}.caption": f"{dataset} {name}" for name in HOSTILE[:-1]
         }
-        topic(tmp_path / dataset / "C/S/T", *HOSTILE, captions=said)
+        make_scored_topic(tmp_path / dataset / "C/S/T", *HOSTILE, captions=said)
     sources = [str(tmp_path / "A"), str(tmp_path / "B")]
     assert (
         cli.run_script(
@@ -244,12 +246,12 @@ def test_a_merged_dataset_with_hostile_names_loads(export, tmp_path: Path) -> No
     assert [len(rows) for rows in found.values()] == [12, 4]
 
 
-def test_folders_named_like_splits_load_into_the_right_two(export, tmp_path: Path) -> None:
+def test_folders_named_like_splits_do_not_mislead_the_loader(export, tmp_path: Path) -> None:
     names = ["train", "test_1", "my-val", "eval 2", "training.evaluation", "validation", "x.dev"]
     names += ["Train", "contest", "__t"]
     for name in names:
-        topic(tmp_path / "DS/C/S" / name, "a.png", "b.png", captions={"b.txt": name})
-        topic(tmp_path / "DS/dev/valid" / name, "a.png", "b.png")
+        make_scored_topic(tmp_path / "DS/C/S" / name, "a.png", "b.png", captions={"b.txt": name})
+        make_scored_topic(tmp_path / "DS/dev/valid" / name, "a.png", "b.png")
     export("DS", "--train", 1, "--valid", 1)
     found = check_loads(tmp_path / "ready", tmp_path)
     assert {split: len(rows) for split, rows in found.items()} == {"train": 20, "validation": 20}
@@ -261,11 +263,11 @@ def test_folders_named_like_splits_load_into_the_right_two(export, tmp_path: Pat
 
 
 def test_names_that_look_like_dates_stay_text(export, tmp_path: Path) -> None:
-    """One split with nothing but dates, another with others: their columns have to agree."""
-    topic(
+    """If one split has only dates and the other has not, their columns must still agree."""
+    make_scored_topic(
         tmp_path / "DS/C/S/2024-01-05", "a.png", "b.png", captions={"b.txt": "2024-01-05 10:00:00"}
     )
-    topic(tmp_path / "DS/C/S/Owls", "a.png", captions={"a.txt": "an owl"})
+    make_scored_topic(tmp_path / "DS/C/S/Owls", "a.png", captions={"a.txt": "an owl"})
     export("DS", "--train", 1, "--valid", 1)
     found = check_loads(tmp_path / "ready", tmp_path)
     assert [row["topic"] for row in found["validation"]] == ["2024-01-05 "]
@@ -287,8 +289,8 @@ def test_the_sample_dataset_loads(export, tmp_path: Path) -> None:
     assert len(found["train"]) > 50 and len(found["validation"]) > 5
 
 
-def test_nothing_to_validate_makes_one_split(export, tmp_path: Path) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png")
+def test_without_validation_images_there_is_one_split(export, tmp_path: Path) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png")
     export("DS")
     assert (
         check_loads(tmp_path / "ready", tmp_path).keys() == {"train"}
@@ -296,9 +298,9 @@ def test_nothing_to_validate_makes_one_split(export, tmp_path: Path) -> None:
     )
 
 
-def test_names_that_are_not_utf8_are_told_and_left_out(export, tmp_path: Path) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png", "caf\udce9.png", "b.png")
-    topic(tmp_path / "DS/C/\udce9/T", "a.png")
+def test_names_that_are_not_utf8_are_left_out_and_reported(export, tmp_path: Path) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "caf\udce9.png", "b.png")
+    make_scored_topic(tmp_path / "DS/C/\udce9/T", "a.png")
     data = export("DS", "--train", 2, "--valid", 1)
     assert data["export"]["images"] == 2
     assert data["export"]["left_out"] == [
@@ -311,12 +313,23 @@ def test_names_that_are_not_utf8_are_told_and_left_out(export, tmp_path: Path) -
 # Names and captions
 
 
-def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Path) -> None:
+def test_most_specific_caption_is_exported(export, tmp_path: Path) -> None:
     captions = {
-        "a.txt": "a", "a.caption": "not this", "b.png.txt": "b", "b.txt": "nor this", "c.caption": "c", "d.TXT": "d",
-        "e.txt": b"\xef\xbb\xbfe\n", "f.txt": b"caf\xe9", "g.txt": b"", "h.json": "{}", "alone.txt": "no image",
-    }  # fmt: skip
-    topic(tmp_path / "DS/C/S/T", *(f"{letter}.png" for letter in "abcdefgh"), captions=captions)
+        "a.txt": "a",
+        "a.caption": "not this",
+        "b.png.txt": "b",
+        "b.txt": "nor this",
+        "c.caption": "c",
+        "d.TXT": "d",
+        "e.txt": b"\xef\xbb\xbfe\n",
+        "f.txt": b"caf\xe9",
+        "g.txt": b"",
+        "h.json": "{}",
+        "alone.txt": "no image",
+    }
+    make_scored_topic(
+        tmp_path / "DS/C/S/T", *(f"{letter}.png" for letter in "abcdefgh"), captions=captions
+    )
     data = export("DS", "--train", 8)
     rows = {
         row["name"]: row["text"]
@@ -333,10 +346,10 @@ def test_captions_of_every_form_and_the_more_specific_wins(export, tmp_path: Pat
     assert not (copied / "b.txt").samefile(tmp_path / "DS/C/S/T/b.png.txt")
 
 
-def test_suffixes_that_sd_scripts_skip(export, tmp_path: Path) -> None:
-    """JPEG files come under a name that they read; where there is nothing that they read, there is no subset."""
-    topic(tmp_path / "DS/C/S/T", "a.jfif", "b.gif", "a.JPE", "c.PNG")
-    topic(tmp_path / "DS/C/S/U", "a.gif", "b.tif")
+def test_jpegs_get_a_suffix_that_sd_scripts_read(export, tmp_path: Path) -> None:
+    """A folder without an image that sd-scripts read is no subset of the config."""
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.jfif", "b.gif", "a.JPE", "c.PNG")
+    make_scored_topic(tmp_path / "DS/C/S/U", "a.gif", "b.tif")
     export("DS", "--train", 3, "--valid", 1)
     found = check_loads(tmp_path / "ready", tmp_path)
     below = [json.loads(row)["file_name"] for row in lines(tmp_path / "ready/train/metadata.jsonl")]
@@ -345,8 +358,8 @@ def test_suffixes_that_sd_scripts_skip(export, tmp_path: Path) -> None:
     assert "/U" not in (tmp_path / "ready/kohya.toml").read_text()
 
 
-def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:
-    topic(
+def test_images_of_one_name_get_places_of_their_own(export, tmp_path: Path) -> None:
+    make_scored_topic(
         tmp_path / "one/DS/C/S/T",
         "a.png",
         "a.jpg",
@@ -354,10 +367,10 @@ def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:
         "a.b.png",
         captions={"a.jpg.txt": "jpg", "a.txt": "a"},
     )
-    topic(tmp_path / "two/DS/C/S/T", "a.png", "b.png", captions={"a.txt": "another a"})
-    topic(tmp_path / "two/DS/C/S/t", "a.png")
-    topic(tmp_path / "two/DS/C/s/T", "a.png")
-    topic(tmp_path / "two/DS/metadata.jsonl/s/T", "a.png")
+    make_scored_topic(tmp_path / "two/DS/C/S/T", "a.png", "b.png", captions={"a.txt": "another a"})
+    make_scored_topic(tmp_path / "two/DS/C/S/t", "a.png")
+    make_scored_topic(tmp_path / "two/DS/C/s/T", "a.png")
+    make_scored_topic(tmp_path / "two/DS/metadata.jsonl/s/T", "a.png")
     data = export("one/DS", "two/DS")
     assert data["export"]["images"] == 9
     check_loads(tmp_path / "ready", tmp_path)
@@ -370,7 +383,7 @@ def test_nothing_collides_and_nothing_is_lost(export, tmp_path: Path) -> None:
 def test_folder_names_of_255_bytes_that_must_change(export, tmp_path: Path) -> None:
     names = ["x" * 250 + "-test", "x" * 249 + "--test", "-train" * 42]
     for name in names:
-        topic(tmp_path / "DS" / name / name / "T", "a.png", "b.png")
+        make_scored_topic(tmp_path / "DS" / name / name / "T", "a.png", "b.png")
     export("DS", "--train", 1, "--valid", 1)
     assert len(check_loads(tmp_path / "ready", tmp_path)["train"]) == 3
 
@@ -379,21 +392,23 @@ def test_folder_names_of_255_bytes_that_must_change(export, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "symlink", "copy"])
-def test_run_again_it_does_nothing_and_then_follows_the_split(
+def test_second_run_does_nothing_and_a_new_split_is_followed(
     export, tmp_path: Path, mode: str
 ) -> None:
     captions = {"a.txt": "a", "c.txt": "c"}
-    folder = topic(tmp_path / "DS/C/S/T", *(f"{n}.png" for n in "abcdef"), captions=captions)
-    topic(tmp_path / "DS/C/S/U", "a.png")
+    folder = make_scored_topic(
+        tmp_path / "DS/C/S/T", *(f"{n}.png" for n in "abcdef"), captions=captions
+    )
+    make_scored_topic(tmp_path / "DS/C/S/U", "a.png")
     export("DS", "--mode", mode, "--train", 2, "--valid", 1)
     image = tmp_path / "ready/train/C/S/T/a.png"
     assert (image.is_symlink(), os.path.samefile(image, folder / "a.png")) == (
         mode == "symlink",
         mode != "copy",
     )
-    before = stamped(tmp_path / "ready")
+    before = files_with_stamps(tmp_path / "ready")
     assert export("DS", "--mode", mode, "--train", 2, "--valid", 1)["export"]["put"] == 0
-    assert stamped(tmp_path / "ready") == before
+    assert files_with_stamps(tmp_path / "ready") == before
     data = export("DS/C/S/T", "--mode", mode, "--train", 1, "--valid", 2)
     assert data["export"]["edited"] == [] and data["export"]["removed"] > 0
     assert places(tmp_path / "ready") == {
@@ -416,9 +431,11 @@ def test_run_again_it_does_nothing_and_then_follows_the_split(
     )
 
 
-def test_a_source_that_changed_is_followed(export, tmp_path: Path) -> None:
+def test_changed_source_is_exported_again(export, tmp_path: Path) -> None:
     for mode in ("hardlink", "symlink", "copy"):
-        folder = topic(tmp_path / "DS/C/S" / mode, "a.png", "b.png", captions={"a.txt": "old"})
+        folder = make_scored_topic(
+            tmp_path / "DS/C/S" / mode, "a.png", "b.png", captions={"a.txt": "old"}
+        )
         export(folder, "--mode", mode, "--train", 2)
         Image.new("RGB", (30, 30)).save(folder / "a.png")  # in place
         (folder / "b.png").unlink()
@@ -429,8 +446,8 @@ def test_a_source_that_changed_is_followed(export, tmp_path: Path) -> None:
         subprocess.run(["rm", "-r", tmp_path / "ready"], check=True)
 
 
-def test_edited_files_stay_and_are_named(export, tmp_path: Path) -> None:
-    topic(
+def test_edited_files_are_kept_and_reported(export, tmp_path: Path) -> None:
+    make_scored_topic(
         tmp_path / "DS/C/S/T",
         "a.png",
         "b.png",
@@ -463,13 +480,13 @@ def test_edited_files_stay_and_are_named(export, tmp_path: Path) -> None:
     assert {"train/C/S/T/a.png", "train/C/S/T/b.png", "train/C/S/T/c.png"} <= places(ready)
 
 
-def not_made_here(root: Path) -> list[object]:
+def foreign_folder(root: Path) -> list[object]:
     (root / "ready").mkdir()
     (root / "ready/diary.txt").write_text("dear diary")
     return []
 
 
-def damaged(root: Path) -> list[object]:
+def damaged_manifest(root: Path) -> list[object]:
     (root / "ready").mkdir()
     (root / "ready/export_manifest.jsonl").write_text("[]\n")
     return []
@@ -478,8 +495,8 @@ def damaged(root: Path) -> list[object]:
 @pytest.mark.parametrize(
     ("arrange", "said"),
     [
-        (not_made_here, "not empty, and no export made it"),
-        (damaged, "not the manifest of an export"),
+        (foreign_folder, "not empty, and no export made it"),
+        (damaged_manifest, "not the manifest of an export"),
         (
             lambda root: ["--export", root / "DS/C/ready"],
             "one contains the other); give --export another place",
@@ -494,19 +511,19 @@ def damaged(root: Path) -> list[object]:
     ],
 )
 def test_refused_before_anything_is_written(tmp_path: Path, export, arrange, said: str) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png")
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png")
     (tmp_path / "file").write_text("not a folder")
     if "symlink" in said and os.stat("/dev/shm").st_dev == os.stat(tmp_path).st_dev:
         pytest.skip("one file system")
     extra = arrange(tmp_path)
-    before = stamped(tmp_path)
-    data = export("DS", *extra, status=2) if not extra else run("DS", *extra, status=2)
+    before = files_with_stamps(tmp_path)
+    data = export("DS", *extra, status=2) if not extra else run_split("DS", *extra, status=2)
     assert said in data["talk"].splitlines()[-1]
-    assert stamped(tmp_path) == before
+    assert files_with_stamps(tmp_path) == before
 
 
-def test_what_the_real_loader_cannot_open_is_what_we_refuse(export, tmp_path: Path) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png", "b.png")
+def test_refused_folder_names_are_those_that_the_loader_cannot_open(export, tmp_path: Path) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "b.png")
     export("DS", "--train", 1, "--valid", 1)
     for name in (
         "a[1]",
@@ -515,11 +532,11 @@ def test_what_the_real_loader_cannot_open_is_what_we_refuse(export, tmp_path: Pa
     ):  # `*` and `?` open, but with every folder that they stand for
         (tmp_path / "ready").rename(tmp_path / name)
         with pytest.raises(Exception):  # noqa: B017 - the loader's own, of several kinds
-            loaded(tmp_path / name, tmp_path)
+            load_export(tmp_path / name, tmp_path)
         (tmp_path / name).rename(tmp_path / "ready")
 
 
-# Stopped at any moment
+# Interrupted at any moment
 
 
 @pytest.fixture(scope="module")
@@ -528,7 +545,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random(3)
     for place in ("C/S/T", "C/S/U", "D/S/train"):
         names = [f"{number:02}.png" for number in range(40)]
-        folder = topic(
+        folder = make_scored_topic(
             root / "DS" / place,
             *names,
             captions={f"{n:02}.txt": f"{place} {n}" for n in range(0, 40, 2)},
@@ -539,8 +556,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "DS"
 
 
-def content(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file of an export with its time, but for the manifest's; its own path taken out of what it says."""
+def content_with_times(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return every file of an export with its time, without its own path in the contents.
+
+    The manifest has no time, and no line about the config, whose content depends on that path.
+    """
     found = {}
     for name, made in files(folder).items():
         if name == "export_manifest.jsonl":
@@ -559,29 +579,27 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 @pytest.mark.parametrize("mode", ["copy", "hardlink"])
-def test_killed_at_random_moments_a_rerun_ends_the_same(
-    dataset: Path, tmp_path: Path, mode: str
-) -> None:
+def test_rerun_after_a_kill_gives_the_same_export(dataset: Path, tmp_path: Path, mode: str) -> None:
     kill_often(dataset, tmp_path, mode, 3)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
-def test_killed_at_very_many_random_moments_a_rerun_ends_the_same(
+def test_rerun_after_very_many_kills_gives_the_same_export(
     dataset: Path, tmp_path: Path, mode: str
 ) -> None:
     kill_often(dataset, tmp_path, mode, 40)
 
 
 def kill_often(dataset: Path, root: Path, mode: str, times: int) -> None:
-    """First exports into a new folder, then changes from one split to another, each killed and run again."""
-    rng, before = random.Random(), stamped(dataset)
+    """Kill and repeat a first export, and then a change from one split to another."""
+    rng, before = random.Random(), files_with_stamps(dataset)
     first = [dataset, "--mode", mode, "--train", "20", "--valid", "10"]
     second = [dataset, "--mode", mode, "--train", "8", "--valid", "25"]
     expected = []
     for number, options in enumerate((first, second)):
-        run(*options, "--output-dir", root, "--export", root / f"whole{number}")
-        expected.append(content(root / f"whole{number}"))
+        run_split(*options, "--output-dir", root, "--export", root / f"whole{number}")
+        expected.append(content_with_times(root / f"whole{number}"))
     early = 0
     for number in range(times):
         folder = root / f"ready{number}"
@@ -606,20 +624,20 @@ def kill_often(dataset: Path, root: Path, mode: str, times: int) -> None:
             running.wait()
             there = {
                 name: made
-                for name, made in content(folder).items()
+                for name, made in content_with_times(folder).items()
                 if ".merge_unfinished" not in name
             }
             early += there != whole
             if not changing:
                 placed = {name: made for name, made in there.items() if "manifest" not in name}
                 assert placed.items() <= whole.items(), "something half done stands at a place"
-            run(*options, "--output-dir", root, "--export", folder)
-            assert content(folder) == whole
+            run_split(*options, "--output-dir", root, "--export", folder)
+            assert content_with_times(folder) == whole
     assert early, "no kill came before the end"
-    assert stamped(dataset) == before
+    assert files_with_stamps(dataset) == before
 
 
-def test_two_at_once_do_not_mix(dataset: Path, tmp_path: Path) -> None:
+def test_two_exports_at_once_do_not_mix(dataset: Path, tmp_path: Path) -> None:
     command = [
         ROOT / "split_data.py",
         dataset,
@@ -638,13 +656,13 @@ def test_two_at_once_do_not_mix(dataset: Path, tmp_path: Path) -> None:
     assert all(
         running.returncode == 0 or "run" in text for running, text in zip(both, said, strict=True)
     ), said
-    run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--train", 20)
-    run(dataset, "--output-dir", tmp_path, "--export", tmp_path / "alone", "--train", 20)
-    assert content(tmp_path / "ready") == content(tmp_path / "alone")
+    run_split(dataset, "--output-dir", tmp_path, "--export", tmp_path / "ready", "--train", 20)
+    run_split(dataset, "--output-dir", tmp_path, "--export", tmp_path / "alone", "--train", 20)
+    assert content_with_times(tmp_path / "ready") == content_with_times(tmp_path / "alone")
 
 
-def test_the_summary_names_the_folder_and_what_stays(export, tmp_path: Path) -> None:
-    topic(tmp_path / "DS/C/S/T", "a.png", captions={"a.txt": "a"})
+def test_summary_names_the_folder_and_edited_files(export, tmp_path: Path) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png", captions={"a.txt": "a"})
     export("DS")
     (tmp_path / "ready/kohya.toml").write_text("mine")
     ran = run_script("split_data.py", "DS", "--export", "ready", cwd=tmp_path)

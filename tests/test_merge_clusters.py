@@ -1,4 +1,4 @@
-"""merge_clusters.py: what joins, what is left out or renamed, what goes along, what is refused."""
+"""merge_clusters.py: what is joined, dropped, renamed, copied along and refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def topic(folder: Path) -> Topic:
     return Topic(str(folder), *parts, image_count=0)
 
 
-def know(
+def add_records(
     folder: Path,
     scores: Mapping[str, float] | None = None,
     matches=None,
@@ -44,7 +44,7 @@ def know(
     pixels=None,
     variants=None,
 ):
-    """Leave in a topic what the scorer and the search for duplicates leave there."""
+    """Write the files into a topic that the scorer and the search for duplicates make."""
     there = topic(folder)
     stamps = there.image_stamps()
     extents = {name: (stamp, ((pixels or {}).get(name, 8), 8)) for name, stamp in stamps.items()}
@@ -64,22 +64,22 @@ def know(
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, and every folder, with content."""
+    """Return every file below a folder with its content, and every folder."""
     return {
         os.path.relpath(path, folder): path.read_bytes() if path.is_file() else b"folder"
         for path in sorted(folder.rglob("*"))
     }
 
 
-def stamped(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """The same with times and permissions: equal only if nothing was touched."""
+def files_with_stamps(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Return the same with times and permissions: equal only if nothing was touched."""
     return {
         name: (content, (folder / name).lstat().st_mtime_ns, (folder / name).lstat().st_mode)
         for name, content in files(folder).items()
     }
 
 
-def lines(target: Path) -> list[dict]:
+def manifest_lines(target: Path) -> list[dict]:
     return [
         json.loads(line) for line in (target / "merge_manifest.jsonl").read_bytes().splitlines()
     ]
@@ -87,7 +87,7 @@ def lines(target: Path) -> list[dict]:
 
 @pytest.fixture
 def merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict]:
-    """Run a merge into `full` and return its JSON, with stderr as `talk` and the status as `status`."""
+    """Run a merge into `full`. Returns its JSON, with stderr as `talk`, and the exit status."""
 
     def run(*args: object, to: str = "full") -> dict:
         capsys.readouterr()
@@ -100,7 +100,7 @@ def merge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
     return run
 
 
-def counted(result: dict) -> dict[str, int]:
+def nonzero_counts(result: dict) -> dict[str, int]:
     names = (
         "found",
         "copied",
@@ -115,14 +115,14 @@ def counted(result: dict) -> dict[str, int]:
     return {name: result[name] for name in names if result[name]}
 
 
-# What joins, what is left out, what is renamed
+# What is joined, dropped and renamed
 
 
-def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
+def test_clusters_of_several_datasets_are_joined(tmp_path: Path, merge) -> None:
     for name in ("A/C/S/T/a.jpg", "A/C/S/U/a.jpg", "B/C/S/T/b.jpg", "B/D/S/T/a.jpg"):
         write(tmp_path / name, name)
     result = merge(tmp_path / "A", tmp_path / "B")
-    assert counted(result) == {"found": 4, "copied": 4}
+    assert nonzero_counts(result) == {"found": 4, "copied": 4}
     images = {
         name: content for name, content in files(tmp_path / "full").items() if name.endswith(".jpg")
     }
@@ -132,7 +132,7 @@ def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
         "C/S/U/a.jpg": b"A/C/S/U/a.jpg",
         "D/S/T/a.jpg": b"B/D/S/T/a.jpg",
     }
-    assert [(line["source"], line["target"]) for line in lines(tmp_path / "full")] == [
+    assert [(line["source"], line["target"]) for line in manifest_lines(tmp_path / "full")] == [
         (str(tmp_path / "A/C/S/T/a.jpg"), "C/S/T/a.jpg"),
         (str(tmp_path / "B/C/S/T/b.jpg"), "C/S/T/b.jpg"),
         (str(tmp_path / "A/C/S/U/a.jpg"), "C/S/U/a.jpg"),
@@ -140,26 +140,26 @@ def test_clusters_of_several_datasets_join(tmp_path: Path, merge) -> None:
     ]
 
 
-def test_of_a_chain_of_duplicates_each_left_out_has_a_kept_direct_match(
+def test_in_a_chain_of_copies_each_dropped_image_has_a_kept_direct_match(
     tmp_path: Path, merge
 ) -> None:
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
         write(folder / name, name)
     chain = {"a.jpg": ["b.jpg"], "b.jpg": ["a.jpg", "c.jpg"], "c.jpg": ["b.jpg"], "d.jpg": []}
-    know(folder, matches=chain, pixels={"a.jpg": 30, "b.jpg": 20, "c.jpg": 10, "d.jpg": 1})
+    add_records(folder, matches=chain, pixels={"a.jpg": 30, "b.jpg": 20, "c.jpg": 10, "d.jpg": 1})
     result = merge(tmp_path / "A")
-    assert counted(result) == {"found": 4, "copied": 3, "duplicates": 1}
+    assert nonzero_counts(result) == {"found": 4, "copied": 3, "duplicates": 1}
     assert [
         (os.path.basename(line["source"]), line["kept"], line["reason"])
-        for line in lines(tmp_path / "full")
+        for line in manifest_lines(tmp_path / "full")
     ] == [
         ("a.jpg", None, ""),
         ("b.jpg", "C/S/T/a.jpg", "matches a.jpg"),
         ("c.jpg", None, ""),
         ("d.jpg", None, ""),
     ]
-    assert counted(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {
+    assert nonzero_counts(merge(tmp_path / "A", "--keep-duplicates", to="all")) == {
         "found": 4,
         "copied": 4,
     }
@@ -172,23 +172,23 @@ VARIANTS = {
 }
 
 
-def test_variants_stay_unless_their_kind_is_named(tmp_path: Path, merge) -> None:
+def test_variants_are_kept_unless_their_kind_is_given(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"):
         write(folder / name, name)
     sizes = {name: 90 - ord(name[0]) + 97 for name in os.listdir(folder)}
-    know(folder, matches={"x.jpg": ["y.jpg"]}, variants=VARIANTS, pixels=sizes)
+    add_records(folder, matches={"x.jpg": ["y.jpg"]}, variants=VARIANTS, pixels=sizes)
     write(folder / "x.jpg", "changed")
-    assert counted(merge(tmp_path / "A", to="all")) == {"found": 6, "copied": 6}
+    assert nonzero_counts(merge(tmp_path / "A", to="all")) == {"found": 6, "copied": 6}
     result = merge(tmp_path / "A", "--drop-variants", "mirrored,cropped,turned")
-    assert counted(result) == {"found": 6, "copied": 5, "variants": 1}
+    assert nonzero_counts(result) == {"found": 6, "copied": 5, "variants": 1}
     assert (
         "variants_T.json: no longer fits its folder (run find_duplicates.py --variants again)"
         in result["talk"]
     )
     told = {
         os.path.basename(line["source"]): (line["action"], line["kept"], line["reason"])
-        for line in lines(tmp_path / "full")
+        for line in manifest_lines(tmp_path / "full")
     }
     assert told == {
         **dict.fromkeys(
@@ -198,13 +198,13 @@ def test_variants_stay_unless_their_kind_is_named(tmp_path: Path, merge) -> None
     }
 
 
-def test_copies_and_named_variants_make_one_walk(tmp_path: Path, merge) -> None:
-    """c is a copy of b, but b is a variant of a and goes: so c, which matches nothing that stays, stays."""
+def test_copies_and_dropped_variants_are_decided_in_one_walk(tmp_path: Path, merge) -> None:
+    """c is a copy of b, but b is dropped as a variant of a: c matches no kept image and is kept."""
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         write(folder / name, name)
     sizes = {"a.jpg": 30, "b.jpg": 20, "c.jpg": 10}
-    know(
+    add_records(
         folder, matches={"b.jpg": ["c.jpg"]}, variants={"a.jpg": {"b.jpg": "cropped"}}, pixels=sizes
     )
     for options, stay in (
@@ -235,10 +235,10 @@ def test_doubtful_and_unknown_kinds_are_refused(
     assert said in capsys.readouterr().err and not (tmp_path / "full").exists()
 
 
-def test_dropped_variants_have_a_line(tmp_path: Path, capsys) -> None:
+def test_summary_counts_dropped_variants(tmp_path: Path, capsys) -> None:
     folder = tmp_path / "A" / AT
     write(folder / "a.jpg", "a"), write(folder / "b.jpg", "b")
-    know(folder, matches={}, variants={"a.jpg": {"b.jpg": "turned"}})
+    add_records(folder, matches={}, variants={"a.jpg": {"b.jpg": "turned"}})
     merge_clusters.main(
         [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--drop-variants", "turned"]
     )
@@ -248,10 +248,10 @@ def test_dropped_variants_have_a_line(tmp_path: Path, capsys) -> None:
     )
 
 
-def test_the_best_by_resolution_times_score_stays(tmp_path: Path, merge) -> None:
+def test_copy_with_best_resolution_times_score_is_kept(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     write(folder / "large.jpg", "large"), write(folder / "fine.jpg", "fine")
-    know(
+    add_records(
         folder,
         {"large.jpg": 2, "fine.jpg": 9},
         {"large.jpg": ["fine.jpg"]},
@@ -261,11 +261,11 @@ def test_the_best_by_resolution_times_score_stays(tmp_path: Path, merge) -> None
     assert sorted(path.name for path in (tmp_path / "full").rglob("*.jpg")) == ["fine.jpg"]
 
 
-def test_images_that_the_search_did_not_see_as_they_are_stay(tmp_path: Path, merge) -> None:
+def test_images_that_are_new_or_changed_since_the_search_are_kept(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     for name in ("a.jpg", "b.jpg", "c.jpg", "gone.jpg"):
         write(folder / name, name)
-    know(
+    add_records(
         folder,
         matches={"a.jpg": ["b.jpg", "gone.jpg"], "b.jpg": ["c.jpg"]},
         pixels={"gone.jpg": 99},
@@ -274,23 +274,23 @@ def test_images_that_the_search_did_not_see_as_they_are_stay(tmp_path: Path, mer
     write(folder / "b.jpg", "changed")
     write(folder / "new.jpg", "new")
     result = merge(tmp_path / "A")
-    assert counted(result) == {"found": 4, "copied": 4}
+    assert nonzero_counts(result) == {"found": 4, "copied": 4}
     assert "1 not in it (new.jpg); 1 changed since (b.jpg); 1 gone (gone.jpg)" in result["talk"]
 
 
-def test_other_bytes_at_the_same_path_are_kept_under_another_name(tmp_path: Path, merge) -> None:
+def test_other_bytes_at_the_same_path_are_kept_under_a_new_name(tmp_path: Path, merge) -> None:
     for number, dataset in enumerate(("A", "DataSet_2", "else/DataSet_2", "D")):
         write(tmp_path / dataset / AT / "photo.jpg", str(number % 3))  # D has the bytes of A
     result = merge(*(tmp_path / name for name in ("A", "DataSet_2", "else/DataSet_2", "D")))
-    assert counted(result) == {"found": 4, "copied": 3, "identical": 1, "renamed": 2}
+    assert nonzero_counts(result) == {"found": 4, "copied": 3, "identical": 1, "renamed": 2}
     images = {path.name: path.read_text() for path in (tmp_path / "full").rglob("*.jpg")}
     assert images == {"photo.jpg": "0", "photo__DataSet_2.jpg": "1", "photo__DataSet_2_2.jpg": "2"}
 
 
-def test_bytes_that_were_kept_under_another_name_are_known_again(tmp_path: Path, merge) -> None:
+def test_identical_image_is_recognized_under_its_new_name(tmp_path: Path, merge) -> None:
     for dataset, content in (("A", "1"), ("B", "2"), ("E", "2")):
         write(tmp_path / dataset / AT / "photo.jpg", content)
-    assert counted(merge(*(tmp_path / name for name in "ABE"))) == {
+    assert nonzero_counts(merge(*(tmp_path / name for name in "ABE"))) == {
         "found": 3,
         "copied": 2,
         "identical": 1,
@@ -298,10 +298,10 @@ def test_bytes_that_were_kept_under_another_name_are_known_again(tmp_path: Path,
     }
 
 
-def test_names_that_differ_by_case_never_become_one(tmp_path: Path, merge) -> None:
+def test_names_that_differ_only_by_case_stay_separate(tmp_path: Path, merge) -> None:
     for name in ("a.jpg", "A.jpg", "A.JPG", "é.jpg", "e\u0301.jpg"):
         write(tmp_path / "DS" / AT / name, name)
-    assert counted(merge(tmp_path / "DS")) == {"found": 5, "copied": 5, "renamed": 3}
+    assert nonzero_counts(merge(tmp_path / "DS")) == {"found": 5, "copied": 5, "renamed": 3}
     names = [path.name for path in (tmp_path / "full" / AT).iterdir()]
     assert len({name.casefold() for name in names}) == 5
     assert sorted(names) == sorted(
@@ -309,12 +309,12 @@ def test_names_that_differ_by_case_never_become_one(tmp_path: Path, merge) -> No
     )
 
 
-def test_a_name_that_would_be_too_long_loses_the_end_of_its_stem(tmp_path: Path, merge) -> None:
+def test_new_name_that_is_too_long_is_cut_at_the_end_of_its_stem(tmp_path: Path, merge) -> None:
     long = "é" * 125 + "a.jpg"  # 255 bytes
     for dataset in ("A", "B"):
         write(tmp_path / dataset / AT / long, dataset)
         write(tmp_path / dataset / AT / (long[:-4] + ".txt"), f"caption of {dataset}")
-    assert counted(merge(tmp_path / "A", tmp_path / "B"))["renamed"] == 1
+    assert nonzero_counts(merge(tmp_path / "A", tmp_path / "B"))["renamed"] == 1
     there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
     assert there == {
         long: "A",
@@ -340,11 +340,15 @@ def test_a_name_that_would_be_too_long_loses_the_end_of_its_stem(tmp_path: Path,
 def test_any_name_survives(tmp_path: Path, merge, name: str) -> None:
     for dataset in ("A", "B"):
         write(tmp_path / dataset / AT / name, dataset)
-    assert counted(merge(tmp_path / "A", tmp_path / "B")) == {"found": 2, "copied": 2, "renamed": 1}
+    assert nonzero_counts(merge(tmp_path / "A", tmp_path / "B")) == {
+        "found": 2,
+        "copied": 2,
+        "renamed": 1,
+    }
     stem, extension = os.path.splitext(name)
     assert (tmp_path / "full" / AT / name).read_text() == "A"
     assert (tmp_path / "full" / AT / f"{stem}__B{extension}").read_text() == "B"
-    assert [line["source"] for line in lines(tmp_path / "full")] == [
+    assert [line["source"] for line in manifest_lines(tmp_path / "full")] == [
         str(tmp_path / d / AT / name) for d in "AB"
     ]
 
@@ -352,12 +356,12 @@ def test_any_name_survives(tmp_path: Path, merge, name: str) -> None:
 # Captions and other files
 
 
-def test_captions_go_with_their_image_and_take_its_new_name(tmp_path: Path, merge) -> None:
+def test_captions_follow_their_image_to_its_new_name(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B"):
         for suffix in (".jpg", ".txt", ".caption", ".json", ".jpg.json", ".npz"):
             write(tmp_path / dataset / AT / f"photo{suffix}", dataset + suffix)
     result = merge(tmp_path / "A", tmp_path / "B")
-    assert counted(result) == {"found": 2, "copied": 2, "renamed": 1, "sidecars": 10}
+    assert nonzero_counts(result) == {"found": 2, "copied": 2, "renamed": 1, "sidecars": 10}
     there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
     suffixes = (".jpg", ".txt", ".caption", ".json", ".jpg.json", ".npz")
     assert there == {f"photo{s}": f"A{s}" for s in suffixes} | {
@@ -365,11 +369,11 @@ def test_captions_go_with_their_image_and_take_its_new_name(tmp_path: Path, merg
     }
 
 
-def test_a_caption_never_lands_beside_another_image(tmp_path: Path, merge) -> None:
+def test_caption_never_ends_up_beside_another_image(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "photo.jpg", "1")
     write(tmp_path / "B" / AT / "photo.png", "2"), write(tmp_path / "B" / AT / "photo.txt", "of B")
     write(tmp_path / "E" / AT / "photo.gif", "3")
-    assert counted(merge(*(tmp_path / name for name in "ABE"))) == {
+    assert nonzero_counts(merge(*(tmp_path / name for name in "ABE"))) == {
         "found": 3,
         "copied": 3,
         "renamed": 1,
@@ -379,9 +383,7 @@ def test_a_caption_never_lands_beside_another_image(tmp_path: Path, merge) -> No
     assert there == {"photo.jpg", "photo__B.png", "photo__B.txt", "photo.gif"}
 
 
-def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(
-    tmp_path: Path, merge
-) -> None:
+def test_two_images_of_one_stem_keep_their_shared_caption(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "photo.jpg", "A")
     for suffix in (".jpg", ".png", ".txt"):
         write(tmp_path / "B" / AT / f"photo{suffix}", "B" + suffix)
@@ -390,7 +392,7 @@ def test_two_images_of_one_stem_share_a_caption_and_both_take_it_along(
     assert there == {"photo.jpg": "A"} | {f"photo__B{s}": f"B{s}" for s in (".jpg", ".png", ".txt")}
 
 
-def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(
+def test_identical_images_keep_the_first_caption_and_the_other_is_reported(
     tmp_path: Path, merge
 ) -> None:
     for dataset in ("A", "B", "E"):
@@ -398,7 +400,7 @@ def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(
         write(tmp_path / dataset / AT / "photo.txt", dataset)
     write(tmp_path / "E" / AT / "photo.json", "only E has this")
     result = merge(*(tmp_path / name for name in "ABE"))
-    assert counted(result) == {"found": 3, "copied": 1, "identical": 2, "sidecars": 2}
+    assert nonzero_counts(result) == {"found": 3, "copied": 1, "identical": 2, "sidecars": 2}
     there = {path.name: path.read_text() for path in (tmp_path / "full" / AT).iterdir()}
     assert there == {"photo.jpg": "same", "photo.txt": "A", "photo.json": "only E has this"}
     assert result["left_behind"] == [
@@ -410,7 +412,7 @@ def test_of_identical_images_the_first_caption_stays_and_the_other_is_reported(
     ]
 
 
-def test_files_that_go_with_no_image_are_named_not_copied(tmp_path: Path, merge) -> None:
+def test_files_without_an_image_are_reported_not_copied(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     for name in (
         "a.jpg",
@@ -422,7 +424,7 @@ def test_files_that_go_with_no_image_are_named_not_copied(tmp_path: Path, merge)
         "b.txt",
     ):
         write(folder / name, name)
-    know(folder, {"a.jpg": 5}, {"a.jpg": ["b.jpg"]}, pixels={"a.jpg": 50})
+    add_records(folder, {"a.jpg": 5}, {"a.jpg": ["b.jpg"]}, pixels={"a.jpg": 50})
     shutil.copy(folder.parent / "duplicates_T.json", folder / "duplicates_T.json")
     os.mkfifo(folder / "a.txt")
     result = merge(tmp_path / "A")
@@ -437,15 +439,15 @@ def test_files_that_go_with_no_image_are_named_not_copied(tmp_path: Path, merge)
     }
 
 
-# What is known of the images
+# Scores, sizes and their provenance
 
 
-def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path, merge) -> None:
+def test_scores_provenance_and_sizes_are_merged_under_the_new_names(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B"):
         write(tmp_path / dataset / AT / "photo.jpg", dataset)
         write(tmp_path / dataset / AT / "same.jpg", "same", when=TIME + len(dataset) + ord(dataset))
-    know(tmp_path / "A" / AT, {"photo.jpg": 5.5})
-    know(
+    add_records(tmp_path / "A" / AT, {"photo.jpg": 5.5})
+    add_records(
         tmp_path / "B" / AT,
         {"photo.jpg": 6.5, "same.jpg": 7.5},
         made_by={**MODEL, "precision": "bf16"},
@@ -465,10 +467,10 @@ def test_scores_provenance_and_sizes_go_along_under_the_new_names(tmp_path: Path
     assert all(known.extent(name, stamp) == (8, 8) for name, stamp in there.image_stamps().items())
 
 
-def test_scores_of_different_models_are_refused_unless_asked_for(tmp_path: Path, merge) -> None:
+def test_scores_of_different_models_need_mixed_scores(tmp_path: Path, merge) -> None:
     for dataset, path in (("A", AT), ("B", Path("C/S/U"))):
         write(tmp_path / dataset / path / "a.jpg", dataset)
-        know(
+        add_records(
             tmp_path / dataset / path,
             {"a.jpg": 5},
             made_by={"model": f"model of {dataset}", "head": "h"},
@@ -480,28 +482,30 @@ def test_scores_of_different_models_are_refused_unless_asked_for(tmp_path: Path,
         and result["talk"].count("\n") == 1
     )
     assert not (tmp_path / "full").exists()
-    assert counted(merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")) == {
+    assert nonzero_counts(merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")) == {
         "found": 2,
         "copied": 2,
     }
 
 
-def test_mixed_scores_in_one_topic_say_that_several_models_made_them(tmp_path: Path, merge) -> None:
+def test_provenance_of_mixed_scores_lists_the_models(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B"):
         write(tmp_path / dataset / AT / f"{dataset}.jpg", dataset)
-        know(tmp_path / dataset / AT, {f"{dataset}.jpg": 5}, made_by={"model": f"model {dataset}"})
+        add_records(
+            tmp_path / dataset / AT, {f"{dataset}.jpg": 5}, made_by={"model": f"model {dataset}"}
+        )
     assert merge(tmp_path / "A", tmp_path / "B")["status"] == 2
     merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
     made = cache.load_cache(topic(tmp_path / "full" / AT)).scores
     assert made and made.made_by["model"] == "several models (model A; model B)"
-    before = stamped(tmp_path / "full")
+    before = files_with_stamps(tmp_path / "full")
     merge(tmp_path / "A", tmp_path / "B", "--mixed-scores")
-    assert stamped(tmp_path / "full") == before
+    assert files_with_stamps(tmp_path / "full") == before
 
 
-def test_a_stale_score_stays_stale(tmp_path: Path, merge) -> None:
+def test_outdated_score_is_still_outdated_after_the_merge(tmp_path: Path, merge) -> None:
     path = write(tmp_path / "A" / AT / "a.jpg", "a")
-    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    add_records(tmp_path / "A" / AT, {"a.jpg": 5})
     write(path, "other bytes", when=TIME + 1)
     merge(tmp_path / "A")
     there = topic(tmp_path / "full" / AT)
@@ -509,17 +513,17 @@ def test_a_stale_score_stays_stale(tmp_path: Path, merge) -> None:
     assert made and made.images["a.jpg"] == (1, TIME) != there.image_stamps()["a.jpg"]
 
 
-def test_scores_made_in_the_target_are_not_touched(tmp_path: Path, merge) -> None:
+def test_scores_made_in_the_target_are_kept(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
-    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    add_records(tmp_path / "A" / AT, {"a.jpg": 5})
     merge(tmp_path / "A")
-    know(tmp_path / "full" / AT, {"a.jpg": 9}, made_by={"model": "another"})
-    before = stamped(tmp_path / "full")
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
-    assert stamped(tmp_path / "full") == before
+    add_records(tmp_path / "full" / AT, {"a.jpg": 9}, made_by={"model": "another"})
+    before = files_with_stamps(tmp_path / "full")
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+    assert files_with_stamps(tmp_path / "full") == before
 
 
-# Ways to bring an image, times and permissions
+# Copies and links, times and permissions
 
 
 def test_copies_keep_times_and_permissions(tmp_path: Path, merge) -> None:
@@ -534,12 +538,12 @@ def test_copies_keep_times_and_permissions(tmp_path: Path, merge) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hardlink", "symlink"])
-def test_links_are_for_images_only(tmp_path: Path, merge, mode: str) -> None:
+def test_only_images_are_linked(tmp_path: Path, merge, mode: str) -> None:
     image, caption = (
         write(tmp_path / "A" / AT / "a.jpg", "12345"),
         write(tmp_path / "A" / AT / "a.txt", "caption"),
     )
-    know(tmp_path / "A" / AT, {"a.jpg": 5})
+    add_records(tmp_path / "A" / AT, {"a.jpg": 5})
     result = merge(tmp_path / "A", "--mode", mode)
     there = tmp_path / "full" / AT
     assert (there / "a.jpg").samefile(image) and (there / "a.jpg").is_symlink() == (
@@ -549,9 +553,9 @@ def test_links_are_for_images_only(tmp_path: Path, merge, mode: str) -> None:
     assert (result["bytes_copied"], result["bytes_saved"]) == (7, 5)
     made = cache.load_cache(topic(there)).scores
     assert made and made.images == topic(there).image_stamps()
-    before = stamped(tmp_path / "full")
-    assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 1, "already_there": 1}
-    assert stamped(tmp_path / "full") == before
+    before = files_with_stamps(tmp_path / "full")
+    assert nonzero_counts(merge(tmp_path / "A", "--mode", mode)) == {"found": 1, "already_there": 1}
+    assert files_with_stamps(tmp_path / "full") == before
 
 
 @pytest.mark.parametrize("mode", ["copy", "hardlink", "symlink"])
@@ -562,78 +566,83 @@ def test_symlinked_images_and_topics_are_followed(tmp_path: Path, merge, mode: s
     (tmp_path / "A" / AT / "dangling.jpg").symlink_to("nowhere")
     write(tmp_path / "else/U/b.jpg", "b")
     (tmp_path / "A/C/S/U").symlink_to(tmp_path / "else/U")
-    assert counted(merge(tmp_path / "A", "--mode", mode)) == {"found": 2, "copied": 2}
+    assert nonzero_counts(merge(tmp_path / "A", "--mode", mode)) == {"found": 2, "copied": 2}
     there = tmp_path / "full" / AT / "a.jpg"
     assert there.read_text() == "pixels" and (tmp_path / "full/C/S/U/b.jpg").read_text() == "b"
     assert there.is_symlink() == (mode == "symlink") and there.samefile(behind) == (mode != "copy")
 
 
-# Twice, more, and in between
+# Merging again, and into an existing target
 
 
-def test_a_dataset_added_later_renames_and_drops_nothing(tmp_path: Path, merge) -> None:
+def test_dataset_added_later_keeps_earlier_names_and_images(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B", "E"):
         write(tmp_path / dataset / AT / "photo.jpg", dataset)
     write(tmp_path / "B" / AT / "0.jpg", "from B")
     merge(tmp_path / "B")
-    first, images = lines(tmp_path / "full"), files(tmp_path / "full" / AT)
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
-    assert counted(merge(tmp_path / "E", tmp_path / "A", tmp_path / "B")) == {
+    first, images = manifest_lines(tmp_path / "full"), files(tmp_path / "full" / AT)
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
+    assert nonzero_counts(merge(tmp_path / "E", tmp_path / "A", tmp_path / "B")) == {
         "found": 4,
         "copied": 1,
         "renamed": 1,
         "already_there": 3,
     }
-    assert lines(tmp_path / "full")[:2] == first and len(lines(tmp_path / "full")) == 4
+    assert (
+        manifest_lines(tmp_path / "full")[:2] == first
+        and len(manifest_lines(tmp_path / "full")) == 4
+    )
     there = files(tmp_path / "full" / AT)
     assert there == images | {"photo__A.jpg": b"A", "photo__E.jpg": b"E"}
 
 
-def test_a_source_that_changed_after_the_merge_comes_again_beside_the_earlier_copy(
+def test_source_changed_after_the_merge_is_merged_beside_the_earlier_copy(
     tmp_path: Path, merge
 ) -> None:
     path = write(tmp_path / "A" / AT / "photo.jpg", "old")
     merge(tmp_path / "A")
     write(path, "newer", when=TIME + 1)
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "copied": 1, "renamed": 1}
     assert {p.name: p.read_text() for p in (tmp_path / "full" / AT).iterdir()} == {
         "photo.jpg": "old",
         "photo__A.jpg": "newer",
     }
-    assert [(line["action"], line["target"]) for line in lines(tmp_path / "full")] == [
+    assert [(line["action"], line["target"]) for line in manifest_lines(tmp_path / "full")] == [
         ("superseded", "C/S/T/photo.jpg"),
         ("renamed", "C/S/T/photo__A.jpg"),
     ]
-    before = stamped(tmp_path / "full")
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
-    assert stamped(tmp_path / "full") == before
+    before = files_with_stamps(tmp_path / "full")
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+    assert files_with_stamps(tmp_path / "full") == before
 
 
-def test_a_touched_source_is_still_the_same_image(tmp_path: Path, merge) -> None:
+def test_source_with_a_new_time_and_the_same_bytes_is_the_same_image(tmp_path: Path, merge) -> None:
     path = write(tmp_path / "A" / AT / "photo.jpg", "same")
     merge(tmp_path / "A")
     os.utime(path, ns=(TIME, TIME + 5))
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "already_there": 1}
 
 
-def test_an_image_edited_in_the_target_is_left_alone_and_named(tmp_path: Path, merge) -> None:
+def test_image_edited_in_the_target_is_kept_and_reported(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "photo.jpg", "as it was")
     merge(tmp_path / "A")
     edited = write(tmp_path / "full" / AT / "photo.jpg", "cropped", when=TIME + 9)
     result = merge(tmp_path / "A")
-    assert counted(result) == {"found": 1, "already_there": 1} and result["edited"] == [str(edited)]
+    assert nonzero_counts(result) == {"found": 1, "already_there": 1} and result["edited"] == [
+        str(edited)
+    ]
     assert edited.read_text() == "cropped"
 
 
-def test_what_the_duplicates_file_says_later_removes_nothing(tmp_path: Path, merge) -> None:
+def test_copies_found_after_the_merge_stay_in_the_target(tmp_path: Path, merge) -> None:
     folder = tmp_path / "A" / AT
     write(folder / "a.jpg", "a"), write(folder / "b.jpg", "b")
     merge(tmp_path / "A")
-    know(folder, matches={"a.jpg": ["b.jpg"]})
-    assert counted(merge(tmp_path / "A")) == {"found": 2, "already_there": 2}
+    add_records(folder, matches={"a.jpg": ["b.jpg"]})
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 2, "already_there": 2}
 
 
-def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path, merge) -> None:
+def test_dry_run_lists_what_the_run_then_does_and_writes_nothing(tmp_path: Path, merge) -> None:
     for dataset in ("A", "B"):
         (
             write(tmp_path / dataset / AT / "photo.jpg", dataset),
@@ -643,10 +652,10 @@ def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path
             write(tmp_path / dataset / AT / "same.jpg", "same"),
             write(tmp_path / dataset / AT / "small.jpg", "same"),
         )
-    know(tmp_path / "A" / AT, matches={"same.jpg": ["small.jpg"]})
-    before = stamped(tmp_path)
+    add_records(tmp_path / "A" / AT, matches={"same.jpg": ["small.jpg"]})
+    before = files_with_stamps(tmp_path)
     dry = merge(tmp_path / "A", tmp_path / "B", "--dry-run")
-    assert stamped(tmp_path) == before and dry["dry_run"]
+    assert files_with_stamps(tmp_path) == before and dry["dry_run"]
     done = merge(tmp_path / "A", tmp_path / "B")
     actions = dry.pop("actions")
     unlike = {"dry_run", "bytes_free"}
@@ -663,13 +672,13 @@ def test_a_dry_run_says_what_the_run_then_does_and_writes_nothing(tmp_path: Path
     assert {
         (a["source"], a["action"]) for a in actions if a["action"] in ("duplicate", "identical")
     } == {
-        (line["source"], line["action"]) for line in lines(tmp_path / "full") if not line["target"]
+        (line["source"], line["action"])
+        for line in manifest_lines(tmp_path / "full")
+        if not line["target"]
     }
 
 
-def test_a_dry_run_for_people_lists_every_action(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_dry_run_prints_a_line_per_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "A" / AT / "new\nline.jpg", "x"), write(tmp_path / "A" / AT / "notes.md", "x")
     cli.run_script(
         merge_clusters.main, [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run"]
@@ -681,10 +690,6 @@ def test_a_dry_run_for_people_lists_every_action(
 
 
 # Refused before anything is written
-
-
-def nothing(tmp: Path) -> list[str]:
-    return []
 
 
 def damaged_scores(tmp: Path) -> list[str]:
@@ -731,7 +736,7 @@ def source_in_target_by_link(tmp: Path) -> list[str]:
     return []
 
 
-def no_dataset(tmp: Path) -> list[str]:
+def folder_without_images(tmp: Path) -> list[str]:
     write(tmp / "B/C/notes.txt", "x")
     return [str(tmp / "B")]
 
@@ -752,7 +757,7 @@ def no_folder(tmp: Path) -> list[str]:
         (target_is_source, "one contains the other"),
         (source_in_target, "one contains the other"),
         (source_in_target_by_link, "one contains the other"),
-        (no_dataset, "not a dataset"),
+        (folder_without_images, "not a dataset"),
         (no_folder, "no such folder"),
     ],
 )
@@ -764,23 +769,23 @@ def test_refused_before_anything_is_written(
 ) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "x")
     more = arrange(tmp_path)
-    before = stamped(tmp_path)
+    before = files_with_stamps(tmp_path)
     status = cli.run_script(
         merge_clusters.main, ["--output", str(tmp_path / "full"), str(tmp_path / "A"), *more]
     )
     error = capsys.readouterr().err.splitlines()[-1]
-    assert status == 2 and said in error and stamped(tmp_path) == before
+    assert status == 2 and said in error and files_with_stamps(tmp_path) == before
 
 
-def test_too_little_space_is_refused_before_anything_is_written(tmp_path: Path, merge) -> None:
+def test_too_little_free_space_is_refused_before_anything_is_written(tmp_path: Path, merge) -> None:
     path = write(tmp_path / "A" / AT / "a.jpg")
     os.truncate(path, shutil.disk_usage(tmp_path).total)  # a sparse file
     result = merge(tmp_path / "A")
     assert result["status"] == 2 and "needed" in result["talk"] and not (tmp_path / "full").exists()
-    assert counted(merge(tmp_path / "A", "--mode", "hardlink")) == {"found": 1, "copied": 1}
+    assert nonzero_counts(merge(tmp_path / "A", "--mode", "hardlink")) == {"found": 1, "copied": 1}
 
 
-def test_a_file_that_changes_between_plan_and_copy_is_refused(
+def test_source_that_changes_between_plan_and_copy_is_refused(
     tmp_path: Path, merge, monkeypatch
 ) -> None:
     path = write(tmp_path / "A" / AT / "a.jpg", "seen by the plan")
@@ -794,10 +799,10 @@ def test_a_file_that_changes_between_plan_and_copy_is_refused(
     assert result["status"] == 2 and "changed while it was copied" in result["talk"]
     assert sorted(files(tmp_path / "full")) == ["C", "C/S", "C/S/T", "merge_manifest.jsonl"]
     monkeypatch.undo()
-    assert counted(merge(tmp_path / "A")) == {"found": 1, "copied": 1}
+    assert nonzero_counts(merge(tmp_path / "A")) == {"found": 1, "copied": 1}
 
 
-def test_a_file_that_appears_in_the_target_is_not_overwritten(
+def test_file_that_appears_in_the_target_meanwhile_is_not_overwritten(
     tmp_path: Path, merge, monkeypatch
 ) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
@@ -814,7 +819,7 @@ def test_a_file_that_appears_in_the_target_is_not_overwritten(
     )
 
 
-def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
+def test_second_merge_into_the_same_target_is_refused(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
     with merge_clusters.copying.lock_target(str(tmp_path / "full")):
         result = merge(tmp_path / "A")
@@ -825,8 +830,8 @@ def test_two_merges_into_one_target_do_not_meet(tmp_path: Path, merge) -> None:
 
 
 @pytest.fixture
-def open_tmp() -> Iterator[Path]:
-    """A folder that any user may enter."""
+def public_folder() -> Iterator[Path]:
+    """A folder that any user may enter and write to."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     yield folder
@@ -834,7 +839,7 @@ def open_tmp() -> Iterator[Path]:
 
 
 def merge_as_nobody(said: Path, *args: object) -> int:
-    """Run a merge as a user without root's powers, in a child process; stdout and stderr go to `said`."""
+    """Run a merge without root's powers, in a child process. Its output goes to `said`."""
     child = os.fork()
     if child == 0:
         status = 99
@@ -849,48 +854,59 @@ def merge_as_nobody(said: Path, *args: object) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def test_an_image_without_permission_is_named_counted_and_merged_later(open_tmp: Path) -> None:
+def test_image_without_permission_is_reported_and_merged_later(public_folder: Path) -> None:
     for name in ("a.jpg", "b.jpg", "secret.jpg"):
-        write(open_tmp / "A" / AT / name, name)
-    know(open_tmp / "A" / AT, matches={"secret.jpg": ["b.jpg"]}, pixels={"secret.jpg": 99})
-    (open_tmp / "A" / AT / "secret.jpg").chmod(0)
-    args = (open_tmp / "A", "--output", open_tmp / "full")
-    assert merge_as_nobody(open_tmp / "said", *args) == 0
-    assert merge_as_nobody(open_tmp / "said", *args, "--strict") == 1
-    assert "secret.jpg: permission denied" in (open_tmp / "said").read_text()
-    assert [(line["action"], line["target"]) for line in lines(open_tmp / "full")] == [
+        write(public_folder / "A" / AT / name, name)
+    add_records(
+        public_folder / "A" / AT, matches={"secret.jpg": ["b.jpg"]}, pixels={"secret.jpg": 99}
+    )
+    (public_folder / "A" / AT / "secret.jpg").chmod(0)
+    args = (public_folder / "A", "--output", public_folder / "full")
+    assert merge_as_nobody(public_folder / "said", *args) == 0
+    assert merge_as_nobody(public_folder / "said", *args, "--strict") == 1
+    assert "secret.jpg: permission denied" in (public_folder / "said").read_text()
+    assert [
+        (line["action"], line["target"]) for line in manifest_lines(public_folder / "full")
+    ] == [
         ("copied", "C/S/T/a.jpg"),
         ("copied", "C/S/T/b.jpg"),
         ("unreadable", None),
     ]
-    (open_tmp / "A" / AT / "secret.jpg").chmod(0o444)
-    assert merge_as_nobody(open_tmp / "said", *args) == 0
-    assert (open_tmp / "full" / AT / "secret.jpg").read_text() == "secret.jpg"
+    (public_folder / "A" / AT / "secret.jpg").chmod(0o444)
+    assert merge_as_nobody(public_folder / "said", *args) == 0
+    assert (public_folder / "full" / AT / "secret.jpg").read_text() == "secret.jpg"
 
 
-def test_a_read_only_target_is_refused(open_tmp: Path) -> None:
-    write(open_tmp / "A" / AT / "a.jpg", "a")
-    (open_tmp / "locked").mkdir(mode=0o555)
+def test_read_only_target_is_refused(public_folder: Path) -> None:
+    write(public_folder / "A" / AT / "a.jpg", "a")
+    (public_folder / "locked").mkdir(mode=0o555)
     assert (
-        merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "locked/full")
+        merge_as_nobody(
+            public_folder / "said", public_folder / "A", "--output", public_folder / "locked/full"
+        )
         == 2
     )
-    assert "locked: not writable" in (open_tmp / "said").read_text()
+    assert "locked: not writable" in (public_folder / "said").read_text()
     other = manifest.ManifestLine(
         "/B/C/S/T/b.jpg", (1, 1), manifest.UNREADABLE, reason="permission denied"
     )
-    write(open_tmp / "full/merge_manifest.jsonl", other.to_json())
-    (open_tmp / "full" / AT).mkdir(parents=True, mode=0o555)
-    (open_tmp / "full").chmod(0o777)
-    assert merge_as_nobody(open_tmp / "said", open_tmp / "A", "--output", open_tmp / "full") == 2
-    assert "check the permissions of both" in (open_tmp / "said").read_text()
+    write(public_folder / "full/merge_manifest.jsonl", other.to_json())
+    (public_folder / "full" / AT).mkdir(parents=True, mode=0o555)
+    (public_folder / "full").chmod(0o777)
+    assert (
+        merge_as_nobody(
+            public_folder / "said", public_folder / "A", "--output", public_folder / "full"
+        )
+        == 2
+    )
+    assert "check the permissions of both" in (public_folder / "said").read_text()
 
 
-def test_topics_that_differ_by_case_stay_apart_where_the_file_system_tells_them_apart(
+def test_topics_that_differ_only_by_case_stay_separate_if_the_file_system_allows(
     tmp_path: Path, merge
 ) -> None:
     for name in ("C/S/a/x.jpg", "C/S/A/x.jpg"):
         write(tmp_path / "DS" / name, name)
-    assert counted(merge(tmp_path / "DS")) == {"found": 2, "copied": 2}
+    assert nonzero_counts(merge(tmp_path / "DS")) == {"found": 2, "copied": 2}
     assert (tmp_path / "full/C/S/a/x.jpg").read_text() == "C/S/a/x.jpg"
     assert not merge_clusters.merge._ignores_case(str(tmp_path))

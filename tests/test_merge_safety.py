@@ -1,4 +1,4 @@
-"""merge_clusters.py on random datasets, killed at random moments, on a full disk: nothing lost, nothing half done."""
+"""merge_clusters.py on random datasets, killed at any moment, on a full disk: nothing is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ import pytest
 from conftest import ROOT, draw_image, run_script
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from test_merge_clusters import TIME, files, know, lines, stamped, topic, write
+from test_merge_clusters import (
+    TIME,
+    add_records,
+    files,
+    files_with_stamps,
+    manifest_lines,
+    topic,
+    write,
+)
 
 import merge_clusters
 from common import cli, json_files, topic_scores
@@ -63,8 +71,8 @@ worlds = st.dictionaries(
 )
 
 
-def build(root: Path, world: dict) -> list[Path]:
-    """Make the datasets of a world; returns their folders."""
+def make_datasets(root: Path, world: dict) -> list[Path]:
+    """Make the datasets of a world. Returns their folders."""
     for (dataset, path), made in world.items():
         folder = root / dataset / path
         for name, content in made["images"].items():
@@ -79,7 +87,9 @@ def build(root: Path, world: dict) -> list[Path]:
             scores = (
                 {name: 1 + len(name) % 3 for name in made["images"]} if made["scored"] else None
             )
-            know(folder, scores, matches, pixels=dict(zip(NAMES, made["pixels"], strict=True)))
+            add_records(
+                folder, scores, matches, pixels=dict(zip(NAMES, made["pixels"], strict=True))
+            )
             if made["stale"] in made["images"]:
                 write(folder / made["stale"], "bytes 0", when=TIME + 7)
             if made["late"] and made["late"] not in made["images"]:
@@ -87,8 +97,8 @@ def build(root: Path, world: dict) -> list[Path]:
     return [root / dataset for dataset in dict.fromkeys(dataset for dataset, _ in world)]
 
 
-def naive_left_out(folder: Path) -> set[str]:
-    """Who does not stay, by the rule as it stands in words."""
+def dropped_by_plain_rule(folder: Path) -> set[str]:
+    """Return the images that are dropped, by the rule as the documentation states it."""
     there, path = topic(folder).image_stamps(), folder.parent / f"duplicates_{folder.name}.json"
     if not path.exists():
         return set()
@@ -118,12 +128,12 @@ def naive_left_out(folder: Path) -> set[str]:
     return there.keys() - set(kept)
 
 
-def naive_merge(datasets: list[Path]) -> dict[str, Counter[bytes]]:
-    """The bytes in each topic of the target: all that stay, but none that an earlier dataset has at the same path."""
+def merge_by_plain_rule(datasets: list[Path]) -> dict[str, Counter[bytes]]:
+    """Return the bytes in each topic of the target: those kept, once per path and content."""
     came: dict[str, Counter[tuple[str, bytes]]] = {}
     for dataset in datasets:
         for folder in (path for path in dataset.glob("*/*/*") if path.is_dir()):
-            names = set(topic(folder).image_names()) - naive_left_out(folder)
+            names = set(topic(folder).image_names()) - dropped_by_plain_rule(folder)
             own = Counter((name.casefold(), (folder / name).read_bytes()) for name in names)
             there = came.setdefault(str(folder.relative_to(dataset)), Counter())
             there.update({key: count for key, count in own.items() if key not in there})
@@ -133,8 +143,8 @@ def naive_merge(datasets: list[Path]) -> dict[str, Counter[bytes]]:
     }
 
 
-def run(*args: object) -> dict:
-    """The JSON of a merge that ends well."""
+def run_merge(*args: object) -> dict:
+    """Run a merge that must succeed. Returns its JSON."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
         assert cli.run_script(merge_clusters.main, [*map(str, args), "--quiet", "--json"]) == 0
     return json.loads(out.getvalue())
@@ -147,7 +157,7 @@ def run(*args: object) -> dict:
 )
 def test_nothing_is_lost_on_random_datasets(world: dict, extra: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
-        check(Path(root), world, extra)
+        check_merge(Path(root), world, extra)
 
 
 @pytest.mark.soak
@@ -158,24 +168,24 @@ def test_nothing_is_lost_on_random_datasets(world: dict, extra: list[str]) -> No
 )
 def test_nothing_is_lost_on_very_many_random_datasets(world: dict, extra: list[str]) -> None:
     with tempfile.TemporaryDirectory() as root:
-        check(Path(root), world, extra)
+        check_merge(Path(root), world, extra)
 
 
-def check(root: Path, world: dict, extra: list[str]) -> None:
-    datasets, target = build(root, world), root / "full"
-    before = stamped(root)
-    result = run(*datasets, "--output", target, *extra)
-    merged = stamped(root)
+def check_merge(root: Path, world: dict, extra: list[str]) -> None:
+    datasets, target = make_datasets(root, world), root / "full"
+    before = files_with_stamps(root)
+    result = run_merge(*datasets, "--output", target, *extra)
+    merged = files_with_stamps(root)
     assert {name: merged[name] for name in before} == before, "a source changed"
 
-    said = {line["source"]: line for line in lines(target)}
+    said = {line["source"]: line for line in manifest_lines(target)}
     found = [
         path
         for folder in datasets
         for path in folder.glob("*/*/*/*")
         if path.suffix.lower() in (".jpg", ".png")
     ]
-    assert sorted(said) == sorted(map(str, found)) and len(said) == len(lines(target))
+    assert sorted(said) == sorted(map(str, found)) and len(said) == len(manifest_lines(target))
     places = [line["target"] for line in said.values() if line["target"]]
     assert len({place.casefold() for place in places}) == len(places)
     for path in found:
@@ -199,7 +209,7 @@ def check(root: Path, world: dict, extra: list[str]) -> None:
     if "--keep-duplicates" not in extra:
         out = {path.name for path in found if said[str(path)]["action"] == "duplicate"}
         assert out == {
-            name for path in {path.parent for path in found} for name in naive_left_out(path)
+            name for path in {path.parent for path in found} for name in dropped_by_plain_rule(path)
         }
         there = {str(path.parent.relative_to(target)) for path in target.glob("*/*/*/*")}
         held = {
@@ -210,14 +220,14 @@ def check(root: Path, world: dict, extra: list[str]) -> None:
             )
             for place in there
         }
-        assert held == naive_merge(datasets)
+        assert held == merge_by_plain_rule(datasets)
 
-    assert run(*datasets, "--output", target, *extra)["copied"] == 0
-    assert stamped(root) == merged, "a second run did something"
+    assert run_merge(*datasets, "--output", target, *extra)["copied"] == 0
+    assert files_with_stamps(root) == merged, "a second run did something"
 
 
 def check_captions(target: Path, said: dict[str, dict], left: set[str]) -> None:
-    """A caption beside an image in the target is that of one of its sources; one that is not there is reported."""
+    """Check that captions in the target belong to their image, and that all others are reported."""
     sources: dict[str, list[Path]] = {}
     for source, line in said.items():
         if line["action"] in ("copied", "renamed", "identical"):
@@ -235,12 +245,12 @@ def check_captions(target: Path, said: dict[str, dict], left: set[str]) -> None:
         assert not lost, (place, there)
 
 
-# Stopped at any moment
+# Interrupted at any moment
 
 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path]:
-    """Two datasets with everything that a merge has to think of, and what an uninterrupted merge makes of them."""
+    """Two datasets with everything a merge has to handle, and the target of an undisturbed one."""
     root = tmp_path_factory.mktemp("killed")
     rng = random.Random(5)
     for dataset in ("A", "B"):
@@ -255,7 +265,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path
                 )
                 if number % 3:
                     write(folder / f"{number}.txt", f"{dataset} {number}")
-            know(
+            add_records(
                 folder,
                 {f"{n}.jpg": n / 3 for n in range(30)},
                 {"1.jpg": ["2.jpg", "8.jpg"], "9.jpg": ["10.jpg"]},
@@ -267,8 +277,8 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Path
     return [root / "A", root / "B"], root / "whole"
 
 
-def content(target: Path) -> dict[str, bytes | tuple[bytes, int]]:
-    """Every file and folder of a target, with the times of images and captions."""
+def content_with_times(target: Path) -> dict[str, bytes | tuple[bytes, int]]:
+    """Return every file and folder of a target, with the times of images and captions."""
     return {
         name: (made, (target / name).stat().st_mtime_ns)
         if name.endswith((".jpg", ".txt"))
@@ -278,9 +288,12 @@ def content(target: Path) -> dict[str, bytes | tuple[bytes, int]]:
 
 
 def kill_and_rerun(datasets: tuple[list[Path], Path], target: Path, moment: float) -> int:
-    """Kill a merge `moment` seconds after its first write, run it again; returns how many files it had made."""
+    """Kill a merge `moment` seconds after its first write, then run it again.
+
+    Returns how many files the killed run had made.
+    """
     sources, whole = datasets
-    before = [stamped(source) for source in sources]
+    before = [files_with_stamps(source) for source in sources]
     command = [
         sys.executable,
         str(ROOT / "merge_clusters.py"),
@@ -297,20 +310,20 @@ def kill_and_rerun(datasets: tuple[list[Path], Path], target: Path, moment: floa
     running.wait()
     there = {
         name: made
-        for name, made in content(target).items()
+        for name, made in content_with_times(target).items()
         if ".merge_unfinished" not in name and not name.endswith(".cache/lock")
     }
-    expected = content(whole)
+    expected = content_with_times(whole)
     incomplete = {name for name, made in there.items() if expected.get(name) != made}
     assert not incomplete
-    run(*sources, "--output", target)
-    assert content(target) == expected
-    assert [stamped(source) for source in sources] == before
+    run_merge(*sources, "--output", target)
+    assert content_with_times(target) == expected
+    assert [files_with_stamps(source) for source in sources] == before
     return len(there)
 
 
 def kill_often(datasets: tuple[list[Path], Path], root: Path, times: int) -> None:
-    rng, expected = random.Random(), content(datasets[1])
+    rng, expected = random.Random(), content_with_times(datasets[1])
     counts = [
         kill_and_rerun(datasets, root / str(time), rng.expovariate(1 / 0.03))
         for time in range(times)
@@ -318,18 +331,16 @@ def kill_often(datasets: tuple[list[Path], Path], root: Path, times: int) -> Non
     assert any(count < len(expected) for count in counts), f"no kill came before the end: {counts}"
 
 
-def test_killed_at_random_moments_a_rerun_gives_the_same_target(datasets, tmp_path: Path) -> None:
+def test_rerun_after_a_kill_gives_the_same_target(datasets, tmp_path: Path) -> None:
     kill_often(datasets, tmp_path, 5)
 
 
 @pytest.mark.soak
-def test_killed_at_very_many_random_moments_a_rerun_gives_the_same_target(
-    datasets, tmp_path: Path
-) -> None:
+def test_rerun_after_very_many_kills_gives_the_same_target(datasets, tmp_path: Path) -> None:
     kill_often(datasets, tmp_path, 50)
 
 
-def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(datasets, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_files_and_no_incomplete_ones(datasets, tmp_path: Path) -> None:
     sources, whole = datasets
     command = [
         sys.executable,
@@ -349,13 +360,13 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_nothing_half_done(datasets, tmp_pa
         (130, True),
         (0, False),
     )
-    assert content(tmp_path / "full").items() <= content(whole).items()
-    run(*sources, "--output", tmp_path / "full")
-    assert content(tmp_path / "full") == content(whole)
+    assert content_with_times(tmp_path / "full").items() <= content_with_times(whole).items()
+    run_merge(*sources, "--output", tmp_path / "full")
+    assert content_with_times(tmp_path / "full") == content_with_times(whole)
 
 
 @pytest.mark.parametrize("limit", [2_000, 100_000])  # in the manifest; in an image, after others
-def test_a_disk_that_is_full_half_way_is_one_line_and_a_rerun_completes(
+def test_full_disk_is_one_error_line_and_a_rerun_completes_the_merge(
     datasets, tmp_path: Path, limit: int
 ) -> None:
     sources, whole = datasets
@@ -372,9 +383,9 @@ def test_a_disk_that_is_full_half_way_is_one_line_and_a_rerun_completes(
         full.stderr.count("\n") == 1
         and "free some space, then run the same command again" in full.stderr
     )
-    assert content(target).items() <= content(whole).items()
-    run(*sources, "--output", target)
-    assert content(target) == content(whole)
+    assert content_with_times(target).items() <= content_with_times(whole).items()
+    run_merge(*sources, "--output", target)
+    assert content_with_times(target) == content_with_times(whole)
 
 
 # As a whole
@@ -408,12 +419,12 @@ def test_help_is_quick_and_works_through_a_symlink_from_anywhere(tmp_path: Path)
 
 
 @pytest.mark.skipif(not (ROOT / "find_duplicates.py").exists(), reason="needs find_duplicates.py")
-def test_the_recipe_for_duplicates_across_datasets(tmp_path: Path) -> None:
+def test_documented_way_to_drop_copies_across_datasets(tmp_path: Path) -> None:
     for seed, path in enumerate(("A/C/S/T/owl.png", "A/C/S/T/barn.png", "B/C/S/T/boat.png")):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         draw_image(seed, (320, 240)).save(tmp_path / path)
     draw_image(0, (320, 240)).resize((160, 120)).save(tmp_path / "B/C/S/T/small_owl.png")
-    before = [stamped(tmp_path / name) for name in "AB"]
+    before = [files_with_stamps(tmp_path / name) for name in "AB"]
     for command in (
         ["merge_clusters.py", "A", "B", "--mode", "hardlink", "--output", "linked"],
         ["find_duplicates.py", "linked"],
@@ -426,7 +437,7 @@ def test_the_recipe_for_duplicates_across_datasets(tmp_path: Path) -> None:
         "boat.png",
         "owl.png",
     ]
-    assert [line["kept"] for line in lines(tmp_path / "full") if line["action"] == "duplicate"] == [
-        "C/S/T/owl.png"
-    ]
-    assert [stamped(tmp_path / name) for name in "AB"] == before
+    assert [
+        line["kept"] for line in manifest_lines(tmp_path / "full") if line["action"] == "duplicate"
+    ] == ["C/S/T/owl.png"]
+    assert [files_with_stamps(tmp_path / name) for name in "AB"] == before

@@ -1,4 +1,4 @@
-"""The whole chain on the sample dataset, held against what the sample knows of itself; stopped, killed, run again."""
+"""The whole chain on the sample dataset, checked against what was planted; killed, run again."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def done(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def steps(talk: str) -> list[str]:
-    """The scripts that a pipeline said it would run."""
+    """Return the scripts of the commands that a pipeline printed."""
     lines = [line for line in talk.splitlines() if line.startswith("$ ")]
     return [
         next(word.rpartition("/")[2] for word in line.split() if word.endswith(".py"))
@@ -140,10 +140,10 @@ def images_below(folder: Path) -> set[str]:
 
 
 class TestResult:
-    def test_the_chain_is_said_before_it_runs(self, done: Run) -> None:
+    def test_each_command_is_printed_before_it_runs(self, done: Run) -> None:
         assert steps(done.talk) == CHAIN
 
-    def test_planted_copies_are_left_out_and_nothing_else(self, done: Run) -> None:
+    def test_planted_copies_are_dropped_and_nothing_else(self, done: Run) -> None:
         truth = done.truth()
         manifest = done.manifest()
         assert len(manifest) == sum(truth["images"].values())
@@ -165,7 +165,7 @@ class TestResult:
         for path in stays:
             assert done.merged(path).read_bytes() == (done.folder / path).read_bytes(), path
 
-    def test_a_collision_keeps_both_under_names_of_their_own(self, done: Run) -> None:
+    def test_both_images_of_a_name_collision_are_kept(self, done: Run) -> None:
         truth = done.truth()
         assert {
             path for path, entry in done.manifest().items() if entry["action"] == "renamed"
@@ -175,7 +175,7 @@ class TestResult:
                 done.folder / path
             ).read_bytes()
 
-    def test_captions_lie_beside_their_images(self, done: Run) -> None:
+    def test_captions_are_beside_their_images(self, done: Run) -> None:
         full = done.folder / "full_dataset"
         found = {
             str(path.relative_to(full)): path.read_text(encoding="utf-8")
@@ -187,7 +187,7 @@ class TestResult:
         }
         assert all((full / image).exists() for image in captions)
 
-    def test_the_truncated_file_is_listed_and_never_chosen(self, done: Run) -> None:
+    def test_truncated_file_is_reported_and_never_chosen(self, done: Run) -> None:
         (path,) = done.truth()["truncated"]
         assert f"{path}: cut short" in done.talk
         assert Path(path).name not in load((done.folder / path).parent / "aesthetic_data.json")
@@ -196,7 +196,7 @@ class TestResult:
         )
 
     def test_sizes_of_the_split(self, done: Run) -> None:
-        """A topic has what it could have, less pictures of which a bad shot, or the original, is chosen elsewhere."""
+        """Topics are filled, except if a bad shot, or its original, was chosen in another topic."""
         truth, chosen = done.truth(), {name: done.chosen(name) for name in ("train", "valid")}
         both = {*chosen["train"], *chosen["valid"]}
         full = done.folder / "full_dataset"
@@ -218,16 +218,16 @@ class TestResult:
             assert sizes[topic][0] == 10 or not sizes[topic][1], topic
         assert list(sizes.values()).count([10, 5]) == 2 and lost.total() >= 10
 
-    def test_no_picture_is_chosen_in_two_topics(self, done: Run) -> None:
-        """Of an original and its bad shot never one trains and the other validates."""
+    def test_no_image_is_in_both_sets(self, done: Run) -> None:
+        """An original and its bad shot are never in different sets."""
         full = done.folder / "full_dataset"
         sets = [set(done.chosen(name)) for name in ("train", "valid")]
         for pair in done.truth()["degraded"].items():
             twins = {str(done.merged(path).relative_to(full)) for path in pair}
             assert not (twins & sets[0] and twins & sets[1]), twins
 
-    def test_no_copy_of_a_chosen_picture_is_chosen(self, done: Run) -> None:
-        """Copies across datasets are in the merged dataset, and out of both sets; so nothing leaks."""
+    def test_no_copy_of_a_chosen_image_is_chosen(self, done: Run) -> None:
+        """Copies across datasets are in the merged dataset, and in neither set: nothing leaks."""
         train, valid = done.chosen("train"), done.chosen("valid")
         assert not set(train) & set(valid)
         full = done.folder / "full_dataset"
@@ -250,7 +250,7 @@ class TestResult:
         across = done.truth()["copies_across"].items()
         assert found == {frozenset(map(done.merged, pair)) for pair in across}
 
-    def test_signs_that_phash_confuses_are_told_apart(self, done: Run) -> None:
+    def test_signs_with_nearly_equal_phash_are_not_copies(self, done: Run) -> None:
         for pair in done.truth()["lookalikes"]:
             first, second = (
                 imagehash.phash(Image.open(done.folder / path).convert("RGB")) for path in pair
@@ -274,7 +274,7 @@ class TestResult:
         for page in ("dataset_stats.html", "aesthetic_stats.html"):
             assert "</html>" in (done.folder / page).read_text(encoding="utf-8")
 
-    def test_again_it_changes_nothing(self, done: Run) -> None:
+    def test_second_run_changes_nothing(self, done: Run) -> None:
         pages = [done.folder / name for name in ("dataset_stats.html", "aesthetic_stats.html")]
         before, shown = stamps(done.folder), [page.read_bytes() for page in pages]
         ran = run_in(done.folder)
@@ -296,7 +296,7 @@ def stamps(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All that a run is for, with the folder's own name out of absolute paths; `.cache` costs only time to lose."""
+    """Return the results of a run except `.cache`, without the folder's own name in paths."""
     files = [
         folder / "train_set.json",
         folder / "valid_set.json",
@@ -310,7 +310,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def kill(folder: Path, delay: float) -> None:
-    """Start the pipeline, and `delay` seconds later kill it and all that it started."""
+    """Start the pipeline; kill it and its children after `delay` seconds."""
     environment = {**os.environ, "PYTHON": sys.executable}
     process = subprocess.Popen(
         command(*standard()),
@@ -328,7 +328,7 @@ def kill(folder: Path, delay: float) -> None:
 @pytest.mark.parametrize(
     "number", [0, *(pytest.param(number, marks=pytest.mark.soak) for number in range(1, 11))]
 )
-def test_killed_at_any_moment_and_started_again(
+def test_rerun_after_a_kill_gives_the_same_result(
     done: Run, sample: Path, tmp_path: Path, number: int
 ) -> None:
     folder = tmp_path / "killed"
@@ -343,7 +343,7 @@ def test_killed_at_any_moment_and_started_again(
     )
 
 
-def test_the_sample_is_the_same_again(sample: Path, tmp_path: Path) -> None:
+def test_sample_is_reproducible(sample: Path, tmp_path: Path) -> None:
     make_sample(tmp_path)
     first, second = (
         {
@@ -359,7 +359,7 @@ def test_the_sample_is_the_same_again(sample: Path, tmp_path: Path) -> None:
     assert stamps(tmp_path) == before
 
 
-def test_a_failure_stops_the_chain_with_its_status(make_topic: Any, tmp_path: Path) -> None:
+def test_failure_stops_the_chain_with_its_status(make_topic: Any, tmp_path: Path) -> None:
     make_topic("DataSet_1/C/S/T", "a.jpg")
     ran = run_in(tmp_path, "DataSet_1", "--model", "nonesuch")
     assert ran.returncode == 2
@@ -383,7 +383,7 @@ def test_strict_status_and_options_reach_the_scorer(make_topic: Any, tmp_path: P
     [
         ((), "no dataset given"),
         (("--output", "x"), "no dataset given"),
-        (("DataSet_1", "--output"), "--output wants a folder"),
+        (("DataSet_1", "--output"), "--output needs a folder"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
@@ -402,14 +402,14 @@ def test_help_through_a_symlink(tmp_path: Path) -> None:
     assert "set -e" not in ran.stdout
 
 
-def test_a_missing_dataset_stops_it_at_once(tmp_path: Path) -> None:
+def test_missing_dataset_stops_the_chain_at_once(tmp_path: Path) -> None:
     ran = run_in(tmp_path, "nowhere", "--output=out/full", "--reports=out/reports")
     assert ran.returncode == 2
     assert steps(ran.stderr) == CHAIN[:1]
     assert "no such folder" in ran.stderr
 
 
-def test_sigterm_reaches_the_script_at_work(make_topic: Any, tmp_path: Path) -> None:
+def test_sigterm_reaches_the_running_script(make_topic: Any, tmp_path: Path) -> None:
     make_topic("DataSet_1/C/S/T", *(f"{number}.png" for number in range(40)))
     environment = {**os.environ, "PYTHON": sys.executable}
     args = command("DataSet_1", "--model", "tiny")

@@ -1,4 +1,4 @@
-"""split_data.py: the best of every topic, exactly as a plain loop chooses them, and no near copy across the sets."""
+"""split_data.py: the best of every topic, as a plain loop chooses them, and sets without leaks."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from common.cache import Provenance
 from common.topics import Topic
 
 
-def make(
+def make_scored_topic(
     folder: Path, scores: dict[str, object] | None, sizes, matches=None, variants=None
 ) -> Path:
-    """A topic of plain images with what the scorer and the search leave there."""
+    """Make a topic of plain images, with the files that the scorer and the search make."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in sizes.items():
         Image.new("L", size).save(folder / name, "PNG")
@@ -41,13 +41,13 @@ def make(
     return folder
 
 
-def named(count: int, start: int = 0) -> list[str]:
+def numbered_names(count: int, start: int = 0) -> list[str]:
     return [f"{number:02}.png" for number in range(start, start + count)]
 
 
 @pytest.fixture
 def split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict]:
-    """Split into tmp_path/out; the JSON, both lists as paths below tmp_path, `talk` and `status`."""
+    """Split into tmp_path/out. Returns the JSON, both lists below tmp_path, stderr and status."""
     (tmp_path / "out").mkdir()
 
     def run(*args: object) -> dict:
@@ -68,12 +68,10 @@ def split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., d
     return run
 
 
-def test_the_best_ten_are_for_training_and_the_next_five_for_validation(
-    tmp_path: Path, split
-) -> None:
-    names = named(20)
+def test_best_ten_are_for_training_and_the_next_five_for_validation(tmp_path: Path, split) -> None:
+    names = numbered_names(20)
     for place, turn in (("DS/C/S/T", 1), ("DS/C/S/A", -1)):
-        make(
+        make_scored_topic(
             tmp_path / place,
             {name: 10 - turn * number / 10 for number, name in enumerate(names)},
             dict.fromkeys(names, (9, 7)),
@@ -100,7 +98,7 @@ def test_the_best_ten_are_for_training_and_the_next_five_for_validation(
     assert "40 images found = 20 train + 10 valid + 10 not chosen" in result["talk"]
 
 
-def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Path, split) -> None:
+def test_images_rank_by_resolution_times_score_and_ties_by_name(tmp_path: Path, split) -> None:
     sizes = {
         "large.png": (20, 20),
         "fine.png": (10, 10),
@@ -109,13 +107,13 @@ def test_resolution_counts_as_much_as_the_score_and_ties_go_by_name(tmp_path: Pa
         "low.png": (90, 90),
     }
     scores = {"large.png": 3, "fine.png": 9, "b.png": 5, "a.png": 5, "low.png": -1}
-    make(tmp_path / "DS/C/S/T", scores, sizes)
+    make_scored_topic(tmp_path / "DS/C/S/T", scores, sizes)
     result = split(tmp_path / "DS", "--train", 3, "--valid", 2)
     assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("large.png", "a.png", "b.png")]
     assert result["valid_set"] == [f"DS/C/S/T/{n}" for n in ("fine.png", "low.png")]
 
 
-def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split) -> None:
+def test_images_below_a_threshold_are_counted_and_not_chosen(tmp_path: Path, split) -> None:
     sizes = {
         "edge.png": (20, 30),
         "thin.png": (90, 19),
@@ -124,7 +122,7 @@ def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split
         "bad.png": (5, 5),
     }
     scores = {"edge.png": 5.5, "thin.png": 9, "low.png": 5.4999, "good.png": 6, "bad.png": 1}
-    make(tmp_path / "DS/C/S/T", scores, sizes)
+    make_scored_topic(tmp_path / "DS/C/S/T", scores, sizes)
     result = split(tmp_path / "DS", "--min-score", 5.5, "--min-side", 20)
     assert result["train_set"] == [f"DS/C/S/T/{n}" for n in ("good.png", "edge.png")]
     assert result["counts"] == {
@@ -148,16 +146,18 @@ def test_cuts_are_counted_and_what_is_above_them_is_chosen(tmp_path: Path, split
     assert split(tmp_path / "DS", "--min-score", 9.5)["status"] == 2
 
 
-def test_what_is_below_a_cut_stands_for_no_copy(tmp_path: Path, split) -> None:
+def test_image_below_a_threshold_is_not_the_keeper_of_its_copy(tmp_path: Path, split) -> None:
     sizes = {"large.png": (50, 50), "fine.png": (20, 20)}
-    make(tmp_path / "DS/C/S/T", {"large.png": 4, "fine.png": 7}, sizes, {"large.png": ["fine.png"]})
+    make_scored_topic(
+        tmp_path / "DS/C/S/T", {"large.png": 4, "fine.png": 7}, sizes, {"large.png": ["fine.png"]}
+    )
     assert split(tmp_path / "DS", "--exclude-duplicates")["train_set"] == ["DS/C/S/T/large.png"]
     result = split(tmp_path / "DS", "--exclude-duplicates", "--min-score", 5)
     assert result["train_set"] == ["DS/C/S/T/fine.png"]
     assert "2 images found = 1 train + 1 below the cut" in result["talk"]
 
 
-def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left_out(
+def test_count_megapixels_changes_the_order_and_not_which_copies_are_excluded(
     tmp_path: Path, split
 ) -> None:
     sizes = {
@@ -167,7 +167,7 @@ def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left
         "small.png": (500, 1000),
     }
     scores = {"snap.png": 4, "copy.png": 5, "photo.png": 8, "small.png": 9}
-    make(tmp_path / "DS/C/S/T", scores, sizes, {"snap.png": ["copy.png"]})
+    make_scored_topic(tmp_path / "DS/C/S/T", scores, sizes, {"snap.png": ["copy.png"]})
     order = {
         (): ["copy", "snap", "photo", "small"],
         ("--count-megapixels", 1): ["photo", "copy", "small", "snap"],
@@ -181,11 +181,11 @@ def test_megapixels_beyond_those_that_count_change_the_order_and_not_who_is_left
         ], options
 
 
-def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(
+def test_images_without_a_usable_score_and_unreadable_ones_are_reported(
     tmp_path: Path, split
 ) -> None:
-    names = named(8)
-    folder = make(tmp_path / "DS/C/S/T", None, dict.fromkeys(names, (5, 5)))
+    names = numbered_names(8)
+    folder = make_scored_topic(tmp_path / "DS/C/S/T", None, dict.fromkeys(names, (5, 5)))
     scores = dict.fromkeys(names[:6], 5) | {"01.png": float("nan"), "02.png": "high", "gone.png": 9}
     (folder / "aesthetic_data.json").write_text(json.dumps(scores))
     (folder / "00.png").write_bytes(b"")
@@ -203,12 +203,16 @@ def test_what_has_no_usable_score_or_cannot_be_read_is_left_out_and_named(
     assert json.loads((tmp_path / "bad.jsonl").read_text())["path"] == str(folder / "00.png")
 
 
-def test_topics_without_scores_and_topics_too_small_are_listed(
+def test_summary_lists_topics_without_scores_and_topics_too_small(
     tmp_path: Path, capsys, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make(tmp_path / "DS/C/S/bare", None, dict.fromkeys(named(3), (5, 5)))
-    make(tmp_path / "DS/C/S/small", dict.fromkeys(named(12), 5), dict.fromkeys(named(12), (5, 5)))
+    make_scored_topic(tmp_path / "DS/C/S/bare", None, dict.fromkeys(numbered_names(3), (5, 5)))
+    make_scored_topic(
+        tmp_path / "DS/C/S/small",
+        dict.fromkeys(numbered_names(12), 5),
+        dict.fromkeys(numbered_names(12), (5, 5)),
+    )
     assert cli.run_script(split_data.main, ["DS"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "🎯 10 for training and 2 for validation",
@@ -222,9 +226,17 @@ def test_topics_without_scores_and_topics_too_small_are_listed(
     ]
 
 
-def test_require_full_leaves_small_topics_out(tmp_path: Path, split) -> None:
-    make(tmp_path / "DS/C/S/small", dict.fromkeys(named(14), 5), dict.fromkeys(named(14), (5, 5)))
-    make(tmp_path / "DS/C/S/full", dict.fromkeys(named(15), 5), dict.fromkeys(named(15), (5, 5)))
+def test_require_full_chooses_nothing_from_small_topics(tmp_path: Path, split) -> None:
+    make_scored_topic(
+        tmp_path / "DS/C/S/small",
+        dict.fromkeys(numbered_names(14), 5),
+        dict.fromkeys(numbered_names(14), (5, 5)),
+    )
+    make_scored_topic(
+        tmp_path / "DS/C/S/full",
+        dict.fromkeys(numbered_names(15), 5),
+        dict.fromkeys(numbered_names(15), (5, 5)),
+    )
     result = split(tmp_path / "DS", "--require-full")
     assert {path.split("/")[3] for path in result["train_set"] + result["valid_set"]} == {"full"}
     assert (
@@ -239,8 +251,8 @@ CHAIN = {"00.png": ["11.png"], "01.png": ["02.png"], "11.png": ["12.png"], "03.p
 def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(
     tmp_path: Path, split
 ) -> None:
-    names = named(20)
-    make(
+    names = numbered_names(20)
+    make_scored_topic(
         tmp_path / "DS/C/S/T",
         {name: 10 - number / 10 for number, name in enumerate(names)},
         dict.fromkeys(names, (5, 5)),
@@ -266,10 +278,10 @@ VARIANTS = {
 }
 
 
-def test_variants_leak_too_but_doubtful_pairs_do_not(tmp_path: Path, split) -> None:
-    names = named(20)
+def test_variants_are_leaks_and_doubtful_pairs_are_not(tmp_path: Path, split) -> None:
+    names = numbered_names(20)
     scores = {name: 10 - number / 10 for number, name in enumerate(names)}
-    folder = make(
+    folder = make_scored_topic(
         tmp_path / "DS/C/S/T",
         scores,
         dict.fromkeys(names, (5, 5)),
@@ -302,18 +314,20 @@ def test_variants_leak_too_but_doubtful_pairs_do_not(tmp_path: Path, split) -> N
     assert split(tmp_path / "DS")["status"] == 2
 
 
-def test_a_topic_is_too_small_where_variants_leave_no_validation_images(
+def test_topic_is_too_small_if_variants_leave_too_few_validation_images(
     tmp_path: Path, split
 ) -> None:
-    names = named(4)
-    make(
+    names = numbered_names(4)
+    make_scored_topic(
         tmp_path / "DS/C/S/T",
         dict.fromkeys(names, 5),
         dict.fromkeys(names, (5, 5)),
         {},
         {"00.png": {"02.png": "turned"}},
     )
-    make(tmp_path / "DS/C/S/U", dict.fromkeys(names, 5), dict.fromkeys(names, (5, 5)), {})
+    make_scored_topic(
+        tmp_path / "DS/C/S/U", dict.fromkeys(names, 5), dict.fromkeys(names, (5, 5)), {}
+    )
     rules = (tmp_path / "DS", "--train", 2, "--valid", 2, "--require-full")
     assert len(split(*rules)["train_set"]) == 4
     result = split(*rules, "--exclude-duplicates")
@@ -321,11 +335,11 @@ def test_a_topic_is_too_small_where_variants_leave_no_validation_images(
     assert result["topics"]["DS/C/S/T"]["available"] == 3
 
 
-def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(
+def test_outdated_duplicates_file_is_reported_and_its_valid_part_used(
     tmp_path: Path, split
 ) -> None:
-    names = named(12)
-    folder = make(
+    names = numbered_names(12)
+    folder = make_scored_topic(
         tmp_path / "DS/C/S/T",
         dict.fromkeys(names, 5),
         dict.fromkeys(names, (5, 5)),
@@ -337,8 +351,8 @@ def test_a_duplicates_file_that_no_longer_fits_is_reported_and_its_rest_used(
     assert [leak["valid"] for leak in result["leaks"]] == ["10.png"]
 
 
-def test_images_that_changed_since_they_were_scored_are_named(tmp_path: Path, split) -> None:
-    folder = make(
+def test_images_changed_since_they_were_scored_are_reported(tmp_path: Path, split) -> None:
+    folder = make_scored_topic(
         tmp_path / "DS/C/S/T", {"a.png": 5, "b.png": 4}, dict.fromkeys(("a.png", "b.png"), (5, 5))
     )
     there = Topic(str(folder), *folder.parts[-4:], image_count=2)
@@ -351,12 +365,12 @@ def test_images_that_changed_since_they_were_scored_are_named(tmp_path: Path, sp
 
 def test_relative_paths_start_below_the_dataset(tmp_path: Path, split) -> None:
     for dataset in ("A", "B"):
-        make(tmp_path / dataset / "C/S" / dataset, {"x.png": 5}, {"x.png": (5, 5)})
+        make_scored_topic(tmp_path / dataset / "C/S" / dataset, {"x.png": 5}, {"x.png": (5, 5)})
     assert split(tmp_path / "A", tmp_path / "B", "--relative")["train_set"] == [
         "C/S/A/x.png",
         "C/S/B/x.png",
     ]
-    make(tmp_path / "B/C/S/A", {"x.png": 5}, {"x.png": (5, 5)})
+    make_scored_topic(tmp_path / "B/C/S/A", {"x.png": 5}, {"x.png": (5, 5)})
     result = split(tmp_path / "A", tmp_path / "B", "--relative")
     assert result["status"] == 2 and "C/S/A/x.png: in two datasets" in result["talk"]
     assert split(tmp_path / "B/C/S/A", "--relative")["train_set"] == ["C/S/A/x.png"]
@@ -364,7 +378,7 @@ def test_relative_paths_start_below_the_dataset(tmp_path: Path, split) -> None:
 
 @pytest.mark.parametrize("name", ["new\nline.png", "'q\".png", "-x.png", "梟.png", "caf\udce9.png"])
 def test_any_name_survives(tmp_path: Path, split, name: str) -> None:
-    make(tmp_path / "DS/C/S/T", {name: 5}, {name: (5, 5)})
+    make_scored_topic(tmp_path / "DS/C/S/T", {name: 5}, {name: (5, 5)})
     assert split(tmp_path / "DS")["train_set"] == [f"DS/C/S/T/{name}"]
 
 
@@ -398,7 +412,7 @@ def test_refused_before_anything_is_written(
     tmp_path: Path, capsys, monkeypatch, arrange, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    folder = make_scored_topic(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
     assert cli.run_script(split_data.main, ["DS", *arrange(folder)]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert list(tmp_path.glob("*.json")) == []
@@ -417,7 +431,7 @@ def test_refused_before_anything_is_written(
     ],
 )
 def test_wrong_numbers_are_refused(tmp_path: Path, option: tuple[str, ...]) -> None:
-    make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    make_scored_topic(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
     ran = run_script("split_data.py", tmp_path / "DS", *option, cwd=tmp_path)
     assert (
         ran.returncode == 2
@@ -454,7 +468,7 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds,
     variants: dict[str, dict[str, str]] = {}
     for (one, other), kind in kinds.items():
         variants.setdefault(one, {})[other] = kind
-    make(root / "DS/C/S/T", scores, sizes, matches, variants)
+    make_scored_topic(root / "DS/C/S/T", scores, sizes, matches, variants)
     options = ["--train", "3", "--valid", "2", *(["--exclude-duplicates"] if exclude else [])]
     status = cli.run_script(
         split_data.main, [str(root / "DS"), "--output-dir", str(root), "--quiet", *options]
@@ -484,7 +498,7 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds,
 
 
 def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_path: Path) -> None:
-    folder = make(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
+    folder = make_scored_topic(tmp_path / "DS/C/S/T", {"a.png": 5}, {"a.png": (5, 5)})
     code = (
         "import sys, split_data; split_data.main(sys.argv[1:]); "
         "print(sorted({'numpy', 'torch', 'PIL'} & sys.modules.keys()), file=sys.stderr)"

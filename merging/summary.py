@@ -1,0 +1,135 @@
+"""The result of a merge, or of a dry run: as data, and as lines for people."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from common import terminal
+from merging import manifest
+from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction
+
+DROPPED = ("duplicates", "variants", "references")  # counts of images that a better one replaces
+PARTS = ("copied", "already_there", *DROPPED, "identical", "unreadable")  # they add up to `found`
+OTHER_COUNTS = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
+MAX_LISTED_FILES = 3  # in the summary, of each sort
+DROP_ACTIONS = (manifest.DUPLICATE, manifest.VARIANT, manifest.REFERENCE, manifest.IDENTICAL)
+SKIP_ACTIONS = (manifest.UNREADABLE, LEFT_BEHIND)
+
+
+def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
+    """Return the result as data; that of a dry run lists every action."""
+    counts_by_dataset = plan.counts_by_dataset()
+    datasets = []
+    for path, counts in counts_by_dataset.items():
+        datasets.append({"dataset": os.path.basename(path), "path": path, **pick_counts(counts)})
+    left_behind = [file._asdict() for topic in plan.topics for file in topic.left_behind]
+    edited = [path for topic in plan.topics for path in topic.edited]
+    total = sum(counts_by_dataset.values(), Counter())
+    result: dict[str, Any] = {
+        **pick_counts(total),
+        "target": plan.target,
+        "manifest": manifest.manifest_path(plan.target),
+        "mode": mode,
+        "dry_run": dry_run,
+        "bytes_free": plan.free_bytes,
+        "datasets": datasets,
+        "left_behind": left_behind,
+        "edited": sorted(edited),
+    }
+    if dry_run:
+        result["actions"] = [action._asdict() for action in plan.actions()]
+    return result
+
+
+def pick_counts(counts: Counter[str]) -> dict[str, int]:
+    return {name: counts[name] for name in ("found", *PARTS, *OTHER_COUNTS)}
+
+
+def summary_lines(plan: MergePlan, result: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines that people read; those of a dry run start with every action."""
+    dry_run = result["dry_run"]
+    if dry_run:
+        yield from map(action_line, plan.actions())
+        yield ""
+    done = "Would merge" if dry_run else "Merged"
+    datasets = terminal.plural(len(result["datasets"]), "dataset")
+    topics = terminal.plural(len(plan.topics), "topic")
+    yield f"📦 {done} {datasets} into {terminal.escape(plan.target)} ({topics})"
+    yield from table_lines(result)
+    yield from count_lines(result)
+    left_behind = [f"{file['path']}: {file['reason']}" for file in result["left_behind"]]
+    yield from file_lines("📎 Other files, not copied", left_behind)
+    yield from file_lines("✏️  Changed in the target since they were merged", result["edited"])
+    copied = terminal.format_bytes(result["bytes_copied"])
+    saved = terminal.format_bytes(result["bytes_saved"])
+    free = terminal.format_bytes(plan.free_bytes)
+    yield f"💾 {copied} {'to copy' if dry_run else 'copied'}, {saved} saved; {free} were free"
+    if dry_run:
+        yield "👀 A dry run: nothing was written. Without --dry-run, the same command merges."
+    else:
+        yield f"📄 {terminal.escape(result['manifest'])}"
+
+
+def action_line(action: PlannedAction) -> str:
+    """Return what happens to one file: `copy A → B`, `drop A, keep B (why)`, `skip A (why)`."""
+    source, target = terminal.escape(action.source), terminal.escape(action.target)
+    if action.action in SKIP_ACTIONS:
+        line = f"skip       {source}"
+    elif action.action in DROP_ACTIONS:
+        line = f"drop       {source}"
+        if target:
+            line += f", keep {target}"
+    elif action.action == IN_TARGET_ALREADY:
+        line = f"is there   {source} → {target}"
+    else:
+        line = f"{action.action:<10} {source} → {target}"
+    return f"{line} ({terminal.escape(action.reason)})" if action.reason else line
+
+
+def table_lines(result: dict[str, Any]) -> list[str]:
+    """Return the table of images per dataset; the columns of a row add up to its first one."""
+    rows: list[Sequence[str]] = [
+        ("dataset", "found", "copied", "already there", "dropped", "identical", "unreadable")
+    ]
+    for counts in [*result["datasets"], {**result, "dataset": "total"}]:
+        dropped = sum(counts[name] for name in DROPPED)
+        numbers = (
+            counts["found"],
+            counts["copied"],
+            counts["already_there"],
+            dropped,
+            counts["identical"],
+            counts["unreadable"],
+        )
+        rows.append((terminal.escape(counts["dataset"]), *map(terminal.thousands, numbers)))
+    return terminal.format_table(rows, " rrrrrr")
+
+
+def count_lines(result: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each count that is not in the table, unless it is 0."""
+    plural = terminal.plural
+    if count := result["duplicates"]:
+        copies = "1 copy" if count == 1 else f"{count:,} copies"
+        yield f"👯 {copies} dropped, each in favour of a better one"
+    if count := result["variants"]:
+        yield f"🔀 {plural(count, 'variant')} dropped, because of --drop-variants"
+    if count := result["references"]:
+        yield f"📌 {plural(count, 'image')} dropped as copies of reference images"
+    if count := result["renamed"]:
+        yield f"🔁 {plural(count, 'image')} renamed, because another image had the name"
+    if count := result["sidecars"]:
+        yield f"📝 {plural(count, 'caption')} and other sidecars copied with their images"
+
+
+def file_lines(title: str, files: Sequence[str]) -> Iterator[str]:
+    """Yield a title with the number of files, and the first few of them, if there are any."""
+    if not files:
+        return
+    yield f"{title}: {len(files):,}"
+    for file in files[:MAX_LISTED_FILES]:
+        yield f"   {terminal.escape(file)}"
+    if len(files) > MAX_LISTED_FILES:
+        yield f"   and {len(files) - MAX_LISTED_FILES:,} more (--json lists all)"

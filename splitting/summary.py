@@ -1,0 +1,108 @@
+"""The result of a split: as data, and as lines for people."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from common import terminal
+from splitting.candidates import Split, SplitPolicy
+
+TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
+MAX_LISTED = 5  # topics or leaks in a section of the summary
+
+
+def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
+    """Return the result as data. `splits` has them by the label of their topic."""
+    counts = Counter[str](train=0)
+    topics = {}
+    leaks = []
+    for label, split in splits.items():
+        counts.update(split.counts)
+        topics[label] = {
+            "chosen": split.chosen_count,
+            "train": len(split.train),
+            "valid": len(split.valid),
+            "available": split.available,
+            "lowest_score": split.lowest_score,
+            "lowest_resolution": split.lowest_resolution,
+        }
+        for leak in split.leaks:
+            leaks.append(
+                {
+                    "topic": label,
+                    "valid": leak.valid_name,
+                    "train": os.path.relpath(leak.train_path, split.topic.path),
+                    "kind": leak.kind,
+                }
+            )
+    return {
+        "train": counts["train"],
+        "valid": counts["valid"],
+        "counts": dict(counts),
+        "leaks": leaks,
+        "topics": topics,
+    }
+
+
+def summary_lines(
+    splits: Mapping[str, Split], result: Mapping[str, Any], policy: SplitPolicy, folder: str
+) -> Iterator[str]:
+    """Yield the lines that people read."""
+    topics = terminal.plural(len(splits), "topic")
+    yield f"🎯 {result['train']:,} for training and {result['valid']:,} for validation"
+    yield (
+        f"   from {topics}: the best {policy.train_count} and the next {policy.valid_count} of each"
+    )
+    yield from topic_lines(splits, policy)
+    leaks = []
+    for leak in result["leaks"]:
+        match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"
+        leaks.append(f"{leak['topic']}: {match}")
+    yield from section_lines(
+        "💧 Leaks, validation images that match a training image (--exclude-duplicates)", leaks
+    )
+    for name in (TRAIN_FILE, VALID_FILE):
+        yield f"📄 {terminal.escape(os.path.join(folder, name))}"
+    if "export" in result:
+        yield from export_lines(result["export"])
+
+
+def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[str]:
+    """Yield the topics that cannot fill both sets."""
+    small, unscored = [], []
+    for label, split in splits.items():
+        if 0 < split.available < policy.full_count:
+            small.append(f"{label}: {split.available}")
+        if split.topic.image_count == split.counts["without_score"] > 0:
+            unscored.append(split.topic.path)
+    title = "📉 Topics too small for both sets"
+    if policy.require_full:
+        title = "📉 Topics left out, too small for both sets"
+    yield from section_lines(title, small)
+    yield from section_lines("❔ Topics without scores (run aesthetic_scorer.py)", unscored)
+
+
+def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
+    images = terminal.plural(exported["images"], "image")
+    captions = terminal.plural(exported["captions"], "caption")
+    yield f"🚚 {terminal.escape(exported['folder'])}: {images}, {captions}"
+    yield from section_lines(
+        "✏️  Left as they are there, edited or not from an export", exported["edited"]
+    )
+    yield from section_lines(
+        "❔ Not exported, because their names are not UTF-8", exported["left_out"]
+    )
+
+
+def section_lines(title: str, entries: Sequence[str]) -> Iterator[str]:
+    """Yield a title with the number of entries, and the first few of them, if there are any."""
+    if not entries:
+        return
+    yield f"{title}: {len(entries):,}"
+    for entry in entries[:MAX_LISTED]:
+        yield f"   {terminal.escape(entry)}"
+    if len(entries) > MAX_LISTED:
+        yield f"   … and {len(entries) - MAX_LISTED:,} more"

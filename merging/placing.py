@@ -80,7 +80,7 @@ class Placer:
     def place_images(self, selection: Selection) -> dict[str, ManifestLine]:
         """Return a manifest line for each image of the source, by its path."""
         self._counts["found"] += len(selection.stamps)
-        incoming = selection.incoming
+        incoming = selection.images_to_merge
         self._place_groups(selection.stamps, incoming)
         # Only now: identical images are looked for among other sources only.
         for name in incoming:

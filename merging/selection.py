@@ -19,7 +19,7 @@ class Selection:
     exclusions: Mapping[str, Exclusion]
 
     @property
-    def incoming(self) -> dict[str, Stamp]:
+    def images_to_merge(self) -> dict[str, Stamp]:
         """The images that come to the target, or have an identical one there."""
         dropped = {*self.unreadable, *self.exclusions}
         return {name: stamp for name, stamp in self.stamps.items() if name not in dropped}

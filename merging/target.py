@@ -77,7 +77,7 @@ class TargetTopic:
                 yield name, stamp
 
     def _register_line(self, line: ManifestLine) -> None:
-        """Take the names that an earlier merge gave, whether or not it got as far as copying."""
+        """Take the names that an earlier merge gave, even if it was stopped before copying."""
         name = line.target_name
         if line.target:
             self.names.add_image(name, self._readable_path(name, line.source))

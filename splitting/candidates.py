@@ -115,7 +115,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     candidates = keepers.make_candidates(
         topic, scored, cached, scores.usable, reporter.report_unreadable
     )
-    _warn_of_scores(topic, scores, _outdated_scores(scored, cached), reporter)
+    _warn_of_scores(topic, scores, _list_outdated_scores(scored, cached), reporter)
     excludes_copies = policy.exclude_duplicates and bool(scores.usable)
     kinds = _read_kinds(topic, stamps, cached, excludes_copies, reporter)
 
@@ -145,7 +145,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     )
 
 
-def _outdated_scores(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
+def _list_outdated_scores(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
     if not cached.scores:
         return []
     stamps_then = cached.scores.images

@@ -32,11 +32,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import cli, json_files, terminal, tree
-from common.clip.model import AESTHETICS
+from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
-from reports import ranking
+from common.topic_scores import AESTHETICS
+from reports import charts, ranking
 
 TOP = 5
 MIN_IMAGES = 5
@@ -97,7 +97,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     for option in ("output", "html"):
         if getattr(args, option):
-            json_files.check_output(getattr(args, option), f"--{option}")
+            atomic_files.check_output(getattr(args, option), f"--{option}")
     return args
 
 
@@ -140,8 +140,12 @@ def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
     shares = {
         f"{b['from']:.{digits}f} to {b['to']:.{digits}f}": b["images"] for b in overall["histogram"]
     }
-    yield from terminal.bar_chart(
-        shares, overall["images"], ordered=True, most=len(shares), full=max(shares.values())
+    yield from charts.bar_chart(
+        shares,
+        overall["images"],
+        keep_order=True,
+        max_entries=len(shares),
+        full=max(shares.values()),
     )
     said = ", ".join(leaves(data)) or "nearly all or none"
     yield f"   {terminal.truncate_middle(f'--min-score leaves {said}', terminal.MAX_WIDTH - 3)}"
@@ -156,7 +160,7 @@ def summary(data: Mapping[str, Any], tables: bool) -> Iterator[str]:
             f"   {mark}: fewer than {terminal.plural(data['min_images'], 'scored image')}, not to be relied on",
         )
     yield ""
-    yield from terminal.warnings_section(ranking.ranking_warnings(data))
+    yield from charts.warnings_section(ranking.ranking_warnings(data))
 
 
 def leaves(data: Mapping[str, Any]) -> list[str]:
@@ -199,9 +203,7 @@ def ends(data: Mapping[str, Any], ordered: Sequence[str]) -> Iterator[str]:
     longest = max(LEAST, min(room, max(map(terminal.display_width, names.values()))))
     columns = LEAST + bisect_right(range(LEAST + 1, longest + 1), False, key=too_wide)
     for title, items in zip(("best", "worst"), lines(columns), strict=True):
-        for number, line in enumerate(
-            terminal.join_wrapped(items, terminal.terminal_columns() - 11)
-        ):
+        for number, line in enumerate(charts.join_wrapped(items, terminal.terminal_columns() - 11)):
             yield f"    {'' if number else title:6}{line}"
 
 
@@ -252,7 +254,7 @@ def table(
         )
         for label in labels:
             found = ranked[label]
-            strip = terminal.range_plot(found["q1"], found["median"], found["q3"], low, high, STRIP)
+            strip = charts.range_plot(found["q1"], found["median"], found["q3"], low, high, STRIP)
             quartiles = f"{found['q1']:.2f}–{found['q3']:.2f}"
             few = "few" if found["few"] else ""
             figures = (

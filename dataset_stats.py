@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Count what image datasets hold: images, file types, resolutions, and what wants attention before a training.
+"""Count what image datasets hold: images, file types, resolutions, and what needs attention before a training.
 
 Reads the header of every image, never its pixels, and shows a summary: totals, file types, clusters, resolution groups
 (Small < 0.5 MP, Medium 0.5 to 2 MP, Large > 2 MP; 1 MP = 1,000,000 pixels; EXIF orientation applied), the most common
@@ -32,9 +32,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-from common import cli, json_files, terminal, tree
+from common import atomic_files, cli, json_files, terminal, tree
 from common.reporter import Reporter, print_result
-from reports import caption_checks, census
+from reports import caption_checks, census, charts
 
 EXAMPLES = 2  # of each thing that a trainer trips over; the JSON has more
 OUTPUT = "datasets_image_statistics.json"
@@ -74,9 +74,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--html", metavar="FILE", help="also write a page with charts and thumbnails"
     )
     args = parser.parse_args(argv)
-    json_files.check_output(args.output)
+    atomic_files.check_output(args.output)
     if args.html:
-        json_files.check_output(args.html, "--html")
+        atomic_files.check_output(args.html, "--html")
     return args
 
 
@@ -89,25 +89,27 @@ def summary(data: Mapping[str, Any], output: str) -> Iterator[str]:
         terminal.plural(len(data[f"{level}s"]), level) for level in reversed(tree.LEVEL_NAMES)
     )
     yield from ("", "🧾 File types")
-    yield from terminal.bar_chart(
+    yield from charts.bar_chart(
         data["file_type_counts"],
         total,
         {kind: terminal.format_bytes(n) for kind, n in data["file_type_bytes"].items()},
     )
     yield from ("", "📁 Clusters")
-    yield from terminal.bar_chart(data["cluster_image_counts"], total)
+    yield from charts.bar_chart(data["cluster_image_counts"], total)
     if len(data["clusters"]) == 1 < len(data["subclusters"]):
         yield from ("", "📂 Subclusters")
-        yield from terminal.bar_chart(
+        yield from charts.bar_chart(
             {path.rpartition("/")[2]: held["images"] for path, held in data["subclusters"].items()},
             total,
         )
     yield from ("", "📐 Resolution groups")
-    yield from terminal.bar_chart(
-        {GROUPS[name]: n for name, n in data["resolution_groups"].items()}, readable, ordered=True
+    yield from charts.bar_chart(
+        {GROUPS[name]: n for name, n in data["resolution_groups"].items()},
+        readable,
+        keep_order=True,
     )
     yield from ("", "🔝 Most common resolutions")
-    yield from terminal.bar_chart(
+    yield from charts.bar_chart(
         data["resolution_counts"],
         readable,
         {size: proportion(size) for size in data["resolution_counts"]},
@@ -165,7 +167,7 @@ def attention(data: Mapping[str, Any]) -> Iterator[str]:
     empty = [(topic, "no images") for topic in data["empty_topics"]]
     small = sorted(data["small_topics"].items(), key=lambda entry: (entry[1], entry[0]))
     few = [(topic, terminal.plural(images, "image")) for topic, images in small]
-    return terminal.warnings_section(
+    return charts.warnings_section(
         [
             (
                 terminal.plural(data["unreadable"], "unreadable image"),

@@ -34,10 +34,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import across_file, cli, decisions, json_files, terminal, tree
+from common import across_file, atomic_files, cli, decisions, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
-from reports import duplicate_counts
+from common.topics import Topic
+from reports import charts, duplicate_counts
 from reports.duplicate_counts import DuplicateTotals
 
 TOP = 10
@@ -83,13 +84,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     if args.html:
-        json_files.check_output(args.html, "--html")
+        atomic_files.check_output(args.html, "--html")
     return args
 
 
-def report(
-    topics: Sequence[tree.Topic], counts: Sequence[DuplicateTotals], top: int
-) -> dict[str, Any]:
+def report(topics: Sequence[Topic], counts: Sequence[DuplicateTotals], top: int) -> dict[str, Any]:
     """The object that --json prints."""
     of = dict(zip((topic.path for topic in topics), counts, strict=True))
     named = {
@@ -118,7 +117,7 @@ def report(
         ],
         "outdated": {label: count.outdated for label, count in named.items() if count.outdated},
         "damaged": {label: count.damaged for label, count in named.items() if count.damaged},
-        "strays": [path for folder in folders for path in json_files.orphaned_files(folder)],
+        "strays": [path for folder in folders for path in json_files.list_orphans(folder)],
     }
 
 
@@ -154,7 +153,7 @@ def summary(data: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "📂 Topics, most redundant images first")
         yield from table({each["topic"]: each for each in data["worst_topics"]})
     yield ""
-    yield from terminal.warnings_section(attention(data))
+    yield from charts.warnings_section(attention(data))
 
 
 def beyond(found: Mapping[str, Any]) -> Iterator[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common import json_files, quantiles, terminal, tree
-from common.clip.model import AESTHETICS
+from common import atomic_files, terminal, tree
 from common.reporter import Reporter
-from common.topic_scores import load_topic_scores
-from common.tree import Topic
-from reports import page, ranking
+from common.topic_scores import AESTHETICS, load_topic_scores
+from common.topics import Topic
+from reports import page, quantiles, ranking
 
 STRIPS = 700  # topics that may get a strip of thumbnails: more than a page holds
 
@@ -78,7 +77,7 @@ def _strip(topic: Topic) -> list[dict[str, str]]:
     """The topic's best, median and worst image; fewer where it has fewer."""
     try:
         scores = load_topic_scores(topic).usable
-    except json_files.Damaged:  # since it was ranked
+    except atomic_files.Damaged:  # since it was ranked
         return []
     names = sorted(scores, key=lambda name: (-scores[name], name))
     kinds = (
@@ -89,7 +88,7 @@ def _strip(topic: Topic) -> list[dict[str, str]]:
     kinds = kinds or dict(enumerate(("best", "worst")[: len(names)]))
     return [
         {
-            "path": topic.file(names[place]),
+            "path": topic.path_of(names[place]),
             "number": f"{scores[names[place]]:.2f}",
             "caption": kinds[place],
             "title": f"{names[place]}: {scores[names[place]]:.2f}, the {kinds[place]} of {topic.name}",

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import images, quantiles, tree
+from common import images, tree
+from common.image_formats import format_of_content
 from common.reporter import Reporter
-from common.tree import Topic
+from common.topics import Topic
+from reports import quantiles
 from reports.caption_checks import Checks
 
 MEGAPIXEL = 1_000_000
@@ -23,27 +25,12 @@ SPLIT = 15  # images that a topic needs for 10 to train on and 5 to validate
 LISTED = 10_000  # files named in each list; beyond it they are only counted
 SHORT_SIDES = (256, 512, 768, 1024)  # what training pipelines resize to
 
-FORMATS = {
-    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
-    "PNG": ("png",),
-    "WEBP": ("webp",),
-    "BMP": ("bmp",),
-    "GIF": ("gif",),
-    "TIFF": ("tif", "tiff"),
-    "AVIF": ("avif",),
-    "HEIF": ("heic", "heif"),
-}
-SAME = {
-    "MPO": "JPEG",
-    "DIB": "BMP",
-}  # a JPEG with a second picture behind it, a bitmap without its file header
-
 Extent = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One image that wants attention, and why."""
+    """One image that needs attention, and why."""
 
     topic: Topic
     name: str
@@ -51,7 +38,7 @@ class Finding:
 
     @property
     def path(self) -> str:
-        return self.topic.file(self.name)
+        return self.topic.path_of(self.name)
 
 
 @dataclass
@@ -88,10 +75,10 @@ class Census:
 def take_census(topics: Sequence[Topic], max_pixels: int, talk: Reporter) -> Census:
     """The census of the topics' images as they are now; each unreadable one also goes to `talk.report_unreadable`."""
     census = Census()
-    with talk.progress(sum(topic.found for topic in topics)) as progress:
+    with talk.progress(sum(topic.image_count for topic in topics)) as progress:
         for topic in topics:
             census.topics[topic] = TopicCounts()
-            names = topic.images()
+            names = topic.image_names()
             census.checks.look(topic, names)
             for name in names:
                 _count(census, topic, name, max_pixels, talk)
@@ -100,7 +87,7 @@ def take_census(topics: Sequence[Topic], max_pixels: int, talk: Reporter) -> Cen
 
 
 def _count(census: Census, topic: Topic, name: str, max_pixels: int, talk: Reporter) -> None:
-    path, kind, held = topic.file(name), name.rpartition(".")[2].lower(), census.topics[topic]
+    path, kind, held = topic.path_of(name), name.rpartition(".")[2].lower(), census.topics[topic]
     try:
         size = os.stat(path).st_size
     except OSError:  # gone since the folder was listed: the header says so
@@ -116,15 +103,15 @@ def _count(census: Census, topic: Topic, name: str, max_pixels: int, talk: Repor
         talk.report_unreadable(path, str(error))
         _note(census.unreadable, topic, name, str(error))
         return
-    extent, content = (header.width, header.height), SAME.get(header.format, header.format)
+    extent, content = (header.width, header.height), format_of_content(header.format)
     census.resolutions[extent] += 1
     census.examples.setdefault(extent, path)
-    census.formats[content] += 1
+    census.formats[content.name] += 1
     for trait in header.traits:
         census.checks.note(trait, topic, name)
-    if kind not in FORMATS.get(content, ()):
+    if f".{kind}" not in content.endings:
         census.misnamed_count += 1
-        _note(census.misnamed, topic, name, content)
+        _note(census.misnamed, topic, name, content.name)
 
 
 def _note(noted: list[Finding], topic: Topic, name: str, why: str) -> None:

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from common import quantiles, terminal, tree
+from common import terminal, tree
 from common.reporter import Reporter
-from reports import caption_checks, census, page
+from reports import caption_checks, census, page, quantiles
 from reports.census import Census, Extent
 
 STANDOUTS = 14  # thumbnails for each kind of image that stands out

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import cache, json_files, keepers, terminal
+from common import atomic_files, cache, keepers, terminal, topic_relations
 from common.across_file import Across
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
-from common.tree import Topic
+from common.topics import Topic
 
 
 @dataclass(frozen=True)
@@ -31,32 +31,32 @@ class DuplicateTotals:
 
 def count_duplicates(topic: Topic, talk: Reporter) -> DuplicateTotals:
     """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
-    stamps, cached = topic.stamps(), cache.load_cache(topic)
+    stamps, cached = topic.image_stamps(), cache.load_cache(topic)
     try:
-        found, variants = (
-            keepers.current_matches(topic, stamps, cached),
-            keepers.current_variants(topic, stamps, cached),
-        )
-    except json_files.Damaged as error:
+        relations = topic_relations.read_topic_relations(topic, stamps, cached)
+    except atomic_files.Damaged as error:
         talk.warn(f"{terminal.escape(error)}")
         return DuplicateTotals(
             len(stamps), damaged=f"{os.path.basename(error.path)}: {error.reason}"
         )
-    if not found:
+    if relations.copies is None or relations.copies_staleness is None:
         return DuplicateTotals(len(stamps))
     redundant = keepers.topic_redundant(
-        topic, stamps, cached, keepers.scores_for_ranking(topic, talk.warn), found.usable, talk.report_unreadable
+        topic,
+        stamps,
+        cached,
+        keepers.scores_for_ranking(topic, talk.warn),
+        relations.copies,
+        talk.report_unreadable,
     )
     return DuplicateTotals(
         len(stamps),
         is_searched=True,
-        searched=len(stamps) - len(found.unknown),
-        entries=sum(1 for others in found.usable.values() if others),
+        searched=len(stamps) - len(relations.copies_staleness.unknown),
+        entries=sum(1 for others in relations.copies.values() if others),
         redundant=len(redundant),
-        variants=_pairs(variants.usable if variants else {}),
-        outdated="; variants: ".join(
-            each.misfit for each in (found, variants) if each and not each.fits
-        ),
+        variants=_pairs(relations.variants or {}),
+        outdated="; variants: ".join(stale.message for stale in relations.stale_files()),
     )
 
 

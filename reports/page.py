@@ -17,7 +17,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from common import images, json_files, terminal
+from common import atomic_files, images, terminal
 from common.cli import MAX_PIXELS, available_cores
 from common.reporter import Reporter
 
@@ -52,7 +52,7 @@ def write_page(
     )  # all but the pictures themselves
     made = make_thumbnails(wanted, LIMIT - len(framed), max_pixels, talk)
     whole = render_page(template, context(rows), made, len(set(wanted) - made.keys()))
-    with json_files.atomic_write(path) as file:
+    with atomic_files.atomic_write(path) as file:
         file.write(whole)
 
 

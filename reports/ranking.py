@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import json_files, quantiles, terminal, tree
-from common.clip.model import AESTHETICS
+from common import atomic_files, json_files, terminal, tree
 from common.reporter import Reporter
-from common.topic_scores import TopicScores, load_topic_scores
-from common.tree import Topic
+from common.topic_scores import AESTHETICS, TopicScores, load_topic_scores
+from common.topics import Topic
+from reports import quantiles
 
 WRONG = (
     ("images_without_score", "image", "without a score"),
@@ -121,12 +121,12 @@ def _scores(
     """The topic's usable scores; what is wrong with the others is noted."""
     try:
         found = load_topic_scores(topic)
-    except json_files.Damaged as error:
+    except atomic_files.Damaged as error:
         talk.warn(str(error))
         wrong.damaged_files.append(
             {"path": f"{label}/{json_files.SCORES_FILE}", "reason": error.reason}
         )
-        tally.images += topic.found
+        tally.images += topic.image_count
         return []
     _note(found, label, wrong, tally)
     return list(found.usable.values())

@@ -17,14 +17,23 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from common import across_file, cache, decisions, images, json_files, keepers, terminal
+from common import (
+    across_file,
+    atomic_files,
+    cache,
+    decisions,
+    images,
+    json_files,
+    keepers,
+    terminal,
+    topic_relations,
+)
 from common.across_file import Across
 from common.cli import MAX_PIXELS
-from common.errors import UserError
-from common.json_files import COPY, DOUBTFUL, Kinds
+from common.json_files import COPY, DOUBTFUL
 from common.keepers import Candidate
 from common.reporter import Reporter
-from common.tree import Stamp, Topic
+from common.topics import Stamp, Topic
 from reports import page
 
 LIMIT = 24_900_000  # bytes of a page
@@ -138,32 +147,26 @@ def write_page(path: str, topics: Sequence[Topic], talk: Reporter) -> None:
             words, pictures = words + size, pictures + more
     made = page.make_thumbnails(_pictured(fitting), room - words, MAX_PIXELS, talk, THUMBNAIL)
     shown = list(itertools.takewhile(lambda each: made.keys() >= set(_pictured([each])), fitting))
-    with json_files.atomic_write(path) as file:
+    with atomic_files.atomic_write(path) as file:
         file.write(rendered(shown, made))
 
 
 def _search(topic: Topic, beyond: Across, found: ReviewData) -> None:
     """Add a topic's pairs, and its images in them or in pairs beyond it. A damaged topic adds nothing."""
-    stamps, cached = topic.stamps(), cache.load_cache(topic)
+    stamps, cached = topic.image_stamps(), cache.load_cache(topic)
     try:
-        copies, variants = (
-            keepers.current_matches(topic, stamps, cached),
-            keepers.current_variants(topic, stamps, cached),
-        )
-    except json_files.Damaged:
+        relations = topic_relations.read_topic_relations(topic, stamps, cached)
+    except atomic_files.Damaged:
         return
-    usable = copies.usable if copies else {}
-    kinds: Kinds = {name: dict.fromkeys(others, COPY) for name, others in usable.items() if others}
-    for name, others in (variants.usable if variants else {}).items():
-        kinds.setdefault(name, {}).update(others)
-    figures = _figures(topic)
+    kinds = relations.kinds((COPY, *json_files.VARIANT_KINDS))
+    figures = topic_relations.read_pair_likeness(topic)
     for name, others in kinds.items():
         for other, kind in others.items():
             if name < other:
                 section = {COPY: "copies", DOUBTFUL: "doubtful"}.get(kind, "variants")
-                one, two = topic.file(name), topic.file(other)
+                one, two = topic.path_of(name), topic.path_of(other)
                 found.pairs[section].append(ReviewPair(one, two, kind, figures.get((one, two))))
-    shown = {name for name in stamps if name in kinds or topic.file(name) in beyond.kinds}
+    shown = {name for name in stamps if name in kinds or topic.path_of(name) in beyond.kinds}
     listed = keepers.make_candidates(
         topic, stamps, cached, keepers.scores_for_ranking(topic, _told), _told, shown
     )
@@ -174,9 +177,11 @@ def _search(topic: Topic, beyond: Across, found: ReviewData) -> None:
         if image.name in shown:
             stamp = stamps[image.name]
             extent = keepers.image_extent(topic, image.name, stamp, cached, _told) or (0, 0)
-            path = topic.file(image.name)
+            path = topic.path_of(image.name)
             found.photos[path] = _photo(path, found, extent, stamp, of[image.name], scored)
-    found.left_out.update(map(topic.file, keepers.select_redundant(listed, usable)))
+    found.left_out.update(
+        map(topic.path_of, keepers.select_redundant(listed, relations.copies or {}))
+    )
 
 
 def _search_beyond(beyond: Across, found: ReviewData) -> None:
@@ -184,7 +189,9 @@ def _search_beyond(beyond: Across, found: ReviewData) -> None:
     figures = {
         pair: alike
         for dataset in found.datasets
-        for pair, alike in _figures(across_file.dataset_as_topic(dataset)).items()
+        for pair, alike in topic_relations.read_pair_likeness(
+            across_file.dataset_as_topic(dataset)
+        ).items()
     }
     ours = set(found.photos)
     for one, others in beyond.kinds.items():
@@ -253,24 +260,6 @@ def _told(*_: str) -> None:
     """What to do about a damaged file: nothing, for the script has told of it."""
 
 
-def _figures(topic: Topic) -> dict[tuple[str, str], float]:
-    """How alike the images of each pair are, where its cache tells, under both orders of their paths."""
-    try:
-        kept = json_files.read_json(os.path.join(cache.cache_folder(topic), cache.PAIRS_FILE), {})
-        alike = {(a, b): each[1] for a in kept for b, each in kept[a].items() if 0 <= each[1] <= 1}
-    except (
-        UserError,
-        AttributeError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ):  # a page needs no figures
-        return {}
-    return {
-        (topic.file(x), topic.file(y)): alike[a, b] for a, b in alike for x, y in ((a, b), (b, a))
-    }
-
-
 def _pictured(sets: Iterable[ReviewSet]) -> list[str]:
     return list(dict.fromkeys(path for each in sets for path in each.images[:PICTURED]))
 
@@ -287,7 +276,7 @@ def _data(found: ReviewData, shown: Sequence[ReviewSet], thumbnails: Mapping[str
             {
                 "name": os.path.basename(dataset),
                 "path": dataset,
-                "decisions": decisions.read_decisions(dataset).data(),
+                "decisions": decisions.read_decisions(dataset).as_json(),
             }
             for dataset in found.datasets
         ],

@@ -63,7 +63,7 @@ def scored(tmp_path):
         )
         if made_by is not None:
             (topic,) = tree.find_topics([str(folder)], print)
-            cache.update_cache(topic, scores=cache.Provenance(made_by, topic.stamps()))
+            cache.update_cache(topic, scores=cache.Provenance(made_by, topic.image_stamps()))
         return folder
 
     return make

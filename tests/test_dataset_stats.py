@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zoo
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
 from PIL import Image, ImageSequence
 from wcwidth import wcswidth
 
@@ -161,7 +161,7 @@ def test_headers_alone_are_read(tmp_path, stats):
     for name in ("a.jpg", "b.png", "c.bmp"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture(1, (400, 300)).save(path)
+        draw_image(1, (400, 300)).save(path)
         os.truncate(path, 1000)
     data, _, _ = stats(tmp_path / "Set")
     assert (data["unreadable"], data["resolution_counts"]) == (0, {"400x300": 3})
@@ -273,9 +273,9 @@ def orientation(path: Path) -> int:
 def test_what_trainers_trip_over_in_images_against_a_look_at_each(stats, tmp_path):
     """The judge decodes every picture; a trainer's list of suffixes is that of sd-scripts."""
     folder = tmp_path / "Set/C/S/T"
-    names = zoo.readable(folder)
+    names = zoo.write_readable_files(folder)
     for name in ("shout.JPEG", "mixed.Jpg", "page.TIF"):
-        picture(5).save(folder / name)
+        draw_image(5).save(folder / name)
     names = sorted([*names, "shout.JPEG", "mixed.Jpg", "page.TIF"])
     judged: dict[str, list[str]] = {kind: [] for kind in caption_checks.CHECKS}
     taken = [
@@ -404,7 +404,7 @@ def test_many_of_a_kind_are_counted_and_some_are_named(stats, tmp_path):
 
 def test_a_gif_that_breaks_behind_its_first_frame_still_counts(stats, tmp_path):
     folder = tmp_path / "Set/C/S/T"
-    zoo.readable(folder)
+    zoo.write_readable_files(folder)
     content = (folder / "animated.gif").read_bytes()
     for length in range(800, len(content), 97):
         (folder / f"cut{length}.gif").write_bytes(content[:length])

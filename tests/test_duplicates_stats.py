@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
+from result_files import write_copies, write_variants
 
 import duplicates_stats
-from common import cache, cli, json_files, tree
+from common import cache, cli, tree
 
 
 @pytest.fixture
@@ -30,12 +31,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 def search(folder: Path, *groups: str) -> None:
     """Write the topic's duplicates file as a search would that found each group (letters) all alike."""
     topic = tree.find_topics([str(folder)], print)[0]
-    stamps = topic.stamps()
+    stamps = topic.image_stamps()
     matches: dict[str, set[str]] = {name: set() for name in stamps}
     for group in groups:
         for letter in group:
             matches[f"{letter}.png"] |= {f"{other}.png" for other in group if other != letter}
-    json_files.write_matches(topic, matches)
+    write_copies(topic, matches)
     sizes = {name: (stamp, (64, 48)) for name, stamp in stamps.items()}
     cache.update_cache(
         topic, extents=sizes, duplicates=cache.Provenance({"method": "phash"}, stamps)
@@ -108,8 +109,10 @@ def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
         ("tit", {"a.png": {"b.png": "mirrored"}}),
     ):
         topic = tree.find_topics([str(dataset / "Animals/Birds" / place)], print)[0]
-        json_files.write_variants(topic, variants)
-        cache.update_cache(topic, variants=cache.Provenance({"method": "phash"}, topic.stamps()))
+        write_variants(topic, variants)
+        cache.update_cache(
+            topic, variants=cache.Provenance({"method": "phash"}, topic.image_stamps())
+        )
     os.utime(dataset / "Animals/Birds/owl/b.png")
     told = run(dataset)[1]
     assert told["variants"] == {"cropped": 2, "doubtful": 1, "mirrored": 1}
@@ -153,8 +156,8 @@ def test_top_limits_the_worst_topics(dataset: Path, run) -> None:
 def test_a_file_that_no_longer_fits_counts_only_unchanged_images(dataset: Path, run) -> None:
     owl = dataset / "Animals/Birds/owl"
     (owl / "a.png").unlink()
-    picture(77, (80, 60)).save(owl / "d.png")
-    picture(78).save(owl / "new.png")
+    draw_image(77, (80, 60)).save(owl / "d.png")
+    draw_image(78).save(owl / "new.png")
     told = run(dataset)[1]
     assert list(told["outdated"]) == ["DataSet/Animals/Birds/owl"]
     for said in ("new.png", "d.png", "a.png", "find_duplicates.py"):

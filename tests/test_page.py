@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
-from conftest import picture
+from conftest import draw_image
 from PIL import Image
 
 import aesthetic_stats
@@ -38,7 +38,7 @@ def build(folder: Path, subclusters: int = 2, topics: int = 8, images: int = 4) 
             scores = {}
             for image in range(images):
                 file = f"{NAMES[image % len(NAMES)]}{image}.jpg"
-                picture(number * 1000 + topic * 50 + image, (200 + 9 * image, 150)).save(
+                draw_image(number * 1000 + topic * 50 + image, (200 + 9 * image, 150)).save(
                     path / file, quality=40
                 )
                 scores[file] = 4 + topic / 10 + image / 100
@@ -185,7 +185,7 @@ def scored(folder: Path, *topics: str) -> None:
     """Topics of one image with a score each, the first topic's the highest."""
     for number, topic in enumerate(topics):
         (folder / topic).mkdir(parents=True)
-        picture(number).save(folder / topic / "a.jpg")
+        draw_image(number).save(folder / topic / "a.jpg")
         (folder / topic / "aesthetic_data.json").write_text(json.dumps({"a.jpg": 9 - number / 10}))
 
 

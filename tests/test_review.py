@@ -18,17 +18,18 @@ from typing import Any
 
 import pytest
 from browser import CHROMIUM, Browser
-from conftest import picture
+from conftest import draw_image
 from PIL import Image
+from result_files import write_copies, write_variants
 from test_project import HEAVY, run
 
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cache, cli, json_files, keepers, tree
+from common import cache, cli, keepers, tree
 from common.keepers import Candidate
 from common.reporter import dump_json
-from common.tree import Topic
+from common.topics import Topic
 from reports import review_page
 
 HOSTILE = [
@@ -45,16 +46,16 @@ def searched(
     variants: dict[str, dict[str, str]] | None = None,
 ) -> None:
     """Leave what a search would that found these pairs, with their figures."""
-    stamps = topic.stamps()
+    stamps = topic.image_stamps()
     matches: dict[str, set[str]] = {name: set() for name in stamps}
     for one, others in copies.items():
         for other in others:
             matches[one].add(other)
             matches[other].add(one)
-    json_files.write_matches(topic, matches)
-    json_files.write_variants(topic, variants or {})
+    write_copies(topic, matches)
+    write_variants(topic, variants or {})
     made = cache.Provenance({}, stamps)
-    sizes = {name: (stamp, Image.open(topic.file(name)).size) for name, stamp in stamps.items()}
+    sizes = {name: (stamp, Image.open(topic.path_of(name)).size) for name, stamp in stamps.items()}
     cache.update_cache(topic, extents=sizes, duplicates=made, variants=made)
     figures = {
         one: {other: ["copy", alike] for other, alike in others.items()}
@@ -88,7 +89,7 @@ def dataset(tmp_path: Path) -> Path:
             quality = (
                 95 if name == "b.jpg" else 80 - 5 * number
             )  # b is smaller than a, but not in bytes
-            picture(number, (300 - 10 * number, 200)).save(folder / name, quality=quality)
+            draw_image(number, (300 - 10 * number, 200)).save(folder / name, quality=quality)
     chain = dict(itertools.pairwise(HOSTILE))
     searched(topic_of(first), {one: {other: 0.99} for one, other in chain.items()})
     searched(
@@ -143,7 +144,7 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
     copies = {}
     for number in range(40):
         for side in "ab":
-            picture(number, (300, 200)).save(folder / f"{number:02}{side}.jpg")
+            draw_image(number, (300, 200)).save(folder / f"{number:02}{side}.jpg")
         copies[f"{number:02}a.jpg"] = {f"{number:02}b.jpg": 0.9 + (number * 7 % 40) / 1000}
     searched(topic_of(folder), copies)
     many = tmp_path / "Set/C/S/Many"
@@ -295,7 +296,7 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     }
     stamps = {
         f"{prefix}/U/{name}": stamp
-        for name, stamp in topic_of(dataset / prefix / "U").stamps().items()
+        for name, stamp in topic_of(dataset / prefix / "U").image_stamps().items()
     }
     assert {
         name: (size, int(mtime)) for name, (size, mtime) in told["files"].items() if "/U/" in name
@@ -316,7 +317,7 @@ def far(dataset: Path) -> Path:
     """Matches beyond the topics: a copy in a third, and one in a reference folder."""
     for path in (dataset / "C/X/Y/q.jpg", dataset.parent / "Refs/deep/\udcff r.jpg"):
         path.parent.mkdir(parents=True)
-        picture(2, (90, 60)).save(path)
+        draw_image(2, (90, 60)).save(path)
     searched(topic_of(dataset / "C/X/Y"), {})
     found = {
         "C/<b>S/U/c.jpg": {
@@ -459,7 +460,7 @@ def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path
     folder.mkdir(parents=True)
     for number in range(3):
         for name, width in (("large", 320), ("small", 240)):
-            picture(number, (width, width * 3 // 4)).save(folder / f"{name}{number}.png")
+            draw_image(number, (width, width * 3 // 4)).save(folder / f"{name}{number}.png")
     assert cli.run_script(find_duplicates.main, [str(tmp_path / "Set"), "--quiet"]) == 0
     page = written(tmp_path / "Set")
     data = embedded(page)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Count what image datasets hold: images, file types, resolutions, and what needs attention before a training.
+"""Count the images, file types and resolutions of image datasets, and list what needs attention.
 
-Reads the header of every image, never its pixels, and shows a summary: totals, file types, clusters, resolution groups
-(Small < 0.5 MP, Medium 0.5 to 2 MP, Large > 2 MP; 1 MP = 1,000,000 pixels; EXIF orientation applied), the most common
-resolutions and warnings. The same, and more, goes into datasets_image_statistics.json in the current folder:
+Reads the header of every image, never its pixels. Shows a summary: totals, file types, clusters,
+resolution groups (Small < 0.5 MP, Medium 0.5 to 2 MP, Large > 2 MP; 1 MP = 1,000,000 pixels; EXIF
+orientation applied), the most common resolutions, and what needs attention before training. Writes
+the same and more to datasets_image_statistics.json in the current folder:
 
     {
       "total_files": 410,
@@ -11,11 +12,12 @@ resolutions and warnings. The same, and more, goes into datasets_image_statistic
       "cluster_image_counts": {"Animals": 300, "Scenes": 110},
       "resolution_counts": {"500x375": 120, "1920x1080": 12, ...},
       "resolution_groups": {"small": 300, "medium": 20, "large": 90},
-      "topics": {"Photos/Animals/Birds/Owls": {"images": 40, "bytes": 4100000, "topics": 1, "unreadable": 0}, ...},
-      "small_topics": {"Photos/Scenes/City/Night": 9}, "misnamed_files": [...], "unreadable_files": [...], ...
+      "topics": {"Photos/Animals/Birds/Owls": {"images": 40, "bytes": 4100000, ...}, ...},
+      "small_topics": {"Photos/Scenes/City/Night": 9},
+      "misnamed_files": [...], "unreadable_files": [...], ...
     }
 
-It never changes or moves an image; an unreadable one is listed and counted, not fatal.
+It never changes or moves an image. Unreadable images are listed and counted; they are not fatal.
 
 examples:
   dataset_stats.py ~/datasets/Photos
@@ -34,32 +36,43 @@ from typing import Any
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.reporter import Reporter, print_result
-from reports import caption_checks, census, charts
+from reports import census, charts, dataset_warnings
 
-EXAMPLES = 2  # of each thing that a trainer trips over; the JSON has more
-OUTPUT = "datasets_image_statistics.json"
-PROPORTIONS = [Fraction(*sides) for sides in ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1))]
-GROUPS = {"small": "Small    < 0.5 MP", "medium": "Medium   0.5–2 MP", "large": "Large    > 2 MP"}
+MAX_TRAINER_EXAMPLES = 2  # of each thing that trainers trip over; the JSON has more
+OUTPUT_FILE = "datasets_image_statistics.json"
+USUAL_RATIOS = [Fraction(*sides) for sides in ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1))]
+MAX_RATIO_ERROR = 0.01  # of a resolution that is named after a usual ratio
+GROUP_LABELS = {
+    "small": "Small    < 0.5 MP",
+    "medium": "Medium   0.5–2 MP",
+    "large": "Large    > 2 MP",
+}
+SIZE_COLUMNS = {"p5": "5 %", "q1": "25 %", "median": "median", "q3": "75 %", "p95": "95 %"}
+SIZE_ROWS = (  # title, key in the JSON, decimals
+    ("megapixels", "megapixels", 2),
+    ("width / height", "aspect_ratios", 2),
+    ("short side, px", "short_sides", 0),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Reporter(args)
-    topics = tree.find_topics(args.paths, talk.warn)
-    taken = census.take_census(topics, args.max_pixels, talk)
-    data = census.census_json(taken)
+    reporter = Reporter(args)
+    topics = tree.find_topics(args.paths, reporter.warn)
+    counted = census.take_census(topics, args.max_pixels, reporter)
+    data = census.census_json(counted)
     json_files.write_json(args.output, data)
     if args.html:
-        from reports import dataset_page  # Jinja2 and thumbnails, only where a page is wanted
+        from reports import dataset_page  # Jinja2 and Pillow, needed for a page only
 
-        dataset_page.write_page(args.html, taken, data, args.max_pixels, talk)
-    print_result(args, summary(data, args.output), data)
-    talk.print_totals(
-        taken.images,
-        counted=taken.images - taken.unreadable_count,
-        unreadable=taken.unreadable_count,
+        dataset_page.write_page(args.html, counted, data, args.max_pixels, reporter)
+    print_result(args, summary_lines(data, args.output), data)
+    reporter.print_totals(
+        counted.images,
+        counted=counted.images - counted.unreadable_count,
+        unreadable=counted.unreadable_count,
     )
-    return talk.status
+    return reporter.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,8 +80,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        default=OUTPUT,
-        help="where the JSON goes (default: %(default)s)",
+        default=OUTPUT_FILE,
+        help="write the JSON to FILE (default: %(default)s)",
     )
     parser.add_argument(
         "--html", metavar="FILE", help="also write a page with charts and thumbnails"
@@ -80,110 +93,95 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def summary(data: Mapping[str, Any], output: str) -> Iterator[str]:
-    """The lines that people read."""
-    total, readable = data["total_files"], data["total_files"] - data["unreadable"]
-    yield f"📊 {terminal.truncate_middle(terminal.list_few(data['datasets']), terminal.MAX_WIDTH - 3)}"
-    yield f"   {terminal.plural(total, 'image')}, {terminal.format_bytes(data['bytes'])}"
-    yield "   " + " · ".join(
-        terminal.plural(len(data[f"{level}s"]), level) for level in reversed(tree.LEVEL_NAMES)
-    )
-    yield from ("", "🧾 File types")
-    yield from charts.bar_chart(
-        data["file_type_counts"],
-        total,
-        {kind: terminal.format_bytes(n) for kind, n in data["file_type_bytes"].items()},
-    )
-    yield from ("", "📁 Clusters")
-    yield from charts.bar_chart(data["cluster_image_counts"], total)
-    if len(data["clusters"]) == 1 < len(data["subclusters"]):
-        yield from ("", "📂 Subclusters")
-        yield from charts.bar_chart(
-            {path.rpartition("/")[2]: held["images"] for path, held in data["subclusters"].items()},
-            total,
-        )
-    yield from ("", "📐 Resolution groups")
-    yield from charts.bar_chart(
-        {GROUPS[name]: n for name, n in data["resolution_groups"].items()},
-        readable,
-        keep_order=True,
-    )
-    yield from ("", "🔝 Most common resolutions")
-    yield from charts.bar_chart(
-        data["resolution_counts"],
-        readable,
-        {size: proportion(size) for size in data["resolution_counts"]},
-    )
-    if readable:
-        yield from ("", "📏 Sizes")
-        yield from sizes(data)
+def summary_lines(data: Mapping[str, Any], output: str) -> Iterator[str]:
+    """Yield the lines for people."""
+    datasets = terminal.list_few(data["datasets"])
+    counts = []
+    for level in reversed(tree.LEVEL_NAMES):
+        counts.append(terminal.plural(len(data[f"{level}s"]), level))
+    total = terminal.plural(data["total_files"], "image")
+    yield f"📊 {terminal.truncate_middle(datasets, terminal.MAX_WIDTH - 3)}"
+    yield f"   {total}, {terminal.format_bytes(data['bytes'])}"
+    yield f"   {' · '.join(counts)}"
+    yield from file_lines(data)
+    yield from resolution_lines(data)
     yield ""
-    yield from attention(data)
+    yield from warning_lines(data)
     yield from ("", f"💾 {terminal.escape(output)}")
 
 
-def proportion(resolution: str) -> str:
-    """The usual name of a resolution's shape (`4:3`, `≈ 3:2` within 1 %), or its width / height (`1.47`)."""
+def file_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield charts of file types and folders."""
+    total = data["total_files"]
+    type_sizes = {}
+    for suffix, size in data["file_type_bytes"].items():
+        type_sizes[suffix] = terminal.format_bytes(size)
+    yield from ("", "🧾 File types")
+    yield from charts.bar_chart(data["file_type_counts"], total, type_sizes)
+    yield from ("", "📁 Clusters")
+    yield from charts.bar_chart(data["cluster_image_counts"], total)
+    if len(data["clusters"]) == 1 < len(data["subclusters"]):
+        images = {}
+        for path, counts in data["subclusters"].items():
+            images[path.rpartition("/")[2]] = counts["images"]
+        yield from ("", "📂 Subclusters")
+        yield from charts.bar_chart(images, total)
+
+
+def resolution_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield charts of resolutions, and a table of sizes."""
+    readable = data["total_files"] - data["unreadable"]
+    groups = {GROUP_LABELS[name]: n for name, n in data["resolution_groups"].items()}
+    ratios = {resolution: ratio_name(resolution) for resolution in data["resolution_counts"]}
+    yield from ("", "📐 Resolution groups")
+    yield from charts.bar_chart(groups, readable, keep_order=True)
+    yield from ("", "🔝 Most common resolutions")
+    yield from charts.bar_chart(data["resolution_counts"], readable, ratios)
+    if readable:
+        yield from ("", "📏 Sizes")
+        yield from size_lines(data, readable)
+
+
+def ratio_name(resolution: str) -> str:
+    """Return the usual name of the aspect ratio (`4:3`; `≈ 3:2` within 1 %), or a decimal (`1.47`).
+
+    `resolution` is WIDTHxHEIGHT.
+    """
     ratio = Fraction(resolution.replace("x", "/"))
-    near = min(
-        (*PROPORTIONS, *(1 / usual for usual in PROPORTIONS)),
+    upright_ratios = [1 / usual for usual in USUAL_RATIOS]
+    nearest = min(
+        (*USUAL_RATIOS, *upright_ratios),
         key=lambda usual: abs(ratio / usual - 1),
     )
-    if abs(ratio / near - 1) > 0.01:
+    if abs(ratio / nearest - 1) > MAX_RATIO_ERROR:
         return f"{float(ratio):.2f}"
-    return f"{'' if ratio == near else '≈ '}{near.numerator}:{near.denominator}"
+    name = f"{nearest.numerator}:{nearest.denominator}"
+    return name if ratio == nearest else f"≈ {name}"
 
 
-def sizes(data: Mapping[str, Any]) -> Iterator[str]:
-    shown = ("p5", "q1", "median", "q3", "p95")
-    kinds = (
-        ("megapixels", "megapixels", 2),
-        ("width / height", "aspect_ratios", 2),
-        ("short side, px", "short_sides", 0),
-    )
-    rows = [["", "5 %", "25 %", "median", "75 %", "95 %"]]
-    rows += [
-        [title, *(f"{data[key][name]:,.{digits}f}" for name in shown)]
-        for title, key, digits in kinds
-    ]
+def size_lines(data: Mapping[str, Any], readable: int) -> Iterator[str]:
+    rows = [["", *SIZE_COLUMNS.values()]]
+    for title, key, decimals in SIZE_ROWS:
+        rows.append([title, *(f"{data[key][name]:,.{decimals}f}" for name in SIZE_COLUMNS)])
     yield from terminal.format_table(rows, " rrrrr")
-    readable = sum(data["orientations"].values())
-    yield "   " + " · ".join(
-        f"{name} {terminal.format_percent(n, readable)}" for name, n in data["orientations"].items()
-    )
-    least = (
-        f"≥ {side}: {terminal.format_percent(n, readable)}"
-        for side, n in data["short_side_at_least"].items()
-    )
-    yield "   short side " + " · ".join(least)
+    orientations = []
+    for name, count in data["orientations"].items():
+        orientations.append(f"{name} {terminal.format_percent(count, readable)}")
+    yield f"   {' · '.join(orientations)}"
+    shares = []
+    for side, count in data["short_side_at_least"].items():
+        shares.append(f"≥ {side}: {terminal.format_percent(count, readable)}")
+    yield f"   short side {' · '.join(shares)}"
 
 
-def attention(data: Mapping[str, Any]) -> Iterator[str]:
-    """What somebody should look at before a training."""
-    unreadable = [
-        (file["path"], file["reason"].partition(";")[0]) for file in data["unreadable_files"]
-    ]
-    misnamed = [(file["path"], file["format"]) for file in data["misnamed_files"]]
-    empty = [(topic, "no images") for topic in data["empty_topics"]]
-    small = sorted(data["small_topics"].items(), key=lambda entry: (entry[1], entry[0]))
-    few = [(topic, terminal.plural(images, "image")) for topic, images in small]
-    return charts.warnings_section(
-        [
-            (
-                terminal.plural(data["unreadable"], "unreadable image"),
-                unreadable,
-                data["unreadable"],
-            ),
-            (
-                f"{terminal.plural(data['misnamed'], 'image')} not of the format in the name",
-                misnamed,
-                data["misnamed"],
-            ),
-            (terminal.plural(len(empty), "empty topic"), empty, len(empty)),
-            (f"{terminal.plural(len(few), 'topic')} too small for a 10 + 5 split", few, len(few)),
-            *caption_checks.attention(data["for_trainers"], EXAMPLES),
-        ]
-    )
+def warning_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what needs attention before training."""
+    warnings = []
+    for title, places, count in dataset_warnings.list_warnings(data, MAX_TRAINER_EXAMPLES):
+        # After a semicolon, a reason says what to do.
+        short = [(place, reason.partition(";")[0]) for place, reason in places]
+        warnings.append((title, short, count))
+    return charts.warnings_section(warnings)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
-"""Tell how many duplicates lie in image datasets, from what find_duplicates.py left in duplicates_<topic>.json.
+"""Count the duplicates in image datasets, from what find_duplicates.py wrote.
 
-Counts images that have at least one duplicate (entries), and those that a merge would leave out (redundant), for each
-cluster and for the worst topics; and pairs of variants by kind, where there is a variants_<topic>.json. Names the
-topics that were not searched, and those whose file no longer fits the folder: names, sizes or times differ from what
-was searched; of these only matches between unchanged images count.
+Reads duplicates_<topic>.json and counts images that have at least one duplicate (entries) and those
+that a merge would drop (redundant), for each cluster and for the worst topics. Where there is a
+variants_<topic>.json, counts pairs of variants by kind. Lists the topics that were not searched,
+and those that changed since: names, sizes or times differ from what was searched. There, only
+matches between unchanged images count.
 
     {
       "duplicate_entries": 412, "redundant_images": 231,
       "median_images_per_cluster": 1250, "median_duplicates_per_cluster": 40,
-      "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, "redundant_images": 25, ...}, ...},
+      "clusters": {"Photos/Animals": {"images": 1300, "duplicate_entries": 44, ...}, ...},
       "variants": {"cropped": 12, "mirrored": 3},
-      "across": {"pairs": {"copy": 7}, "topics": [{"pairs": 5, "topics": [...]}, ...], "references": {}},
-      "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...}, "strays": [...], ...
+      "across": {"pairs": {"copy": 7}, "topics": [...], "references": {}},
+      "worst_topics": [...], "not_searched": [...], "outdated": {...}, "damaged": {...},
+      "strays": [...], ...
     }
 
-It reads the JSON that other scripts left and changes nothing; an image is opened only where its size is not known.
+It changes nothing, and opens an image only if its size in pixels is not known.
 
 examples:
   duplicates_stats.py DataSet
@@ -41,33 +43,30 @@ from common.topics import Topic
 from reports import charts, duplicate_counts
 from reports.duplicate_counts import DuplicateTotals
 
-TOP = 10
+TOP_TOPICS = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    talk = Reporter(args)
-    topics = tree.find_topics(args.paths, talk.warn)
-    decisions.add_decisions(topics, talk)
-    data = report(
-        topics, [duplicate_counts.count_duplicates(topic, talk) for topic in topics], args.top
-    )
-    data["across"] = duplicate_counts.count_across(
-        topics, across_file.read_across(topics, talk.warn), args.top
-    )
+    reporter = Reporter(args)
+    topics = tree.find_topics(args.paths, reporter.warn)
+    decisions.add_decisions(topics, reporter)
+    counts = [duplicate_counts.count_duplicates(topic, reporter) for topic in topics]
+    across = across_file.read_across(topics, reporter.warn)
+    data = counts_json(topics, counts, args.top)
+    data["across"] = duplicate_counts.count_across(topics, across, args.top)
     if not data["searched"]:
-        raise UserError(
-            f"{', '.join(args.paths)}: no usable duplicates files; run find_duplicates.py first"
-        )
+        paths = ", ".join(args.paths)
+        raise UserError(f"{paths}: no usable duplicates files; run find_duplicates.py first")
     if args.html:
-        from reports import review_page  # Jinja2 and thumbnails, only where a page is wanted
+        from reports import review_page  # Jinja2 and Pillow, needed for a page only
 
-        review_page.write_page(args.html, topics, talk)
-    talk.print_totals(
+        review_page.write_page(args.html, topics, reporter)
+    reporter.print_totals(
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
-    print_result(args, summary(data), data)
-    return talk.status
+    print_result(args, summary_lines(data), data)
+    return reporter.status
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -75,7 +74,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--top",
         type=cli.positive_int,
-        default=TOP,
+        default=TOP_TOPICS,
         metavar="N",
         help="topics with most duplicates (default: %(default)s)",
     )
@@ -88,122 +87,159 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def report(topics: Sequence[Topic], counts: Sequence[DuplicateTotals], top: int) -> dict[str, Any]:
-    """The object that --json prints."""
-    of = dict(zip((topic.path for topic in topics), counts, strict=True))
-    named = {
-        label: of[group[0].path] for label, group in tree.group_by_level(topics, "topic").items()
-    }
-    grouped = tree.group_by_level(topics, "cluster")
-    clusters = {
-        label: totals([of[topic.path] for topic in group]) for label, group in grouped.items()
-    }
-    worst = sorted(named, key=lambda label: (-named[label].redundant, -named[label].entries, label))
-    folders = dict.fromkeys(os.path.dirname(topic.path) for topic in topics)
+def counts_json(
+    topics: Sequence[Topic], counts: Sequence[DuplicateTotals], top: int
+) -> dict[str, Any]:
+    """Return the object that --json prints, without pairs across topics."""
+    by_path = dict(zip((topic.path for topic in topics), counts, strict=True))
+    by_label = {}
+    for label, group in tree.group_by_level(topics, "topic").items():
+        by_label[label] = by_path[group[0].path]
+    clusters = {}
+    for label, group in tree.group_by_level(topics, "cluster").items():
+        clusters[label] = sum_counts([by_path[topic.path] for topic in group])
+    images_per_cluster = [cluster["images"] for cluster in clusters.values()]
+    duplicates_per_cluster = [cluster["duplicate_entries"] for cluster in clusters.values()]
     return {
-        **totals(counts),
-        "median_images_per_cluster": statistics.median(
-            each["images"] for each in clusters.values()
-        ),
-        "median_duplicates_per_cluster": statistics.median(
-            each["duplicate_entries"] for each in clusters.values()
-        ),
+        **sum_counts(counts),
+        "median_images_per_cluster": statistics.median(images_per_cluster),
+        "median_duplicates_per_cluster": statistics.median(duplicates_per_cluster),
         "clusters": clusters,
-        "worst_topics": [
-            {"topic": label, **totals([named[label]])} for label in worst if named[label].entries
-        ][:top],
-        "not_searched": [
-            label for label, count in named.items() if not count.is_searched and not count.damaged
-        ],
-        "outdated": {label: count.outdated for label, count in named.items() if count.outdated},
-        "damaged": {label: count.damaged for label, count in named.items() if count.damaged},
-        "strays": [path for folder in folders for path in json_files.list_orphans(folder)],
+        "worst_topics": worst_topics_json(by_label, top),
+        **warnings_json(by_label),
+        "strays": list_orphans(topics),
     }
 
 
-def totals(counts: Sequence[DuplicateTotals]) -> dict[str, Any]:
+def sum_counts(counts: Sequence[DuplicateTotals]) -> dict[str, Any]:
+    variants = Counter[str]()
+    for count in counts:
+        variants += count.variants
     return {
         "topics": len(counts),
         "images": sum(count.images for count in counts),
         "searched": sum(count.searched for count in counts),
         "duplicate_entries": sum(count.entries for count in counts),
         "redundant_images": sum(count.redundant for count in counts),
-        "variants": dict(sum((count.variants for count in counts), Counter())),
+        "variants": dict(variants),
     }
 
 
-def summary(data: Mapping[str, Any]) -> Iterator[str]:
-    """The lines for people."""
+def worst_topics_json(by_label: Mapping[str, DuplicateTotals], top: int) -> list[dict[str, Any]]:
+    """Return the topics with most redundant images. Ties are broken by entries, then by name."""
+
+    def sort_key(label: str) -> tuple[int, int, str]:
+        return -by_label[label].redundant, -by_label[label].entries, label
+
+    with_duplicates = [label for label, count in by_label.items() if count.entries]
+    worst = sorted(with_duplicates, key=sort_key)[:top]
+    return [{"topic": label, **sum_counts([by_label[label]])} for label in worst]
+
+
+def warnings_json(by_label: Mapping[str, DuplicateTotals]) -> dict[str, Any]:
+    not_searched = []
+    outdated = {}
+    damaged = {}
+    for label, count in by_label.items():
+        if count.damaged:
+            damaged[label] = count.damaged
+        elif not count.is_searched:
+            not_searched.append(label)
+        if count.outdated:
+            outdated[label] = count.outdated
+    return {"not_searched": not_searched, "outdated": outdated, "damaged": damaged}
+
+
+def list_orphans(topics: Sequence[Topic]) -> list[str]:
+    """Return result files whose topic is gone."""
+    orphans = []
+    for folder in dict.fromkeys(os.path.dirname(topic.path) for topic in topics):
+        orphans += json_files.list_orphans(folder)
+    return orphans
+
+
+def summary_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines for people."""
     yield "👯 Duplicates"
-    yield f"   📁 topics                        {data['topics']:>12,}"
-    yield f"   🖼  images                        {data['images']:>12,}"
-    yield f"   🔗 with at least one duplicate   {data['duplicate_entries']:>12,}  {share(data, 'duplicate_entries')}"
-    yield f"   ✂️  redundant                     {data['redundant_images']:>12,}  {share(data, 'redundant_images')}"
-    if data["variants"]:
-        yield f"   🔀 pairs of variants             {sum(data['variants'].values()):>12,}  {kinds(data['variants'])}"
-    yield f"   📊 median images a cluster       {data['median_images_per_cluster']:>12,.2f}"
-    yield f"   📊 median duplicates a cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
-    yield from ("", "📁 Clusters, most redundant images first")
-    clusters = data["clusters"]
-    yield from table(
-        {label: clusters[label] for label in sorted(clusters, key=lambda one: worst(clusters, one))}
+    yield f"   📁 topics                          {data['topics']:>12,}"
+    yield f"   🖼  images                          {data['images']:>12,}"
+    yield (
+        f"   🔗 with at least one duplicate     {data['duplicate_entries']:>12,}"
+        f"  {searched_share(data, 'duplicate_entries')}"
     )
-    yield from beyond(data["across"])
+    yield (
+        f"   ✂️  redundant                       {data['redundant_images']:>12,}"
+        f"  {searched_share(data, 'redundant_images')}"
+    )
+    if data["variants"]:
+        pairs = sum(data["variants"].values())
+        yield f"   🔀 pairs of variants               {pairs:>12,}  {list_kinds(data['variants'])}"
+    yield f"   📊 median images per cluster       {data['median_images_per_cluster']:>12,.2f}"
+    yield f"   📊 median duplicates per cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
+    yield from ("", "📁 Clusters, most redundant images first")
+    yield from format_counts(most_redundant_first(data["clusters"]))
+    yield from across_lines(data["across"])
     if data["worst_topics"]:
         yield from ("", "📂 Topics, most redundant images first")
-        yield from table({each["topic"]: each for each in data["worst_topics"]})
+        yield from format_counts({topic["topic"]: topic for topic in data["worst_topics"]})
     yield ""
-    yield from charts.warnings_section(attention(data))
+    yield from charts.warnings_section(list_warnings(data))
 
 
-def beyond(found: Mapping[str, Any]) -> Iterator[str]:
-    """The lines on matches with other topics and with references."""
-    if found["pairs"]:
-        yield from ("", f"🌐 Pairs across topics: {kinds(found['pairs'])}")
-        yield from (
-            f"   {each['pairs']:>6,}  {terminal.escape(' and '.join(each['topics']))}"
-            for each in found["topics"]
-        )
-    if found["references"]:
-        yield f"📌 Matches with reference folders: {kinds(found['references'])}"
+def most_redundant_first(clusters: Mapping[str, Any]) -> dict[str, Any]:
+    def sort_key(label: str) -> tuple[int, int, str]:
+        cluster = clusters[label]
+        return -cluster["redundant_images"], -cluster["duplicate_entries"], label
+
+    return {label: clusters[label] for label in sorted(clusters, key=sort_key)}
 
 
-def kinds(pairs: Mapping[str, int]) -> str:
-    return ", ".join(
-        f"{pairs[kind]:,} {kind}" for kind in across_file.ACROSS_KINDS if kind in pairs
-    )
+def searched_share(counts: Mapping[str, Any], key: str) -> str:
+    return terminal.format_percent(counts[key], counts["searched"])
 
 
-def worst(clusters: Mapping[str, Any], label: str) -> tuple[int, int, str]:
-    return -clusters[label]["redundant_images"], -clusters[label]["duplicate_entries"], label
+def format_counts(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a table with one line per folder."""
+    rows: list[tuple[str, ...]] = [("", "images", "duplicates", "redundant", "share")]
+    for label, row in counts.items():
+        numbers = []
+        for key in ("images", "duplicate_entries", "redundant_images"):
+            numbers.append(terminal.thousands(row[key]))
+        share = searched_share(row, "redundant_images")
+        rows.append((terminal.escape(label), *numbers, share))
+    return terminal.format_table(rows, " rrrr")
 
 
-def share(totals: Mapping[str, Any], key: str) -> str:
-    return terminal.format_percent(totals[key], totals["searched"])
+def across_lines(across: Mapping[str, Any]) -> Iterator[str]:
+    """Yield pairs across topics, and matches with references."""
+    if across["pairs"]:
+        yield from ("", f"🌐 Pairs across topics: {list_kinds(across['pairs'])}")
+        for entry in across["topics"]:
+            both = " and ".join(entry["topics"])
+            yield f"   {entry['pairs']:>6,}  {terminal.escape(both)}"
+    if across["references"]:
+        yield f"📌 Matches with reference folders: {list_kinds(across['references'])}"
 
 
-def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines: list[tuple[str, ...]] = [("", "images", "duplicates", "redundant", "share")]
-    for label, row in rows.items():
-        numbers = (
-            terminal.thousands(row[key])
-            for key in ("images", "duplicate_entries", "redundant_images")
-        )
-        lines.append((terminal.escape(label), *numbers, share(row, "redundant_images")))
-    return terminal.format_table(lines, " rrrr")
+def list_kinds(pairs: Mapping[str, int]) -> str:
+    counts = []
+    for kind in across_file.ACROSS_KINDS:
+        if kind in pairs:
+            counts.append(f"{pairs[kind]:,} {kind}")
+    return ", ".join(counts)
 
 
-def attention(data: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str, str]], int]]:
-    """What somebody should look at, as text.attention takes it."""
-    told = {
+def list_warnings(data: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[tuple[str, str]], int]]:
+    """Yield title, places with a reason each, and count, as charts.warnings_section takes them."""
+    orphans = [(os.path.basename(path), os.path.dirname(path)) for path in data["strays"]]
+    warnings = {
         "Not searched: run find_duplicates.py": [(label, "") for label in data["not_searched"]],
         "Changed since the search: run find_duplicates.py again": list(data["outdated"].items()),
         "Damaged: run find_duplicates.py again": list(data["damaged"].items()),
-        "Files whose topic is gone": [
-            (os.path.basename(path), os.path.dirname(path)) for path in data["strays"]
-        ],
+        "Files whose topic is gone": orphans,
     }
-    yield from ((title, places, len(places)) for title, places in told.items())
+    for title, places in warnings.items():
+        yield title, places, len(places)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,19 @@
-"""HTML pages: one self-contained file each, in both colour schemes, for any width.
+"""What the three statistics scripts show: numbers, charts for the terminal, and HTML pages.
 
-    page             what all pages share: template, thumbnails, a bound on the size     open this first
-    dataset_page     counts, formats and resolutions (dataset_stats.py --html)
-    aesthetic_page   ranked topics with samples (aesthetic_stats.py --html)
-    review_page      sets of duplicates to decide about (duplicates_stats.py --html)
-    templates/       Jinja2 templates, style and script
+    quantiles         medians, quantiles and histograms of counted numbers
+    charts            bars, range plots and warnings in a terminal
+    census            counts of images, types and resolutions        dataset_stats.py
+    caption_checks    what trainers trip over                        dataset_stats.py
+    dataset_warnings  what needs attention before training           dataset_stats.py
+    dataset_page      the page of a census                           dataset_stats.py --html
+    scatter           the scatter chart of its resolutions
+    ranking           topics ranked by their median score            aesthetic_stats.py
+    score_tables      its tables in a terminal
+    aesthetic_page    the page of a ranking                          aesthetic_stats.py --html
+    duplicate_counts  counts of copies and variants                  duplicates_stats.py
+    review_sets       sets of images that match
+    review_page       the page to review them                        duplicates_stats.py --html
+    page              what all pages share: template, thumbnails, a limit on the size
 
-Imports every room below; Jinja2 and Pillow.
+templates/ has the Jinja2 templates with their style and scripts.
 """

@@ -1,4 +1,4 @@
-"""What the page of a dataset's scores shows: their spread, and strips of images from the best and the worst topics."""
+"""The page of a ranking: the distribution of scores, and images of the best and worst topics."""
 
 from __future__ import annotations
 
@@ -11,155 +11,171 @@ from common.topic_scores import AESTHETICS, load_topic_scores
 from common.topics import Topic
 from reports import page, quantiles, ranking
 
-STRIPS = 700  # topics that may get a strip of thumbnails: more than a page holds
+MAX_STRIPS = 700  # topics that may get a strip of thumbnails; no page has room for more
+
+Strips = Mapping[str, list[dict[str, str]]]  # figures by topic label
 
 
-def write_page(path: str, topics: Sequence[Topic], data: Mapping[str, Any], talk: Reporter) -> None:
-    found = {label: group[0] for label, group in tree.group_by_level(topics, "topic").items()}
-    telling = _telling(data)
-    strips = {label: _strip(found[label]) for label in telling[:STRIPS]}
-    beyond = len(telling) - len(strips)
-    wanted = [image["path"] for strip in strips.values() for image in strip]
+def write_page(
+    path: str, topics: Sequence[Topic], data: Mapping[str, Any], reporter: Reporter
+) -> None:
+    """Write the page of a ranking to `path`. `data` comes from ranking.ranking_json."""
+    groups = tree.group_by_level(topics, "topic")
+    labels = _topics_for_strips(data)
+    strips = {label: _make_strip(groups[label][0]) for label in labels[:MAX_STRIPS]}
+    wanted = [figure["path"] for strip in strips.values() for figure in strip]
 
-    def context(rows: int) -> dict[str, Any]:
+    def context(max_rows: int) -> dict[str, Any]:
         overall = data["overall"]
+        bins = []
+        for entry in overall["histogram"]:
+            bins.append(quantiles.Bin(entry["from"], entry["to"], entry["images"]))
         return {
             "title": terminal.list_few(data["datasets"]),
             "cards": _cards(data),
             "judges": " and ".join(data["judges"]),
             "is_technical": data["judges"] != [AESTHETICS],
             "makers": sorted(data["made_by"].items()),
-            "attention": _attention(data),
+            "attention": _warnings(data),
             "overall": overall,
-            "bins": [
-                quantiles.Bin(bin["from"], bin["to"], bin["images"]) for bin in overall["histogram"]
-            ],
-            "score_at_least": _at_least(data),
-            "clusters": _ranked(data["clusters"], rows),
-            "subclusters": _ranked(data["subclusters"], rows),
-            "subclusters_left_out": max(0, len(data["subclusters"]) - rows),
-            "groups": _groups(data, strips, rows),
-            "notes": [
-                *(
-                    [
-                        f"{terminal.plural(beyond, 'topic')} without a strip, so that this page stays small."
-                    ]
-                    if beyond > 0
-                    else []
-                ),
-                "A folder's median is that of all its images; the thick part of a spread is the middle half.",
-                f"Few: fewer than {terminal.plural(data['min_images'], 'scored image')}, not to be relied on.",
-            ],
+            "bins": bins,
+            "score_at_least": _at_least_bars(data),
+            "clusters": _ranked_rows(data["clusters"], max_rows),
+            "subclusters": _ranked_rows(data["subclusters"], max_rows),
+            "subclusters_left_out": max(0, len(data["subclusters"]) - max_rows),
+            "groups": _topic_groups(data, strips, max_rows),
+            "notes": _notes(data, len(labels) - len(strips)),
         }
 
-    page.write_page(path, "aesthetic.html", context, wanted, talk)
+    page.write_page(path, "aesthetic.html", context, wanted, reporter)
 
 
-def _telling(data: Mapping[str, Any]) -> list[str]:
-    """The topics in the order in which they get thumbnails.
+def _topics_for_strips(data: Mapping[str, Any]) -> list[str]:
+    """Return the topics that are shown with images, in the order in which they get thumbnails.
 
-    The best and the worst of each subcluster come first, then the second best and worst; among equals the topic goes
-    first whose median is farthest from that of all images.
+    First the best and worst of each subcluster, then the second best and worst, and so on. Within
+    a round, topics whose median is farthest from the overall median come first.
     """
-    middle = data["overall"]["median"]
-    places: dict[str, int] = {}
+    overall_median = data["overall"]["median"]
+    rounds: dict[str, int] = {}
     for subcluster in data["subclusters"].values():
-        for side in (subcluster["top"], subcluster["bottom"]):
-            for place, entry in enumerate(side):
-                places[entry["topic"]] = min(place, places.get(entry["topic"], place))
-    return sorted(
-        places,
-        key=lambda label: (places[label], -abs(data["topics"][label]["median"] - middle), label),
-    )
+        for entries in (subcluster["top"], subcluster["bottom"]):
+            for number, entry in enumerate(entries):
+                topic = entry["topic"]
+                rounds[topic] = min(number, rounds.get(topic, number))
+
+    def sort_key(label: str) -> tuple[int, float, str]:
+        distance = abs(data["topics"][label]["median"] - overall_median)
+        return rounds[label], -distance, label
+
+    return sorted(rounds, key=sort_key)
 
 
-def _strip(topic: Topic) -> list[dict[str, str]]:
-    """The topic's best, median and worst image; fewer where it has fewer."""
+def _make_strip(topic: Topic) -> list[dict[str, str]]:
+    """Return figures of the best, median and worst image; fewer if the topic has fewer images."""
     try:
         scores = load_topic_scores(topic).usable
     except atomic_files.Damaged:  # since it was ranked
         return []
     names = sorted(scores, key=lambda name: (-scores[name], name))
-    kinds = (
-        {0: "best", len(names) - 1: "worst", (len(names) - 1) // 2: "median"}
-        if len(names) > 2
-        else {}
-    )
-    kinds = kinds or dict(enumerate(("best", "worst")[: len(names)]))
-    return [
-        {
-            "path": topic.path_of(names[place]),
-            "number": f"{scores[names[place]]:.2f}",
-            "caption": kinds[place],
-            "title": f"{names[place]}: {scores[names[place]]:.2f}, the {kinds[place]} of {topic.name}",
-        }
-        for place in sorted(kinds)
-    ]
+    if len(names) > 2:
+        middle = (len(names) - 1) // 2
+        chosen = {"best": names[0], "median": names[middle], "worst": names[-1]}
+    else:
+        chosen = dict(zip(("best", "worst"), names, strict=False))
+    figures = []
+    for kind, name in chosen.items():
+        score = f"{scores[name]:.2f}"
+        figures.append(
+            {
+                "path": topic.path_of(name),
+                "number": score,
+                "caption": kind,
+                "title": f"{name}: {score}, the {kind} of {topic.name}",
+            }
+        )
+    return figures
 
 
 def _cards(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     overall = data["overall"]
     return [
         (f"{overall['median']:.2f}", "median score"),
-        (f"{overall['q1']:.2f} – {overall['q3']:.2f}", "middle half"),
+        (f"{overall['q1']:.2f} – {overall['q3']:.2f}", "middle 50 %"),
         (terminal.thousands(overall["images"]), "scored images"),
         (terminal.thousands(data["found"] - overall["images"]), "without a score"),
         (terminal.thousands(overall["topics"]), "topics"),
-        (terminal.thousands(len(data["few_images"])), "few-image topics"),
+        (terminal.thousands(len(data["few_images"])), "topics with few images"),
     ]
 
 
-def _attention(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {"title": title, "places": places, "count": count, "images": []}
-        for title, places, count in ranking.ranking_warnings(data)
-        if count
-    ]
+def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    warnings = []
+    for title, places, count in ranking.ranking_warnings(data):
+        if count:
+            warnings.append({"title": title, "places": places, "count": count, "images": []})
+    return warnings
 
 
-def _at_least(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    images = data["overall"]["images"]
-    return [
-        {
-            "label": f"≥ {score}",
-            "percent": 100 * n / images,
-            "value": f"{n:,} · {terminal.format_percent(n, images)}",
-        }
-        for score, n in data["score_at_least"].items()
-    ]
+def _at_least_bars(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    total = data["overall"]["images"]
+    bars = []
+    for score, count in data["score_at_least"].items():
+        value = f"{count:,} · {terminal.format_percent(count, total)}"
+        bars.append({"label": f"≥ {score}", "percent": 100 * count / total, "value": value})
+    return bars
 
 
-def _ranked(folders: Mapping[str, Any], rows: int) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Label, name and scores of the best `rows` folders; a name is unlike that of any other folder, shown or not."""
+def _ranked_rows(
+    folders: Mapping[str, Any], max_rows: int
+) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Return label, name and scores of the best folders. Names are unique among all folders."""
     names = terminal.shortest_unique_names(folders)
-    return [(label, names[label], folders[label]) for label in ranking.best_first(folders)[:rows]]
+    best = ranking.best_first(folders)[:max_rows]
+    return [(label, names[label], folders[label]) for label in best]
 
 
-def _groups(data: Mapping[str, Any], strips: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
-    """The subclusters, best first: their top and bottom topics with strips, and the others, `rows` topics in all."""
-    left = rows
+def _topic_groups(data: Mapping[str, Any], strips: Strips, max_rows: int) -> list[dict[str, Any]]:
+    """Return the subclusters, best first, with `max_rows` topics in all.
+
+    Each has sections of its best and worst topics with strips, and its other topics.
+    """
+    rows_left = max_rows
     groups = []
-    for label, _, subcluster in _ranked(data["subclusters"], rows):
-        sections: list[dict[str, Any]] = [
-            {"title": title, "topics": [_topic(data, topic, strips) for topic in topics[:left]]}
-            for title, topics in ranking.best_and_worst(subcluster, data["top"]).items()
-        ]
-        shown = {topic["label"] for section in sections for topic in section["topics"]}
-        others = [topic for topic in subcluster["ranking"] if topic not in shown][
-            : max(0, left - len(shown))
-        ]
-        left = max(0, left - len(shown) - len(others))
+    for label, _, subcluster in _ranked_rows(data["subclusters"], max_rows):
+        sections = []
+        shown: set[str] = set()
+        for title, topics in ranking.best_and_worst(subcluster, data["top"]).items():
+            rows = [_topic_row(data, topic, strips) for topic in topics[:rows_left]]
+            sections.append({"title": title, "topics": rows})
+            shown.update(topics[:rows_left])
+        others = [topic for topic in subcluster["ranking"] if topic not in shown]
+        others = others[: max(0, rows_left - len(shown))]
+        rows_left = max(0, rows_left - len(shown) - len(others))
         groups.append(
             {
                 "label": label,
-                "found": subcluster,
+                "scores": subcluster,
                 "sections": sections,
-                "others": [_topic(data, topic, {}) for topic in others],
+                "others": [_topic_row(data, topic, {}) for topic in others],
                 "left_out": subcluster["topics"] - len(shown) - len(others),
             }
         )
     return groups
 
 
-def _topic(data: Mapping[str, Any], label: str, strips: Mapping[str, Any]) -> dict[str, Any]:
-    return {"label": label, "found": data["topics"][label], "strip": strips.get(label, [])}
+def _topic_row(data: Mapping[str, Any], label: str, strips: Strips) -> dict[str, Any]:
+    return {"label": label, "scores": data["topics"][label], "strip": strips.get(label, [])}
+
+
+def _notes(data: Mapping[str, Any], without_strip: int) -> list[str]:
+    notes = [
+        "The median of a folder is that of all its images. "
+        "The thick part of a range is the middle 50 %.",
+        f"Few: fewer than {terminal.plural(data['min_images'], 'scored image')}, "
+        "too few to be reliable.",
+    ]
+    if without_strip > 0:
+        topics = terminal.plural(without_strip, "topic")
+        notes.insert(0, f"{topics} shown without images, so that this page stays small.")
+    return notes

@@ -1,14 +1,14 @@
-"""What a trainer will trip over in a dataset, from headers, names and captions.
+"""Find what trainers trip over in a dataset, from headers, names and captions.
 
-What trainers do was read from kohya sd-scripts and diffusers in 2026: they take images by suffix, ignore how EXIF turns
-them, read the first frame, and want captions in UTF-8, one a stem.
+What trainers do was read from kohya sd-scripts and diffusers in 2026: they select images by suffix,
+ignore EXIF rotation, read the first frame, and expect captions in UTF-8, one per stem.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,21 +16,22 @@ from common import captions, terminal
 from common.captions import stem_of
 from common.topics import Topic
 
-CAPTION_BYTES = 64 << 10  # read of each caption
-EXAMPLES = 100  # kept of each kind
+MAX_CAPTION_BYTES = 64 << 10  # read of each caption
+MAX_EXAMPLES = 100  # kept of each kind
 
-CHECKS = {  # what is counted, and how a title puts it; the first five are traits of a header
-    "turned": ("image", "turned or mirrored by EXIF, which some trainers ignore"),
+# What is counted: its noun, and the rest of its title. The first five are traits of a header.
+CHECKS = {
+    "turned": ("image", "rotated or mirrored by an EXIF tag, which some trainers ignore"),
     "cmyk": ("image", "in CMYK"),
-    "deep": ("image", "of 16 bits a channel or more"),
+    "deep": ("image", "with 16 or more bits per channel"),
     "transparent": ("image", "with transparency"),
-    "animated": ("image", "with several frames, of which trainers take one"),
+    "animated": ("image", "with several frames, of which trainers use one"),
     "skipped_suffix": ("image", "that trainers skip by suffix"),
-    "same_stem": ("image", "with the stem of another: one caption for both"),
-    "without_caption": ("image", "without a caption, where others have one"),
-    "empty_caption": ("caption", "with nothing inside"),
+    "same_stem": ("image", "with the stem of another image: they share one caption"),
+    "without_caption": ("image", "without a caption in a topic with captions"),
+    "empty_caption": ("caption", "without text"),
     "caption_not_utf8": ("caption", "not in UTF-8"),
-    "caption_with_bom": ("caption", "with a byte order mark in front"),
+    "caption_with_bom": ("caption", "with a byte order mark"),
     "unreadable_caption": ("caption", "that cannot be read"),
     "caption_without_image": ("caption", "without an image"),
 }
@@ -38,70 +39,76 @@ CHECKS = {  # what is counted, and how a title puts it; the first five are trait
 
 @dataclass
 class Checks:
-    """How often each kind was found, and where: topic, name and a word."""
+    """How often each kind occurs, and examples: topic, file name, a detail."""
 
     counts: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(CHECKS, 0)))
     examples: dict[str, list[tuple[Topic, str, str]]] = field(
         default_factory=lambda: {kind: [] for kind in CHECKS}
     )
 
-    def note(self, kind: str, topic: Topic, name: str, why: str = "") -> None:
+    def add(self, kind: str, topic: Topic, name: str, detail: str = "") -> None:
         self.counts[kind] += 1
-        if len(self.examples[kind]) < EXAMPLES:
-            self.examples[kind].append((topic, name, why))
+        if len(self.examples[kind]) < MAX_EXAMPLES:
+            self.examples[kind].append((topic, name, detail))
 
-    def look(self, topic: Topic, images: Sequence[str]) -> None:
-        """Look at the names of a topic's images, and at its captions."""
-        stems = Counter(map(stem_of, images))
-        told, alone = captions.match_captions(topic, images)
-        for name in images:
+    def check_topic(self, topic: Topic, image_names: Sequence[str]) -> None:
+        """Check the names of a topic's images, and its captions."""
+        images_per_stem = Counter(map(stem_of, image_names))
+        caption_of, orphans = captions.match_captions(topic, image_names)
+        for name in image_names:
             if not captions.is_read_by_trainers(name):
-                self.note("skipped_suffix", topic, name, name[name.rfind(".") :])
-            if stems[stem_of(name)] > 1:
-                self.note("same_stem", topic, name)
-            if told and name not in told:
-                self.note("without_caption", topic, name)
-        for name in sorted(set(told.values())):
-            for kind in caption_problems(topic.path_of(name)):
-                self.note(kind, topic, name)
-        for name in alone:
-            self.note("caption_without_image", topic, name)
+                self.add("skipped_suffix", topic, name, name[name.rfind(".") :])
+            if images_per_stem[stem_of(name)] > 1:
+                self.add("same_stem", topic, name)
+            if caption_of and name not in caption_of:
+                self.add("without_caption", topic, name)
+        for caption in sorted(set(caption_of.values())):
+            for kind in caption_problems(topic.path_of(caption)):
+                self.add(kind, topic, caption)
+        for caption in orphans:
+            self.add("caption_without_image", topic, caption)
 
-    def report(self, label: dict[Topic, str]) -> dict[str, Any]:
-        return {
-            kind: {
-                "count": count,
-                "examples": [
-                    {"path": f"{label[topic]}/{name}", **({"why": why} if why else {})}
-                    for topic, name, why in self.examples[kind]
-                ],
-            }
-            for kind, count in self.counts.items()
-        }
+    def as_json(self, labels: Mapping[Topic, str]) -> dict[str, Any]:
+        """Return the count and the examples of each kind; `labels` start the paths."""
+        result = {}
+        for kind, count in self.counts.items():
+            examples = []
+            for topic, name, detail in self.examples[kind]:
+                example = {"path": f"{labels[topic]}/{name}"}
+                if detail:
+                    example["why"] = detail
+                examples.append(example)
+            result[kind] = {"count": count, "examples": examples}
+        return result
 
 
 def caption_problems(path: str) -> Iterator[str]:
+    """Yield the kinds of CHECKS that apply to the content of a caption file."""
     try:
-        content = captions.read_caption(path, CAPTION_BYTES)
+        content = captions.read_caption(path, MAX_CAPTION_BYTES)
     except OSError:
         yield "unreadable_caption"
         return
     if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         yield "caption_with_bom"
+    is_whole = len(content) < MAX_CAPTION_BYTES  # else the last letter may be cut in two
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
     try:
-        decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        if not decoder.decode(
-            content, final=len(content) < CAPTION_BYTES
-        ).strip():  # the last letter may be cut in two
-            yield "empty_caption"
+        text = decoder.decode(content, final=is_whole)
     except UnicodeDecodeError:
         yield "caption_not_utf8"
+        return
+    if not text.strip():
+        yield "empty_caption"
 
 
-def attention(found: dict[str, Any], most: int) -> Iterable[tuple[str, list[tuple[str, str]], int]]:
-    """Of a report, titles with places (at most so many, with a word each), and how many there are."""
-    for kind, (noun, words) in CHECKS.items():
-        places = [
-            (example["path"], example.get("why", "")) for example in found[kind]["examples"][:most]
-        ]
-        yield f"{terminal.plural(found[kind]['count'], noun)} {words}", places, found[kind]["count"]
+def trainer_warnings(
+    checks: Mapping[str, Any], max_places: int
+) -> Iterable[tuple[str, list[tuple[str, str]], int]]:
+    """Yield title, places with a detail each, and count, from what Checks.as_json returned."""
+    for kind, (noun, rest) in CHECKS.items():
+        places = []
+        for example in checks[kind]["examples"][:max_places]:
+            places.append((example["path"], example.get("why", "")))
+        count = checks[kind]["count"]
+        yield f"{terminal.plural(count, noun)} {rest}", places, count

@@ -1,14 +1,15 @@
-"""Counts a dataset from the headers of its images: types, sizes, resolutions, and what is wrong with them.
+"""Count a dataset from the headers of its images: types, sizes, resolutions and faulty files.
 
-Opens every image's header, since only that tells whether the content is what the name says, and never decodes a pixel.
-Holds one topic's names at a time; what stays in memory grows with topics and distinct resolutions, not with images.
+Opens the header of every image, because only it tells whether the content has the format that the
+name says. Never decodes a pixel. Holds the names of one topic at a time: memory grows with topics
+and distinct resolutions, not with images.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,13 +20,14 @@ from common.topics import Topic
 from reports import quantiles
 from reports.caption_checks import Checks
 
-MEGAPIXEL = 1_000_000
-SMALL, LARGE = 500_000, 2_000_000  # pixels: medium is from SMALL to LARGE, both included
-SPLIT = 15  # images that a topic needs for 10 to train on and 5 to validate
-LISTED = 10_000  # files named in each list; beyond it they are only counted
-SHORT_SIDES = (256, 512, 768, 1024)  # what training pipelines resize to
+PIXELS_PER_MEGAPIXEL = 1_000_000
+MIN_MEDIUM_PIXELS = 500_000
+MAX_MEDIUM_PIXELS = 2_000_000
+MIN_SPLIT_IMAGES = 15  # 10 to train on and 5 to validate
+MAX_LISTED_FILES = 10_000  # in each list; further files are only counted
+SHORT_SIDES_PX = (256, 512, 768, 1024)  # what training pipelines resize to
 
-Extent = tuple[int, int]
+Extent = tuple[int, int]  # upright width and height, pixels
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Finding:
 
     topic: Topic
     name: str
-    why: str
+    reason: str
 
     @property
     def path(self) -> str:
@@ -43,21 +45,27 @@ class Finding:
 
 @dataclass
 class TopicCounts:
-    """What one topic holds."""
+    """How much is in one topic."""
 
     images: int = 0
     bytes: int = 0
     unreadable: int = 0
 
+    @property
+    def readable(self) -> int:
+        return self.images - self.unreadable
+
 
 @dataclass
 class Census:
+    """What was counted in all topics."""
+
     topics: dict[Topic, TopicCounts] = field(default_factory=dict)
-    types: Counter[str] = field(default_factory=Counter)  # by extension, as all file counts are
+    types: Counter[str] = field(default_factory=Counter)  # by extension, like all file counts
     type_bytes: Counter[str] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)  # by content
-    resolutions: Counter[Extent] = field(default_factory=Counter)  # upright width and height
-    examples: dict[Extent, str] = field(default_factory=dict)  # the first image of each resolution
+    resolutions: Counter[Extent] = field(default_factory=Counter)
+    examples: dict[Extent, str] = field(default_factory=dict)  # first image of each resolution
     misnamed: list[Finding] = field(default_factory=list)
     misnamed_count: int = 0
     unreadable: list[Finding] = field(default_factory=list)
@@ -65,150 +73,190 @@ class Census:
 
     @property
     def images(self) -> int:
-        return sum(held.images for held in self.topics.values())
+        return sum(counts.images for counts in self.topics.values())
 
     @property
     def unreadable_count(self) -> int:
-        return sum(held.unreadable for held in self.topics.values())
+        return sum(counts.unreadable for counts in self.topics.values())
 
 
-def take_census(topics: Sequence[Topic], max_pixels: int, talk: Reporter) -> Census:
-    """The census of the topics' images as they are now; each unreadable one also goes to `talk.report_unreadable`."""
+def take_census(topics: Sequence[Topic], max_pixels: int, reporter: Reporter) -> Census:
+    """Count the images of the topics as they are now. Unreadable images are also reported."""
     census = Census()
-    with talk.progress(sum(topic.image_count for topic in topics)) as progress:
+    with reporter.progress(sum(topic.image_count for topic in topics)) as progress:
         for topic in topics:
             census.topics[topic] = TopicCounts()
             names = topic.image_names()
-            census.checks.look(topic, names)
+            census.checks.check_topic(topic, names)
             for name in names:
-                _count(census, topic, name, max_pixels, talk)
+                _count_image(census, topic, name, max_pixels, reporter)
                 progress.update()
     return census
 
 
-def _count(census: Census, topic: Topic, name: str, max_pixels: int, talk: Reporter) -> None:
-    path, kind, held = topic.path_of(name), name.rpartition(".")[2].lower(), census.topics[topic]
+def _count_image(
+    census: Census, topic: Topic, name: str, max_pixels: int, reporter: Reporter
+) -> None:
+    path = topic.path_of(name)
+    suffix = name.rpartition(".")[2].lower()
+    counts = census.topics[topic]
     try:
         size = os.stat(path).st_size
-    except OSError:  # gone since the folder was listed: the header says so
+    except OSError:  # gone since the folder was listed; reading the header reports it
         size = 0
-    held.images += 1
-    held.bytes += size
-    census.types[kind] += 1
-    census.type_bytes[kind] += size
+    counts.images += 1
+    counts.bytes += size
+    census.types[suffix] += 1
+    census.type_bytes[suffix] += size
     try:
         header = images.read_header(path, max_pixels)
     except images.Unreadable as error:
-        held.unreadable += 1
-        talk.report_unreadable(path, str(error))
-        _note(census.unreadable, topic, name, str(error))
+        counts.unreadable += 1
+        reporter.report_unreadable(path, str(error))
+        _append_limited(census.unreadable, Finding(topic, name, str(error)))
         return
-    extent, content = (header.width, header.height), format_of_content(header.format)
+    extent = header.width, header.height
     census.resolutions[extent] += 1
     census.examples.setdefault(extent, path)
-    census.formats[content.name] += 1
+    image_format = format_of_content(header.format)
+    census.formats[image_format.name] += 1
     for trait in header.traits:
-        census.checks.note(trait, topic, name)
-    if f".{kind}" not in content.endings:
+        census.checks.add(trait, topic, name)
+    if f".{suffix}" not in image_format.endings:
         census.misnamed_count += 1
-        _note(census.misnamed, topic, name, content.name)
+        _append_limited(census.misnamed, Finding(topic, name, image_format.name))
 
 
-def _note(noted: list[Finding], topic: Topic, name: str, why: str) -> None:
-    if len(noted) < LISTED:
-        noted.append(Finding(topic, name, why))
+def _append_limited(findings: list[Finding], finding: Finding) -> None:
+    if len(findings) < MAX_LISTED_FILES:
+        findings.append(finding)
 
 
 def census_json(census: Census) -> dict[str, Any]:
-    """Everything the census found, as it goes into the JSON file."""
-    topics, resolutions = list(census.topics), census.resolutions
-    label = {group[0]: path for path, group in tree.group_by_level(topics, "topic").items()}
-    usable = {topic: held.images - held.unreadable for topic, held in census.topics.items()}
+    """Return everything that was counted, as it is written to the JSON file."""
+    groups = tree.group_by_level(list(census.topics), "topic")
+    labels = {group[0]: label for label, group in groups.items()}
     return {
         "total_files": census.images,
-        "bytes": sum(held.bytes for held in census.topics.values()),
+        "bytes": sum(counts.bytes for counts in census.topics.values()),
         "file_type_counts": dict(census.types),
         "file_type_bytes": dict(census.type_bytes),
         "format_counts": dict(census.formats),
-        "cluster_image_counts": _by_cluster_name(census),
+        "cluster_image_counts": _images_by_cluster_name(census),
+        **_resolutions_json(census.resolutions),
+        **_folders_json(census),
+        **_small_topics_json(census, labels),
+        "misnamed": census.misnamed_count,
+        "misnamed_files": _files_json(census.misnamed, labels, "format"),
+        "unreadable": census.unreadable_count,
+        "unreadable_files": _files_json(census.unreadable, labels, "reason"),
+        "for_trainers": census.checks.as_json(labels),
+    }
+
+
+def _images_by_cluster_name(census: Census) -> dict[str, int]:
+    images_by_name = Counter[str]()
+    for topic, counts in census.topics.items():
+        images_by_name[topic.cluster] += counts.images
+    return dict(images_by_name)
+
+
+def _resolutions_json(resolutions: Counter[Extent]) -> dict[str, Any]:
+    orientations = Counter({"landscape": 0, "portrait": 0, "square": 0})
+    at_least = dict.fromkeys(map(str, SHORT_SIDES_PX), 0)
+    for (width, height), count in resolutions.items():
+        orientations[_orientation(width, height)] += count
+        for side in SHORT_SIDES_PX:
+            if min(width, height) >= side:
+                at_least[str(side)] += count
+    return {
         "resolution_counts": {f"{width}x{height}": n for (width, height), n in resolutions.items()},
         "resolution_groups": resolution_groups(resolutions),
-        "megapixels": quantiles.summarize(_spread(resolutions, in_megapixels)),
-        "aspect_ratios": quantiles.summarize(_spread(resolutions, aspect_ratio)),
-        "short_sides": quantiles.summarize(_spread(resolutions, min)),
-        "short_side_at_least": {
-            str(side): sum(n for extent, n in resolutions.items() if min(extent) >= side)
-            for side in SHORT_SIDES
-        },
-        "orientations": {
-            "landscape": sum(n for (width, height), n in resolutions.items() if width > height),
-            "portrait": sum(n for (width, height), n in resolutions.items() if width < height),
-            "square": sum(n for (width, height), n in resolutions.items() if width == height),
-        },
-        **{
-            f"{level}s": {
-                path: _sum(census, group)
-                for path, group in tree.group_by_level(topics, level).items()
-            }
-            for level in tree.LEVEL_NAMES
-        },
-        "empty_topics": [label[topic] for topic, held in census.topics.items() if not held.images],
-        "small_topics": {
-            label[topic]: n
-            for topic, n in usable.items()
-            if census.topics[topic].images and n < SPLIT
-        },
-        "misnamed": census.misnamed_count,
-        "misnamed_files": [
-            {"path": f"{label[noted.topic]}/{noted.name}", "format": noted.why}
-            for noted in census.misnamed
-        ],
-        "unreadable": census.unreadable_count,
-        "unreadable_files": [
-            {"path": f"{label[noted.topic]}/{noted.name}", "reason": noted.why}
-            for noted in census.unreadable
-        ],
-        "for_trainers": census.checks.report(label),
+        "megapixels": quantiles.summarize(_count_by(megapixels, resolutions)),
+        "aspect_ratios": quantiles.summarize(_count_by(aspect_ratio, resolutions)),
+        "short_sides": quantiles.summarize(_count_by(min, resolutions)),
+        "short_side_at_least": at_least,
+        "orientations": dict(orientations),
     }
+
+
+def _orientation(width: int, height: int) -> str:
+    if width == height:
+        return "square"
+    return "landscape" if width > height else "portrait"
 
 
 def resolution_groups(resolutions: Counter[Extent]) -> dict[str, int]:
-    """Images a resolution group: small (below 0.5 MP), medium (to 2 MP, both borders included), large."""
-    found = {"small": 0, "medium": 0, "large": 0}
+    """Count the images of each group: small (< 0.5 MP), medium (0.5 to 2 MP), large (> 2 MP)."""
+    groups = {"small": 0, "medium": 0, "large": 0}
     for (width, height), count in resolutions.items():
         pixels = width * height
-        found["small" if pixels < SMALL else "large" if pixels > LARGE else "medium"] += count
-    return found
+        if pixels < MIN_MEDIUM_PIXELS:
+            groups["small"] += count
+        elif pixels <= MAX_MEDIUM_PIXELS:
+            groups["medium"] += count
+        else:
+            groups["large"] += count
+    return groups
 
 
-def in_megapixels(extent: Extent) -> float:
-    return round(extent[0] * extent[1] / MEGAPIXEL, 4)
+def megapixels(extent: Extent) -> float:
+    width, height = extent
+    return round(width * height / PIXELS_PER_MEGAPIXEL, 4)
 
 
 def aspect_ratio(extent: Extent) -> float:
-    """Width divided by height: above 1 is landscape."""
-    return round(extent[0] / extent[1], 4)
+    """Return width / height: above 1 is landscape."""
+    width, height = extent
+    return round(width / height, 4)
 
 
-def _spread(resolutions: Counter[Extent], value: Any) -> Counter[float]:
-    spread = Counter[float]()
+def _count_by(measure: Callable[[Extent], float], resolutions: Counter[Extent]) -> Counter[float]:
+    """Count images by a number that depends on their resolution alone."""
+    counts = Counter[float]()
     for extent, count in resolutions.items():
-        spread[value(extent)] += count
-    return spread
+        counts[measure(extent)] += count
+    return counts
 
 
-def _by_cluster_name(census: Census) -> dict[str, int]:
-    found = Counter[str]()
-    for topic, held in census.topics.items():
-        found[topic.cluster] += held.images
-    return dict(found)
+def _folders_json(census: Census) -> dict[str, dict[str, dict[str, int]]]:
+    """Return the totals of every dataset, cluster, subcluster and topic."""
+    topics = list(census.topics)
+    folders = {}
+    for level in tree.LEVEL_NAMES:
+        totals = {}
+        for label, group in tree.group_by_level(topics, level).items():
+            totals[label] = _folder_totals(census, group)
+        folders[f"{level}s"] = totals
+    return folders
 
 
-def _sum(census: Census, group: Iterable[Topic]) -> dict[str, int]:
-    held = [census.topics[topic] for topic in group]
+def _folder_totals(census: Census, topics: Iterable[Topic]) -> dict[str, int]:
+    counts = [census.topics[topic] for topic in topics]
     return {
-        "topics": len(held),
-        "images": sum(one.images for one in held),
-        "bytes": sum(one.bytes for one in held),
-        "unreadable": sum(one.unreadable for one in held),
+        "topics": len(counts),
+        "images": sum(topic.images for topic in counts),
+        "bytes": sum(topic.bytes for topic in counts),
+        "unreadable": sum(topic.unreadable for topic in counts),
     }
+
+
+def _small_topics_json(census: Census, labels: dict[Topic, str]) -> dict[str, Any]:
+    empty = []
+    small = {}
+    for topic, counts in census.topics.items():
+        if not counts.images:
+            empty.append(labels[topic])
+        elif counts.readable < MIN_SPLIT_IMAGES:
+            small[labels[topic]] = counts.readable
+    return {"empty_topics": empty, "small_topics": small}
+
+
+def _files_json(
+    findings: Sequence[Finding], labels: dict[Topic, str], reason_key: str
+) -> list[dict[str, str]]:
+    files = []
+    for finding in findings:
+        path = f"{labels[finding.topic]}/{finding.name}"
+        files.append({"path": path, reason_key: finding.reason})
+    return files

@@ -1,4 +1,4 @@
-"""What there is to tell of copies and variants: numbers, for each topic and across topics. Standard library alone."""
+"""Count copies and variants, per topic and across topics. Needs the standard library alone."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from common.json_files import DOUBTFUL
 from common.reporter import Reporter
 from common.topics import Topic
 
+LABEL_LEVELS = 4  # of a topic, from the name of the dataset on
+
 
 @dataclass(frozen=True)
 class DuplicateTotals:
-    """What there is to tell of one topic."""
+    """The counts of one topic."""
 
     images: int
     is_searched: bool = False
-    searched: int = 0  # images that the topic's file names
+    searched: int = 0  # images that the duplicates file covers
     entries: int = 0  # images with a duplicate
-    redundant: int = 0  # images that a merge would leave out
+    redundant: int = 0  # images that a merge would drop
     variants: Counter[str] = field(default_factory=Counter)  # pairs by kind
-    outdated: str = ""  # how the file no longer fits the folder
-    damaged: str = ""  # why it cannot be read
+    outdated: str = ""  # how the folder differs from what was searched
+    damaged: str = ""  # why the file cannot be read
 
 
-def count_duplicates(topic: Topic, talk: Reporter) -> DuplicateTotals:
-    """Hold a topic's file against its folder. Damaged files are told of, and count as no search."""
-    stamps, cached = topic.image_stamps(), cache.load_cache(topic)
+def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
+    """Compare a topic's duplicates file with its folder, and count.
+
+    A damaged file is reported, and counts as no search.
+    """
+    stamps = topic.image_stamps()
+    cached = cache.load_cache(topic)
     try:
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged as error:
-        talk.warn(f"{terminal.escape(error)}")
-        return DuplicateTotals(
-            len(stamps), damaged=f"{os.path.basename(error.path)}: {error.reason}"
-        )
+        reporter.warn(f"{terminal.escape(error)}")
+        reason = f"{os.path.basename(error.path)}: {error.reason}"
+        return DuplicateTotals(len(stamps), damaged=reason)
     if relations.copies is None or relations.copies_staleness is None:
         return DuplicateTotals(len(stamps))
+    scores = keepers.scores_for_ranking(topic, reporter.warn)
     redundant = keepers.topic_redundant(
-        topic,
-        stamps,
-        cached,
-        keepers.scores_for_ranking(topic, talk.warn),
-        relations.copies,
-        talk.report_unreadable,
+        topic, stamps, cached, scores, relations.copies, reporter.report_unreadable
     )
     return DuplicateTotals(
         len(stamps),
@@ -55,37 +56,49 @@ def count_duplicates(topic: Topic, talk: Reporter) -> DuplicateTotals:
         searched=len(stamps) - len(relations.copies_staleness.unknown),
         entries=sum(1 for others in relations.copies.values() if others),
         redundant=len(redundant),
-        variants=_pairs(relations.variants or {}),
+        variants=_count_pairs(relations.variants or {}),
         outdated="; variants: ".join(stale.message for stale in relations.stale_files()),
     )
 
 
-def _pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
-    """How many pairs there are of each kind."""
-    return Counter(
-        kind for name, others in variants.items() for other, kind in others.items() if name < other
-    )
+def _count_pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
+    """Count the pairs of each kind. Every pair is listed from both sides."""
+    counts = Counter[str]()
+    for name, others in variants.items():
+        for other, kind in others.items():
+            if name < other:
+                counts[kind] += 1
+    return counts
 
 
 def count_across(topics: Iterable[Topic], across: Across, top: int) -> dict[str, Any]:
-    """What duplicates_stats.py tells: pairs across topics by kind, pairs of topics with most, copies of references."""
+    """Count pairs across topics by kind, and matches with references by kind.
+
+    Lists the `top` pairs of topics with most pairs; doubtful ones do not count there.
+    """
     given = {topic.path for topic in topics}
-    pairs, between, references = Counter[str](), Counter[tuple[str, str]](), Counter[str]()
+    pairs = Counter[str]()
+    references = Counter[str]()
+    pairs_by_topics = Counter[tuple[str, str]]()
     for path, others in across.kinds.items():
         if os.path.dirname(path) not in given or path in across.references:
             continue
         for other, kind in others.items():
+            is_first_sight = path < other or os.path.dirname(other) not in given
             if other in across.references:
                 references[kind] += 1
-            elif path < other or os.path.dirname(other) not in given:
+            elif is_first_sight:
                 pairs[kind] += 1
-                one, two = sorted(
-                    "/".join(p.split(os.sep)[-5:-1]) for p in (path, other)
-                )  # from the dataset's name on
-                between[one, two] += kind != DOUBTFUL
-    most = sorted((-count, two) for two, count in between.items() if count)[:top]
+                first, second = sorted((_topic_label(path), _topic_label(other)))
+                if kind != DOUBTFUL:
+                    pairs_by_topics[first, second] += 1
+    most = sorted((-count, labels) for labels, count in pairs_by_topics.items())[:top]
     return {
         "pairs": dict(pairs),
-        "topics": [{"topics": list(two), "pairs": -count} for count, two in most],
+        "topics": [{"topics": list(labels), "pairs": -count} for count, labels in most],
         "references": dict(references),
     }
+
+
+def _topic_label(image_path: str) -> str:
+    return "/".join(image_path.split(os.sep)[-LABEL_LEVELS - 1 : -1])

@@ -1,7 +1,7 @@
-"""Writes a result as one HTML page that needs nothing else: no network, no other file, small enough to mail.
+"""Write a result as one self-contained HTML page: no network, no other file, small enough to mail.
 
-Knows Jinja2 and thumbnails, and nothing of datasets or scores. Whatever a page shows of names is escaped; a
-Content-Security-Policy allows the page's own script and embedded pictures alone, should something slip through.
+Knows Jinja2 and thumbnails, and nothing of datasets or scores. Every name on a page is escaped. As
+a second defence, a Content-Security-Policy allows only the page's own script and embedded images.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from common.cli import MAX_PIXELS, available_cores
 from common.reporter import Reporter
 
 TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
-LIMIT = 4_900_000  # bytes of a page
-PICTURES = 3_000_000  # of these at least for thumbnails, where there is much text
-ROWS = 20_000  # lines of a list to begin with; halved until the text leaves room for PICTURES
-THUMBNAIL = (240, 160)  # pixels at most, twice what a phone shows
-QUALITY = 66  # WebP: about 5 kB a thumbnail
+MAX_PAGE_BYTES = 4_900_000
+MIN_THUMBNAIL_BYTES = 3_000_000  # of a page, reserved for thumbnails if there is much text
+MAX_ROWS = 20_000  # of a list at first; halved until the text leaves room for thumbnails
+THUMBNAIL_BOX_PX = (240, 160)  # twice what a phone shows
+WEBP_QUALITY = 66  # about 5 kB per thumbnail
+THUMBNAILS_PER_CORE = 8  # made at a time
 
 Context = Mapping[str, Any]
 
@@ -36,24 +37,26 @@ def write_page(
     template: str,
     context: Callable[[int], Context],
     wanted: Sequence[str],
-    talk: Reporter,
+    reporter: Reporter,
     max_pixels: int = MAX_PIXELS,
 ) -> None:
-    """Fill `template` with `context(rows)`, where no list is to have more than `rows` lines, and write it to `path`.
+    """Fill `template` with `context(max_rows)` and write it to `path`.
 
-    `wanted` are paths of images in the order in which they get a thumbnail while there is room; one that is shown
-    twice stands there twice. The template finds them in `thumbnails`, by path, and their number in `left_out`.
+    No list in the context may be longer than `max_rows`. `wanted` are image paths, in the order in
+    which they get thumbnails while there is room. The template finds the thumbnails by path in
+    `thumbnails`, and how many are missing in `left_out`.
     """
-    rows, reserved = ROWS, PICTURES if wanted else 0
-    while rows > 1 and len(render_page(template, context(rows), {}, 0)) > LIMIT - reserved:
-        rows //= 2
-    framed = render_page(
-        template, context(rows), dict.fromkeys(wanted, "data:"), 0
-    )  # all but the pictures themselves
-    made = make_thumbnails(wanted, LIMIT - len(framed), max_pixels, talk)
-    whole = render_page(template, context(rows), made, len(set(wanted) - made.keys()))
+    max_rows = MAX_ROWS
+    max_text_bytes = MAX_PAGE_BYTES - (MIN_THUMBNAIL_BYTES if wanted else 0)
+    while max_rows > 1 and len(render_page(template, context(max_rows), {}, 0)) > max_text_bytes:
+        max_rows //= 2
+    frames = dict.fromkeys(wanted, "data:")  # everything but the thumbnails themselves
+    text_bytes = len(render_page(template, context(max_rows), frames, 0))
+    thumbnails = make_thumbnails(wanted, MAX_PAGE_BYTES - text_bytes, max_pixels, reporter)
+    left_out = len(set(wanted) - thumbnails.keys())
+    content = render_page(template, context(max_rows), thumbnails, left_out)
     with atomic_files.atomic_write(path) as file:
-        file.write(whole)
+        file.write(content)
 
 
 def render_page(
@@ -63,8 +66,7 @@ def render_page(
     left_out: int,
     script: str = "page.js",
 ) -> bytes:
-    """The page as it is written: `template` filled, with the style and a script from templates/ in it."""
-    # The script's own hash is the only one that the page's policy lets run.
+    """Return the page as it is written, with the style and a script of templates/ inside."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader,
@@ -72,77 +74,74 @@ def render_page(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_printable,
+        finalize=_escape_controls,
     )
     environment.filters |= {
         "share": terminal.format_percent,
         "size": terminal.format_bytes,
         "plural": terminal.plural,
         "number": terminal.thousands,
-        "name": lambda label: label.rpartition("/")[2] or label,
+        "name": _last_part,
     }
     source = loader.get_source(environment, script)[0]
+    # The page's policy runs a script with this digest and no other.
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-    return (
-        environment.get_template(template)
-        .render(
-            **context,
-            thumbnails=thumbnails,
-            left_out=left_out,
-            script=Markup(source),
-            script_hash=f"sha256-{digest}",
-        )
-        .encode()
+    text = environment.get_template(template).render(
+        **context,
+        thumbnails=thumbnails,
+        left_out=left_out,
+        script=Markup(source),
+        script_hash=f"sha256-{digest}",
     )
+    return text.encode()
 
 
-def _printable(value: object) -> object:
-    """Control characters and bytes that are not UTF-8 appear as escapes, as they do on the terminal."""
-    return (
-        terminal.escape(value)
-        if isinstance(value, str) and not hasattr(value, "__html__")
-        else value
-    )
+def _escape_controls(value: object) -> object:
+    """Escape control characters and bytes that are not UTF-8, as in a terminal."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return terminal.escape(value)
+    return value
+
+
+def _last_part(label: str) -> str:
+    return label.rpartition("/")[2] or label
 
 
 def make_thumbnails(
     wanted: Sequence[str],
-    room: int,
+    max_bytes: int,
     max_pixels: int,
-    talk: Reporter,
-    box: tuple[int, int] = THUMBNAIL,
+    reporter: Reporter,
+    box: tuple[int, int] = THUMBNAIL_BOX_PX,
 ) -> dict[str, str]:
-    """Image path to data URI, in the order wanted, as far as `room` bytes go; '' for an image that cannot be read.
+    """Return data URIs by image path, in the order wanted, until they exceed `max_bytes`.
 
-    No picture is larger than `box`, in pixels.
+    The URI of an unreadable image is ''. `box` is the largest width and height, pixels.
     """
-    made: dict[str, str] = {}
-    batch = 8 * available_cores()
+    thumbnails: dict[str, str] = {}
+    batch_size = THUMBNAILS_PER_CORE * available_cores()
+    bytes_left = max_bytes
+
+    def thumbnail(path: str) -> str:
+        return thumbnails.get(path) or _make_thumbnail(path, max_pixels, box)
+
     with (
-        talk.progress(len(wanted), unit="thumbnail") as progress,
+        reporter.progress(len(wanted), unit="thumbnail") as progress,
         ThreadPoolExecutor(available_cores()) as pool,
     ):
-        for start in range(0, len(wanted), batch):
-            paths = wanted[start : start + batch]
-            drawn = dict(
-                zip(
-                    paths,
-                    pool.map(
-                        lambda path: made.get(path) or _thumbnail(path, max_pixels, box), paths
-                    ),
-                    strict=True,
-                )
-            )
+        for start in range(0, len(wanted), batch_size):
+            paths = wanted[start : start + batch_size]
+            batch = dict(zip(paths, pool.map(thumbnail, paths), strict=True))
             for path in paths:
-                room -= len(drawn[path])
-                if room < 0:
-                    return made
-                made[path] = drawn[path]
+                bytes_left -= len(batch[path])
+                if bytes_left < 0:
+                    return thumbnails
+                thumbnails[path] = batch[path]
                 progress.update()
-    return made
+    return thumbnails
 
 
-def _thumbnail(path: str, max_pixels: int, box: tuple[int, int]) -> str:
+def _make_thumbnail(path: str, max_pixels: int, box: tuple[int, int]) -> str:
     try:
         with images.decode_errors_as_unreadable(path):
             image, _ = images.open_image(path, max_pixels, draft=2 * max(box))
@@ -150,5 +149,5 @@ def _thumbnail(path: str, max_pixels: int, box: tuple[int, int]) -> str:
     except images.Unreadable:
         return ""
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY)
+    image.save(file, "WEBP", quality=WEBP_QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -386,7 +386,7 @@ def test_what_trainers_trip_over_in_captions_against_a_look_at_each(make_topic, 
     assert all(
         data["for_trainers"][kind]["count"] == len(paths) for kind, paths in expected.items()
     )
-    assert "3 empty" not in out and "3 captions with nothing inside" in out
+    assert "3 empty" not in out and "3 captions without text" in out
 
 
 def test_many_of_a_kind_are_counted_and_some_are_named(stats, tmp_path):
@@ -394,7 +394,7 @@ def test_many_of_a_kind_are_counted_and_some_are_named(stats, tmp_path):
         saved(tmp_path / "Set/C/S/T", f"{number:03}.gif", (3, 3))
     data, out, _ = stats(tmp_path / "Set", "--html", tmp_path / "page.html")
     kind = data["for_trainers"]["skipped_suffix"]
-    assert (kind["count"], len(kind["examples"])) == (120, caption_checks.EXAMPLES)
+    assert (kind["count"], len(kind["examples"])) == (120, caption_checks.MAX_EXAMPLES)
     assert kind["examples"][0] == {"path": "Set/C/S/T/000.gif", "why": ".gif"}
     lines = out.splitlines()
     place = lines.index("   120 images that trainers skip by suffix")
@@ -467,7 +467,7 @@ def test_json_is_the_file_and_a_second_run_touches_nothing(make_topic, stats, tm
         (["nowhere"], "no such folder"),
         (["."], "no images found"),
         ([".", "--output", "no/such/stats.json"], "no such folder; make it"),
-        ([".", "--html", "."], "is a folder; --html wants a file's name"),
+        ([".", "--html", "."], "is a folder; --html needs the name of a file"),
         ([".", "--max-pixels", "0"], "number of at least 1"),
     ],
 )

@@ -126,7 +126,7 @@ def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
     )
     ended = run_script("duplicates_stats.py", dataset)
     assert (
-        "pairs of variants                        4  1 mirrored, 2 cropped, 1 doubtful\n"
+        "pairs of variants                          4  1 mirrored, 2 cropped, 1 doubtful\n"
         in ended.stdout
     )
     path = dataset / "Animals/Birds/variants_tit.json"
@@ -261,7 +261,7 @@ def test_the_summary_for_people(dataset: Path) -> None:
     ended = run_script("duplicates_stats.py", dataset)
     assert ended.returncode == 0
     for line in (
-        "redundant                                4  26.7 %",
+        "redundant                                  4  26.7 %",
         "DataSet/Animals",
         "duplicates_gone.json",
     ):

@@ -131,12 +131,12 @@ def test_a_page_stays_small_and_says_what_it_leaves_out(tmp_path, kind, monkeypa
     for number, path in enumerate(sorted(dataset.rglob("*.jpg"))):
         noise(path, number)
         Image.open(path).resize((100 + number, 100)).save(path)
-    monkeypatch.setattr(page, "LIMIT", 230_000)
-    monkeypatch.setattr(page, "PICTURES", 100_000)
-    monkeypatch.setattr(page, "ROWS", 80)
+    monkeypatch.setattr(page, "MAX_PAGE_BYTES", 230_000)
+    monkeypatch.setattr(page, "MIN_THUMBNAIL_BYTES", 100_000)
+    monkeypatch.setattr(page, "MAX_ROWS", 80)
     target = written(kind, dataset, tmp_path)
     source = target.read_text()
-    assert 120_000 < target.stat().st_size <= page.LIMIT
+    assert 120_000 < target.stat().st_size <= page.MAX_PAGE_BYTES
     assert re.search(r"[\d,]+ thumbnails left out", source)
     assert re.search(r"\d+ (smaller )?topics? left out", source)
     assert source.count("data:image/webp") >= 5
@@ -153,8 +153,8 @@ def test_thumbnails_go_to_the_most_telling_topics(tmp_path, monkeypatch):
     whole = written("aesthetic", tmp_path / "Set", tmp_path, "--top", "2").read_text()
     pictures = [len(uri) for uri in re.findall(r"data:image/webp[^\"]*", whole)]
     assert len(pictures) == 8
-    monkeypatch.setattr(page, "LIMIT", len(whole.encode()) - int(3.5 * sum(pictures) / 8))
-    monkeypatch.setattr(page, "PICTURES", 0)
+    monkeypatch.setattr(page, "MAX_PAGE_BYTES", len(whole.encode()) - int(3.5 * sum(pictures) / 8))
+    monkeypatch.setattr(page, "MIN_THUMBNAIL_BYTES", 0)
     source = written("aesthetic", tmp_path / "Set", tmp_path, "--top", "2").read_text()
     assert sorted(re.findall(r'alt="a.jpg: [\d.]+, the best of (..)"', source)) == [
         "A0",

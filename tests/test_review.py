@@ -21,7 +21,7 @@ from browser import CHROMIUM, Browser
 from conftest import draw_image
 from PIL import Image
 from result_files import write_copies, write_variants
-from test_project import HEAVY, run
+from test_project import HEAVY_PACKAGES, run_and_list_modules
 
 import duplicates_stats
 import find_duplicates
@@ -158,16 +158,16 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
         {f"{one}.jpg": {f"{two}.jpg": 0.5 for two in range(one)} for one in range(90)},
     )
     whole = written(tmp_path / "Set")
-    monkeypatch.setattr(review_page, "LIMIT", whole.stat().st_size * 3 // 5)
+    monkeypatch.setattr(review_page, "MAX_PAGE_BYTES", whole.stat().st_size * 3 // 5)
     page = written(tmp_path / "Set")
     data = embedded(page)
     kept = len(data["sets"])
-    assert 5 < kept < 40 and page.stat().st_size < review_page.LIMIT + 300
+    assert 5 < kept < 40 and page.stat().st_size < review_page.MAX_PAGE_BYTES + 300
     assert f"{41 - kept} sets left out" in page.read_text()
     assert [each["pairs"][0][3] for each in data["sets"]] == sorted(
         a for x in copies.values() for a in x.values()
     )[:kept]
-    assert data["beyond"] == 40 - kept + 89
+    assert data["dropped_elsewhere"] == 40 - kept + 89
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,12 @@ def test_without_figures_a_page_shows_none(dataset, content):
 
 
 def test_only_a_page_needs_more_than_the_standard_library(dataset):
-    status, loaded, _ = run("duplicates_stats.py", dataset)
-    assert status == 0 and not loaded & {"jinja2", "PIL", *HEAVY}
-    status, loaded, _ = run("duplicates_stats.py", dataset, "--html", dataset.parent / "x.html")
-    assert status == 0 and loaded >= {"jinja2", "PIL"} and not loaded & HEAVY
+    status, loaded, _ = run_and_list_modules("duplicates_stats.py", dataset)
+    assert status == 0 and not loaded & {"jinja2", "PIL", *HEAVY_PACKAGES}
+    status, loaded, _ = run_and_list_modules(
+        "duplicates_stats.py", dataset, "--html", dataset.parent / "x.html"
+    )
+    assert status == 0 and loaded >= {"jinja2", "PIL"} and not loaded & HEAVY_PACKAGES
 
 
 def test_a_page_in_a_folder_that_is_not_there(dataset, capsys):
@@ -249,7 +251,7 @@ def until(found: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("dark", [False, True])
 def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
     browser.open(written(dataset), width, dark)
-    assert count(browser) == "A merge would now leave out 4 images · 0 decisions to save"
+    assert count(browser) == "A merge would now drop 4 images · 0 decisions to save"
     for _ in range(4):  # every set
         press("j Enter")
         assert browser.value(
@@ -279,12 +281,12 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     press(
         "j d j 2 j s j d"
     )  # a and b differ; the chain's second stays; the variant is the same, the doubtful is not
-    assert count(browser) == "A merge would now leave out 5 images · 4 decisions to save"
+    assert count(browser) == "A merge would now drop 5 images · 4 decisions to save"
     press("u u")
     browser.open(page, 1200)  # a draft has the rest
-    assert count(browser) == "A merge would now leave out 4 images · 2 decisions to save"
+    assert count(browser) == "A merge would now drop 4 images · 2 decisions to save"
     press("j j j s")
-    assert count(browser) == "A merge would now leave out 5 images · 3 decisions to save"
+    assert count(browser) == "A merge would now drop 5 images · 3 decisions to save"
     path = saved(browser, tmp_path / "down", press)
     told = json.loads(path.read_text())
     prefix = "C/<b>S"
@@ -307,7 +309,7 @@ def test_mark_undo_reload_save_and_load(browser, press, dataset, tmp_path):
     node = browser.call("DOM.querySelector", nodeId=root, selector="#files")["nodeId"]
     browser.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
     until(lambda: count(browser).endswith("3 decisions to save"))
-    assert count(browser) == "A merge would now leave out 5 images · 3 decisions to save"
+    assert count(browser) == "A merge would now drop 5 images · 3 decisions to save"
     assert json.loads(saved(browser, tmp_path / "down2", press).read_text()) == told
     assert browser.errors == []
 
@@ -349,7 +351,7 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     )
     browser.open(page, 1200)
     assert (
-        count(browser) == "A merge would now leave out 5 images · 0 decisions to save"
+        count(browser) == "A merge would now drop 5 images · 0 decisions to save"
     )  # c, for the reference; not q
     browser.value("document.querySelector('[data-filter=across]').click()")
     press("j j j Enter")
@@ -362,7 +364,7 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     assert browser.value(
         "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
     )
-    assert count(browser) == "A merge would now leave out 4 images · 2 decisions to save"
+    assert count(browser) == "A merge would now drop 4 images · 2 decisions to save"
     told = json.loads(saved(browser, tmp_path / "down", press).read_text())
     assert told["different"] == [sorted(["C/<b>S/U/c.jpg", reference])]
     assert told["keep"] == ["C/<b>S/U/c.jpg"]
@@ -419,7 +421,7 @@ def test_search_and_filters(browser, dataset):
             f"at('find').value = {json.dumps(typed)}; at('find').dispatchEvent(new Event('input'))"
         )
         assert found() == fits
-    for name, fits in (("near", 2), ("across", 0), ("smaller", 1)):
+    for name, fits in (("borderline", 2), ("across", 0), ("smaller", 1)):
         browser.value(f"document.querySelector('[data-filter={name}]').click()")
         assert found() == fits
         browser.value(f"document.querySelector('[data-filter={name}]').click()")
@@ -450,7 +452,7 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
         kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
         expected.append(keepers.select_redundant(kept, matches))
     script = """([order, matches, keep]) => Object.fromEntries(
-        leftOut(order, new Map(matches.map(([name, others]) => [name, new Set(others)])), new Set(keep)))"""
+        selectRedundant(order, new Map(matches.map(([name, others]) => [name, new Set(others)])), new Set(keep)))"""
     assert browser.value(f"{json.dumps(cases)}.map({script})") == expected
 
 
@@ -471,9 +473,9 @@ def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path
         [data["images"][number]["name"] for number in each["images"]] for each in data["sets"]
     )
     browser.open(page, 1200)
-    assert count(browser) == "A merge would now leave out 3 images · 0 decisions to save"
+    assert count(browser) == "A merge would now drop 3 images · 0 decisions to save"
     press("j d j 2")  # the first pair is different; of the second pair the second stays
-    assert count(browser) == "A merge would now leave out 2 images · 2 decisions to save"
+    assert count(browser) == "A merge would now drop 2 images · 2 decisions to save"
     decided = saved(browser, tmp_path / "down", press)
     assert (
         cli.run_script(
@@ -495,7 +497,7 @@ def test_what_is_decided_on_the_page_is_done_by_a_merge(browser, press, tmp_path
         third[1],
     }
     browser.open(written(tmp_path / "Set"), 1200)  # what the dataset holds is no draft any more
-    assert count(browser) == "A merge would now leave out 2 images · 0 decisions to save"
+    assert count(browser) == "A merge would now drop 2 images · 0 decisions to save"
     assert [image["kept"] for image in embedded(tmp_path / "review.html")["images"]].count(
         True
     ) == 1

@@ -1,5 +1,5 @@
 "use strict";
-// Filters the topics: all words must occur in a topic's path. The words stand in the address too, as #find=owls.
+// Filters the topics: all words must occur in the path of a topic. The address has the words, too: #find=owls.
 const box = document.getElementById("find");
 if (box) {
   const topics = [...document.querySelectorAll("[data-topic]")];

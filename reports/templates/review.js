@@ -1,5 +1,5 @@
 "use strict";
-// Shows sets and pairs, takes decisions, and walks the keeper rule again after each, as the next merge will.
+// Shows sets and pairs, takes decisions, and applies the keeper rule after each, as the next merge will.
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
 const {images} = data;
@@ -8,7 +8,7 @@ const sets = data.sets.map(({section, images: ids, pairs}) => ({section, images:
 const pairs = sets.flatMap(set => set.pairs);
 const topic = ({dataset, path}) => dataset + path.slice(0, path.lastIndexOf("/"));
 
-// Decisions of this page, beyond those that the datasets hold. An entry of the log is what one undo takes back: steps
+// New decisions: those that the datasets do not have yet. One undo removes one entry of the log. An entry has steps
 // [dataset, "keep" or "leave", path] and [dataset, "different", "same" or "undecided", path, path].
 const DRAFT = "review " + data.datasets.map(dataset => dataset.path).join("\n");
 let log = [], decided, out, drafted = true, here = null, chosen = 0;
@@ -36,9 +36,9 @@ function replay() {
   }
 }
 
-// Who stays, as in common/keepers.py: `order` has the best first, those to keep come before all others, and
-// an image is left out for the first before it that stays and that it matches. Gives a Map from image to that one.
-function leftOut(order, matches, kept) {
+// The keeper rule, as in common/keepers.py. `order` has the best image first; images to keep come before all others.
+// An image is dropped if it matches a keeper before it. Returns a Map from each dropped image to its first such keeper.
+function selectRedundant(order, matches, kept) {
   const staying = new Map(), out = new Map();
   for (const one of [...order.filter(one => kept.has(one)), ...order.filter(one => !kept.has(one))]) {
     const better = kept.has(one) ? [] : [...matches.get(one) ?? []].filter(other => staying.has(other));
@@ -55,15 +55,15 @@ function walk() {
     if (!counts || !["copy", "same"].includes(verdict(pair) ?? pair.kind)) continue;
     for (const [one, other] of [[a, b], [b, a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
   }
-  return leftOut(images.filter(image => matches.has(image)), matches, new Set(images.filter(isKept)));
+  return selectRedundant(images.filter(image => matches.has(image)), matches, new Set(images.filter(isKept)));
 }
 
-// What people read
+// Texts
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 function reason(image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
-  if (!other) return "like none that stays";
+  if (!other) return "matches none of the kept images";
   if (image.worth !== other.worth) return image.scored ? "most pixels × score" : "most pixels";
   return image.bytes !== other.bytes ? "most bytes" : "first by name";
 }
@@ -75,11 +75,11 @@ function make(tag, properties, ...children) {
 }
 const button = (label, onclick, className = "") => make("button", {onclick, className}, label);
 
-const MOST = 60;  // pairs of a set that are listed: all may match all
+const MAX_LISTED_PAIRS = 60;  // of a set: in a large set, every image may match every other
 const label = (set, {a, b, kind, alike}) => [a, b].map(image => set.images.indexOf(image) + 1).join(" – ")
   + ` · ${kind}` + (alike === null ? "" : ` · ${alike.toFixed(2)}`);
 
-// A set's part of the page is made when it comes near the screen.
+// The elements of a set are made when it comes near the screen.
 function fill(set) {
   const places = [...new Set(set.images.map(image => image.place))];
   set.tiles = set.images.map((image, i) => {
@@ -90,7 +90,7 @@ function fill(set) {
     const node = make("figure", {title: `${image.place}/${image.name}`}, shot, make("i", {}, i + 1), caption, kept);
     return {image, node, fate, kept};
   });
-  const listed = set.pairs.slice(0, MOST);
+  const listed = set.pairs.slice(0, MAX_LISTED_PAIRS);
   for (const pair of listed) {
     pair.buttons = (pair.kind === "copy" ? ["different"] : ["different", "same"]).map(what => button(what, () => decide(pair, what), what));
     pair.node = make("div", {}, button(label(set, pair), () => look(set, pair), "open"), ...pair.buttons);
@@ -108,11 +108,11 @@ function paint(set) {
     const keeper = out.get(image), other = set.images.find(one => out.get(one) === image);
     const stays = !keeper && (other || isKept(image) || set.section === "copies");
     node.className = `tile ${keeper ? "out" : stays ? "keeper" : ""}`;
-    fate.textContent = keeper ? `left out: ${set.images.includes(keeper) ? `no. ${set.images.indexOf(keeper) + 1}` : keeper.name} stays` : stays ? `stays: ${reason(image, other)}` : "";
+    fate.textContent = keeper ? `dropped in favour of ${set.images.includes(keeper) ? set.images.indexOf(keeper) + 1 : keeper.name}` : stays ? `kept: ${reason(image, other)}` : "";
     kept.ariaPressed = isKept(image);
     kept.disabled = image.kept;
   }
-  for (const pair of set.pairs.slice(0, MOST)) {
+  for (const pair of set.pairs.slice(0, MAX_LISTED_PAIRS)) {
     pair.node.className = `match ${verdict(pair) ?? ""} ${set === here && pair === set.pairs[chosen] ? "here" : ""}`;
     for (const one of pair.buttons) one.ariaPressed = one.className === verdict(pair);
   }
@@ -123,8 +123,8 @@ function refresh() {
   replay();
   out = walk();
   const total = decided.reduce((sum, {pairs, keep}) => sum + pairs.size + keep.size, 0);
-  at("count").textContent = `A merge would now leave out ${plural(out.size + data.beyond, "image")} · ${plural(total, "decision")} to save`
-    + (drafted ? "" : " · no draft can be kept here: save before you leave");
+  at("count").textContent = `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(total, "decision")} to save`
+    + (drafted ? "" : " · this browser stores no draft: save before you close the page");
   at("undo").disabled = !log.length;
   at("save").disabled = !total;
   sets.filter(set => set.tiles).forEach(paint);
@@ -143,7 +143,7 @@ function undo() {
 const keep = image => image.kept || enter([[image.dataset, isKept(image) ? "leave" : "keep", image.path]]);
 const decide = (pair, what) => enter([[owner(pair), verdict(pair) === what ? "undecided" : what, ...paths(pair)]]);
 
-// One file a dataset, as find_duplicates.py --decisions takes it; `files` tells what was seen.
+// One file per dataset, as find_duplicates.py --decisions reads it; `files` has the size and time that the page saw.
 function saved(dataset) {
   const {pairs, keep} = decided[dataset];
   const listed = what => [...pairs].filter(([, said]) => said === what).map(([both]) => JSON.parse(both)).sort();
@@ -170,7 +170,7 @@ async function load(file) {
       : images.filter(image => image.dataset === i && named.has(image.path)).length);
     enter(steps(known.indexOf(Math.max(...known)), told));
   } catch (error) {
-    alert(`${file.name}: no file of decisions (${error.message})`);
+    alert(`${file.name}: not a decisions file (${error.message})`);
   }
 }
 
@@ -190,7 +190,7 @@ function looking() {
     const caption = make("figcaption", {}, make("b", {}, image.name), ` ${image.facts}`);
     const picture = make("img", {alt: image.name, src: image.url});
     picture.addEventListener("error", () => {
-      caption.append(" · not found from here: this is its thumbnail");
+      caption.append(" · file not found: this is its thumbnail");
       picture.src = image.thumbnail;
     }, {once: true});
     return make("figure", {}, picture, caption);
@@ -236,7 +236,7 @@ document.addEventListener("keydown", event => {
 
 const FILTERS = {
   across: set => set.section === "across",
-  near: set => set.section === "doubtful" || set.pairs.some(({alike}) => alike !== null && alike < data.near),
+  borderline: set => set.section === "doubtful" || set.pairs.some(({alike}) => alike !== null && alike < data.borderline),
   smaller: set => set.images.some(image => out.get(image)?.bytes < image.bytes),
 };
 

@@ -5,13 +5,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+VENV_IS_USABLE := $(shell test -x $(BIN)/python && echo yes)
 
 .PHONY: setup test lint soak bench demo clean
 
 setup: $(READY)
 
+ifeq ($(VENV_IS_USABLE),)
+.PHONY: $(READY)
+endif
+
 $(READY): requirements.txt requirements-dev.txt constraints.txt
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"$(PYTHON): Python 3.11 or newer is needed; type: make setup PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(if $(VENV_IS_USABLE),,--clear) .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -r requirements.txt -r requirements-dev.txt -c constraints.txt
 	touch $(READY)

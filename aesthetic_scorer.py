@@ -21,9 +21,12 @@ examples:
   aesthetic_scorer.py DataSet_* --json --quiet > score.json  from cron
 """
 
-from __future__ import annotations
+if __name__ == "__main__":  # first: can this Python run the script?
+    from common import start
 
-import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+    start.check("tqdm", "wcwidth", "numpy", "PIL", "torch", "open_clip", "safetensors")
+
+import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import functools
@@ -107,7 +110,7 @@ class ScoreTotals:
     already_scored: int = 0
     embedded: int = 0
     seconds: float = 0.0
-    values: array[float] = field(default_factory=lambda: array("d"))
+    values: "array[float]" = field(default_factory=lambda: array("d"))
     precisions: set[str] = field(default_factory=set)
 
     def add(
@@ -206,8 +209,8 @@ class ScoringRun:
         self._states: dict[str, score_state.ScoreState] = {}  # by topic path
 
     def plan_jobs(
-        self, topics: Sequence[Topic], write_later: Callable[[EmbeddingJob], None]
-    ) -> Iterator[EmbeddingJob]:
+        self, topics: Sequence[Topic], write_later: Callable[["EmbeddingJob"], None]
+    ) -> Iterator["EmbeddingJob"]:
         """Yield a job for each claimed topic with images to embed; `write_later` the others."""
         from common.clip import embed
 
@@ -223,7 +226,7 @@ class ScoringRun:
             else:
                 write_later(job)
 
-    def write_scores(self, job: EmbeddingJob) -> None:
+    def write_scores(self, job: "EmbeddingJob") -> None:
         """Write the scores of a topic whose vectors are complete, and release its claim."""
         state, scores, made_by = score_state.write_topic_scores(
             self._states.pop(job.topic.path),

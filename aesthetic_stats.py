@@ -24,9 +24,12 @@ examples:
   aesthetic_stats.py Photos/Animals --json --quiet | jq '.subclusters[].top[0].topic'
 """
 
-from __future__ import annotations
+if __name__ == "__main__":  # first: can this Python run the script?
+    from common import start
 
-import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+    start.check("tqdm", "wcwidth")
+
+import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import functools

@@ -25,9 +25,12 @@ examples:
   dataset_stats.py Photos --json --quiet | jq .resolution_groups
 """
 
-from __future__ import annotations
+if __name__ == "__main__":  # first: can this Python run the script?
+    from common import start
 
-import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+    start.check("tqdm", "wcwidth", "PIL")
+
+import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence

@@ -43,9 +43,12 @@ examples:
   find_duplicates.py DataSet_* --json --quiet > found.json   from cron
 """
 
-from __future__ import annotations
+if __name__ == "__main__":  # first: can this Python run the script?
+    from common import start
 
-import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+    start.check("tqdm", "wcwidth", "numpy", "PIL", "imagehash", "cv2", "faiss", "threadpoolctl")
+
+import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import os
@@ -151,7 +154,7 @@ def search(
     return result
 
 
-def combine_summaries(summaries: Sequence[TopicSummary]) -> dict[str, Any]:
+def combine_summaries(summaries: Sequence["TopicSummary"]) -> dict[str, Any]:
     """Add up what was found in the topics."""
     variants = Counter[str]()
     for summary in summaries:
@@ -167,7 +170,7 @@ def combine_summaries(summaries: Sequence[TopicSummary]) -> dict[str, Any]:
     }
 
 
-def largest_sets(summaries: Sequence[TopicSummary]) -> list[dict[str, Any]]:
+def largest_sets(summaries: Sequence["TopicSummary"]) -> list[dict[str, Any]]:
     """The largest sets of all topics: the topic, the keeper, and the copies that a merge drops."""
     sets = []
     for summary in summaries:

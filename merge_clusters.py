@@ -42,9 +42,12 @@ examples:
   merge_clusters.py DataSet_* --output /big/full --mode hardlink --json > merge.json
 """
 
-from __future__ import annotations
+if __name__ == "__main__":  # first: can this Python run the script?
+    from common import start
 
-import common.signals  # noqa: F401 (first: from here on Ctrl-C is one line)
+    start.check("tqdm", "wcwidth")
+
+import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import os

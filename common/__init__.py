@@ -2,7 +2,8 @@
 
 A run:
     cli              the options of every script, and how a run starts and ends
-    signals          Ctrl-C, SIGTERM and SIGHUP; scripts import it first
+    start            checks that this Python can run the script; scripts import it first
+    signals          Ctrl-C, SIGTERM and SIGHUP; acts when imported
     errors           from an error to one line on stderr and an exit status
     reporter         what a script prints: result, progress, warnings, unreadable images
     terminal         how text looks on a terminal: widths, wrapping, tables, numbers

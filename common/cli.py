@@ -9,16 +9,72 @@ image was unreadable), 2 (nothing could be done, or the job stopped part way), 1
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from common import errors, reporter, signals
+from common import errors, reporter, signals, start
 
 # A 200 megapixel photo decodes to 600 MB. Anything larger is a bomb, or meant: then say so.
 MAX_PIXELS = 200_000_000
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that takes full option names only, and names the one that was meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._suggest(unknown)}")
+        return parsed
+
+    def _suggest(self, unknown: Sequence[str]) -> str:
+        """Say which option the first unknown one was meant to be, if there is a similar one."""
+        for argument in unknown:
+            if not argument.startswith("--"):
+                continue
+            name = argument.split("=")[0]
+            options = [option for option in self._option_string_actions if option[:2] == "--"]
+            completions = [option for option in options if option.startswith(name)]
+            similar = completions or difflib.get_close_matches(name, options, n=1)
+            if similar:
+                return f"; did you mean {' or '.join(similar)}?"
+        return ""
+
+
+class PrintVersion(argparse.Action):
+    """Prints the version of the scripts, and git's description of it if they are in a clone."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"{parser.prog} {version()}")
+        parser.exit()
+
+
+def version() -> str:
+    """Return the latest version in the changelog, and what git calls the present state."""
+    with open(os.path.join(start.ROOT, "CHANGELOG.md"), encoding="utf-8") as file:
+        headings = [line[3:].strip() for line in file if line.startswith("## ")]
+    number = next(heading for heading in headings if heading[0].isdigit())
+    if headings[0] != number:
+        number += " and later changes"
+    if not os.path.exists(os.path.join(start.ROOT, ".git")):
+        return number
+    import subprocess
+
+    command = ["git", "-C", start.ROOT, "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError):  # no git
+        described = subprocess.run(command, capture_output=True, text=True)
+        if described.returncode == 0:
+            return f"{number} ({described.stdout.strip()})"
+    return number
 
 
 def make_parser(
@@ -29,8 +85,13 @@ def make_parser(
     `opens_images` adds what only makes sense for scripts that read image files, `limits_pixels`
     what only makes sense for those that need the pixels.
     """
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--version",
+        action=PrintVersion,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="print the version and exit",
     )
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="dataset, cluster, subcluster or topic folder"

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TextIO
 
-from common import terminal
+from common import start, terminal
 
 DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REMEDIES = {
@@ -81,7 +81,16 @@ def exit_status(error: BaseException) -> int | None:
         case OSError() if error.filename is not None:
             path = terminal.escape(error.filename)
             return _print_error(f"error: {path}: {error.strerror}; fix that, then run again", 2)
+        case ModuleNotFoundError() if not _is_ours(error.name or ""):
+            problem = f"{sys.executable} has no {error.name}"
+            return _print_error(f"error: {problem}; run: {start.setup_command()}", 2)
     return None
+
+
+def _is_ours(module: str) -> bool:
+    """Tell whether a module belongs to the scripts: if it is missing, that is a bug."""
+    package = module.split(".")[0]
+    return not package or os.path.exists(os.path.join(start.ROOT, package))
 
 
 def _print_error(message: str, status: int) -> int:

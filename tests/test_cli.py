@@ -360,3 +360,36 @@ def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):
     (tmp_path / "link").symlink_to(scripts[0])
     process = run_command([sys.executable, str(tmp_path / "link")], "nowhere", cwd=Path("/"))
     assert process.returncode == 2 and b"error: nowhere: no such folder" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("script_name", "given", "meant"),
+    [
+        ("merge_clusters.py", "--keep", "--keep-duplicates"),
+        ("split_data.py", "--exclude-dup", "--exclude-duplicates"),
+        ("find_duplicates.py", "--treshold=4", "--threshold"),
+        ("aesthetic_scorer.py", "--batchsize", "--batch-size"),
+        ("dataset_stats.py", "--htlm", "--html"),
+        ("duplicates_stats.py", "--tops", "--top"),
+        ("aesthetic_stats.py", "--min", "--min-images"),
+    ],
+)
+def test_a_mistyped_or_short_option_is_refused_with_the_full_name(script_name, given, meant):
+    process = run_command([sys.executable, str(ROOT / script_name)], ".", given)
+    assert process.returncode == 2
+    line = process.stderr.decode().splitlines()[-1]
+    assert line == f"{script_name}: error: unrecognized arguments: {given}; did you mean {meant}?"
+
+
+def test_version_names_the_changelogs_and_gits():
+    process = run_command([sys.executable, str(ROOT / "merge_clusters.py")], "--version")
+    assert process.returncode == 0
+    assert process.stdout.startswith(b"merge_clusters.py 1.")
+    assert (b"(" in process.stdout) == (ROOT / ".git").exists()
+
+
+def test_a_package_that_is_missing_later_is_one_line(script):
+    process = run_command(script("    import no_such_package"), ".")
+    assert process.returncode == 2
+    assert b"has no no_such_package; run: " in process.stderr
+    assert run_command(script("    import common.nothing"), ".").returncode == 1

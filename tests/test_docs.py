@@ -57,7 +57,7 @@ def test_every_option_is_on_the_scripts_page(script):
     page = read(ROOT / "docs" / f"{Path(script).stem}.md")
     missing = {
         option
-        for option in options(script) - {"--help"}
+        for option in options(script) - {"--help", "--version"}
         if not re.search(rf"{option}(?![a-z0-9-])", page)
     }
     assert not missing

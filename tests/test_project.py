@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import os
 import re
@@ -35,6 +36,7 @@ MAY_IMPORT = {
 LIGHT_SCRIPTS = [
     name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")
 ]
+PTH_MODULES = {"_distutils_hack"}  # loaded with Python itself, by files in site-packages
 HEAVY_PACKAGES = {"torch", "numpy", "open_clip", "imagehash", "faiss", "scipy"}
 LIST_LOADED_MODULES = """
 import json, runpy, sys
@@ -150,14 +152,23 @@ def test_scripts_are_executable_documented_and_import_no_script(script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_signals_are_caught_before_anything_else_is_imported(script):
+def test_python_is_checked_and_signals_are_caught_before_anything_else(script):
     first, second = [
         line for line in (ROOT / script).read_text("utf-8").splitlines() if " import " in f" {line}"
     ][:2]
-    assert (first, second.split("  #")[0]) == (
-        "from __future__ import annotations",
-        "import common.signals",
-    )
+    assert first == "    from common import start"
+    assert second.split("  #")[0] == "import common.signals"
+
+
+@pytest.mark.parametrize("script", LIGHT_SCRIPTS)
+def test_what_a_script_imports_is_what_it_checks_for(script, make_topic, tmp_path):
+    topic = make_topic("DataSet/C/S/T", "a.jpg", "b.jpg")
+    (topic / "aesthetic_data.json").write_text('{"a.jpg": 5.5, "b.jpg": 4.5}')
+    (topic.parent / "duplicates_T.json").write_text('{"a.jpg": [], "b.jpg": []}')
+    _, loaded, ran = run_and_list_modules(script, tmp_path / "DataSet", cwd=tmp_path)
+    (needed,) = re.findall(r"start\.check\((.*)\)", (ROOT / script).read_text("utf-8"))
+    outside = loaded & set(importlib.metadata.packages_distributions()) - PTH_MODULES
+    assert outside <= set(json.loads(f"[{needed}]")), ran.stderr
 
 
 def test_modules_import_no_cycle():

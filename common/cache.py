@@ -128,7 +128,7 @@ def _read_images_json(
         if warn:
             raise
         return None
-    except (TypeError, ValueError, KeyError, AttributeError):
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
         reason = "not a cache of this program"
     if warn:
         atomic_files.quarantine(path, reason, warn)

@@ -139,8 +139,11 @@ def _parse(path: str, data: Any) -> Decisions:
         for name, (size, mtime_ns) in data.get("files", {}).items():
             files[name] = (int(size), int(mtime_ns))
         return Decisions(different, same - different, keep, files)
-    except (AttributeError, TypeError, ValueError):
-        shape = "not lists of pairs of paths (different, same) and of paths (keep)"
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        shape = (
+            "not lists of pairs of paths (different, same) and of paths (keep), "
+            "or sizes and times (files) that are no whole numbers"
+        )
         raise Damaged(path, shape) from None
 
 

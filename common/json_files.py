@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -33,6 +34,10 @@ ACTIONABLE_KINDS = (
     "flattened",  # no longer made, still read
 )
 VARIANT_KINDS = (*ACTIONABLE_KINDS, DOUBTFUL)  # if a pair has two kinds, the first one counts
+
+# What may become NUL or a surrogate when JSON is parsed, and what no name can have after that.
+SUSPECT_TEXT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
+IMPOSSIBLE_IN_NAMES = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 
 BYTES_PER_IMAGE = 1_000  # upper limit for an image's entry, in a file with one entry per image
 BYTES_PER_PAIR = 32  # of a pair's entry without the name: indentation, quotes, kind
@@ -185,9 +190,35 @@ def read_json(
 
 def parse_json(path: str, content: bytes | None, default: Any) -> Any:
     try:
-        return default if content is None else json.loads(content)
+        return default if content is None else _load_json(content)
     except (ValueError, RecursionError) as error:
         raise Damaged(path, str(error)) from None
+
+
+def _load_json(content: bytes) -> Any:
+    """Parse JSON. Raises ValueError, also for text that no file can have as its name."""
+    text = content.decode(json.detect_encoding(content), "surrogatepass")
+    value = json.loads(text)
+    if SUSPECT_TEXT.search(text):
+        check_names(value)
+    return value
+
+
+def check_names(value: object) -> None:
+    """Raise ValueError if a text in parsed JSON can be no file name: it has NUL or a surrogate.
+
+    The surrogates from udc80 to udcff stand for bytes that are not UTF-8, and are allowed.
+    """
+    if isinstance(value, str):
+        if IMPOSSIBLE_IN_NAMES.search(value):
+            raise ValueError(f"{terminal.escape(value)}: a name that no file can have")
+    elif isinstance(value, list):
+        for item in value:
+            check_names(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_names(key)
+            check_names(item)
 
 
 def write_json(path: str, value: object, staging: str | None = None) -> None:
@@ -206,6 +237,8 @@ def read_json_lines(path: str, parse: Callable[[bytes], Line]) -> Iterator[tuple
         with atomic_files.open_regular(path) as file:
             for line in file:
                 number += 1
+                if SUSPECT_TEXT.search(line.decode("utf-8", "surrogatepass")):
+                    check_names(json.loads(line))
                 yield line, parse(line)
     except FileNotFoundError:
         raise
@@ -234,5 +267,5 @@ def _holds_lines(path: str, lines: Iterable[bytes]) -> bool:
     try:
         with atomic_files.open_regular(path) as file:
             return all(old == new for old, new in itertools.zip_longest(file, lines))
-    except FileNotFoundError:
+    except OSError:  # there is none, or what there is cannot be read
         return False

@@ -23,6 +23,7 @@ AESTHETICS = "aesthetics"  # what scores judge,
 TECHNICAL = "technical quality"  # and what those of the embedded model judge
 UNKNOWN_MAKER = "something not recorded"
 DECIMALS = 4  # of a score in the file
+MAX_SCORE = 1e6  # above 0 or below; heads give some tens at most
 
 ScoresRead = tuple[dict[str, float], Cache, str]  # see read_scores_with_provenance
 
@@ -34,7 +35,7 @@ class TopicScores:
     topic: Topic
     usable: Mapping[str, float]  # finite scores of images in the folder
     unscored: list[str]  # images that the file does not name
-    unusable: list[str]  # images whose score is NaN, infinite or not a number
+    unusable: list[str]  # images whose score is no number, or beyond MAX_SCORE
     vanished: list[str]  # in the file, not in the folder
     makers: Mapping[str, int]  # what made the usable scores, and how many of them
     judges: str  # what the scores mean; AESTHETICS if that is not recorded
@@ -101,7 +102,7 @@ def precisions_of(made_by: Mapping[str, Any]) -> set[str]:
 def read_scores(topic: Topic) -> dict[str, float]:
     """Read the topic's scores by image name; empty if it has no file.
 
-    What is not a finite number is read as NaN. Raises Damaged.
+    What is no number, or beyond MAX_SCORE, is read as NaN. Raises Damaged.
     """
     path = json_files.scores_path(topic)
     content = atomic_files.read_bytes(path, lambda: json_files.max_bytes_per_image(topic))
@@ -112,8 +113,10 @@ def parse_scores(path: str, content: bytes | None) -> dict[str, float]:
     data = json_files.parse_json(path, content, {})
     if not isinstance(data, dict):
         raise Damaged(path, "not a JSON object of scores")
-    finite = math.isfinite  # a local name: a million scores go through here
-    return {name: v if type(v) is float and finite(v) else _score(v) for name, v in data.items()}
+    low, high = -MAX_SCORE, MAX_SCORE  # local names: a million scores go through here
+    return {
+        name: v if type(v) is float and low <= v <= high else _score(v) for name, v in data.items()
+    }
 
 
 def _score(value: object) -> float:
@@ -123,7 +126,7 @@ def _score(value: object) -> float:
         number = float(value)
     except OverflowError:  # an integer with hundreds of digits
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return number if -MAX_SCORE <= number <= MAX_SCORE else math.nan
 
 
 def scores_content(scores: Mapping[str, float]) -> bytes:

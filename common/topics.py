@@ -12,6 +12,7 @@ from common.errors import UserError
 from common.image_formats import is_image_name
 
 CACHE_FOLDER = ".cache"
+INT64_LIMIT = 1 << 63
 
 Stamp = tuple[int, int]  # size in bytes and mtime_ns: the same stamp means the same content
 
@@ -81,7 +82,7 @@ class Topic:
             except OSError:  # opening it will report why
                 stamps[entry.name] = (0, 0)
                 continue
-            stamps[entry.name] = (status.st_size, status.st_mtime_ns)
+            stamps[entry.name] = stamp_from_status(status)
         return dict(sorted(stamps.items()))
 
     def _image_entries(self) -> list[os.DirEntry[str]]:
@@ -112,7 +113,17 @@ def is_regular_file(entry: os.DirEntry[str]) -> bool:
 def stamp_of(path: str) -> Stamp | None:
     """Return the stamp of the file at `path`, or None if it cannot be examined."""
     try:
-        status = os.stat(path)
+        return stamp_from_status(os.stat(path))
     except OSError:
         return None
-    return status.st_size, status.st_mtime_ns
+
+
+def stamp_from_status(status: os.stat_result) -> Stamp:
+    """Return size and time of a file. Both fit into 64 bits, and so into every record.
+
+    Times before 1677 and after 2262 do not: they are counted modulo 2^64 nanoseconds.
+    """
+    time_ns = status.st_mtime_ns
+    if not -INT64_LIMIT <= time_ns < INT64_LIMIT:
+        time_ns = (time_ns + INT64_LIMIT) % (2 * INT64_LIMIT) - INT64_LIMIT
+    return status.st_size, time_ns

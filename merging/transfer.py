@@ -18,7 +18,7 @@ from typing import IO
 
 from common import durability
 from common.errors import DISK_FULL_ERRNOS, UserError, disk_full_message
-from common.topics import Stamp
+from common.topics import Stamp, stamp_from_status
 
 
 class TransferMode(StrEnum):
@@ -111,7 +111,7 @@ def _move_into_place(path: str, transfer: Transfer) -> None:
     target = transfer.target
     if transfer.torn is not None:
         status = os.stat(target)
-        if (status.st_size, status.st_mtime_ns) != transfer.torn:
+        if stamp_from_status(status) != transfer.torn:
             raise FileExistsError(errno.EEXIST, "exists", target)
         os.rename(path, target)
         return
@@ -152,7 +152,7 @@ def _check_unchanged(
     transfer: Transfer, source: os.stat_result, copied_bytes: int | None = None
 ) -> None:
     """Raise UserError if the source differs from the plan, or the copy has another size."""
-    is_as_planned = (source.st_size, source.st_mtime_ns) == transfer.stamp
+    is_as_planned = stamp_from_status(source) == transfer.stamp
     is_whole = copied_bytes in (None, transfer.stamp[0])
     if not is_as_planned or not is_whole:
         raise UserError(

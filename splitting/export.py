@@ -19,6 +19,7 @@ from common import atomic_files, json_files
 from common.atomic_files import Damaged
 from common.errors import UserError
 from common.reporter import Reporter
+from common.topics import stamp_from_status
 from merging import copying
 from merging.copying import Transfer, TransferMode
 from splitting.candidates import Split
@@ -124,7 +125,7 @@ def _is_as_exported(entry: Transfer) -> bool:
         status = os.lstat(path)
         if entry.mode == TransferMode.SYMLINK:
             return os.readlink(path) == entry.source
-        has_same_stamp = (status.st_size, status.st_mtime_ns) == entry.stamp
+        has_same_stamp = stamp_from_status(status) == entry.stamp
         if has_same_stamp and not os.path.islink(path):
             return True
         return entry.mode == TransferMode.HARDLINK and os.path.samefile(path, entry.source)

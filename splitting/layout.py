@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from common import captions, json_files, topic_scores
 from common.captions import casefold_nfc
 from common.errors import UserError
-from common.topics import Topic
+from common.topics import Topic, stamp_from_status
 from merging import naming
 from merging.copying import Transfer, TransferMode
 from splitting.candidates import Split
@@ -55,7 +55,7 @@ class Layout:
 
     def add_file(self, place: str, path: str, mode: str) -> None:
         status = os.stat(path)
-        stamp = status.st_size, status.st_mtime_ns
+        stamp = stamp_from_status(status)
         self.files[place] = Transfer(path, os.path.join(self.target, place), stamp, mode)
 
 

@@ -281,6 +281,10 @@ def test_a_saved_file_is_about_one_dataset(tmp_path: Path, run) -> None:
         '{"files": {"a": 1}}',
         '{"files": []}',
         '{"diffrent": []}',
+        '{"keep": ["C/S/T/a\\u0000.png"]}',
+        '{"keep": ["C/S/T/\\ud800.png"]}',
+        '{"files": {"C/S/T/a.png": [1e999, 1]}}',
+        '{"files": {"C/S/T/a.png": [NaN, "1"]}}',
     ],
 )
 def test_a_damaged_file_stops_whatever_would_act_on_it(tmp_path: Path, run, content: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,6 +280,29 @@ REFUSED = {
 def test_what_cannot_work_is_refused_by_name(arguments):
     with pytest.raises(UserError, match=REFUSED[arguments]):
         engine(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("embed_dim", "64"),
+        ("embed_dim", 1e999),
+        ("image_size", "32"),
+        ("image_size", 1_000_000),
+        ("image_size", [32, None]),
+        ("image_size", True),
+    ],
+)
+def test_sizes_that_no_model_can_have_are_refused(tower, tmp_path, key, value):
+    folder = shutil.copytree(tower, tmp_path / "model")
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    part = config["model_cfg"] if key == "embed_dim" else config["model_cfg"]["vision_cfg"]
+    part[key] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=f"{key} is .*; it must be a number from 1 to ") as refused:
+        engine("--model", f"local-dir:{folder}")
+    assert str(path) in str(refused.value)
 
 
 def test_weights_that_could_run_code_are_refused(tower, tmp_path, capfd):

@@ -149,6 +149,12 @@ def test_a_score_does_not_depend_on_its_batch():
     assert head(vectors) == [head(vectors[i : i + 1])[0] for i in range(33)]
 
 
+def test_a_head_of_huge_numbers_gives_no_score():
+    head = heads.Head(np.full(768, 1e308), 0.0, "huge.pth")
+    with pytest.raises(UserError, match=r"huge.pth: gives scores beyond 1,000,000"):
+        head(np.full((1, 768), 1.0, "float32"))
+
+
 class Hostile:
     def __reduce__(self):
         return (print, ("this ran",))
@@ -167,6 +173,9 @@ NO_HEADS = {
         {"weight": torch.zeros(2, 8), "bias": torch.zeros(2)},
         "not a head for one score",
     ),
+    "NaN": ({"weight": torch.full((1, 8), torch.nan), "bias": torch.zeros(1)}, "NaN or infinite"),
+    "infinite": ({"weight": torch.zeros(1, 8), "bias": torch.tensor([torch.inf])}, "infinite"),
+    "integer keys": ({0: torch.zeros(1, 8), 1: torch.zeros(1)}, "not a head"),
     "no bias": ({"weight": torch.zeros(1, 8)}, "not a linear head"),
     "no tensors": ({}, "not a linear head"),
     "several layers": (

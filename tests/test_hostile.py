@@ -6,6 +6,7 @@ neither memory nor time runs out.
 
 from __future__ import annotations
 
+import datetime
 import errno
 import itertools
 import json
@@ -297,3 +298,20 @@ def test_file_systems_without_kernel_copies_or_links_get_plain_copies(tmp_path, 
     transfer = copying.Transfer(str(source), str(tmp_path / "b.jpg"), stamp, mode)
     copying.transfer_files([transfer], str(tmp_path / "staging"), lambda _: None)
     assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("date", ["1601-01-01", "2300-01-01", "5000-01-01"])
+def test_an_image_of_an_odd_date_is_scored_and_searched_once(make_topic, tmp_path, date):
+    folder = make_topic("DS/C/S/T", "a.jpg", "b.jpg", "c.jpg")
+    seconds = (datetime.date.fromisoformat(date) - datetime.date(1970, 1, 1)).days * 86_400
+    os.utime(folder / "a.jpg", ns=(0, seconds * 10**9 + 7))
+    if (folder / "a.jpg").stat().st_mtime_ns != seconds * 10**9 + 7:
+        pytest.skip(f"the file system cannot store the year {date[:4]}")
+    scorer = ("aesthetic_scorer.py", tmp_path / "DS", "--model", "tiny", "--workers", 0)
+    for run in (scorer, ("find_duplicates.py", tmp_path / "DS", "--variants")):
+        done = run_script(*run)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    again = run_script(*scorer, "--json")
+    assert json.loads(again.stdout)["already_scored"] == 3
+    merge = run_script("merge_clusters.py", tmp_path / "DS", "--output", tmp_path / "full")
+    assert merge.returncode == 0 and (tmp_path / "full/C/S/T/a.jpg").is_file(), merge.stderr

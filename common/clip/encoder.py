@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common import json_files
+from common import json_files, terminal
 from common.clip import weights
 from common.clip.model import LOCAL, Model
 from common.errors import UserError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+MAX_VECTOR_NUMBERS = 65_536  # of a model's vectors; published ones have up to 2,048
+MAX_INPUT_SIDE_PIXELS = 4096  # of what a tower sees; published ones see up to 1,024
 BATCH_SIZES = {
     "cuda": 256,
     "mps": 64,
@@ -88,7 +90,23 @@ def _local_config(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError(
             f"{path}: lacks model_cfg with embed_dim and vision_cfg.image_size"
         ) from None
-    return content["model_cfg"], content.get("preprocess_cfg") or {}
+    config, preprocess = content["model_cfg"], content.get("preprocess_cfg") or {}
+    _check_sizes(path, config)
+    if not isinstance(preprocess, dict):
+        raise UserError(f"{path}: its preprocess_cfg is no JSON object")
+    return config, preprocess
+
+
+def _check_sizes(path: str, config: dict[str, Any]) -> None:
+    """Raise UserError unless embed_dim and image_size are numbers that a model can have."""
+    image_size = config["vision_cfg"]["image_size"]
+    sides = image_size if isinstance(image_size, list) else [image_size]
+    limits = [("embed_dim", config["embed_dim"], MAX_VECTOR_NUMBERS)]
+    limits += [("vision_cfg.image_size", side, MAX_INPUT_SIDE_PIXELS) for side in sides]
+    for name, value, limit in limits:
+        if type(value) is not int or not 0 < value <= limit:
+            shown = terminal.escape(repr(value))
+            raise UserError(f"{path}: {name} is {shown}; it must be a number from 1 to {limit:,}")
 
 
 def resolve_device(name: str) -> torch.device:

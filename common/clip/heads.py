@@ -7,6 +7,7 @@ reduced to one weight vector and a bias in float64. common/clip/scorers.py lists
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from common.clip import scorers, tensors
 from common.clip.model import DEFAULT_MODEL, TINY_FOLDER, Model, download_folder, file_digest
 from common.clip.weights import is_reachable
 from common.errors import UserError
-from common.topic_scores import TINY_MODEL
+from common.topic_scores import MAX_SCORE, TINY_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,10 @@ class Head:
         self.check(vectors.shape[1])
         # Row by row: a BLAS product would depend on the number of rows.
         scores = (vectors.astype("float64") * self.weight).sum(axis=1) + self.bias
+        if not (abs(scores) <= MAX_SCORE).all():
+            raise UserError(
+                f"{self.path}: gives scores beyond {MAX_SCORE:,.0f}; pass another --head"
+            )
         return [round(score, 4) for score in scores.tolist()]
 
 
@@ -154,6 +159,8 @@ def _fold_layers(layers: Mapping[str, np.ndarray[Any, Any]], path: str, is_publi
         raise UserError(
             f"{path}: not a head for one score (weight {weight.shape}, bias {bias.shape})"
         )
+    if not all(map(math.isfinite, [*weight[0], *bias])):
+        raise UserError(f"{path}: not a head (some of its numbers are NaN or infinite)")
     return Head(weight[0], float(bias[0]), path)
 
 

@@ -25,7 +25,12 @@ def load_tensors(path: str) -> dict[str, np.ndarray[Any, Any]]:
             state = load_file(path)
         else:
             state = torch.load(path, "cpu", weights_only=True)
-        return {key: value.double().numpy() for key, value in state.items()}
+        arrays = {}
+        for key, value in state.items():
+            if not isinstance(key, str):
+                raise TypeError(key)
+            arrays[key] = value.double().numpy()
+        return arrays
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: refused, it holds more than plain tensors and could run code"

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Builds a small sample of two datasets whose every secret is known: copies, name collisions, captions, bad shots.
+"""Build a sample of two datasets with known copies, name collisions, captions and bad shots.
 
-The pictures are crops of photos that scikit-image carries in its package (demo/README.md names authors and licences),
-so nothing is downloaded. Everything goes into FOLDER (default: demo/data), with the truth beside it:
+The images are crops of photos from the scikit-image package (demo/README.md has authors and
+licences), so nothing is downloaded. Everything is written to FOLDER (default: demo/data), together
+with the expected results:
 
     DataSet_1/Cluster/Subcluster/Topic/image.jpg
     DataSet_2/Cluster/Subcluster/Topic/image.jpg
-    truth.json       {"copies": {"DataSet_1/.../small copy.jpg": "DataSet_1/.../original.jpg"}, "split": {...}, ...}
+    truth.json       {"copies": {"DataSet_1/.../small copy.jpg": "DataSet_1/.../original.jpg"}, ...}
 
-The same library versions make the same bytes, and a file that is there already is not touched. Nothing is deleted.
+The same library versions make the same bytes. Files that exist already are not touched. Nothing is
+deleted.
 
     demo/make_dataset.py
     demo/make_dataset.py /tmp/sample
@@ -31,22 +33,20 @@ import pictures
 from PIL import Image
 
 DATASETS = ("DataSet_1", "DataSet_2")
-BAD_SHOTS = "Bad shots"  # the topic of a subcluster that holds what went wrong
+BAD_SHOTS = "Bad shots"  # the topic of a subcluster for its bad shots
 LOGOS = "Signs/Symbols/Logos"
 TRAIN, VALID = 10, 5
-SMALL, LARGE = 500_000, 2_000_000  # pixels: the resolution groups' bounds
-ORIENTATION, QUARTER_TURN = (
-    0x0112,
-    6,
-)  # the EXIF tag, and its value for pixels that want a turn clockwise
+SMALL, LARGE = 500_000, 2_000_000  # pixels: the bounds of resolution groups
+ORIENTATION = 0x0112  # EXIF tag
+QUARTER_TURN = 6  # its value if viewers must rotate the image clockwise
 
 
 @dataclass(frozen=True)
 class Series:
-    """Crops of one photo, as if each were a photo of its own: the first half for one dataset, the rest for the other.
+    """Crops of one photo, used like separate photos: one half in each dataset.
 
-    `grid` is columns, rows, the share of the photo that a crop shows, and how much it is enlarged. A name may count
-    through both datasets (`n`) or anew in each (`i`), as cameras do: then names collide.
+    `grid` is columns, rows, the share of the photo that a crop shows, and its enlargement. A name
+    may count through both datasets (`n`) or restart in each (`i`): then names collide.
     """
 
     topic: str
@@ -103,7 +103,7 @@ SERIES = (
     ),
     Series("Medicine/Eyes/Retina", "retina.jpg", (2, 2, 0.57, 1), "retina_{n}.jpg"),
 )
-# Original, kind and name of the copy, which lies beside it. Every copy has fewer pixels, so that it never outranks it.
+# Original, kind, and name of the copy in the same topic. Copies have fewer pixels.
 COPIES = (
     ("DataSet_1/Space/Deep sky/Galaxies/galaxy 01.jpg", "resized", "galaxy 01 (small).jpg"),
     ("DataSet_2/Space/Deep sky/Galaxies/galaxy 12.jpg", "recompressed", "galaxy 12 forwarded.jpg"),
@@ -117,11 +117,11 @@ COPIES = (
     ("DataSet_2/Animals/Cats/チェルシー/猫 3.webp", "turned", "猫 3 コピー.jpg"),
     ("DataSet_2/Things/Table/Coffee/cup of coffee 4.jpeg", "marked", "coffee stock.jpg"),
 )
-# The same for what is made from a picture, but cannot stand for it.
+# The same for variants: made from an image, but not interchangeable with it.
 VARIANTS = (
     ("DataSet_1/People/Portraits/Astronaut/astronaut-1.png", "overlaid", "astronaut-1 preview.jpg"),
 )
-# Original, kind, and the other dataset's copy in the same topic: no search of a single dataset can find these.
+# Original, kind, and the copy in the other dataset: a search of one dataset cannot find these.
 COPIES_ACROSS = (
     (
         "DataSet_1/Space/Deep sky/Galaxies/galaxy 03.jpg",
@@ -140,13 +140,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     photos = bundled_photos()
     sample = Sample(args.folder)
     for series in SERIES:
-        add_series(sample, series, opened(photos / series.photo))
+        add_series(sample, series, open_image(photos / series.photo))
     add_oddities(sample, photos)
     add_copies(sample)
     sample.write_truth()
-    print(
-        f"🧪 {len(sample.paths)} images in {' and '.join(str(args.folder / name) for name in DATASETS)}"
-    )
+    folders = " and ".join(str(args.folder / name) for name in DATASETS)
+    print(f"🧪 {len(sample.paths)} images in {folders}")
     return 0
 
 
@@ -160,7 +159,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def bundled_photos() -> Path:
-    """The folder of photos inside the installed scikit-image; nothing of it is imported."""
+    """Return the folder of photos of the installed scikit-image, without importing it."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         raise SystemExit(
@@ -170,15 +169,13 @@ def bundled_photos() -> Path:
 
 
 class Sample:
-    """The two datasets as they are written, and what is true of them. Paths start at the dataset's name."""
+    """The two datasets, and the expected results. Paths start with the name of the dataset."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths: set[str] = set()
         self.groups = Counter(small=0, medium=0, large=0)
-        self.distinct: Counter[str] = (
-            Counter()
-        )  # pictures a topic has, copies and broken files not counted
+        self.distinct = Counter[str]()  # images per topic, without copies and broken files
         kinds = (
             "copies",
             "variants",
@@ -193,59 +190,66 @@ class Sample:
             "lookalikes": [],
         }
 
-    def add(self, path: str, picture: Image.Image, caption: str = "") -> str:
-        """Write one picture of its own, with its caption; returns its path."""
-        self._write(path, encoded(picture, path, quality=92), picture.size)
-        dataset, topic, name = parted(path)
+    def add(self, path: str, image: Image.Image, caption: str = "") -> str:
+        """Write an original image with its caption. Returns its path."""
+        self._write(path, encode_image(image, path, quality=92), image.size)
+        dataset, topic, name = split_image_path(path)
         self.distinct[topic] += 1
         merged = f"{topic}/{name}"
         if dataset == DATASETS[1] and f"{DATASETS[0]}/{merged}" in self.paths:
             stem, dot, suffix = merged.rpartition(".")
             merged = self.known["renamed"][path] = f"{stem}__{dataset}{dot}{suffix}"
         if caption:
-            write(self.folder / Path(path).with_suffix(".txt"), caption.encode())
+            write_file(self.folder / Path(path).with_suffix(".txt"), caption.encode())
             self.known["captions"][merged] = caption
         return path
 
     def add_copy(self, original: str, kind: str, path: str, truth: str) -> None:
-        picture = pictures.MADE[kind](opened(self.folder / original))
+        image = pictures.MADE[kind](open_image(self.folder / original))
         exif = Image.Exif()
         exif[ORIENTATION] = QUARTER_TURN if kind == "turned" else 1
-        self._write(path, encoded(picture, path, quality=40, exif=exif), picture.size)
+        self._write(path, encode_image(image, path, quality=40, exif=exif), image.size)
         self.known[truth][path] = original
 
     def add_identical(self, path: str) -> None:
-        """The same file, byte for byte, in the second dataset."""
+        """Write the same bytes to the second dataset."""
         first, second = (f"{dataset}/{path}" for dataset in DATASETS)
-        self._write(second, (self.folder / first).read_bytes(), opened(self.folder / first).size)
+        self._write(
+            second, (self.folder / first).read_bytes(), open_image(self.folder / first).size
+        )
         self.known["identical"][second] = first
 
-    def add_truncated(self, path: str, picture: Image.Image) -> None:
-        whole = encoded(picture, path)
-        self._write(path, whole[: len(whole) // 2], picture.size)
+    def add_truncated(self, path: str, image: Image.Image) -> None:
+        whole = encode_image(image, path)
+        self._write(path, whole[: len(whole) // 2], image.size)
         self.known["truncated"].append(path)
 
     def _write(self, path: str, content: bytes, size: tuple[int, int]) -> None:
-        write(self.folder / path, content)
+        write_file(self.folder / path, content)
         self.paths.add(path)
         pixels = math.prod(size)
-        self.groups["small" if pixels < SMALL else "medium" if pixels <= LARGE else "large"] += 1
+        if pixels < SMALL:
+            self.groups["small"] += 1
+        elif pixels <= LARGE:
+            self.groups["medium"] += 1
+        else:
+            self.groups["large"] += 1
 
     def write_truth(self) -> None:
         split = {
             topic: [min(TRAIN, n), max(0, min(VALID, n - TRAIN))]
             for topic, n in self.distinct.items()
         }
-        images = Counter(parted(path)[0] for path in self.paths)
+        images = Counter(split_image_path(path)[0] for path in self.paths)
         truth = {**self.known, "images": images, "resolution_groups": self.groups, "split": split}
-        write(
+        write_file(
             self.folder / "truth.json",
             json.dumps(truth, indent=2, sort_keys=True, ensure_ascii=False).encode(),
         )
 
 
 def add_series(sample: Sample, series: Series, photo: Image.Image) -> None:
-    crops = pictures.crops(photo, *series.grid)
+    crops = pictures.cut_crops(photo, *series.grid)
     half = len(crops) // 2
     kinds = list(pictures.BAD_SHOTS)
     for place, crop in enumerate(crops):
@@ -259,17 +263,16 @@ def add_series(sample: Sample, series: Series, photo: Image.Image) -> None:
 
 
 def add_oddities(sample: Sample, photos: Path) -> None:
-    """A large picture, a download that broke off, and signs on plain ground that a 64-bit pHash cannot tell apart."""
-    retina, coffee = (opened(photos / name) for name in ("retina.jpg", "coffee.png"))
+    """Add a large image, an incomplete download, and two signs with the same 64-bit pHash."""
+    retina, coffee = (open_image(photos / name) for name in ("retina.jpg", "coffee.png"))
     sample.add(
         "DataSet_1/Medicine/Eyes/Retina/whole retina, upscaled.jpg", retina.resize((1600, 1600))
     )
     sample.add_truncated("DataSet_1/Things/Table/Coffee/unfinished download.jpg", coffee)
-    sample.add(
-        f"DataSet_1/{LOGOS}/horse.png", Image.open(photos / "horse.png")
-    )  # with transparency
+    transparent = Image.open(photos / "horse.png")
+    sample.add(f"DataSet_1/{LOGOS}/horse.png", transparent)
     ring, diamond = (
-        sample.add(f"DataSet_1/{LOGOS}/{shape}.png", pictures.sign(shape))
+        sample.add(f"DataSet_1/{LOGOS}/{shape}.png", pictures.draw_sign(shape))
         for shape in ("ring", "diamond")
     )
     sample.known["lookalikes"].append([ring, diamond])
@@ -281,33 +284,35 @@ def add_copies(sample: Sample) -> None:
     for original, kind, name in VARIANTS:
         folder = original.rpartition("/")[0]
         sample.add_copy(original, kind, f"{folder}/{name}", "variants")
-        sample.distinct[parted(original)[1]] += 1
+        sample.distinct[split_image_path(original)[1]] += 1
     for original, kind, dataset, name in COPIES_ACROSS:
-        sample.add_copy(original, kind, f"{dataset}/{parted(original)[1]}/{name}", "copies_across")
+        sample.add_copy(
+            original, kind, f"{dataset}/{split_image_path(original)[1]}/{name}", "copies_across"
+        )
     for path in IN_BOTH:
         sample.add_identical(path)
 
 
-def parted(path: str) -> tuple[str, str, str]:
-    """Dataset, topic and name of an image's path."""
+def split_image_path(path: str) -> tuple[str, str, str]:
+    """Split the path of an image into dataset, topic and name."""
     dataset, _, rest = path.partition("/")
     topic, _, name = rest.rpartition("/")
     return dataset, topic, name
 
 
-def opened(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     return Image.open(path).convert("RGB")
 
 
-def encoded(picture: Image.Image, path: str, **options: Any) -> bytes:
-    """The picture as the file that its name promises."""
+def encode_image(image: Image.Image, path: str, **options: Any) -> bytes:
+    """Return the image in the format that the name says."""
     file = io.BytesIO()
-    picture.save(file, Image.registered_extensions()[Path(path).suffix.lower()], **options)
+    image.save(file, Image.registered_extensions()[Path(path).suffix.lower()], **options)
     return file.getvalue()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a file unless it is there already: an untouched one keeps its time, and so its scores."""
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file unless it has this content: an untouched file keeps its time and score."""
     if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

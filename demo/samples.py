@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Regenerates what README.md and docs/ show: each sample of output comes from a real run on the sample dataset.
+"""Regenerate the samples of output in README.md and docs/ from a real run on the sample dataset.
 
-A sample is the code block that follows a marker. A marker may ask for a part: so many lines from the start, or from the
-first line that holds these words. With --pictures this also makes the two pictures of the README (docs/terminal.png,
-docs/page.png), which needs a Chromium.
+A sample is the code block that follows a marker. A marker may select a number of lines, from the
+start or from the first line with some words. With --pictures, also make the two images of the
+README (docs/terminal.png, docs/page.png), which needs Chromium.
 
     <!-- sample: NAME -->
     <!-- sample: NAME, 7 lines -->
@@ -30,8 +30,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 DATASETS = "DataSet_1 DataSet_2"
-LINES = 40  # of the summary that its picture shows
-COMMANDS = {  # in this order: later ones read what earlier ones wrote
+LINES = 40  # of the summary in its screenshot
+COMMANDS = {  # in this order: later ones read the results of earlier ones
     "dataset_stats": f"dataset_stats.py {DATASETS}",
     "aesthetic_scorer": f"aesthetic_scorer.py {DATASETS} --model tiny",
     "aesthetic_stats": f"aesthetic_stats.py {DATASETS} --html page.html",
@@ -70,7 +70,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def output(command: str, folder: Path) -> str:
-    """What a command prints on stdout, as it would in /data."""
+    """Return what a command prints on stdout, with /data as its folder."""
     script, *arguments = command.split()
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     run = [sys.executable, str(ROOT / script), *arguments, "--quiet"]
@@ -81,14 +81,14 @@ def output(command: str, folder: Path) -> str:
 
 
 def with_samples(page: str, outputs: dict[str, str]) -> str:
-    """A page of Markdown with each of its samples cut anew from what the commands printed."""
+    """Replace the samples of a Markdown page by what the commands printed."""
     return SAMPLE.sub(
         lambda match: match["head"] + part(outputs[match["name"]], match) + match["end"], page
     )
 
 
 def part(printed: str, asked: re.Match[str]) -> str:
-    """The lines that a marker asks for."""
+    """Return the lines that a marker selects."""
     lines = printed.splitlines()
     if asked["words"]:
         while lines and asked["words"] not in lines[0]:
@@ -101,7 +101,7 @@ def part(printed: str, asked: re.Match[str]) -> str:
 
 
 def take_pictures(summary: str, page: Path) -> None:
-    """A picture of a summary as a terminal shows it, and one of a page."""
+    """Take a screenshot of a summary, as in a terminal, and one of a page."""
     from browser import Browser
 
     terminal = page.with_name("terminal.html")

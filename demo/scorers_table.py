@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the table in docs/scorers.md from that in common/clip/scorers.py; a test holds the one to the other.
+"""Write the table in docs/scorers.md from that in common/clip/scorers.py.
+
+A test compares the two.
 
 example:
   demo/scorers_table.py
@@ -34,7 +36,7 @@ def main() -> None:
 
 
 def page() -> str:
-    """The page as it should be."""
+    """Return the page with the current table."""
     rule = ["---" for _ in COLUMNS]
     table = "".join(f"| {' | '.join(row)} |\n" for row in (COLUMNS, rule, *map(cells, SCORERS)))
     return TABLE.sub(lambda _: table, PAGE.read_text("utf-8"))

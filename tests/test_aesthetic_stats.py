@@ -32,7 +32,7 @@ CLIP = {
 
 @pytest.fixture
 def stats(tmp_path, capsys):
-    """Run the script in this process: stats(*arguments) gives what --json says, stdout of the summary, and stderr."""
+    """Run the script in this process. stats(*arguments) returns the JSON, stdout and stderr."""
 
     def run(*arguments, status=0):
         output = tmp_path / "scores.json"
@@ -49,7 +49,7 @@ def stats(tmp_path, capsys):
 
 @pytest.fixture
 def scored(tmp_path):
-    """Make a topic of (empty) image files with scores: scored("Set/C/S/T", {"a.jpg": 5.1}, made_by=CLIP)."""
+    """Make a topic of empty image files: scored("Set/C/S/T", {"a.jpg": 5.1}, made_by=CLIP)."""
 
     def make(
         path: str, scores: object, made_by: Mapping[str, str] | None = CLIP, images=None
@@ -402,7 +402,7 @@ LONG = [
 def test_every_subcluster_names_its_best_and_worst_topics(
     scored, stats, tmp_path, monkeypatch, columns, most
 ):
-    """Five each on a line each where the terminal is as wide as usual; no name twice, no line longer than it."""
+    """Five each on one line in a terminal of usual width; unique names, no line too long."""
     for number in range(14):
         scored(
             f"Set/C/Owls/{LONG[number % 5]} {number:02}",

@@ -29,7 +29,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture
 def stats(tmp_path, capsys):
-    """Run the script in this process: stats(*arguments) gives status, the JSON file, stdout and stderr."""
+    """Run the script in this process. stats(*arguments) returns JSON, stdout and stderr."""
 
     def run(*arguments, status=0):
         output = tmp_path / "stats.json"
@@ -246,7 +246,7 @@ def test_photos_against_an_independent_count(photos, stats, tmp_path):
 
 
 def bits(path: Path) -> int:
-    """Bits a channel, from the bytes of a PNG's header or by the tags of a TIFF; 8 for what cannot have more."""
+    """Bits per channel, from the header of a PNG or the tags of a TIFF; else 8."""
     content = path.read_bytes()
     if content.startswith(b"\x89PNG"):
         return content[24]
@@ -261,7 +261,7 @@ def frames(path: Path) -> int:
 
 
 def orientation(path: Path) -> int:
-    """The EXIF orientation as Pillow tells it of the whole image; a TIFF forgets it while it is loaded."""
+    """The EXIF orientation by Pillow, of the whole image; loading a TIFF removes it."""
     with Image.open(path) as image:
         value = image.tag_v2.get(0x0112, 1) if image.format == "TIFF" else 1
         with contextlib.suppress(Exception):

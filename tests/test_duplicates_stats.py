@@ -1,4 +1,4 @@
-"""duplicates_stats.py as a person runs it: whole JSON, files that no longer fit, and how little it loads."""
+"""duplicates_stats.py as people run it: whole JSON, changed folders, and how little it loads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 
 def search(folder: Path, *groups: str) -> None:
-    """Write the topic's duplicates file as a search would that found each group (letters) all alike."""
+    """Write what a search writes if the images of each group (of letters) all match."""
     topic = tree.find_topics([str(folder)], print)[0]
     stamps = topic.image_stamps()
     matches: dict[str, set[str]] = {name: set() for name in stamps}
@@ -122,7 +122,8 @@ def test_variants_are_counted_by_kind(dataset: Path, run) -> None:
     assert told["clusters"]["DataSet/Places"] == entry(2, 5, 3, 2, 1)
     assert told["outdated"]["DataSet/Animals/Birds/owl"] == (
         "no longer fits its folder (run find_duplicates.py again): 1 changed since (b.png); "
-        "variants: no longer fits its folder (run find_duplicates.py --variants again): 1 changed since (b.png)"
+        "variants: no longer fits its folder (run find_duplicates.py --variants again): "
+        "1 changed since (b.png)"
     )
     ended = run_script("duplicates_stats.py", dataset)
     assert (

@@ -1,4 +1,4 @@
-"""The pages: complete in themselves, small, safe from hostile names, and working in a real browser."""
+"""The pages: self-contained, small, safe from hostile names, working in a real browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAGES = {"dataset": dataset_stats, "aesthetic": aesthetic_stats}
 
 
 def build(folder: Path, subclusters: int = 2, topics: int = 8, images: int = 4) -> Path:
-    """A dataset of small pictures with scores, hostile names at every level, and something wrong of every kind."""
+    """A dataset with scores, hostile names at every level, and every kind of fault."""
     for number in range(subclusters):
         for topic in range(topics):
             name = NAMES[topic % len(NAMES)] + (str(topic) if topic >= len(NAMES) else "")
@@ -143,7 +143,7 @@ def test_a_page_stays_small_and_says_what_it_leaves_out(tmp_path, kind, monkeypa
 
 
 def test_thumbnails_go_to_the_most_telling_topics(tmp_path, monkeypatch):
-    """With room for half of them, every subcluster's best and worst come before any second best, however extreme."""
+    """With room for half: the best and worst of every subcluster before any second best."""
     for sub, scores in (("A", (0, 1, 5, 5, 9, 10)), ("B", (4.8, 4.9, 5, 5, 5.1, 5.2))):
         for topic, score in enumerate(scores):
             folder = tmp_path / f"Set/C/{sub}/{sub}{topic}"
@@ -223,7 +223,10 @@ def browser():
         yield opened
 
 
-VISIBLE = "[...document.querySelectorAll('[data-topic]')].filter(e => e.getClientRects().length).map(e => e.dataset.topic)"
+VISIBLE = (
+    "[...document.querySelectorAll('[data-topic]')]"
+    ".filter(e => e.getClientRects().length).map(e => e.dataset.topic)"
+)
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -233,7 +236,8 @@ def test_in_a_browser_without_a_complaint(browser, pages, kind, width, dark):
     browser.open(pages[kind], width, dark)
     browser.value("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert browser.value(
-        "Promise.all([...document.images].map(i => (i.loading = 'eager', i.decode()))).then(() => true)"
+        "Promise.all([...document.images].map(i => (i.loading = 'eager', i.decode())))"
+        ".then(() => true)"
     )
     assert browser.errors == []
     assert (

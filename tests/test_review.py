@@ -1,4 +1,4 @@
-"""The page for reviewing duplicates: what it shows, and that in a browser its decisions are those of a merge."""
+"""The page to review duplicates: what it shows, and that a merge follows its decisions."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def written(dataset: Path, *more: str) -> Path:
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Two topics: hostile names, all copies of the first but in a chain at its end; and variants beside one pair."""
+    """Two topics: a chain of copies with hostile names; one copy, variants and a doubtful pair."""
     first, second = (tmp_path / "Set" / "C" / "<b>S" / name for name in ("T", "U"))
     for folder, names in ((first, HOSTILE), (second, [f"{letter}.jpg" for letter in "abcdef"])):
         folder.mkdir(parents=True)
@@ -117,8 +117,8 @@ def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
     (script,) = re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert (
-        f"default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-        in source
+        "default-src 'none'; img-src data: file: 'self'; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'" in source
     )
     assert [
         (each["section"], len(each["images"]), len(each["pairs"])) for each in data["sets"]
@@ -261,7 +261,8 @@ def test_in_a_browser_without_a_complaint(browser, press, dataset, width, dark):
             "[...document.querySelectorAll('#panes img')].every(i => i.src.startsWith('file:'))"
         )
         sizes = browser.value(
-            "[...document.querySelectorAll('#panes img')].map(i => [i.naturalWidth, i.naturalHeight])"
+            "[...document.querySelectorAll('#panes img')]"
+            ".map(i => [i.naturalWidth, i.naturalHeight])"
         )
         assert all(
             height == 200 and width > 230 for width, height in sizes
@@ -357,12 +358,14 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     press("j j j Enter")
     assert browser.value("document.querySelectorAll('.set:not([hidden])').length") == 1
     assert browser.value(
-        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
+        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode()))"
+        ".then(() => true)"
     )
     browser.value("document.querySelector('[data-filter=across]').click()")
     press("Escape j Enter d 1")  # to the references; a reference itself cannot be decided to stay
     assert browser.value(
-        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode())).then(() => true)"
+        "Promise.all([...document.querySelectorAll('#panes img')].map(i => i.decode()))"
+        ".then(() => true)"
     )
     assert count(browser) == "A merge would now drop 4 images · 2 decisions to save"
     told = json.loads(saved(browser, tmp_path / "down", press).read_text())
@@ -429,7 +432,7 @@ def test_search_and_filters(browser, dataset):
 
 
 def test_the_rule_in_the_page_is_the_rule(browser, dataset):
-    """Random images, matches and decisions: what the page's script leaves out is what keepers.left_out does."""
+    """On random images, matches and decisions, the script drops what select_redundant drops."""
     browser.open(written(dataset), 1200)
     rng, cases, expected = random.Random(5), [], []
     for _ in range(300):
@@ -452,7 +455,8 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
         kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
         expected.append(keepers.select_redundant(kept, matches))
     script = """([order, matches, keep]) => Object.fromEntries(
-        selectRedundant(order, new Map(matches.map(([name, others]) => [name, new Set(others)])), new Set(keep)))"""
+        selectRedundant(order, new Map(matches.map(([name, others]) => [name, new Set(others)])),
+            new Set(keep)))"""
     assert browser.value(f"{json.dumps(cases)}.map({script})") == expected
 
 

@@ -55,6 +55,7 @@ from collections.abc import Sequence
 
 from common import cli, json_files
 from common.reporter import Reporter, print_result
+from common.target_folder import TargetFolder
 from merging import copying, merge, summary
 from merging.exclusion import MergePolicy
 
@@ -72,9 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_variants=args.drop_variants,
         drop_across=args.drop_across,
     )
-    plan = merge.plan_merge(topics, target, args.mode, policy, args.mixed_scores, reporter)
-    if not args.dry_run:
-        merge.apply_merge(plan, reporter)
+    with TargetFolder(target, "--output") as folder:
+        plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
+        if not args.dry_run:
+            merge.apply_merge(plan, folder, reporter)
     result = summary.make_result(plan, args.mode, args.dry_run)
     print_result(args, summary.summary_lines(plan, result), result)
     reporter.print_totals(result["found"], **{part: result[part] for part in summary.PARTS})

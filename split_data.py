@@ -30,7 +30,9 @@ without changes:
     kohya.toml                           a subset per folder, and a dataset for validation
 
 A second run makes FOLDER equal to the new split. Files that it did not put there, or that were
-edited since, stay as they are. Source images are never changed or moved.
+edited since, stay as they are. So do files whose source image is not seen, because its dataset is
+not given or not mounted, or whose topic has no scores; --prune removes them. Source images are
+never changed or moved.
 
 examples:
   split_data.py ~/datasets/Photos
@@ -56,6 +58,7 @@ from collections.abc import Iterable, Sequence
 from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
+from common.target_folder import TargetFolder
 from merging.copying import TRANSFER_MODES, TransferMode
 from splitting import choice, export, summary
 from splitting.candidates import Split, SplitPolicy
@@ -76,15 +79,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         min_side=args.min_side,
         max_megapixels=args.count_megapixels,
     )
-    topics_by_label = tree.group_by_level(tree.find_topics(args.paths, reporter.warn), "topic")
+    is_complete = args.export is not None  # what is not found would be taken for gone
+    topics_found = tree.find_topics(args.paths, reporter.warn, is_complete)
+    topics_by_label = tree.group_by_level(topics_found, "topic")
     topics = [topic for (topic,) in topics_by_label.values()]
     splits = choice.split_topics(topics, policy, reporter)
     export_plan = None
-    if args.export:
-        export_plan = export.plan_export(splits, args.paths, args.export, args.mode)
-    write_lists(splits, args)
-    if export_plan:
-        export.apply_export(export_plan, reporter)
+    if args.export is None:
+        write_lists(splits, args)
+    else:
+        with TargetFolder(os.path.abspath(args.export), "--export") as folder:
+            export_plan = export.plan_export(splits, args.paths, folder, args.mode, args.prune)
+            write_lists(splits, args)
+            export.apply_export(export_plan, folder, reporter)
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
     result = summary.make_result(splits_by_label)
     if export_plan:
@@ -92,7 +99,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = summary.summary_lines(splits_by_label, result, policy, args.output_dir)
     print_result(args, lines, result)
     reporter.print_totals(sum(result["counts"].values()), **result["counts"])
+    if export_plan and export_plan.problems:
+        raise UserError(problem_message(export_plan))
     return reporter.status
+
+
+def problem_message(plan: export.ExportPlan) -> str:
+    more = len(plan.problems) - 1
+    others = f" (and {more:,} more, see --json)" if more else ""
+    return f"{plan.target}: exported, but {plan.problems[0]}{others}"
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -174,6 +189,11 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
         choices=TRANSFER_MODES,
         default=TransferMode.HARDLINK.value,
         help="how images come there (default: %(default)s)",
+    )
+    group.add_argument(
+        "--prune",
+        action="store_true",
+        help="also remove exported files whose source images this run did not see",
     )
 
 

@@ -27,6 +27,7 @@ Files that the scripts leave in a dataset:
 
 Writing safely:
     atomic_files     reads and replaces single files as a whole
+    target_folder    the folder that a merge or an export fills, and nothing outside of it
     durability       makes files survive a power cut
     locks            locks of files that change together, and claims on topics
 

@@ -15,6 +15,7 @@ from typing import IO
 
 from common import durability, terminal
 from common.errors import UserError, os_error_to_user_error
+from common.target_folder import TargetFolder, temporary_name
 
 MIN_SIZE_LIMIT_BYTES = 64_000_000  # a file up to this size is read, whatever it is
 MAX_KEPT_NAME_BYTES = 240  # of a damaged file's name; a name has at most 255 bytes
@@ -64,10 +65,21 @@ def open_regular(path: str) -> IO[bytes]:
 
     Raises Damaged if the file is of another type, and OSError.
     """
-    file_type = stat.S_IFMT(os.stat(path).st_mode)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # so that a pipe does not wait either
+    _check_regular(path, os.stat(path))
+    file = open(os.open(path, flags), "rb")  # noqa: SIM115
+    try:
+        _check_regular(path, os.fstat(file.fileno()))
+    except Damaged:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(path: str, status: os.stat_result) -> None:
+    file_type = stat.S_IFMT(status.st_mode)
     if file_type != stat.S_IFREG:
         raise Damaged(path, f"{FILE_TYPES.get(file_type, 'a device')}, not a file")
-    return open(path, "rb")
 
 
 def check_size(path: str, file: IO[bytes], max_bytes: Callable[[], int]) -> None:
@@ -91,7 +103,7 @@ def bytes_digest(content: bytes | None) -> str:
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
-def write_bytes(path: str, content: bytes, staging: str | None = None) -> None:
+def write_bytes(path: str, content: bytes, target_folder: TargetFolder | None = None) -> None:
     """Write `content` as atomic_write does. Leaves a file alone that holds it already.
 
     Raises UserError.
@@ -99,30 +111,31 @@ def write_bytes(path: str, content: bytes, staging: str | None = None) -> None:
     with contextlib.suppress(OSError, Damaged), open_regular(path) as file:
         if os.fstat(file.fileno()).st_size == len(content) and file.read() == content:
             return
-    with atomic_write(path, staging) as file:
+    with atomic_write(path, target_folder) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def atomic_write(
-    path: str, staging: str | None = None, survives_power_cut: bool = True
+    path: str, target_folder: TargetFolder | None = None, survives_power_cut: bool = True
 ) -> Iterator[IO[bytes]]:
     """Open a binary file that replaces `path` when the block ends well, and vanishes otherwise.
 
     A kill leaves the old file or the new one. So does a power cut, with `survives_power_cut`.
-    The new file grows beside `path`, or in the folder `staging` (on the same file system, made if
-    it is missing) if a kill must leave nothing beside `path`. If `path` is a device, or a pipe with
-    a reader, the block writes into it. Raises UserError if the file cannot be written.
+    The new file grows beside `path`. In the `target_folder` of a merge or export it grows in the
+    staging folder, and no link is followed. If `path` is a device, or a pipe with a reader, the
+    block writes into it. Raises UserError if the file cannot be written.
     """
+    if target_folder:
+        with target_folder.replace_file(path) as file:
+            yield file
+        return
     if stream := _open_stream(path):
         with stream:
             yield stream
         return
-    folder = staging or os.path.dirname(path)
-    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
+    temporary = os.path.join(os.path.dirname(path), temporary_name())
     try:
-        if staging:
-            os.makedirs(staging, exist_ok=True)
         with open(temporary, "xb") as file:
             _copy_permissions(path, temporary)
             yield file

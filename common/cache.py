@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from common import atomic_files, json_files, locks
 from common.atomic_files import Damaged, FolderGone
 from common.errors import UserError, os_error_to_user_error
+from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
 
 # The files whose provenance is recorded: their path, and how many bytes they can have.
@@ -170,13 +171,13 @@ def _provenance_json(provenance: Provenance) -> dict[str, Any]:
 def update_cache(
     topic: Topic,
     extents: Extents | None = None,
-    staging: str | None = None,
+    target_folder: TargetFolder | None = None,
     **provenances: Provenance | None,
 ) -> None:
     """Add extents, and replace the given provenances of TRACKED_FILES; the others stay.
 
-    Extents of images that are gone are dropped. `staging` is that of atomic_files.atomic_write.
-    Raises UserError.
+    Extents of images that are gone are dropped. `target_folder` is that of
+    atomic_files.atomic_write. Raises UserError.
     """
     with locks.topic_lock(topic):
         old = load_cache(topic)
@@ -191,9 +192,10 @@ def update_cache(
             if provenance:
                 data[key] = _provenance_json(provenance)
         for _ in range(MAX_TRIES):
-            make_cache_folder(topic)
+            if not target_folder:
+                make_cache_folder(topic)
             with contextlib.suppress(FolderGone):
-                return json_files.write_json(images_json_path(topic), data, staging)
+                return json_files.write_json(images_json_path(topic), data, target_folder)
         raise UserError(f"{topic.cache_folder}: deleted again and again; leave it alone meanwhile")
 
 
@@ -225,7 +227,7 @@ def write_with_provenance(
     topic: Topic,
     files: Mapping[str, tuple[bytes, Provenance | None]],
     extents: Extents | None = None,
-    staging: str | None = None,
+    target_folder: TargetFolder | None = None,
 ) -> None:
     """Write some of TRACKED_FILES with their provenance, so that a kill never leaves a wrong one.
 
@@ -243,8 +245,8 @@ def write_with_provenance(
                 interim[key] = final[key].with_previous(getattr(old, key), digest)
         has_news = any(made != getattr(old, key) for key, made in interim.items())
         if extents is not None or has_news:
-            update_cache(topic, extents, staging, **interim)
+            update_cache(topic, extents, target_folder, **interim)
         for key, (content, _) in files.items():
-            atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, staging)
+            atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, target_folder)
         if interim != final:
-            update_cache(topic, None, staging, **final)
+            update_cache(topic, None, target_folder, **final)

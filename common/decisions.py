@@ -23,6 +23,7 @@ from common.errors import UserError
 from common.image_formats import is_image_name
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
+from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic, stamp_of
 
 FILE_NAME = "decisions.json"
@@ -225,5 +226,7 @@ def join_decisions(old: Decisions, new: Decisions) -> Decisions:
     )
 
 
-def write_decisions(dataset: str, decided: Decisions, staging: str | None = None) -> None:
-    json_files.write_json(decisions_path(dataset), decided.as_json(), staging)
+def write_decisions(
+    dataset: str, decided: Decisions, target_folder: TargetFolder | None = None
+) -> None:
+    json_files.write_json(decisions_path(dataset), decided.as_json(), target_folder)

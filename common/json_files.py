@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from common import atomic_files, terminal
 from common.atomic_files import Damaged
 from common.reporter import dump_json
+from common.target_folder import TargetFolder
 from common.topics import Topic
 
 SCORES_FILE = "aesthetic_data.json"
@@ -221,16 +222,16 @@ def check_names(value: object) -> None:
             check_names(item)
 
 
-def write_json(path: str, value: object, staging: str | None = None) -> None:
+def write_json(path: str, value: object, target_folder: TargetFolder | None = None) -> None:
     """Write `value` as atomic_files.write_bytes does. Raises UserError."""
-    atomic_files.write_bytes(path, dump_json(value).encode(), staging)
+    atomic_files.write_bytes(path, dump_json(value).encode(), target_folder)
 
 
 def read_json_lines(path: str, parse: Callable[[bytes], Line]) -> Iterator[tuple[bytes, Line]]:
     """Yield each line of a JSON-lines file: its bytes, and what `parse` makes of them.
 
     Raises FileNotFoundError, or Damaged with the number of the first line for which `parse` raises
-    ValueError, TypeError or KeyError.
+    an error about its content.
     """
     number = 0
     try:
@@ -244,7 +245,7 @@ def read_json_lines(path: str, parse: Callable[[bytes], Line]) -> Iterator[tuple
         raise
     except OSError as error:
         raise Damaged(path, error.strerror or str(error)) from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise Damaged(path, f"line {number} is not a whole one") from None
 
 
@@ -253,13 +254,15 @@ def json_line(fields: Mapping[str, Any]) -> bytes:
     return dump_json(fields, indent=None).encode()
 
 
-def update_lines(path: str, make_lines: Callable[[], Iterable[bytes]], staging: str) -> None:
+def update_lines(
+    path: str, make_lines: Callable[[], Iterable[bytes]], target_folder: TargetFolder
+) -> None:
     """Replace the file at `path` with these lines, unless it holds them already. Raises UserError.
 
     `make_lines` is called once or twice, and starts each time with the first line.
     """
     if not _holds_lines(path, make_lines()):
-        with atomic_files.atomic_write(path, staging) as file:
+        with atomic_files.atomic_write(path, target_folder) as file:
             file.writelines(make_lines())
 
 

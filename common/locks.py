@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from common import terminal
 from common.reporter import Reporter
+from common.target_folder import TargetFolder
 from common.topics import Topic
 
 # Between two tries for a lock. Waiting in the kernel would not do: it takes two threads of two runs
@@ -33,19 +34,26 @@ CLAIM_POLL_SECONDS = 0.1  # between two looks at a topic that is waited for
 # Each claim is one of the 1,024 files that a process may have open. Further topics go unclaimed.
 MAX_HELD_CLAIMS = 200
 HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
+# A folder may be entered, but not listed.
+OPEN_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 TryClaim = Callable[[Topic], bool]  # tells whether to work on a topic now
 
 _holders: dict[str, int] = {}  # path to the thread of this process that holds it or waits for it
 
 
-def topic_lock(topic: Topic) -> contextlib.AbstractContextManager[None]:
-    """Hold the topic's files for the moment in which they are read, changed and written."""
-    return file_lock(os.path.join(topic.cache_folder, "lock"))
+def topic_lock(
+    topic: Topic, target_folder: TargetFolder | None = None
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the topic's files for the moment in which they are read, changed and written.
+
+    In the `target_folder` of a merge no link is followed to the lock.
+    """
+    return file_lock(os.path.join(topic.cache_folder, "lock"), target_folder)
 
 
 @contextlib.contextmanager
-def file_lock(path: str) -> Iterator[None]:
+def file_lock(path: str, target_folder: TargetFolder | None = None) -> Iterator[None]:
     """Hold the lock file at `path` while the block runs. Its folder is made if it is missing.
 
     A thread that holds the lock may take it again.
@@ -57,34 +65,39 @@ def file_lock(path: str) -> Iterator[None]:
     while _holders.setdefault(path, thread) != thread:
         time.sleep(LOCK_POLL_SECONDS)
     try:
-        while (file := try_lock(path)) is None:
+        while (file := try_lock(path, target_folder)) is None:
             time.sleep(LOCK_POLL_SECONDS)
         try:
             yield
         finally:
-            unlock(path, file)
+            unlock(path, file, target_folder)
     finally:
         del _holders[path]
 
 
-def try_lock(path: str) -> int | None:
+def try_lock(path: str, target_folder: TargetFolder | None = None) -> int | None:
     """Lock the file at `path` and return its descriptor, for `unlock`.
 
     Returns None while another process holds the lock, or is deleting the file. Raises OSError.
     """
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        with _open_folder_of(path, target_folder, make=True) as folder:
+            return _try_lock_in(folder, os.path.basename(path))
     except FileNotFoundError:
         return None
+
+
+def _try_lock_in(folder: int, name: str) -> int | None:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.open(name, flags, 0o666, dir_fd=folder)
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         status = os.fstat(file)
-        if os.path.samestat(status, os.stat(path)):
+        if os.path.samestat(status, os.stat(name, dir_fd=folder, follow_symlinks=False)):
             if status.st_nlink == 1:
                 return file
             # Its other name may be in somebody else's tree, which was copied by hard links.
-            os.unlink(path)
+            os.unlink(name, dir_fd=folder)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -94,11 +107,36 @@ def try_lock(path: str) -> int | None:
     return None
 
 
-def unlock(path: str, file: int) -> None:
-    """Delete the lock file, then release the lock."""
-    with contextlib.suppress(OSError):  # its folder was deleted meanwhile
-        os.unlink(path)
+def unlock(path: str, file: int, target_folder: TargetFolder | None = None) -> None:
+    """Delete the lock file, if it is still the one that is held, then release the lock."""
+    with (
+        contextlib.suppress(OSError),  # its folder was deleted meanwhile
+        _open_folder_of(path, target_folder) as folder,
+    ):
+        name = os.path.basename(path)
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if os.path.samestat(status, os.fstat(file)):
+            os.unlink(name, dir_fd=folder)
     os.close(file)
+
+
+@contextlib.contextmanager
+def _open_folder_of(
+    path: str, target_folder: TargetFolder | None, make: bool = False
+) -> Iterator[int]:
+    """Open the folder of a lock, and yield its descriptor. Raises OSError."""
+    parent = os.path.dirname(path)
+    if target_folder:
+        with target_folder.open_folder(target_folder.place_of(parent), make) as folder:
+            yield folder
+        return
+    if make:
+        os.makedirs(parent, exist_ok=True)
+    folder = os.open(parent, OPEN_FOLDER)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def always_claim(_topic: Topic) -> bool:

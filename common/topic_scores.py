@@ -16,6 +16,7 @@ from common import atomic_files, cache, json_files
 from common.atomic_files import Damaged
 from common.cache import Cache, Extents, Provenance
 from common.reporter import dump_json
+from common.target_folder import TargetFolder
 from common.topics import Topic
 
 TINY_MODEL = "tiny"  # the embedded model
@@ -148,8 +149,8 @@ def write_scores_with_provenance(
     scores: Mapping[str, float],
     provenance: Provenance | None,
     extents: Extents | None = None,
-    staging: str | None = None,
+    target_folder: TargetFolder | None = None,
 ) -> None:
     """Write the topic's scores as cache.write_with_provenance does. Raises UserError."""
     files = {"scores": (scores_content(scores), provenance)}
-    cache.write_with_provenance(topic, files, extents, staging)
+    cache.write_with_provenance(topic, files, extents, target_folder)

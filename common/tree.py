@@ -24,18 +24,19 @@ LEVEL_NAMES = ("topic", "subcluster", "cluster", "dataset")
 Warn = Callable[[str], None]
 
 
-def find_topics(paths: Sequence[str], warn: Warn) -> list[Topic]:
+def find_topics(paths: Sequence[str], warn: Warn, is_complete: bool = False) -> list[Topic]:
     """Find every topic below `paths`, in the order of the paths and sorted by name within each.
 
     A folder that is reached twice counts once. Raises UserError if a path is not a folder, if it
-    holds datasets, or if there is no image at all.
+    holds datasets, or if there is no image at all. With `is_complete` also if one of the paths
+    holds no image, or if a folder below them cannot be listed.
     """
     for path in paths:
         _check_is_folder(path)
     walked: WalkedFolders = {}
     topics: list[Topic] = []
     for root in _distinct_roots(paths):
-        topics += _topics_below(root, walked, warn)
+        topics += _topics_below(root, walked, warn, is_complete)
     if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
         raise UserError(
@@ -127,14 +128,22 @@ class Folder:
 WalkedFolders = dict[tuple[int, int], str]
 
 
-def _topics_below(root: str, walked: WalkedFolders, warn: Warn) -> Iterator[Topic]:
-    folders = sorted(_walk_folders(root, walked, warn), key=lambda folder: folder.parts)
+def _topics_below(
+    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool
+) -> Iterator[Topic]:
+    folders = sorted(
+        _walk_folders(root, walked, warn, is_complete), key=lambda folder: folder.parts
+    )
     images_at_depth = Counter[int]()
     for folder in folders:
         images_at_depth[len(folder.parts)] += folder.image_count
     # If two depths have equally many images, topics are at the deeper one.
     topic_depth = max(images_at_depth, key=lambda depth: (images_at_depth[depth], depth), default=0)
     if not images_at_depth[topic_depth]:
+        if is_complete:
+            raise UserError(
+                f"{root}: not a dataset, there are no images below it; mount it, or leave it out"
+            )
         warn(f"{terminal.escape(root)}: no images below it")
         return
     if topic_depth >= len(LEVEL_NAMES):
@@ -159,7 +168,9 @@ def _make_topic(folder: Folder) -> Topic:
     return Topic(folder.path, dataset, cluster, subcluster, name, folder.image_count)
 
 
-def _walk_folders(root: str, walked: WalkedFolders, warn: Warn) -> Iterator[Folder]:
+def _walk_folders(
+    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool = False
+) -> Iterator[Folder]:
     """Yield every folder from `root` down, each real one once.
 
     Links are followed last: a folder that is also linked to is found in its own place.
@@ -176,6 +187,8 @@ def _walk_folders(root: str, walked: WalkedFolders, warn: Warn) -> Iterator[Fold
                 continue
             image_count, others = _scan_folder(path)
         except OSError as error:
+            if is_complete:
+                raise os_error_to_user_error(path, "read", error) from None
             warn(f"{terminal.escape(path)}: cannot be read ({error.strerror}), skipped")
             continue
         for entry in sorted(others, key=lambda entry: entry.name):

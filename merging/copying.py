@@ -1,20 +1,19 @@
-"""Fills a target folder with files: checks first, then a lock, then several transfers at once.
+"""Fills a target folder with files: checks first, then several transfers at once.
 
-Knows nothing of images. merging/transfer.py puts a single file in its place.
+Knows nothing of images. merging/transfer.py puts a single file in its place, and
+common/target_folder.py is the only one that changes anything there.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from common import durability
-from common.errors import UserError, os_error_to_user_error
+from common.errors import UserError
+from common.target_folder import TargetFolder
 from common.terminal import format_bytes
 from common.topics import Topic
 
@@ -24,7 +23,6 @@ from merging.transfer import Transfer as Transfer
 from merging.transfer import TransferMode as TransferMode
 from merging.transfer import transfer_file
 
-STAGING_FOLDER = ".merge_unfinished"  # in the target: on its file system, so a rename is enough
 BLOCK_BYTES = 4096  # on disk, even for a smaller file
 
 
@@ -90,64 +88,27 @@ def check_free_space(target: str, transfers: Iterable[Transfer], free_bytes: int
 # Writing into the target
 
 
-@contextlib.contextmanager
-def lock_target(target: str) -> Iterator[str]:
-    """Make the target folder, lock out other runs, and yield the path of its staging folder.
-
-    The staging folder is not created here. It is deleted at the end, and at the start if a killed
-    run left one. Raises UserError.
-    """
-    staging = os.path.join(target, STAGING_FOLDER)
-    make_target_folder(target)
-    folder = os.open(target, os.O_RDONLY)
-    try:
-        _lock_folder(folder, target)
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    finally:
-        os.close(folder)
-
-
-def make_target_folder(folder: str) -> None:
-    """Create a folder and its parents. Raises UserError."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise os_error_to_user_error(folder, "made", error) from None
-
-
-def _lock_folder(folder: int, path: str) -> None:
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"{path}: another run is writing to it; wait until that run has ended"
-        ) from None
-    except OSError:  # a file system without locks
-        pass
-
-
 def transfer_files(
-    transfers: Iterable[Transfer], staging: str, on_done: Callable[[Transfer], object]
+    transfers: Sequence[Transfer], folder: TargetFolder, on_done: Callable[[Transfer], object]
 ) -> None:
     """Put every file in its place, and call `on_done` after each.
 
     The first failure stops the run; files that are in place stay. Raises UserError.
     """
-    numbered = enumerate(transfers)
+    if not transfers:
+        return
+    folder.make_staging()  # before the threads, which share it
+    remaining = iter(transfers)
     lock = threading.Lock()
     stopped = threading.Event()
 
     def work() -> None:
         while not stopped.is_set():
             with lock:
-                number, transfer = next(numbered, (0, None))
+                transfer = next(remaining, None)
             if transfer is None:
                 return
-            transfer_file(transfer, os.path.join(staging, str(number)))
+            transfer_file(transfer, folder)
             with lock:
                 on_done(transfer)
 

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common import decisions
 from common.decisions import Decisions, PathPair
+from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
 
 
 def carry_decisions(
-    target: str, topics: Sequence[Topic], lines: Iterable[ManifestLine], staging: str
+    target_folder: TargetFolder, topics: Sequence[Topic], lines: Iterable[ManifestLine]
 ) -> None:
     """Add the sources' decisions about images in the target to those of the target.
 
     Raises UserError.
     """
+    target = target_folder.path
     decided_by_dataset: dict[str, Decisions] = {}
     decided_paths: set[str] = set()
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
@@ -38,7 +40,7 @@ def carry_decisions(
         renamed = _rename_images(decided, dataset, source_lines, target_stamps)
         joined = decisions.join_decisions(renamed, joined)
     if joined != before:
-        decisions.write_decisions(target, joined, staging)
+        decisions.write_decisions(target, joined, target_folder)
 
 
 def _rename_images(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from common import json_files
 from common.atomic_files import Damaged
 from common.errors import UserError
+from common.target_folder import TargetFolder, check_place
 from common.topics import Stamp
 
 FILE_NAME = "merge_manifest.jsonl"
@@ -76,19 +77,36 @@ def topic_folder(source: str) -> str:
 
 
 def parse_line(line: bytes) -> ManifestLine:
-    """Parse one line. Raises ValueError, TypeError or KeyError if it is not one of a manifest."""
+    """Parse one line. Raises ValueError or another error if it is not one of a manifest."""
     if not line.endswith(b"\n"):
         raise ValueError("cut short")
     fields = json.loads(line)
-    return ManifestLine(
-        source=str(fields["source"]),
+    parsed = ManifestLine(
+        source=fields["source"],
         stamp=(int(fields["size"]), int(fields["mtime_ns"])),
-        action=fields["action"],
+        action=str(fields["action"]),
         target=fields["target"],
         kept=fields["kept"],
-        reason=fields["reason"],
-        sidecars=tuple(map(str, fields["sidecars"])),
+        reason=str(fields["reason"]),
+        sidecars=tuple(fields["sidecars"]),
     )
+    _check_places(parsed)
+    return parsed
+
+
+def _check_places(line: ManifestLine) -> None:
+    """Raise ValueError or TypeError if a path of the line leads out of its topic's folder."""
+    os.fsencode(line.source)
+    if "\0" in line.source or not os.path.isabs(line.source):
+        raise ValueError("the source is no absolute path")
+    folder = check_place(topic_folder(line.source))
+    if line.target is not None and os.path.dirname(check_place(line.target)) != folder:
+        raise ValueError("the target is not in the folder of its topic")
+    if line.kept is not None:
+        check_place(line.kept)
+    for name in line.sidecars:
+        if os.sep in check_place(name):
+            raise ValueError("a sidecar is not in the folder of its topic")
 
 
 def read_manifest(target: str) -> dict[str, list[bytes]] | None:
@@ -128,9 +146,9 @@ def replace_topics(
             yield from earlier[folder]
 
 
-def update_manifest(target: str, make_lines: Callable[[], Iterable[bytes]], staging: str) -> None:
+def update_manifest(target_folder: TargetFolder, make_lines: Callable[[], Iterable[bytes]]) -> None:
     """Write the manifest, unless it holds these lines already. Raises UserError.
 
     `make_lines` is called once or twice; each call starts with the first line.
     """
-    json_files.update_lines(manifest_path(target), make_lines, staging)
+    json_files.update_lines(manifest_path(target_folder.path), make_lines, target_folder)

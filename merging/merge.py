@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import across_file, atomic_files, decisions, locks, tree
+from common import across_file, atomic_files, cache, decisions, json_files, locks, tree
 from common.captions import casefold_nfc
 from common.errors import UserError
 from common.reporter import Reporter
-from common.topics import Topic, stamp_of
+from common.target_folder import TargetFolder
+from common.topics import CACHE_FOLDER, Topic, stamp_of
 from merging import copying, decisions_carry, manifest, placing, scores_carry
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
@@ -27,7 +28,7 @@ def find_sources(paths: Sequence[str], target: str, reporter: Reporter) -> list[
     Raises UserError if a path holds no images, or if the target overlaps a source.
     """
     copying.check_not_nested(paths, target)
-    topics = tree.find_topics(paths, reporter.warn)
+    topics = tree.find_topics(paths, reporter.warn, is_complete=True)
     copying.check_not_nested(copying.folders_between(topics, paths), target)
     topic_paths = []
     for topic in topics:
@@ -43,18 +44,20 @@ def find_sources(paths: Sequence[str], target: str, reporter: Reporter) -> list[
 
 def plan_merge(
     topics: Sequence[Topic],
-    target: str,
+    folder: TargetFolder,
     mode: str,
     policy: MergePolicy,
     mixed_scores: bool,
     reporter: Reporter,
 ) -> MergePlan:
-    """Plan to merge the topics into `target`.
+    """Plan to merge the topics into the target folder.
 
     Raises UserError, before anything is written, if something about it cannot be done.
     """
+    target = folder.path
+    folder.check_replaceable([manifest.FILE_NAME, decisions.FILE_NAME])
     manifest_stamp = stamp_of(manifest.manifest_path(target))
-    earlier = _read_earlier(target)
+    earlier = _read_earlier(folder)
     decisions.add_decisions(topics, reporter)
     decisions.read_decisions(target)  # a damaged file stops the merge here
     root = copying.nearest_existing_folder(target)
@@ -63,13 +66,17 @@ def plan_merge(
         copying.check_same_file_system(topics, root)
     topics_by_folder = _group_by_target(topics)
     _check_case(topics_by_folder, root)
+    target_topics = {}
+    for place, sources in sorted(topics_by_folder.items()):
+        target_topics[place] = _target_topic(target, place, sources)
+    _check_target_folders(folder, target_topics.values())
     excluder = Excluder(topics, policy, reporter)
     plans: list[TopicPlan] = []
     makers: scores_carry.ScoreMakers = {}
     with reporter.progress(sum(topic.image_count for topic in topics)) as bar:
-        for folder, sources in sorted(topics_by_folder.items()):
-            topic = _target_topic(target, folder, sources)
-            lines = list(map(manifest.parse_line, earlier.get(folder, ())))
+        for place, topic in target_topics.items():
+            sources = topics_by_folder[place]
+            lines = list(map(manifest.parse_line, earlier.get(place, ())))
             plan = placing.plan_topic(topic, sources, lines, mode, excluder, reporter)
             plans.append(plan)
             makers |= scores_carry.makers_of_new_scores(topic, sources, plan.lines)
@@ -83,17 +90,18 @@ def plan_merge(
     return merge
 
 
-def _read_earlier(target: str) -> dict[str, list[bytes]]:
+def _read_earlier(folder: TargetFolder) -> dict[str, list[bytes]]:
     """Return the manifest lines of earlier merges, by topic.
 
     Raises UserError if the target is not a folder, or holds something that no merge made.
     """
+    target = folder.path
     if not os.path.lexists(target):
         return {}
     if not os.path.isdir(target):
         raise UserError(f"{target}: not a folder; give --output another place")
     earlier = manifest.read_manifest(target)
-    if earlier is None and set(os.listdir(target)) - {copying.STAGING_FOLDER}:
+    if earlier is None and folder.names():
         raise UserError(
             f"{target}: not empty, and no merge made it (no {manifest.FILE_NAME}); "
             "give --output another place"
@@ -168,35 +176,47 @@ def _check_not_all_references(merge: MergePlan) -> None:
             )
 
 
-def apply_merge(merge: MergePlan, reporter: Reporter) -> None:
+def apply_merge(merge: MergePlan, folder: TargetFolder, reporter: Reporter) -> None:
     """Write the manifest, then the files, then scores, sizes and decisions. Raises UserError."""
     transfers = merge.transfers()
-    with copying.lock_target(merge.target) as staging:
+    with folder.locked():
         manifest_path = manifest.manifest_path(merge.target)
         if stamp_of(manifest_path) != merge.manifest_stamp:
             raise UserError(
                 f"{merge.target}: another merge wrote to it meanwhile; run the same command again"
             )
-        manifest.update_manifest(merge.target, merge.manifest_lines, staging)
+        _check_target_folders(folder, [plan.topic for plan in merge.topics])
+        manifest.update_manifest(folder, merge.manifest_lines)
         for plan in merge.topics:
             if plan.transfers:
-                copying.make_target_folder(plan.topic.path)
-        if transfers:
-            copying.make_target_folder(staging)
+                folder.make_folder(folder.place_of(plan.topic.path))
         total_bytes = sum(transfer.stamp[0] for transfer in transfers)
         with reporter.progress(total_bytes, unit="B", unit_scale=True) as bar:
-            copying.transfer_files(transfers, staging, lambda done: bar.update(done.stamp[0]))
+            copying.transfer_files(transfers, folder, lambda done: bar.update(done.stamp[0]))
         for plan in merge.topics:
-            _write_scores(plan, staging)
+            _write_scores(plan, folder)
         sources = [source for plan in merge.topics for source in plan.sources]
         lines = (line for plan in merge.topics for line in plan.lines)
-        decisions_carry.carry_decisions(merge.target, sources, lines, staging)
+        decisions_carry.carry_decisions(folder, sources, lines)
 
 
-def _write_scores(plan: TopicPlan, staging: str) -> None:
+def _write_scores(plan: TopicPlan, folder: TargetFolder) -> None:
     carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
     if not carried.has_news:
         return
-    with locks.topic_lock(plan.topic):
+    with locks.topic_lock(plan.topic, folder):
         carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
-        scores_carry.write_carried_scores(plan.topic, carried, staging)
+        scores_carry.write_carried_scores(plan.topic, carried, folder)
+
+
+def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None:
+    """Raise UserError if a link, a pipe or the like is where this merge would write."""
+    written = [manifest.FILE_NAME, decisions.FILE_NAME]
+    folders = []
+    for topic in topics:
+        place = folder.place_of(topic.path)
+        folders.append(os.path.join(place, CACHE_FOLDER))
+        written.append(folder.place_of(json_files.scores_path(topic)))
+        written.append(folder.place_of(cache.images_json_path(topic)))
+    folder.check_folders(folders)
+    folder.check_replaceable(written)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
+from common.atomic_files import Damaged, open_regular
 from common.captions import casefold_nfc, stem_of
 from common.errors import UserError
 
@@ -53,15 +54,17 @@ def is_same_file(first: str, second: str) -> bool:
             return True
         if first_status.st_size != second_status.st_size:
             return False
-        with (
-            open(first, "rb", buffering=0) as first_file,
-            open(second, "rb", buffering=0) as second_file,
-        ):
-            while (chunk := first_file.read(READ_BYTES)) == second_file.read(READ_BYTES):
-                if not chunk:
-                    return True
-    except OSError:
-        pass
+        with open_regular(first) as first_file, open_regular(second) as second_file:
+            return has_same_bytes(first_file, second_file)
+    except (OSError, Damaged):  # Damaged: no regular file
+        return False
+
+
+def has_same_bytes(first: IO[bytes], second: IO[bytes]) -> bool:
+    """Tell whether two open files hold the same bytes from here on. Raises OSError."""
+    while (chunk := first.read(READ_BYTES)) == second.read(READ_BYTES):
+        if not chunk:
+            return True
     return False
 
 
@@ -71,7 +74,7 @@ def is_torn_copy(path: str, source: str) -> bool:
     It is empty, or a beginning of the source, or all zeros from some point on; so nobody wrote it.
     """
     try:
-        with open(path, "rb") as copy, open(source, "rb") as original:
+        with open_regular(path) as copy, open_regular(source) as original:
             is_same = True
             while chunk := copy.read(READ_BYTES):
                 expected = original.read(len(chunk))
@@ -83,7 +86,7 @@ def is_torn_copy(path: str, source: str) -> bool:
                 if not is_same and chunk.strip(b"\0"):
                     return False
             return not is_same or bool(original.read(1))
-    except OSError:
+    except (OSError, Damaged):
         return False
 
 

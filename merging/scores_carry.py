@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from common import cache, topic_scores
 from common.cache import Cache, Extent, Provenance
 from common.errors import UserError
+from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
@@ -136,15 +137,17 @@ def refuse_mixed_scores(makers: ScoreMakers) -> None:
     )
 
 
-def write_carried_scores(target: Topic, carried: CarriedScores, staging: str) -> None:
+def write_carried_scores(
+    target: Topic, carried: CarriedScores, target_folder: TargetFolder
+) -> None:
     """Write a topic's scores, what made them, and sizes. Read and write them under one lock."""
     if carried.has_new_scores:
         scores = {name: score for name, score in carried.scores.items() if score == score}
         topic_scores.write_scores_with_provenance(
-            target, scores, _provenance(carried), carried.extents, staging
+            target, scores, _provenance(carried), carried.extents, target_folder
         )
     elif carried.extents:
-        cache.update_cache(target, carried.extents, staging)
+        cache.update_cache(target, carried.extents, target_folder)
 
 
 def _provenance(carried: CarriedScores) -> Provenance | None:

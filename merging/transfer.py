@@ -1,6 +1,6 @@
 """Puts one file in its place: as a copy, a hard link or a symlink.
 
-A copy is written to a temporary path and renamed into place once it is whole and on disk, so
+A copy is written to the staging folder and moved into place once it is whole and on disk, so
 neither a kill nor a power cut leaves half a file at its target. Existing files are never
 overwritten, and sources are only read.
 """
@@ -11,13 +11,14 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
 
 from common import durability
-from common.errors import DISK_FULL_ERRNOS, UserError, disk_full_message
+from common.errors import DISK_FULL_ERRNOS, REMEDIES, UserError, disk_full_message
+from common.target_folder import NO_LINK_ERRNOS, TargetFolder, set_times
 from common.topics import Stamp, stamp_from_status
 
 
@@ -31,9 +32,8 @@ class TransferMode(StrEnum):
 
 TRANSFER_MODES = [mode.value for mode in TransferMode]
 KERNEL_COPY_BYTES = 1 << 30  # asked of the kernel at once; it may copy fewer
-# Errors of file systems (or pairs of them) that lack a feature; network and FUSE ones vary.
+# Errors of pairs of file systems that lack a feature; network and FUSE ones vary.
 NO_KERNEL_COPY_ERRNOS = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
-NO_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +51,60 @@ class Transfer:
     torn: Stamp | None = None
 
 
-def transfer_file(transfer: Transfer, temporary: str) -> None:
-    """Put one file in its place. `temporary` is a free path on the target's file system.
-
-    Raises UserError.
-    """
-    source, target = transfer.source, transfer.target
+def transfer_file(transfer: Transfer, folder: TargetFolder) -> None:
+    """Put one file in its place in the target folder. Raises UserError."""
+    place = folder.place_of(transfer.target)
     try:
-        TRANSFER_FUNCTIONS[transfer.mode](transfer, temporary)
-        durability.note_rename(os.path.dirname(target))
+        if transfer.mode == TransferMode.COPY:
+            _copy_file(transfer, place, folder)
+        else:
+            _link_file(transfer, place, folder)
     except FileExistsError:
-        raise UserError(f"{target}: something created it during this run; run it again") from None
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if error.errno in DISK_FULL_ERRNOS:
-            raise UserError(disk_full_message(target, error)) from None
-        remedy = "check the permissions of both"
-        if transfer.mode == TransferMode.HARDLINK:
-            remedy = "use --mode copy"
         raise UserError(
-            f"{source}: cannot be placed at {target} ({error.strerror}); "
-            f"{remedy}, then run it again"
+            f"{transfer.target}: something created it during this run; run it again"
         ) from None
+    except OSError as error:
+        raise _transfer_error(transfer, error) from None
 
 
-def _copy_file(transfer: Transfer, temporary: str) -> None:
-    with open(transfer.source, "rb", buffering=0) as source:
+def _transfer_error(transfer: Transfer, error: OSError) -> UserError:
+    """Make the error to raise if a file cannot be put in its place: reason and remedy."""
+    if error.errno in DISK_FULL_ERRNOS:
+        return UserError(disk_full_message(transfer.target, error))
+    remedy = REMEDIES.get(error.errno or 0, "fix that")
+    if transfer.mode == TransferMode.HARDLINK and error.errno in {errno.EXDEV, *NO_LINK_ERRNOS}:
+        remedy = "use --mode copy"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "check the permissions of both"
+    return UserError(
+        f"{transfer.source}: cannot be placed at {transfer.target} ({error.strerror}); "
+        f"{remedy}, then run it again"
+    )
+
+
+def _copy_file(transfer: Transfer, place: str, folder: TargetFolder) -> None:
+    with open_source(transfer.source) as source:
         _check_unchanged(transfer, os.fstat(source.fileno()))
-        with open(temporary, "wb") as target:
-            _copy_bytes(source, target)
-            target.flush()
-            copied_bytes = os.fstat(target.fileno()).st_size
-            _check_unchanged(transfer, os.fstat(source.fileno()), copied_bytes)
-            with contextlib.suppress(PermissionError):  # a file system without permissions
-                # times to the nanosecond, permissions, extended attributes
-                shutil.copystat(transfer.source, temporary)
-            durability.fsync_file(target)
-    _move_into_place(temporary, transfer)
+        name, target = folder.create_temporary()
+        try:
+            with target:
+                _copy_bytes(source, target)
+                target.flush()
+                copied_bytes = os.fstat(target.fileno()).st_size
+                status = os.fstat(source.fileno())
+                _check_unchanged(transfer, status, copied_bytes)
+                _copy_attributes(source, target, status)
+                durability.fsync_file(target)
+            folder.move_into_place(name, place, transfer.torn)
+        except BaseException:
+            folder.discard_temporary(name)
+            raise
+
+
+def open_source(path: str) -> IO[bytes]:
+    """Open a source for reading; a pipe in its place never blocks."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open(number, "rb", buffering=0)
 
 
 def _copy_bytes(source: IO[bytes], target: IO[bytes]) -> None:
@@ -102,50 +118,33 @@ def _copy_bytes(source: IO[bytes], target: IO[bytes]) -> None:
     shutil.copyfileobj(source, target)  # what the kernel did not copy: nothing, or everything
 
 
-def _move_into_place(path: str, transfer: Transfer) -> None:
-    """Rename, but never over an existing file. Raises FileExistsError.
+def _copy_attributes(source: IO[bytes], target: IO[bytes], status: os.stat_result) -> None:
+    """Copy times, extended attributes and permissions, where the file system can keep them."""
+    with contextlib.suppress(OSError):
+        for attribute in os.listxattr(source.fileno()):
+            with contextlib.suppress(OSError):
+                value = os.getxattr(source.fileno(), attribute)
+                os.setxattr(target.fileno(), attribute, value)
+    with contextlib.suppress(OSError):
+        os.fchmod(target.fileno(), stat.S_IMODE(status.st_mode))
+    set_times(target, status.st_atime_ns, status.st_mtime_ns)
 
-    Only a link checks for one and creates the name in one step. A torn copy is replaced, never
-    written into: it may be a link to its source.
-    """
-    target = transfer.target
+
+def _link_file(transfer: Transfer, place: str, folder: TargetFolder) -> None:
+    _check_unchanged(transfer, os.stat(transfer.source))
+    is_hard = transfer.mode == TransferMode.HARDLINK
+    # Of a symlink the file behind it gets the hard link.
+    source = os.path.realpath(transfer.source) if is_hard else transfer.source
     if transfer.torn is not None:
-        status = os.stat(target)
-        if stamp_from_status(status) != transfer.torn:
-            raise FileExistsError(errno.EEXIST, "exists", target)
-        os.rename(path, target)
-        return
-    try:
-        os.link(path, target)
-    except OSError as error:
-        if error.errno not in NO_LINK_ERRNOS:
-            raise
-        if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, "exists", target) from None
-        os.rename(path, target)
+        name = folder.stage_link(source, is_hard)
+        try:
+            folder.move_into_place(name, place, transfer.torn)
+        finally:
+            folder.discard_temporary(name)
+    elif is_hard:
+        folder.add_hard_link(source, place)
     else:
-        os.unlink(path)
-
-
-def _hardlink_file(transfer: Transfer, temporary: str) -> None:
-    _check_unchanged(transfer, os.stat(transfer.source))
-    real_source = os.path.realpath(transfer.source)  # of a symlink the file behind it
-    _make_link(os.link, real_source, transfer, temporary)
-
-
-def _symlink_file(transfer: Transfer, temporary: str) -> None:
-    _check_unchanged(transfer, os.stat(transfer.source))
-    _make_link(os.symlink, transfer.source, transfer, temporary)
-
-
-def _make_link(
-    make: Callable[[str, str], None], source: str, transfer: Transfer, temporary: str
-) -> None:
-    if transfer.torn is None:
-        make(source, transfer.target)
-    else:
-        make(source, temporary)
-        _move_into_place(temporary, transfer)
+        folder.add_symlink(source, place)
 
 
 def _check_unchanged(
@@ -154,15 +153,8 @@ def _check_unchanged(
     """Raise UserError if the source differs from the plan, or the copy has another size."""
     is_as_planned = stamp_from_status(source) == transfer.stamp
     is_whole = copied_bytes in (None, transfer.stamp[0])
-    if not is_as_planned or not is_whole:
+    if not is_as_planned or not is_whole or not stat.S_ISREG(source.st_mode):
         raise UserError(
             f"{transfer.source}: changed while it was copied; "
             "wait until nothing writes to it, then run the same command again"
         )
-
-
-TRANSFER_FUNCTIONS: dict[str, Callable[[Transfer, str], None]] = {
-    TransferMode.COPY: _copy_file,
-    TransferMode.HARDLINK: _hardlink_file,
-    TransferMode.SYMLINK: _symlink_file,
-}

@@ -4,6 +4,9 @@
     candidates  the images of one topic that may be chosen, and how they rank
     layout      where an export puts images and captions, and what it writes for trainers
     export      makes a folder equal to a layout, and leaves alone what it did not put there
+    export_manifest  what exports put there, and whether it is still that
+    kept_files  files of earlier exports that stay because their sources were not seen
+    export_check  what is wrong with a finished export: an image in both sets, a missing folder
     summary     the result of a split, as data and as lines for people
 
 Needs only the standard library, unless the size of an image must be read.

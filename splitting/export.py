@@ -1,55 +1,62 @@
 """Makes a folder equal to the layout of a split: first plan, then apply.
 
-`export_manifest.jsonl` in that folder has a line for every file that an export put there, with its
-source, size and time; during an export it has the lines of the one before, too. A file that is not
-listed, or has another size or time, was made or edited by somebody else: it stays, and is reported.
+A file that the manifest (splitting/export_manifest.py) does not list, or that is not as an export
+put it there, was made or edited by somebody else: it stays, and is reported. A file of ours is
+removed only if this run saw its source image in a topic with scores, and did not choose it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from common import atomic_files, json_files
-from common.atomic_files import Damaged
-from common.errors import UserError
+from common import atomic_files
+from common.errors import UserError, os_error_to_user_error
 from common.reporter import Reporter
-from common.topics import stamp_from_status
+from common.target_folder import TargetFolder
 from merging import copying
-from merging.copying import Transfer, TransferMode
+from merging.transfer import Transfer, TransferMode
+from splitting import export_check, export_manifest
 from splitting.candidates import Split
+from splitting.export_manifest import Entry, ExportedFiles, is_as_exported
+from splitting.kept_files import find_kept_files, kept_images
 from splitting.layout import Layout, is_utf8, plan_layout
 
-FILE_NAME = "export_manifest.jsonl"
-WRITTEN = "written"  # in place of a TransferMode: a file that has no source
 MISREAD_BY_LOADERS = ("::", "*", "?", "[")  # in the path of a folder
 
-ExportedFiles = dict[str, list[Transfer]]  # by place: what exports put there
 
-
-@dataclass(frozen=True)
+@dataclass
 class ExportPlan:
     """Everything that an export is going to do. Places are paths below the target."""
 
     layout: Layout
     earlier: ExportedFiles  # what the manifest lists
-    wanted: dict[str, Transfer]  # what it is going to list, except for edited files
+    wanted: dict[str, Entry]  # what it is going to list, except for edited and kept files
     edited: list[str]  # places of files that are not as an export put them there
-    removed: list[str]  # places of files to delete
+    kept: dict[str, str]  # place of a file that stays to why: its source was not seen
+    removed: list[str]  # places of files to delete; some of them are replaced
     transfers: list[Transfer]
+    problems: list[str] = field(default_factory=list)  # with the export, once it is made
 
     @property
     def target(self) -> str:
         return self.layout.target
 
+    def final(self) -> ExportedFiles:
+        """Return what the manifest lists in the end."""
+        final = {place: [entry] for place, entry in self.wanted.items()}
+        for place in (*self.edited, *self.kept):
+            if place in self.earlier:
+                final[place] = self.earlier[place]
+        return final
+
     def as_json(self) -> dict[str, Any]:
+        """Return the plan as data. `kept` and `problems` are there only if there are any."""
         captions = sum(place.endswith(".txt") for place in self.layout.files)
-        return {
+        data = {
             "folder": self.target,
             "images": len(self.layout.files) - captions,
             "captions": captions,
@@ -58,38 +65,56 @@ class ExportPlan:
             "edited": self.edited,
             "left_out": self.layout.left_out,
         }
+        optional = {"kept": self.kept, "problems": self.problems}
+        return data | {key: value for key, value in optional.items() if value}
 
 
 def plan_export(
-    splits: Sequence[Split], paths: Sequence[str], folder: str, mode: str
+    splits: Sequence[Split],
+    paths: Sequence[str],
+    folder: TargetFolder,
+    mode: str,
+    prune: bool = False,
 ) -> ExportPlan:
-    """Plan to export the splits into `folder`.
+    """Plan to export the splits into the folder.
 
-    Raises UserError, before anything is written, if something about it cannot be done.
+    `prune` removes files of ours whose source was not seen, too. Raises UserError, before anything
+    is written, if something about the export cannot be done.
     """
-    target = os.path.abspath(folder)
+    target = folder.path
     topics = [split.topic for split in splits]
     sources = [*paths, *copying.folders_between(topics, paths)]
     copying.check_not_nested(sources, target, "--export")
     _check_loadable(target)
-    earlier = _read_manifest(target)
+    earlier = export_manifest.read_manifest(folder)
+    folder.check_folders({os.path.dirname(place) for place in earlier})
     root = copying.nearest_existing_folder(target)
     atomic_files.check_writable(root)
     if mode == TransferMode.HARDLINK:
         copying.check_same_file_system(topics, root)
-    layout = plan_layout(splits, target, mode)
-    wanted = layout.files | _text_entries(layout)
-    present = {place for place in wanted | earlier if os.path.lexists(os.path.join(target, place))}
-    edited = {place for place in present if not any(map(_is_as_exported, earlier.get(place, ())))}
-    unchanged = set(edited)
-    for place in present - edited:
+    present = {place for place in earlier if folder.status(place)}
+    ours = set()
+    for place in present:
+        if any(is_as_exported(folder, entry) for entry in earlier[place]):
+            ours.add(place)
+    kept = {} if prune else find_kept_files(earlier, ours, splits)
+    layout = plan_layout(splits, target, mode, kept_images(folder, earlier, kept))
+    wanted = _wanted_entries(layout)
+    folder.check_folders({os.path.dirname(place) for place in wanted})
+    kept = {place: reason for place, reason in kept.items() if place not in wanted}
+
+    edited = present - ours
+    edited |= {place for place in wanted if place not in present and folder.status(place)}
+    unchanged = edited | kept.keys()
+    for place in ours:
         is_text = place in layout.texts  # apply_export writes it if its content differs
-        if is_text or _is_up_to_date(wanted.get(place), earlier[place]):
+        is_up_to_date = wanted.get(place) in earlier[place]
+        if is_text or (is_up_to_date and is_as_exported(folder, wanted[place])):
             unchanged.add(place)
     transfers = [transfer for place, transfer in layout.files.items() if place not in unchanged]
     copying.check_free_space(target, transfers, shutil.disk_usage(root).free)
-    removed = sorted(present - unchanged)
-    return ExportPlan(layout, earlier, wanted, sorted(edited), removed, transfers)
+    removed = sorted(ours - unchanged)
+    return ExportPlan(layout, earlier, wanted, sorted(edited), kept, removed, transfers)
 
 
 def _check_loadable(target: str) -> None:
@@ -101,144 +126,66 @@ def _check_loadable(target: str) -> None:
         )
 
 
-def _text_entries(layout: Layout) -> dict[str, Transfer]:
-    """Return manifest entries for the files for trainers; their time is the newest source's."""
+def _wanted_entries(layout: Layout) -> dict[str, Entry]:
+    """Return the manifest's entries for the layout, by place.
+
+    The time of a file without a source is that of the newest source.
+    """
     time_ns = max((transfer.stamp[1] for transfer in layout.files.values()), default=0)
-    entries = {}
-    for place, content in layout.texts.items():
-        path = os.path.join(layout.target, place)
-        entries[place] = Transfer("", path, (len(content), time_ns), WRITTEN)
+    entries = export_manifest.text_entries(layout.texts, time_ns)
+    for place, transfer in layout.files.items():
+        entries[place] = Entry(place, transfer.source, transfer.stamp, transfer.mode)
     return entries
 
 
-def _is_up_to_date(wanted: Transfer | None, earlier: Sequence[Transfer]) -> bool:
-    return wanted is not None and wanted in earlier and _is_as_exported(wanted)
-
-
-def _is_as_exported(entry: Transfer) -> bool:
-    """Tell whether a file is still as an export put it there.
-
-    A hard link to a source that changed counts: deleting it loses nothing.
-    """
-    path = entry.target
-    try:
-        status = os.lstat(path)
-        if entry.mode == TransferMode.SYMLINK:
-            return os.readlink(path) == entry.source
-        has_same_stamp = stamp_from_status(status) == entry.stamp
-        if has_same_stamp and not os.path.islink(path):
-            return True
-        return entry.mode == TransferMode.HARDLINK and os.path.samefile(path, entry.source)
-    except OSError:
-        return False
-
-
-def apply_export(plan: ExportPlan, reporter: Reporter) -> None:
+def apply_export(plan: ExportPlan, folder: TargetFolder, reporter: Reporter) -> None:
     """Write the manifest, then what the plan says. Raises UserError."""
-    target = plan.target
-    final = {place: [entry] for place, entry in plan.wanted.items()}
-    for place in plan.edited:
-        if place in plan.earlier:
-            final[place] = plan.earlier[place]
-    with copying.lock_target(target) as staging:
-        if _read_manifest(target) != plan.earlier:
+    final = plan.final()
+    with folder.locked():
+        if export_manifest.read_manifest(folder) != plan.earlier:
             raise UserError(
-                f"{target}: another export wrote to it meanwhile; run the same command again"
+                f"{plan.target}: another export wrote to it meanwhile; run the same command again"
             )
-        _write_manifest(target, [plan.earlier, final], staging)
+        export_manifest.write_manifest(folder, [plan.earlier, final])
         for place in plan.removed:
-            os.unlink(os.path.join(target, place))
-        folders = {os.path.dirname(transfer.target) for transfer in plan.transfers}
-        for folder in sorted(folders | {staging}):
-            copying.make_target_folder(folder)
+            _remove_file(folder, place, plan.earlier[place])
+        for parent in sorted({os.path.dirname(transfer.target) for transfer in plan.transfers}):
+            folder.make_folder(folder.place_of(parent))
         with reporter.progress(len(plan.transfers)) as bar:
-            copying.transfer_files(plan.transfers, staging, lambda _: bar.update())
+            copying.transfer_files(plan.transfers, folder, lambda _: bar.update())
         for place, content in plan.layout.texts.items():
             if place not in plan.edited:
-                time_ns = plan.wanted[place].stamp[1]
-                _write_text(os.path.join(target, place), content, time_ns, staging)
-        _remove_empty_folders(target, plan.earlier.keys() - plan.wanted.keys())
-        _write_manifest(target, [final], staging)
+                _write_text(folder, plan.wanted[place], content)
+        _remove_empty_folders(folder, plan.earlier.keys() - final.keys())
+        export_manifest.write_manifest(folder, [final])
+        plan.problems = export_check.find_problems(folder, final, plan.kept)
 
 
-def _read_manifest(target: str) -> ExportedFiles:
-    """Return what earlier exports put into the folder.
-
-    Raises UserError if it is no folder, or holds something that no export made.
-    """
-    if os.path.lexists(target) and not os.path.isdir(target):
-        raise UserError(f"{target}: not a folder; give --export another place")
-    files: ExportedFiles = {}
-    path = os.path.join(target, FILE_NAME)
+def _remove_file(folder: TargetFolder, place: str, entries: Sequence[Entry]) -> None:
+    """Delete a file that is still as an export put it there. Raises UserError if it is not."""
+    status = folder.status(place)
+    if status is None:
+        return
+    entry = next((entry for entry in entries if is_as_exported(folder, entry)), None)
     try:
-        for _, (place, entry) in json_files.read_json_lines(
-            path, lambda line: _parse_line(line, target)
-        ):
-            files.setdefault(place, []).append(entry)
-    except FileNotFoundError:
-        if os.path.isdir(target) and set(os.listdir(target)) - {copying.STAGING_FOLDER}:
-            raise UserError(
-                f"{target}: not empty, and no export made it (no {FILE_NAME}); "
-                "give --export another place"
-            ) from None
-    except Damaged as error:
-        raise UserError(
-            f"{path}: not the manifest of an export ({error.reason}), so the origin of the files "
-            "beside it is unknown; restore it from a backup, or give --export another place"
-        ) from None
-    return files
-
-
-def _parse_line(line: bytes, target: str) -> tuple[str, Transfer]:
-    fields = json.loads(line)
-    place = fields["place"]
-    stamp = (fields["size"], fields["mtime_ns"])
-    path = os.path.join(target, place)
-    return place, Transfer(fields["source"], path, stamp, fields["mode"])
-
-
-def _write_manifest(target: str, parts: Iterable[ExportedFiles], staging: str) -> None:
-    """Write the manifest, each line once, unless it is up to date."""
-    lines: set[bytes] = set()
-    for files in parts:
-        for place, entries in files.items():
-            lines.update(_manifest_line(place, entry) for entry in entries)
-    path = os.path.join(target, FILE_NAME)
-    json_files.update_lines(path, lambda: sorted(lines), staging)
-
-
-def _manifest_line(place: str, entry: Transfer) -> bytes:
-    size, mtime_ns = entry.stamp
-    return json_files.json_line(
-        {
-            "place": place,
-            "source": entry.source,
-            "size": size,
-            "mtime_ns": mtime_ns,
-            "mode": entry.mode,
-        }
-    )
-
-
-def _write_text(path: str, content: bytes, time_ns: int, staging: str) -> None:
-    """Write a file with this time, unless it has both the content and the time already."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-        if file.read() == content and os.fstat(file.fileno()).st_mtime_ns == time_ns:
+        if entry and folder.remove_file(place, entry.source, status):
             return
-    with atomic_files.atomic_write(path, staging) as file:
+    except OSError as error:
+        raise os_error_to_user_error(folder.path_of(place), "deleted", error) from None
+    raise UserError(f"{folder.path_of(place)}: changed during this run; run it again")
+
+
+def _write_text(folder: TargetFolder, entry: Entry, content: bytes) -> None:
+    """Write a file with the time of its entry, unless it has the content already."""
+    if folder.read(entry.place) == content:
+        return
+    with folder.replace_file(folder.path_of(entry.place), entry.stamp[1]) as file:
         file.write(content)
-        file.flush()
-        os.utime(file.fileno(), ns=(time_ns, time_ns))
 
 
-def _remove_empty_folders(target: str, places: Iterable[str]) -> None:
+def _remove_empty_folders(folder: TargetFolder, places: set[str]) -> None:
     """Remove the folders of these places, and their parents, if they are empty now."""
-    for folder in {os.path.dirname(place) for place in places}:
-        while folder:
-            try:
-                os.rmdir(os.path.join(target, folder))
-            except FileNotFoundError:
-                pass
-            except OSError:  # not empty
-                break
-            folder = os.path.dirname(folder)
+    for place in {os.path.dirname(place) for place in places}:
+        parent = place
+        while parent and folder.remove_empty_folder(parent):
+            parent = os.path.dirname(parent)

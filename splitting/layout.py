@@ -23,14 +23,15 @@ from dataclasses import dataclass, field
 from common import captions, json_files, topic_scores
 from common.captions import casefold_nfc
 from common.errors import UserError
-from common.topics import Topic, stamp_from_status
+from common.topics import Stamp, Topic, stamp_from_status, stamp_of
 from merging import naming
-from merging.copying import Transfer, TransferMode
+from merging.transfer import Transfer, TransferMode
 from splitting.candidates import Split
 
 ROLES = ("train", "valid")
 METADATA_FILE = "metadata.jsonl"
 KOHYA_FILE = "kohya.toml"
+TEXT_PLACES = (*(os.path.join(role, METADATA_FILE) for role in ROLES), KOHYA_FILE)
 SPLIT_WORDS = re.compile(
     r"(?<![^-._ 0-9])(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)(?![^-._ 0-9])"
 )
@@ -44,6 +45,15 @@ caption_extension = ".txt"
 """
 
 
+@dataclass(frozen=True)
+class KeptImage:
+    """An image of an earlier export that stays although this one does not choose it."""
+
+    place: str
+    stamp: Stamp  # of its source
+    row: bytes  # its line of metadata.jsonl; empty if it has none
+
+
 @dataclass
 class Layout:
     """What an export into the folder `target` holds. Places are paths below it."""
@@ -51,6 +61,7 @@ class Layout:
     target: str
     files: dict[str, Transfer] = field(default_factory=dict)  # by place: images and captions
     texts: dict[str, bytes] = field(default_factory=dict)  # by place: files for trainers
+    kept: list[KeptImage] = field(default_factory=list)  # from earlier exports
     left_out: list[str] = field(default_factory=list)  # paths of images that loaders cannot name
 
     def add_file(self, place: str, path: str, mode: str) -> None:
@@ -62,9 +73,15 @@ class Layout:
 class PlaceRegistry:
     """Gives every file and folder of an export a place of its own that no loader misreads."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Iterable[KeptImage]) -> None:
         self._folders: dict[tuple[str, ...], str] = {(role,): role for role in ROLES}
         self._taken = {casefold_nfc(os.path.join(role, METADATA_FILE)) for role in ROLES}
+        self._kept = {casefold_nfc(os.path.splitext(image.place)[0]): image for image in kept}
+
+    @property
+    def kept(self) -> list[KeptImage]:
+        """The kept images whose places are still theirs, by place."""
+        return sorted(self._kept.values(), key=lambda image: image.place)
 
     def folder_place(self, *parts: str) -> str:
         """Return the place of a folder. `parts` are the names that lead to it, the first a role."""
@@ -76,22 +93,33 @@ class PlaceRegistry:
             )
         return self._folders[parts]
 
-    def image_place(self, folder: str, name: str, dataset: str) -> str:
+    def image_place(self, folder: str, name: str, dataset: str, stamp: Stamp) -> str:
         """Return a new place for an image in a folder.
 
-        No other image there has its stem, so each one has a caption of its own.
+        No other image there has its stem, so each one has a caption of its own. The place of a
+        kept image is free for an image of the same size and time: its dataset has moved.
         """
         stem, suffix = os.path.splitext(name)
+        suffix = SUFFIX_REPLACEMENTS.get(suffix.lower(), suffix)
         stems = itertools.chain([stem], naming.candidate_stems(stem, dataset, [suffix]))
-        place = self._take_first_free(
-            os.path.join(folder, candidate.replace("\\", "+")) for candidate in stems
-        )
-        return place + SUFFIX_REPLACEMENTS.get(suffix.lower(), suffix)
+        places = (os.path.join(folder, candidate.replace("\\", "+")) for candidate in stems)
+        place = self._take_first_free(places, (suffix, stamp))
+        self._kept.pop(casefold_nfc(place), None)
+        return place + suffix
 
-    def _take_first_free(self, places: Iterable[str]) -> str:
-        place = next(place for place in places if casefold_nfc(place) not in self._taken)
+    def _take_first_free(
+        self, places: Iterable[str], image: tuple[str, Stamp] | None = None
+    ) -> str:
+        place = next(place for place in places if self._is_free(place, image))
         self._taken.add(casefold_nfc(place))
         return place
+
+    def _is_free(self, place: str, image: tuple[str, Stamp] | None) -> bool:
+        key = casefold_nfc(place)
+        kept = self._kept.get(key)
+        if kept and image != (os.path.splitext(kept.place)[1], kept.stamp):
+            return False
+        return key not in self._taken
 
 
 def _folder_names(name: str) -> Iterator[str]:
@@ -105,10 +133,15 @@ def _folder_names(name: str) -> Iterator[str]:
         yield naming.truncate_name(safe_name, naming.MAX_NAME_BYTES - len(ending)) + ending
 
 
-def plan_layout(splits: Iterable[Split], target: str, mode: str) -> Layout:
-    """Plan the whole export; the same split always gives the same one. Raises UserError."""
+def plan_layout(
+    splits: Iterable[Split], target: str, mode: str, kept: Iterable[KeptImage] = ()
+) -> Layout:
+    """Plan the whole export; the same split always gives the same one. Raises UserError.
+
+    The `kept` images of earlier exports have a row and a folder in the files for trainers, too.
+    """
     layout = Layout(target)
-    registry = PlaceRegistry()
+    registry = PlaceRegistry(kept)
     rows: dict[str, list[bytes]] = {role: [] for role in ROLES}
     for split in splits:
         if not all(split.topic.parts[1:]):
@@ -124,8 +157,12 @@ def plan_layout(splits: Iterable[Split], target: str, mode: str) -> Layout:
                 f"{error.filename}: cannot be read ({error.strerror}); "
                 "fix that, then run the same command again"
             ) from None
+    layout.kept = registry.kept
     for role in ROLES:
-        if rows[role]:
+        for image in layout.kept:
+            if image.place.startswith(role + os.sep):
+                rows[role].append(image.row)
+        if any(rows[role]):
             layout.texts[os.path.join(role, METADATA_FILE)] = b"".join(rows[role])
     layout.texts[KOHYA_FILE] = _kohya_config(layout).encode()
     return layout
@@ -148,8 +185,9 @@ def _add_images(
             layout.left_out.append(topic.path_of(name))
     folder = registry.folder_place(role, *topic.parts[1:]) if usable else role
     places = {}
+    stamps = {name: stamp_of(topic.path_of(name)) or (0, 0) for name in usable}
     for name in sorted(usable):
-        places[name] = registry.image_place(folder, name, topic.dataset)
+        places[name] = registry.image_place(folder, name, topic.dataset, stamps[name])
     caption_names, _ = captions.match_captions(topic, topic.image_names())
     scores = topic_scores.read_scores(topic)
     for name in usable:
@@ -206,7 +244,8 @@ def is_utf8(name: str) -> bool:
 
 def _kohya_config(layout: Layout) -> str:
     """Return kohya.toml: a subset per folder; those for validation are a dataset of their own."""
-    readable = filter(captions.is_read_by_trainers, layout.files)
+    places = [*layout.files, *(image.place for image in layout.kept)]
+    readable = filter(captions.is_read_by_trainers, places)
     folders = list(dict.fromkeys(map(os.path.dirname, readable)))
     config = KOHYA_HEAD.format(path=_toml_string(os.path.join(layout.target, KOHYA_FILE)))
     for role, head in zip(ROLES, ("", "validation_split = 1.0\n"), strict=True):

@@ -89,8 +89,22 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
     images = terminal.plural(exported["images"], "image")
     captions = terminal.plural(exported["captions"], "caption")
     yield f"🚚 {terminal.escape(exported['folder'])}: {images}, {captions}"
+    if exported["removed"]:
+        removed = terminal.plural(exported["removed"], "file")
+        yield f"   {removed} of earlier exports removed or replaced, {exported['put']:,} put there"
     yield from section_lines(
         "✏️  Left as they are there, edited or not from an export", exported["edited"]
+    )
+    kept: Counter[tuple[str, str]] = Counter()
+    for place, reason in exported.get("kept", {}).items():
+        kept[os.path.dirname(place), reason] += 1
+    kept_lines = []
+    for (folder, reason), count in sorted(kept.items()):
+        kept_lines.append(f"{folder}: {terminal.plural(count, 'file')}, {reason}")
+    count = sum(kept.values())
+    yield from section_lines(
+        f"📌 {terminal.plural(count, 'exported file')} kept (--prune removes them); topics",
+        kept_lines,
     )
     yield from section_lines(
         "❔ Not exported, because their names are not UTF-8", exported["left_out"]

@@ -18,6 +18,7 @@ from conftest import ROOT
 
 from common import atomic_files, json_files
 from common.errors import UserError
+from common.target_folder import STAGING_FOLDER, TargetFolder
 
 
 def python(code: str, *args: object, **options) -> subprocess.CompletedProcess:
@@ -67,10 +68,14 @@ def test_permissions_stay_and_new_files_follow_the_umask(tmp_path):
 
 
 def test_a_file_may_grow_in_a_folder_aside(tmp_path):
-    with atomic_files.atomic_write(str(tmp_path / "x"), staging=str(tmp_path / ".cache")) as file:
-        assert left_in(tmp_path) == [".cache"] and len(left_in(tmp_path / ".cache")) == 1
+    with (
+        TargetFolder(str(tmp_path), "--output") as folder,
+        atomic_files.atomic_write(str(tmp_path / "x"), folder) as file,
+    ):
+        assert left_in(tmp_path) == [STAGING_FOLDER]
+        assert len(left_in(tmp_path / STAGING_FOLDER)) == 1
         file.write(b"new")
-    assert (tmp_path / "x").read_bytes() == b"new" and left_in(tmp_path / ".cache") == []
+    assert (tmp_path / "x").read_bytes() == b"new" and left_in(tmp_path / STAGING_FOLDER) == []
 
 
 WRITER = """
@@ -136,6 +141,7 @@ def test_a_folder_without_write_permission_is_reported(tmp_path):
 import sys
 from common import atomic_files, json_files
 from common.errors import UserError
+from common.target_folder import STAGING_FOLDER, TargetFolder
 for act in (
     lambda folder: atomic_files.check_writable(folder),
     lambda folder: atomic_files.check_output(folder + "/x.json", "--html"),

@@ -409,7 +409,12 @@ def test_second_run_does_nothing_and_a_new_split_is_followed(
     before = files_with_stamps(tmp_path / "ready")
     assert export("DS", "--mode", mode, "--train", 2, "--valid", 1)["export"]["put"] == 0
     assert files_with_stamps(tmp_path / "ready") == before
+    before_pruning = places(tmp_path / "ready")
     data = export("DS/C/S/T", "--mode", mode, "--train", 1, "--valid", 2)
+    from_u = {place for place in before_pruning if "/C/S/U/" in place}
+    assert from_u <= places(tmp_path / "ready")  # its source was not seen
+    assert data["export"]["kept"] == dict.fromkeys(from_u, "its source was not seen")
+    data = export("DS/C/S/T", "--mode", mode, "--train", 1, "--valid", 2, "--prune")
     assert data["export"]["edited"] == [] and data["export"]["removed"] > 0
     assert places(tmp_path / "ready") == {
         f"{role}/C/S/T/{name}"
@@ -466,7 +471,9 @@ def test_edited_files_are_kept_and_reported(export, tmp_path: Path) -> None:
         if made.endswith((b"# mine", b"mine too", b"in the way"))
     }
     for _ in range(2):
-        data = export("DS", "--mode", "copy", "--train", 1, "--valid", 0)
+        # c.png is in a folder of validation images, and in no table
+        data = export("DS", "--mode", "copy", "--train", 1, "--valid", 0, status=2)
+        assert "valid/C/S/T/c.png: not in valid/metadata.jsonl" in data["talk"]
         assert data["export"]["edited"] == [
             "kohya.toml",
             "train/C/S/T/a.txt",
@@ -474,7 +481,8 @@ def test_edited_files_are_kept_and_reported(export, tmp_path: Path) -> None:
             "valid/C/S/T/c.png",
         ]
         assert kept.items() <= files(ready).items()
-    data = export("DS", "--mode", "copy", "--train", 3, "--valid", 0)
+    data = export("DS", "--mode", "copy", "--train", 3, "--valid", 0, status=2)
+    assert "valid/C/S/T/c.png: one image in both sets" in data["talk"]
     assert "train/C/S/T/c.txt" in data["export"]["edited"]
     assert kept.items() <= files(ready).items()
     assert {"train/C/S/T/a.png", "train/C/S/T/b.png", "train/C/S/T/c.png"} <= places(ready)

@@ -25,6 +25,7 @@ from conftest import run_script
 from result_files import write_copies
 
 from common import atomic_files, cache, json_files, sidecar, topic_scores
+from common.target_folder import TargetFolder
 from common.topics import Topic
 from duplicates import classification, verification
 from merging import copying
@@ -291,12 +292,12 @@ def test_file_systems_without_kernel_copies_or_links_get_plain_copies(tmp_path, 
     monkeypatch.setattr(os, "link", refused)
     source = tmp_path / "a.jpg"
     source.write_bytes(b"x" * 100_000)
-    (tmp_path / "staging").mkdir()
     status = source.stat()
     stamp = status.st_size, status.st_mtime_ns
     mode = copying.TransferMode.COPY
     transfer = copying.Transfer(str(source), str(tmp_path / "b.jpg"), stamp, mode)
-    copying.transfer_files([transfer], str(tmp_path / "staging"), lambda _: None)
+    with TargetFolder(str(tmp_path), "--output") as folder:
+        copying.transfer_files([transfer], folder, lambda _: None)
     assert (tmp_path / "b.jpg").read_bytes() == source.read_bytes()
 
 

@@ -13,6 +13,7 @@ from result_files import write_copies, write_variants
 
 from common import atomic_files, json_files, topic_scores
 from common.reporter import dump_json
+from common.target_folder import TargetFolder
 from common.topics import Topic
 
 
@@ -171,11 +172,12 @@ def test_json_lines_are_read_as_bytes_and_parsed_and_damage_is_named(tmp_path):
         list(json_files.read_json_lines(str(path), json.loads))
     lines = [json_files.json_line({"b": 1, "a": "夕"}), json_files.json_line({"a": 2})]
     assert lines[0] == '{"a": "夕", "b": 1}\n'.encode()
-    for content in (lines[:1], [*lines, lines[0]], lines):
-        json_files.update_lines(str(path), lambda: iter(content), str(tmp_path))  # noqa: B023
-        assert path.read_bytes() == b"".join(content)
-    os.utime(path, ns=(1, 1))
-    json_files.update_lines(str(path), lambda: lines, str(tmp_path))
+    with TargetFolder(str(tmp_path), "--output") as folder:
+        for content in (lines[:1], [*lines, lines[0]], lines):
+            json_files.update_lines(str(path), lambda: iter(content), folder)  # noqa: B023
+            assert path.read_bytes() == b"".join(content)
+        os.utime(path, ns=(1, 1))
+        json_files.update_lines(str(path), lambda: lines, folder)
     assert path.stat().st_mtime_ns == 1  # what would not change is not touched
     parsed = list(json_files.read_json_lines(str(path), json.loads))
     assert parsed == [(lines[0], {"a": "夕", "b": 1}), (lines[1], {"a": 2})]

@@ -16,6 +16,7 @@ from result_files import write_copies, write_scores, write_variants
 import merge_clusters
 from common import atomic_files, cache, cli, json_files, topic_scores
 from common.cache import Provenance
+from common.target_folder import TargetFolder
 from common.topics import Topic
 from merging import manifest
 
@@ -821,7 +822,7 @@ def test_file_that_appears_in_the_target_meanwhile_is_not_overwritten(
 
 def test_second_merge_into_the_same_target_is_refused(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
-    with merge_clusters.copying.lock_target(str(tmp_path / "full")):
+    with TargetFolder(str(tmp_path / "full"), "--output") as folder, folder.locked():
         result = merge(tmp_path / "A")
     assert result["status"] == 2 and "another run is writing to it" in result["talk"]
 

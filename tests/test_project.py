@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "common.clip": {"common"},
     "duplicates": {"common", "common.clip"},
     "merging": {"common"},
-    "splitting": {"common", "merging.copying", "merging.naming"},
+    "splitting": {"common", "merging.copying", "merging.naming", "merging.transfer"},
     "reports": {"common"},
 }
 LIGHT_SCRIPTS = [

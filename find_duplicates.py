@@ -56,7 +56,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import atomic_files, cache, cli, decisions, json_files, terminal, tree
+from common import atomic_files, cache, cli, decisions, json_files, terminal, tree, worker_limits
 from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter, print_result
@@ -66,6 +66,7 @@ from duplicates import options, references
 if TYPE_CHECKING:
     from duplicates.results import TopicSummary
 
+MIN_MEMORY_LIMIT_BYTES = 700_000_000  # of ulimit -v; at 600 MB small images can be searched
 MAX_LARGEST_SETS = 5  # shown in the summary
 
 
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.explain:
         return explain_pair(args, reporter)
     threshold = options.resolve_threshold(args)
+    worker_limits.check_memory_limit(MIN_MEMORY_LIMIT_BYTES)
     if args.no_verify:
         reporter.warn("--no-verify is gone, every pair is verified: leave it out")
     topics = writable_topics(tree.find_topics(args.paths, reporter.warn), reporter)

@@ -32,6 +32,16 @@ REMEDIES = {
     errno.EIO: "check its disk or network share",
     errno.ESTALE: "check its disk or network share",
 }
+# What may fail without the name of a file.
+RESOURCE_REMEDIES = {
+    errno.EMFILE: "raise the number of open files (ulimit -n), or lower --workers",
+    errno.ENFILE: "close other programs",
+    errno.EAGAIN: "raise the number of processes (ulimit -u), or lower --workers",
+    errno.ENOMEM: "free some memory, or lower --workers",
+    errno.EIO: "check the disk or network share",
+    errno.ESTALE: "check the disk or network share",
+}
+NO_NEW_THREAD = "can't start new thread"  # Python's words
 DECODER_DIED = (
     "a decoding process died, most likely because memory ran out; finished work is kept: "
     "lower --workers or --max-pixels (in a container, raise --shm-size), "
@@ -87,6 +97,11 @@ def exit_status(error: BaseException) -> int | None:
         case ModuleNotFoundError() if not _is_ours(error.name or ""):
             problem = f"{sys.executable} has no {error.name}"
             return _print_error(f"error: {problem}; run: {start.setup_command()}", 2)
+        case OSError() if error.errno in RESOURCE_REMEDIES:
+            remedy = RESOURCE_REMEDIES[error.errno]
+            return _print_error(f"error: {error.strerror}; {remedy}, then run again", 2)
+        case RuntimeError() if str(error) == NO_NEW_THREAD:
+            return _print_error(f"error: {error}; raise ulimit -u or ulimit -v, then run again", 2)
     return None
 
 

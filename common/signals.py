@@ -29,6 +29,7 @@ STOP_SIGNALS = {
     signal.SIGTERM: "stopped by SIGTERM",
     signal.SIGHUP: "stopped by SIGHUP",
 }
+SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 GRACE_SECONDS = 2.0  # from the stop signal to the end, for saving finished work
 RESEND_SECONDS = 0.01  # until the main thread has left a destructor
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # folder of the scripts
@@ -83,8 +84,27 @@ def become_worker(leads_group: bool = False) -> None:
         handler = signal.SIG_DFL if number == signal.SIGTERM else signal.SIG_IGN
         signal.signal(number, handler)
     parent = multiprocessing.parent_process()
+    if parent and not leads_group and _die_with_parent(parent.pid):
+        return
     if parent:
         start_new_thread(_end_with_parent, (parent.sentinel, leads_group))
+
+
+def _die_with_parent(parent: int | None) -> bool:
+    """Have the kernel kill this process when its parent ends; False where the kernel cannot.
+
+    Needs no thread, which a library could keep from running. The kernel means the thread that
+    started this process: only the main thread may start such workers.
+    """
+    import ctypes
+
+    try:
+        failed = ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    except (OSError, AttributeError):  # not Linux
+        return False
+    if not failed and os.getppid() != parent:  # it has ended just now
+        os._exit(1)
+    return not failed
 
 
 def kill_process_group() -> NoReturn:

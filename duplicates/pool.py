@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from common import signals
+from common import signals, worker_limits
 from common.errors import decoder_died_error
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Pool:
     def __init__(self, workers: int, fleet: Fleet | None = None) -> None:
         self.fleet = fleet
         self._local_workers = workers
-        self._stopped = multiprocessing.Event()
+        self._stopped: Event | None = None
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Pool:
@@ -41,7 +41,7 @@ class Pool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._executor is None:
             return
-        if kind:
+        if kind and self._stopped:
             # Killing a process in the middle of an answer would leave its reader waiting forever.
             self._stopped.set()
         self._executor.shutdown(wait=not kind, cancel_futures=True)
@@ -84,10 +84,25 @@ class Pool:
             done.set_result(function(items))
             return done
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(
+            return self._start_processes(function, items)
+        return self._executor.submit(_call_function, function, items)
+
+    def _start_processes(
+        self, function: Callable[[list[Item]], Answer], items: list[Item]
+    ) -> Future[Answer]:
+        """Submit the first task, which starts the processes. Raises UserError."""
+        try:
+            self._stopped = multiprocessing.Event()
+            executor = ProcessPoolExecutor(
                 self._workers, initializer=_init_worker, initargs=(self._stopped,)
             )
-        return self._executor.submit(_call_function, function, items)
+            future = executor.submit(_call_function, function, items)
+        except (OSError, RuntimeError) as error:
+            for process in multiprocessing.active_children():
+                process.kill()  # those that did start would wait forever
+            raise worker_limits.worker_start_error(error) from None
+        self._executor = executor
+        return future
 
 
 _stopped: Event | None = None  # in a worker process: set when nobody wants its answers any more

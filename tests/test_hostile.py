@@ -14,6 +14,8 @@ import os
 import resource
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import zoo
-from conftest import run_script
+from conftest import ROOT, run_script
 from result_files import write_copies
 
 from common import atomic_files, cache, json_files, sidecar, topic_scores
@@ -316,3 +318,63 @@ def test_an_image_of_an_odd_date_is_scored_and_searched_once(make_topic, tmp_pat
     assert json.loads(again.stdout)["already_scored"] == 3
     merge = run_script("merge_clusters.py", tmp_path / "DS", "--output", tmp_path / "full")
     assert merge.returncode == 0 and (tmp_path / "full/C/S/T/a.jpg").is_file(), merge.stderr
+
+
+CAN_MOUNT = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not CAN_MOUNT, reason="no mount namespace of our own: unshare -rm fails")
+@pytest.mark.parametrize("mount", ["size=64k", "ro"])
+def test_small_shared_memory_hangs_no_script(make_topic, tmp_path, mount):
+    make_topic("DS/C/S/T", *[f"{number:02}.jpg" for number in range(20)])
+    for script, *options in (("aesthetic_scorer.py", "--model", "tiny"), ("find_duplicates.py",)):
+        for workers in (2, 0):
+            command = [sys.executable, ROOT / script, tmp_path / "DS", *options]
+            command += ["--workers", str(workers)]
+            shell = f'mount -t tmpfs -o {mount} tmpfs /dev/shm && exec "$@"'
+            done = subprocess.run(
+                ["unshare", "-rm", "sh", "-c", shell, "sh", *command],
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert "Traceback" not in done.stderr
+            if mount == "ro" and workers:
+                assert done.returncode == 2 and done.stderr.count("\n") <= 2
+                assert "--workers 0" in done.stderr and "--shm-size" in done.stderr
+            else:
+                assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("limit", "remedy"), [("-v 300000", "ulimit -v"), ("-n 20", "ulimit -n")])
+def test_few_resources_end_a_search_in_one_line(make_topic, tmp_path, limit, remedy):
+    make_topic("DS/C/S/T", *[f"{number:02}.jpg" for number in range(40)])
+    command = [sys.executable, ROOT / "find_duplicates.py", tmp_path / "DS", "--workers", "8"]
+    done = subprocess.run(
+        ["sh", "-c", f'ulimit {limit}; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and remedy in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_workers_end_with_their_parent_whatever_they_do(tmp_path):
+    script = tmp_path / "spin.py"
+    script.write_text(
+        "import os, sys, re, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from duplicates.pool import Pool\n"
+        "def spin(items):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    re.match('(a+)+$', 'a' * 60 + 'b')  # holds the interpreter's lock for years\n"
+        "with Pool(2) as pool:\n"
+        "    list(pool.run(spin, [(0, ['x'])]))\n"
+    )
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

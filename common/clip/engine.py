@@ -7,23 +7,23 @@ common/clip/embed.py.
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from common import images, signals
+from common import images, signals, worker_limits
 from common.cache import Extent
 from common.clip import encoder, weights
 from common.clip.model import DRAFT_DECODE, Model
 from common.errors import UserError, decoder_died_error
 from common.reporter import Reporter
 
-if TYPE_CHECKING:
-    import torch
-
 CHUNK_IMAGES = (
     8  # a worker sends at once: a slow image holds up few others, shared memory stays small
 )
+CHUNKS_IN_PARENT = 8  # that batches under way may hold in shared memory
 CHUNKS_AHEAD = 2  # waiting per worker: enough to hide one slow file
 MIN_WAITING_IMAGES = 64  # in all, so that decoding goes on during a forward pass on the CPU
 MAX_ASPECT_RATIO = 64  # longer images are cropped to this before they are enlarged
@@ -89,14 +89,20 @@ class Engine:
         extent or the reason why it is unreadable. Pixels are uint8 of shape (n, height, width, 3),
         resized and cropped as the model wants them; callers only cut them into parts for `encode`.
         """
+        import torch
         from torch.utils.data import DataLoader
 
         prefetch = None
         if self._workers:
+            worker_limits.check_locks()  # torch would print a traceback of its own
             waiting = MIN_WAITING_IMAGES // (CHUNK_IMAGES * self._workers)
             prefetch = max(CHUNKS_AHEAD, waiting)
+        decoder = self._make_decoder()
+        waiting_chunks = self._workers * (prefetch or 0) + CHUNKS_IN_PARENT
+        needed_bytes = waiting_chunks * CHUNK_IMAGES * 3 * self.shape.size**2
+        decoder.shares_memory = worker_limits.free_shared_memory_bytes() > 2 * needed_bytes
         loader: Any = DataLoader(
-            self._make_decoder(),  # type: ignore[arg-type]
+            decoder,  # type: ignore[arg-type]
             batch_sampler=chunks,
             num_workers=self._workers,
             collate_fn=_identity,
@@ -106,10 +112,16 @@ class Engine:
         )
         try:
             decoded = iter(loader)
-            # By torch's handler a dead process would raise anywhere in our code.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            yield from decoded
+        except (OSError, RuntimeError) as error:
+            raise worker_limits.worker_start_error(error) from None
+        # By torch's handler a dead process would raise anywhere in our code.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        try:
+            for pixels, outcomes in decoded:
+                yield torch.as_tensor(pixels), outcomes
         except RuntimeError as error:
+            if "Too many open files" in str(error):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
             if "DataLoader worker" not in str(error):
                 raise
             raise decoder_died_error() from None
@@ -153,12 +165,14 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 class ChunkDecoder:
     """The DataLoader's dataset. Its indices are paths, so nobody needs a list of all images."""
 
+    shares_memory = True  # else pixels are arrays, and go to the parent through a pipe
+
     def __init__(self, fit: Any, draft_side: int | None, max_pixels: int) -> None:
         self._fit = fit
         self._draft_side = draft_side
         self._max_pixels = max_pixels
 
-    def __getitems__(self, paths: list[str]) -> tuple[torch.Tensor, list[Extent | str]]:
+    def __getitems__(self, paths: list[str]) -> tuple[Any, list[Extent | str]]:
         import numpy as np
         import torch
 
@@ -173,9 +187,8 @@ class ChunkDecoder:
                 outcomes.append(str(error))
                 continue
             outcomes.append(extent)
-        if not pixels:
-            return torch.empty(0, dtype=torch.uint8), outcomes
-        return torch.from_numpy(np.stack(pixels)), outcomes
+        stacked = np.stack(pixels) if pixels else np.empty(0, np.uint8)
+        return torch.from_numpy(stacked) if self.shares_memory else stacked, outcomes
 
 
 def _crop_elongated(image: Any) -> Any:

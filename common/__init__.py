@@ -15,6 +15,7 @@ A dataset:
     image_formats    the table of image formats: to add one, add a row
     images           opens images and reads their headers
     captions         matches captions and other sidecar files with images
+    dataset_files    which files belong to a dataset, so that no output replaces them
 
 Files that the scripts leave in a dataset:
     json_files       the JSON files: where they are, and what is in them

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from common import durability, terminal
+from common.dataset_files import dataset_file_kind
 from common.errors import UserError, os_error_to_user_error
 from common.target_folder import TargetFolder, temporary_name
 
@@ -209,10 +210,17 @@ def check_writable(folder: str) -> None:
         raise UserError(f"{folder}: not writable; check its permissions")
 
 
+def check_not_in_dataset(path: str, option: str) -> None:
+    """Raise UserError if an output would replace an image, a caption or a record of ours."""
+    if kind := dataset_file_kind(path):
+        raise UserError(f"{path}: {kind}, not to be replaced; give {option} another name")
+
+
 def check_output(path: str, option: str = "--output") -> None:
     """Raise UserError unless a file can be written at `path`. Call it before expensive work."""
     if _is_stream(path):
         return
+    check_not_in_dataset(path, option)
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder; make it, or give {option} another place")

@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from common.dataset_files import CAPTION_SUFFIXES
 from common.topics import Topic
 
-CAPTION_SUFFIXES = (".txt", ".caption")  # if an image has both, the first one counts
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
 LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))

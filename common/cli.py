@@ -34,6 +34,9 @@ class Parser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._suggest(unknown)}")
+        for name, value in vars(parsed).items():
+            if value == "":  # most likely a shell variable that is not set
+                self.error(f"--{name.replace('_', '-')}: the value is empty")
         return parsed
 
     def _suggest(self, unknown: Sequence[str]) -> str:

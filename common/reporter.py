@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from common import durability, terminal
+from common import atomic_files, durability, terminal
 from common.errors import UserError
 
 # tqdm's own lock would import multiprocessing, and no other process of ours prints.
@@ -99,6 +99,7 @@ class Reporter:
 def _open_for_append(path: str | None) -> TextIO | None:
     if path is None:
         return None
+    atomic_files.check_not_in_dataset(path, "--bad-files")
     try:
         return open(path, "a", encoding="utf-8")
     except OSError as error:

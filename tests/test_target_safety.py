@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import run_script
 from test_export import lines, make_scored_topic, places, run_split
 from test_merge_clusters import files_with_stamps, write
 
@@ -189,6 +191,56 @@ def test_forged_line_of_a_merge_manifest_is_damage(tmp_path: Path, key: str, val
     status, said = run_merge(tmp_path / "A", "--output", tmp_path / "full")
     assert status == 2 and "merge_manifest.jsonl: damaged" in said
     assert files_with_stamps(tmp_path) == before
+
+
+# Outputs
+
+
+@pytest.mark.parametrize(
+    ("option", "script"),
+    [
+        ("--output", "dataset_stats.py"),
+        ("--html", "dataset_stats.py"),
+        ("--html", "aesthetic_stats.py"),
+        ("--output", "aesthetic_stats.py"),
+        ("--html", "duplicates_stats.py"),
+        ("--bad-files", "split_data.py"),
+    ],
+)
+def test_no_output_replaces_a_file_of_a_dataset(tmp_path: Path, option: str, script: str) -> None:
+    topic = make_scored_topic(tmp_path / "DS/C/S/T", "a.png", captions={"a.txt": "a"})
+    write(topic.parent / "duplicates_T.json", "{}")
+    write(topic / ".cache/images.json", "{}")
+    (tmp_path / "link.html").symlink_to(topic / "a.png")
+    before = files_with_stamps(tmp_path)
+    refused = [topic / "a.png", topic / "new.JPG", topic / "aesthetic_data.json", topic / "a.txt"]
+    refused += [topic.parent / "duplicates_T.json", topic / ".cache/images.json"]
+    refused += [tmp_path / "link.html"]
+    main = importlib.import_module(script.removesuffix(".py")).main
+    for path in refused:
+        err = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+            status = cli.run_script(main, [str(tmp_path / "DS"), option, str(path)])
+        assert status == 2 and "not to be replaced" in err.getvalue(), path
+    assert files_with_stamps(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [
+        ("split_data.py", "--export"),
+        ("split_data.py", "--output-dir"),
+        ("merge_clusters.py", "--output"),
+        ("dataset_stats.py", "--html"),
+        ("find_duplicates.py", "--decisions"),
+        ("aesthetic_scorer.py", "--bad-files"),
+    ],
+)
+def test_empty_option_value_is_an_error(tmp_path: Path, script: str, option: str) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png")
+    ran = run_script(script, "DS", option, "", cwd=tmp_path)
+    assert ran.returncode == 2 and f"{option}: the value is empty" in ran.stderr
+    assert os.listdir(tmp_path) == ["DS"]
 
 
 # Sources that are not there

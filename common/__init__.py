@@ -25,6 +25,7 @@ Files that the scripts leave in a dataset:
     decisions        what a person decided about images
     keepers          which of several matching images is kept
     cache            .cache/images.json: image sizes, and what made the other files
+    cache_link       a .cache that is a link: used only if it leads to a cache or an empty folder
     sidecar          .cache/NAME.npz: one row of arrays per image
 
 Writing safely:

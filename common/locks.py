@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from common import terminal
+from common.cache_link import adopt_cache_folder
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import Topic
@@ -132,6 +133,7 @@ def _open_folder_of(
         return
     if make:
         os.makedirs(parent, exist_ok=True)
+        adopt_cache_folder(parent)
     folder = os.open(parent, OPEN_FOLDER)
     try:
         yield folder

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from common import atomic_files, durability, terminal
+from common import atomic_files, cache_link, durability, terminal
 from common.errors import UserError
 
 # tqdm's own lock would import multiprocessing, and no other process of ours prints.
@@ -86,6 +86,9 @@ class Reporter:
         if found != sum(parts.values()):
             raise AssertionError(f"the counts do not add up: {found} != {parts}")
         durability.sync_renames()
+        for link in cache_link.unusable_links():
+            path = terminal.escape(link)
+            self.warn(f"{path}: a link to a folder that is no cache, so nothing is cached there")
         words = {name: name.replace("_", " ") for name in parts}
         terms = [f"{count:,} {words[name]}" for name, count in parts.items() if count]
         if not terms:

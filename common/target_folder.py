@@ -74,10 +74,10 @@ class TargetFolder:
         return self._root
 
     def place_of(self, path: str) -> str:
-        """Return the place of a path below the folder. Raises ValueError for any other."""
+        """Return the place of a path below the folder. Raises UserError for any other."""
         prefix = os.path.join(self.path, "")
         if not path.startswith(prefix):
-            raise ValueError(f"{path}: not below {self.path}")
+            raise UserError(f"{path}: not in {self.path}; somebody put a link there, remove it")
         return check_place(path[len(prefix) :])
 
     def path_of(self, place: str) -> str:

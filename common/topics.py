@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from common.cache_link import usable_cache_folder
 from common.errors import UserError
 from common.image_formats import is_image_name
 
@@ -44,8 +45,11 @@ class Topic:
 
     @property
     def cache_folder(self) -> str:
-        """The path of the topic's `.cache/` (see common/cache.py)."""
-        return self.path_of(CACHE_FOLDER)
+        """The path of the topic's `.cache/` (see common/cache.py).
+
+        If that is a link to a foreign folder, a temporary folder.
+        """
+        return usable_cache_folder(self.path_of(CACHE_FOLDER))
 
     def path_of(self, name: str) -> str:
         return os.path.join(self.path, name)

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import across_file, atomic_files, cache, decisions, json_files, locks, tree
+from common import across_file, atomic_files, decisions, json_files, locks, tree
 from common.captions import casefold_nfc
 from common.errors import UserError
 from common.reporter import Reporter
@@ -217,6 +217,6 @@ def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None
         place = folder.place_of(topic.path)
         folders.append(os.path.join(place, CACHE_FOLDER))
         written.append(folder.place_of(json_files.scores_path(topic)))
-        written.append(folder.place_of(cache.images_json_path(topic)))
+        written.append(os.path.join(place, CACHE_FOLDER, "images.json"))
     folder.check_folders(folders)
     folder.check_replaceable(written)

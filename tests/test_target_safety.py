@@ -193,6 +193,31 @@ def test_forged_line_of_a_merge_manifest_is_damage(tmp_path: Path, key: str, val
     assert files_with_stamps(tmp_path) == before
 
 
+# A linked cache
+
+
+@pytest.mark.parametrize("holds", ["foreign", "empty", "ours"])
+def test_linked_cache_is_used_only_if_it_is_ours(tmp_path: Path, holds: str) -> None:
+    topic = make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "b.png")
+    other = tmp_path / "other"
+    other.mkdir()
+    if holds == "foreign":
+        for name in ("lock", "phash.claim", "thesis.txt", "images.json"):
+            write(other / name, "mine")
+    if holds == "ours":
+        write(other / "images.json", json.dumps({"images": {}}))
+    before = files_with_stamps(other)
+    (topic / ".cache").symlink_to(other)
+    for _ in range(2):
+        ran = run_script("find_duplicates.py", "DS", "--workers", "0", cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        assert (topic / ".cache").is_symlink()
+        warnings = ran.stderr.count("a link to a folder that is no cache")
+        assert warnings == (holds == "foreign")
+        assert (files_with_stamps(other) == before) == (holds == "foreign")
+        assert (other / "phash.npz").exists() == (holds != "foreign")
+
+
 # Outputs
 
 

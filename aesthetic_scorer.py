@@ -49,12 +49,14 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     started = time.monotonic()
-    args = parse_args(argv)
+    args = make_parser().parse_args(argv)
     reporter = Reporter(args)
     policy = make_policy(args, reporter)
     totals = ScoreTotals()
     topics = tree.find_topics(args.paths, reporter.warn)
     pending = find_pending(topics, policy, totals, reporter)
+    if args.check:
+        return check_weights(pending, policy, args, reporter)
     if pending:
         score_topics(pending, policy, args, totals, reporter)
     totals.seconds = time.monotonic() - started
@@ -64,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         already_scored=totals.already_scored,
         unreadable=reporter.unreadable,
     )
-    print_result(
-        args, summary_lines(totals, policy, reporter), result_json(totals, policy, reporter)
-    )
+    lines = list(summary_lines(totals, policy, reporter))
+    if totals.values:
+        lines += cli.next_step("aesthetic_stats.py", *args.paths)
+    print_result(args, lines, result_json(totals, policy, reporter))
     return reporter.status
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(__doc__)
     options.add_model_options(parser)
     scoring = parser.add_argument_group("scores")
@@ -97,7 +100,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="store no embeddings (saves 3 kB per image): after a kill within a topic, or with "
         "another head, that topic starts over",
     )
-    return parser.parse_args(argv)
+    scoring.add_argument(
+        "--check",
+        action="store_true",
+        help="check folders, options and weights (downloads them if need be), and score nothing",
+    )
+    return parser
 
 
 @dataclass
@@ -160,6 +168,22 @@ def find_pending(
             pending[topic] = len(state.pending)
     score_state.refuse_foreign(foreign)
     return pending
+
+
+def check_weights(
+    pending: Mapping[Topic, int],
+    policy: score_state.ScoringPolicy,
+    args: argparse.Namespace,
+    reporter: Reporter,
+) -> int:
+    """Find the weights if an image is to be scored. Returns the exit status; raises UserError."""
+    if pending:
+        from common.clip.engine import Engine  # torch
+
+        policy.head.check(Engine(policy.model, args, reporter).shape.dim)
+    lines = ["👍 Ready to score" if pending else "👍 Nothing to score"]
+    print_result(args, lines, {"topics": len(pending), "images": sum(pending.values())})
+    return reporter.status
 
 
 def score_topics(

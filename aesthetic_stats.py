@@ -61,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reports import aesthetic_page  # Jinja2 and Pillow, needed for a page only
 
         aesthetic_page.write_page(args.html, topics, data, reporter)
-    print_result(args, summary_lines(data, args.all), data)
+    next_lines = cli.next_step("find_duplicates.py", *args.paths)
+    print_result(args, [*summary_lines(data, args.all), *next_lines], data)
     scored = data["overall"]["images"]
     reporter.print_totals(data["found"], scored=scored, without_score=data["found"] - scored)
     return reporter.status

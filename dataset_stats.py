@@ -33,6 +33,7 @@ if __name__ == "__main__":  # first: can this Python run the script?
 import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -64,12 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     topics = tree.find_topics(args.paths, reporter.warn)
     counted = census.take_census(topics, args.max_pixels, reporter)
     data = census.census_json(counted)
-    json_files.write_json(args.output, data)
+    if args.output:
+        json_files.write_json(args.output, data)
+    else:
+        reporter.warn("the current folder is read-only: give --output FILE to keep the JSON")
     if args.html:
         from reports import dataset_page  # Jinja2 and Pillow, needed for a page only
 
         dataset_page.write_page(args.html, counted, data, args.max_pixels, reporter)
-    print_result(args, summary_lines(data, args.output), data)
+    next_lines = cli.next_step("aesthetic_scorer.py", *args.paths)
+    print_result(args, [*summary_lines(data, args.output), *next_lines], data)
     reporter.print_totals(
         counted.images,
         counted=counted.images - counted.unreadable_count,
@@ -83,14 +88,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        default=OUTPUT_FILE,
-        help="write the JSON to FILE (default: %(default)s)",
+        help=f"write the JSON to FILE (default: {OUTPUT_FILE})",
     )
     parser.add_argument(
         "--html", metavar="FILE", help="also write a page with charts and thumbnails"
     )
     args = parser.parse_args(argv)
-    atomic_files.check_output(args.output)
+    if args.output or not args.json or os.access(".", os.W_OK | os.X_OK):
+        args.output = args.output or OUTPUT_FILE
+        atomic_files.check_output(args.output)
     if args.html:
         atomic_files.check_output(args.html, "--html")
     return args

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter.print_totals(
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
-    print_result(args, summary_lines(data), data)
+    print_result(args, [*summary_lines(data), *next_lines(args, data)], data)
     return reporter.status
 
 
@@ -146,7 +146,7 @@ def warnings_json(by_label: Mapping[str, DuplicateTotals]) -> dict[str, Any]:
     for label, count in by_label.items():
         if count.damaged:
             damaged[label] = count.damaged
-        elif not count.is_searched:
+        elif count.images and not count.is_searched:
             not_searched.append(label)
         if count.outdated:
             outdated[label] = count.outdated
@@ -187,6 +187,14 @@ def summary_lines(data: Mapping[str, Any]) -> Iterator[str]:
         yield from format_counts({topic["topic"]: topic for topic in data["worst_topics"]})
     yield ""
     yield from charts.warnings_section(list_warnings(data))
+
+
+def next_lines(args: argparse.Namespace, data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what to type next: look at the sets, then merge without the copies."""
+    if data["duplicate_entries"] and not args.html:
+        yield from cli.next_step("duplicates_stats.py", *args.paths, "--html", "review.html")
+    else:
+        yield from cli.next_step("merge_clusters.py", *args.paths, "--dry-run")
 
 
 def most_redundant_first(clusters: Mapping[str, Any]) -> dict[str, Any]:

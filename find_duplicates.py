@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = search(topics, threshold, args, reporter)
     searched = result["images"] - result["unreadable"]
     reporter.print_totals(result["images"], searched=searched, unreadable=result["unreadable"])
-    print_result(args, summary_lines(result, args.variants), result)
+    lines = list(summary_lines(result, args.variants, bool(args.against)))
+    lines += cli.next_step("duplicates_stats.py", *args.paths, "--html", "review.html")
+    print_result(args, lines, result)
     return reporter.status
 
 
@@ -184,7 +186,9 @@ def largest_sets(summaries: Sequence["TopicSummary"]) -> list[dict[str, Any]]:
     ]
 
 
-def summary_lines(result: Mapping[str, Any], with_variants: bool) -> Iterator[str]:
+def summary_lines(
+    result: Mapping[str, Any], with_variants: bool, with_references: bool
+) -> Iterator[str]:
     """The summary for people."""
     yield "🔎 Duplicates"
     yield f"   📁 topics            {result['topics']:>12,}"
@@ -196,7 +200,8 @@ def summary_lines(result: Mapping[str, Any], with_variants: bool) -> Iterator[st
     yield f"   ❌ unreadable        {result['unreadable']:>12,}"
     if "across" in result:
         yield kinds_line("🌐 across topics ", result["across"]["pairs"])
-        yield kinds_line("📌 and references", result["across"]["references"])
+        if with_references or result["across"]["references"]:
+            yield kinds_line("📌 and references", result["across"]["references"])
     if result["method"] == "clip":
         proposed = f"cosine similarity from {result['threshold']:g}"
     else:

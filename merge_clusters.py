@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.dry_run:
             merge.apply_merge(plan, folder, reporter)
     result = summary.make_result(plan, args.mode, args.dry_run)
-    print_result(args, summary.summary_lines(plan, result), result)
+    lines = list(summary.summary_lines(plan, result, args.verbose))
+    lines += next_lines(args)
+    print_result(args, lines, result)
     reporter.print_totals(result["found"], **{part: result[part] for part in summary.PARTS})
     return reporter.status
 
@@ -101,6 +103,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="list what a run would do, without doing it"
     )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="with --dry-run: also list the images that are copied under their own names",
+    )
     parser.add_argument("--keep-duplicates", action="store_true", help="merge copies too")
     parser.add_argument(
         "--drop-variants",
@@ -118,6 +126,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--mixed-scores", action="store_true", help="merge scores that different models made"
     )
     return parser.parse_args(argv)
+
+
+def next_lines(args: argparse.Namespace) -> list[str]:
+    """Return what to type next: the search in the target, or this merge without --dry-run."""
+    if not args.dry_run:
+        return cli.next_step("find_duplicates.py", args.output, "--variants", "--across")
+    return []
 
 
 def variant_kinds(value: str) -> tuple[str, ...]:

@@ -2,13 +2,16 @@
 # From datasets to a training set: statistics, scores, duplicates, a merged dataset, and a split
 # into training and validation.
 #
-# usage: pipeline.sh DATASET [DATASET ...] [--output FOLDER] [--reports FOLDER] [scorer options]
+# usage: pipeline.sh [options] DATASET [DATASET ...]
 #
 #   --output FOLDER    the merged dataset (default: full_dataset)
 #   --reports FOLDER   where train_set.json, valid_set.json, statistics and HTML pages go
 #                      (default: the folder that contains the merged dataset)
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
+#
+# Checks target, options and weights first. Of `data/*` it skips the target and the files that it
+# keeps beside it.
 #
 # Prints each command before running it, stops at the first failure and returns its exit status.
 # After a stop, a crash or new images, run the same command again: finished work is skipped.
@@ -18,6 +21,7 @@
 #   ./pipeline.sh ~/photos/* --output /data/full_dataset --reports /data/reports --batch-size 256
 
 set -euo pipefail
+export CURATION_NO_NEXT_STEP=1 # what comes next is known
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 python=${PYTHON:-$here/.venv/bin/python}
@@ -25,7 +29,9 @@ python=${PYTHON:-$here/.venv/bin/python}
 
 main() {
     parse_args "$@"
+    check_target
     mkdir -p -- "$reports"
+    step aesthetic_scorer.py "${datasets[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
 
     step dataset_stats.py "${datasets[@]}" --output "$reports/datasets_image_statistics.json" \
         --html "$reports/dataset_stats.html"
@@ -58,13 +64,53 @@ parse_args() {
             shift
             ;;
         --output=* | --reports=*) printf -v "$(cut -d= -f1 <<<"${1#--}")" %s "${1#*=}" ;;
-        -*) scorer_options+=("$1") ;;
-        *) if ((${#scorer_options[@]})); then scorer_options+=("$1"); else datasets+=("$1"); fi ;;
+        --*=* | --rescore | --only-missing | --no-cache | --check | --fast-decode | --ray | \
+            --json | --quiet | --strict) scorer_options+=("$1") ;;
+        -*)
+            scorer_options+=("$1")
+            if (($# > 1)); then scorer_options+=("$2") && shift; fi
+            ;;
+        *) datasets+=("$1") ;;
         esac
         shift
     done
-    ((${#datasets[@]})) || fail "no dataset given; see --help"
     reports=${reports:-$(dirname -- "$output")}
+    skip_own_files
+    ((${#datasets[@]})) || fail "no dataset given; see --help"
+}
+
+# Drop the target and the files that are kept beside it from the datasets: `data/*` names them, too.
+skip_own_files() {
+    local path given=(${datasets[@]+"${datasets[@]}"})
+    datasets=()
+    for path in ${given[@]+"${given[@]}"}; do
+        [[ -e $path && $path -ef $output ]] || is_own_file "$path" || datasets+=("$path")
+    done
+}
+
+is_own_file() {
+    [[ -f $1 && $(dirname -- "$1") -ef $reports ]] || return
+    case $(basename -- "$1") in
+    train_set.json | valid_set.json | datasets_image_statistics.json | aesthetic_stats.json | \
+        dataset_stats.html | aesthetic_stats.html | *.log | *.lock) ;;
+    *) return 1 ;;
+    esac
+}
+
+real_path() { "$python" -c 'import os, sys; print(os.path.realpath(sys.argv[1]))' "$1"; }
+
+# Fail now if the merge would refuse the target in the end.
+check_target() {
+    local target dataset path
+    target=$(real_path "$output")
+    for dataset in "${datasets[@]}"; do
+        path=$(real_path "$dataset")
+        [[ $path/ != "$target"/* && $target/ != "$path"/* ]] ||
+            fail "--output $output: overlaps $dataset; give --output another place"
+    done
+    [[ ! -e $output || -d $output ]] || fail "--output $output: is a file; give --output a folder"
+    [[ ! -d $output || -e $output/merge_manifest.jsonl || -z $(ls -A -- "$output") ]] ||
+        fail "--output $output: not empty, and no merge made it; give --output another place"
 }
 
 print_usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$here/pipeline.sh"; }

@@ -49,11 +49,12 @@ if __name__ == "__main__":  # first: can this Python run the script?
 import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
+import contextlib
 import math
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
@@ -146,8 +147,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--train 0 --valid 0 picks no images")
     if not args.count_megapixels > 0:
         parser.error("--count-megapixels must be above 0")
-    atomic_files.check_output(os.path.join(args.output_dir, TRAIN_FILE), "--output-dir")
+    if os.path.isdir(args.output_dir) or not os.path.isdir(parent_folder(args.output_dir)):
+        atomic_files.check_output(os.path.join(args.output_dir, TRAIN_FILE), "--output-dir")
+    else:  # a new folder, made when the lists are written
+        atomic_files.check_output(args.output_dir, "--output-dir")
     return args
+
+
+def parent_folder(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))
 
 
 def add_threshold_options(parser: argparse.ArgumentParser) -> None:
@@ -205,7 +213,20 @@ def whole_number(value: str) -> int:
 whole_number.__name__ = "whole number"  # argparse names the type in its error
 
 
-def write_lists(splits: Iterable[Split], args: argparse.Namespace) -> None:
+def no_image_message(splits: Sequence[Split], args: argparse.Namespace) -> str:
+    """Say why no image was chosen, and what to type."""
+    given = terminal.escape(shlex.join(args.paths))
+    best_scores = [split.best_score for split in splits if split.best_score is not None]
+    if not best_scores:
+        return f"{given}: no image has a score; run aesthetic_scorer.py {given} first"
+    best = max(best_scores)
+    if args.min_score > best:
+        return f"--min-score {args.min_score:g}: the best score is {best:.2f}; ask for less"
+    asked = "--min-side, --require-full or --exclude-duplicates"
+    return f"{given}: no image to choose; ask for less with {asked}"
+
+
+def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> None:
     """Write both lists.
 
     Raises UserError if no image was chosen, or if a relative path would mean two images.
@@ -220,15 +241,14 @@ def write_lists(splits: Iterable[Split], args: argparse.Namespace) -> None:
                     path = os.path.relpath(path, split.topic.dataset_path)
                 paths.append(path)
     if not train and not valid:
-        given = terminal.escape(shlex.join(args.paths))
-        raise UserError(
-            f"{given}: no image to choose; run aesthetic_scorer.py {given} first, or ask for less"
-        )
+        raise UserError(no_image_message(splits, args))
     for path, count in Counter(train + valid).items():
         if count > 1:
             raise UserError(
                 f"{path}: in two datasets, which --relative cannot tell apart; split one at a time"
             )
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(args.output_dir)
     json_files.write_json(os.path.join(args.output_dir, TRAIN_FILE), train)
     json_files.write_json(os.path.join(args.output_dir, VALID_FILE), valid)
 

@@ -13,15 +13,17 @@ import contextlib
 import difflib
 import logging
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from common import errors, reporter, signals, start
+from common import errors, reporter, signals, start, terminal
 
 # A 200 megapixel photo decodes to 600 MB. Anything larger is a bomb, or meant: then say so.
 MAX_PIXELS = 200_000_000
+NO_NEXT_STEP = "CURATION_NO_NEXT_STEP"  # in the environment: what comes next is known
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,8 +31,10 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+        self._given: list[str] = []
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._given = sys.argv[1:] if args is None else list(args)
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._suggest(unknown)}")
@@ -38,6 +42,14 @@ class Parser(argparse.ArgumentParser):
             if value == "":  # most likely a shell variable that is not set
                 self.error(f"--{name.replace('_', '-')}: the value is empty")
         return parsed
+
+    def error(self, message: str) -> NoReturn:
+        if "required: PATH" in message:
+            for action in self._actions:
+                is_greedy = action.nargs == "+" and action.option_strings
+                if is_greedy and set(action.option_strings) & set(self._given):
+                    message += f"; put them before {action.option_strings[0]}"
+        super().error(message)
 
     def _suggest(self, unknown: Sequence[str]) -> str:
         """Say which option the first unknown one was meant to be, if there is a similar one."""
@@ -120,6 +132,17 @@ def make_parser(
             help="treat images with more pixels as unreadable (default: %(default)s)",
         )
     return parser
+
+
+def next_step(script: str, *arguments: str) -> list[str]:
+    """Return the line that says what to type next; none in a script that runs all of them.
+
+    The command works where this script was started: it is called in the same way.
+    """
+    if os.environ.get(NO_NEXT_STEP):
+        return []
+    path = os.path.join(os.path.dirname(sys.argv[0]) or ".", script)
+    return [f"👉 next: {terminal.escape(shlex.join([path, *arguments]))}"]
 
 
 def positive_int(value: str) -> int:

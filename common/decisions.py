@@ -170,7 +170,7 @@ def add_decisions(
     Raises UserError.
     """
     if added_file:
-        add_file(topics, added_file)
+        reporter.say(f"✍️  {add_file(topics, added_file)}")
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         decided = read_decisions(dataset)
         gone, changed = [], []
@@ -193,10 +193,11 @@ def decisions_for_topic(topic: Topic) -> Decisions:
     return decided.still_valid(topic.path) if decided.same else decided
 
 
-def add_file(topics: Sequence[Topic], path: str) -> None:
+def add_file(topics: Sequence[Topic], path: str) -> str:
     """Add the decisions in the file or pipe `path` to those of the dataset; they overrule the old.
 
-    Raises UserError, before anything is written, if one names an image that does not exist.
+    Returns what was added, in words. Raises UserError, before anything is written, if one names an
+    image that does not exist.
     """
     datasets = list(dict.fromkeys(topic.dataset_path for topic in topics))
     if len(datasets) > 1:
@@ -213,7 +214,18 @@ def add_file(topics: Sequence[Topic], path: str) -> None:
         if not is_image or not os.path.isfile(os.path.join(dataset, name)):
             what = f"no such image in {dataset}; correct the path, or delete the line"
             raise UserError(f"{path}: {name}: {what}")
-    write_decisions(dataset, join_decisions(read_decisions(dataset), new))
+    old = read_decisions(dataset)
+    write_decisions(dataset, join_decisions(old, new))
+    added = []
+    for kind in ("different", "same", "keep"):
+        count = len(getattr(new, kind) - getattr(old, kind))
+        if count:
+            added.append(f"{count:,} {kind}")
+    total = len(new.different | new.same) + len(new.keep)
+    if not added:
+        return f"0 decisions added: all {total:,} were there already"
+    count = sum(int(part.split()[0].replace(",", "")) for part in added)
+    return f"{terminal.plural(count, 'decision')} added: {', '.join(added)}"
 
 
 def join_decisions(old: Decisions, new: Decisions) -> Decisions:

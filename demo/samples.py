@@ -72,7 +72,11 @@ def parse_args() -> argparse.Namespace:
 def output(command: str, folder: Path) -> str:
     """Return what a command prints on stdout, with /data as its folder."""
     script, *arguments = command.split()
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "utf-8",
+        "CURATION_NO_NEXT_STEP": "1",  # it would show where this machine keeps the scripts
+    }
     run = [sys.executable, str(ROOT / script), *arguments, "--quiet"]
     done = subprocess.run(
         run, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True

@@ -48,11 +48,20 @@ def pick_counts(counts: Counter[str]) -> dict[str, int]:
     return {name: counts[name] for name in ("found", *PARTS, *OTHER_COUNTS)}
 
 
-def summary_lines(plan: MergePlan, result: dict[str, Any]) -> Iterator[str]:
-    """Yield the lines that people read; those of a dry run start with every action."""
+def summary_lines(
+    plan: MergePlan, result: dict[str, Any], lists_all: bool = False
+) -> Iterator[str]:
+    """Yield the lines that people read.
+
+    A dry run starts with every action but plain copies, or with all of them if `lists_all`.
+    """
     dry_run = result["dry_run"]
     if dry_run:
-        yield from map(action_line, plan.actions())
+        actions = list(plan.actions())
+        listed = [action for action in actions if lists_all or not _is_plain_copy(action)]
+        yield from map(action_line, listed)
+        if unlisted := len(actions) - len(listed):
+            yield f"{terminal.plural(unlisted, 'file')} more copied as they are (-v lists all)"
         yield ""
     done = "Would merge" if dry_run else "Merged"
     datasets = terminal.plural(len(result["datasets"]), "dataset")
@@ -61,7 +70,8 @@ def summary_lines(plan: MergePlan, result: dict[str, Any]) -> Iterator[str]:
     yield from table_lines(result)
     yield from count_lines(result)
     left_behind = [f"{file['path']}: {file['reason']}" for file in result["left_behind"]]
-    yield from file_lines("📎 Other files, not copied", left_behind)
+    not_copied = "that would not be copied" if dry_run else "not copied"
+    yield from file_lines(f"📎 Other files, {not_copied}", left_behind)
     yield from file_lines("✏️  Changed in the target since they were merged", result["edited"])
     copied = terminal.format_bytes(result["bytes_copied"])
     saved = terminal.format_bytes(result["bytes_saved"])
@@ -71,6 +81,13 @@ def summary_lines(plan: MergePlan, result: dict[str, Any]) -> Iterator[str]:
         yield "👀 A dry run: nothing was written. Without --dry-run, the same command merges."
     else:
         yield f"📄 {terminal.escape(result['manifest'])}"
+
+
+def _is_plain_copy(action: PlannedAction) -> bool:
+    """Tell whether a file keeps its name, or is in the target already."""
+    keeps_name = os.path.basename(action.source) == os.path.basename(action.target)
+    is_copied = action.action not in DROP_ACTIONS and action.action not in SKIP_ACTIONS
+    return is_copied and keeps_name and not action.reason
 
 
 def action_line(action: PlannedAction) -> str:
@@ -111,17 +128,18 @@ def table_lines(result: dict[str, Any]) -> list[str]:
 def count_lines(result: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each count that is not in the table, unless it is 0."""
     plural = terminal.plural
+    would = "would be " if result["dry_run"] else ""
     if count := result["duplicates"]:
         copies = "1 copy" if count == 1 else f"{count:,} copies"
-        yield f"👯 {copies} dropped, each in favour of a better one"
+        yield f"👯 {copies} {would}dropped, each in favour of a better one"
     if count := result["variants"]:
-        yield f"🔀 {plural(count, 'variant')} dropped, because of --drop-variants"
+        yield f"🔀 {plural(count, 'variant')} {would}dropped, because of --drop-variants"
     if count := result["references"]:
-        yield f"📌 {plural(count, 'image')} dropped as copies of reference images"
+        yield f"📌 {plural(count, 'image')} {would}dropped as copies of reference images"
     if count := result["renamed"]:
-        yield f"🔁 {plural(count, 'image')} renamed, because another image had the name"
+        yield f"🔁 {plural(count, 'image')} {would}renamed: another image has the name"
     if count := result["sidecars"]:
-        yield f"📝 {plural(count, 'caption')} and other sidecars copied with their images"
+        yield f"📝 {plural(count, 'caption')} and other sidecars {would}copied with their images"
 
 
 def file_lines(title: str, files: Sequence[str]) -> Iterator[str]:

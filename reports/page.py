@@ -57,6 +57,7 @@ def write_page(
     content = render_page(template, context(max_rows), thumbnails, left_out)
     with atomic_files.atomic_write(path) as file:
         file.write(content)
+    reporter.say(f"🌐 {terminal.escape(os.path.abspath(path))}: open it in a browser")
 
 
 def render_page(

@@ -72,6 +72,7 @@ class Split:
     valid: list[str] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)  # not chosen because of a related image
     leaks: list[Leak] = field(default_factory=list)
+    best_score: float | None = None  # among all readable images
     lowest_score: float | None = None  # among the chosen images
     lowest_resolution: str | None = None
 
@@ -142,6 +143,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
             "without_score": len(stamps) - len(candidates),
             "unreadable": len(candidates) - len(readable),
         },
+        best_score=max((image.score or 0 for image in readable), default=None),
     )
 
 
@@ -165,7 +167,8 @@ def _warn_of_scores(
     listed = terminal.list_counted(parts)
     if listed:
         path = terminal.escape(topic.path)
-        reporter.warn(f"{path}: {listed}; run aesthetic_scorer.py on it")
+        advice = "aesthetic_scorer.py scores them, or says why one cannot be read"
+        reporter.warn(f"{path}: {listed}; {advice}")
 
 
 def _read_kinds(

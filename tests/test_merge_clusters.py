@@ -682,12 +682,25 @@ def test_dry_run_lists_what_the_run_then_does_and_writes_nothing(tmp_path: Path,
 def test_dry_run_prints_a_line_per_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "A" / AT / "new\nline.jpg", "x"), write(tmp_path / "A" / AT / "notes.md", "x")
     cli.run_script(
-        merge_clusters.main, [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run"]
+        merge_clusters.main,
+        [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--dry-run", "-v"],
     )
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"copy       {tmp_path}/A/C/S/T/new\\nline.jpg → C/S/T/new\\nline.jpg"
     assert out[1] == f"skip       {tmp_path}/A/C/S/T/notes.md (goes with no image)"
     assert out[3].startswith("📦 Would merge 1 dataset into")
+
+
+def test_dry_run_lists_what_is_not_plainly_copied(tmp_path: Path, capsys) -> None:
+    for dataset in "AB":
+        write(tmp_path / dataset / AT / "a.jpg", dataset)
+        write(tmp_path / dataset / AT / f"only {dataset}.jpg", dataset)
+    paths = [str(tmp_path / "A"), str(tmp_path / "B"), "--output", str(tmp_path / "full")]
+    cli.run_script(merge_clusters.main, [*paths, "--dry-run"])
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(f"copy       {tmp_path}/B/C/S/T/a.jpg → C/S/T/a__B.jpg")
+    assert out[1] == "3 files more copied as they are (-v lists all)"
+    assert any("1 image would be renamed" in line for line in out)
 
 
 # Refused before anything is written

@@ -398,7 +398,7 @@ def test_help_through_a_symlink(tmp_path: Path) -> None:
         [tmp_path / "run it", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "usage: pipeline.sh DATASET" in ran.stdout
+    assert "usage: pipeline.sh [options] DATASET" in ran.stdout
     assert "set -e" not in ran.stdout
 
 

@@ -359,7 +359,7 @@ def test_images_changed_since_they_were_scored_are_reported(tmp_path: Path, spli
     cache.update_cache(there, scores=Provenance({"model": "m"}, there.image_stamps()))
     os.utime(folder / "b.png", ns=(1, 1))
     assert (
-        "1 changed since scored (b.png); run aesthetic_scorer.py" in split(tmp_path / "DS")["talk"]
+        "1 changed since scored (b.png); aesthetic_scorer.py scores them" in split(tmp_path / "DS")["talk"]
     )
 
 
@@ -402,9 +402,10 @@ def no_scores(folder: Path) -> list[str]:
     [
         (damaged_scores, "aesthetic_data.json: damaged (not a JSON object of scores)"),
         (damaged_duplicates, "duplicates_T.json: damaged"),
-        (no_scores, "no image to choose; run aesthetic_scorer.py"),
+        (no_scores, "no image has a score; run aesthetic_scorer.py"),
         (lambda folder: ["--require-full"], "no image to choose"),
-        (lambda folder: ["--output-dir", str(folder / "nowhere")], "no such folder"),
+        (lambda folder: ["--output-dir", str(folder / "nowhere/deep")], "no such folder"),
+        (lambda folder: ["--min-score", "11"], "--min-score 11: the best score is 5.00"),
         (lambda folder: [str(folder / "nowhere")], "no such folder"),
     ],
 )

@@ -109,6 +109,9 @@ def _check_sizes(path: str, config: dict[str, Any]) -> None:
             raise UserError(f"{path}: {name} is {shown}; it must be a number from 1 to {limit:,}")
 
 
+DEVICES = ("cuda", "mps", "cpu")
+
+
 def resolve_device(name: str) -> torch.device:
     """The device that --device names. Raises UserError if there is none of that kind."""
     import torch
@@ -119,7 +122,9 @@ def resolve_device(name: str) -> torch.device:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name}: {reason}; try --device auto") from None
+        if name.split(":")[0] not in DEVICES:
+            reason = f"choose from {', '.join(DEVICES)}"
+        raise UserError(f"--device {name}: {reason}; or leave it out") from None
     return torch.device(name)
 
 

@@ -53,7 +53,7 @@ class Engine:
         self.model = model
         self.shape = encoder.load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
-        self._file = weights.find_weights_file(model)
+        self._file = weights.find_weights_file(model, for_scores=hasattr(args, "head"))
         self._precision: str = args.precision
         self._workers: int = args.workers
         self._max_pixels: int = args.max_pixels

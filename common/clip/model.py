@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import hashlib
+import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,6 +131,8 @@ def _architecture_model(name: str, pretrained: str | None, decode: str) -> Model
     if name in TANH_GELU_MODELS:
         source, tag = TANH_GELU_MODELS[name]
         name = source + TANH_MARK
+    else:
+        _check_architecture(name, pretrained)
     weights = pretrained or tag
     if os.path.isfile(weights):
         return Model(name, _digest([weights]), decode, source, os.path.abspath(weights))
@@ -140,6 +144,30 @@ def _architecture_model(name: str, pretrained: str | None, decode: str) -> Model
             f"without it; use --model {name}-quickgelu"
         )
     return Model(name, weights, decode, source, None)
+
+
+def _check_architecture(name: str, pretrained: str | None) -> None:
+    """Raise UserError if open_clip has no such model; names the one that was meant."""
+    known = _open_clip_names()
+    if not known or name.replace("/", "-") in known:
+        return
+    by_lower_name = {other.lower(): other for other in (*known, *TANH_GELU_MODELS, TINY_MODEL)}
+    similar = difflib.get_close_matches(name.lower(), by_lower_name, n=1)
+    meant = by_lower_name[similar[0]] if similar else DEFAULT_MODEL
+    if meant in OPENAI and not pretrained:
+        meant += "-quickgelu"
+    raise UserError(f"--model {name}: no such model; did you mean {meant}?")
+
+
+def _open_clip_names() -> list[str]:
+    """List open_clip's models without importing it; empty if it is not installed."""
+    spec = importlib.util.find_spec("open_clip")
+    folders = spec.submodule_search_locations if spec else None
+    names = []
+    for folder in folders or ():
+        for file in sorted(os.listdir(os.path.join(folder, "model_configs"))):
+            names.append(file.removesuffix(".json"))
+    return names
 
 
 def _model_files(folder: str) -> list[str]:

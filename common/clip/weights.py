@@ -32,10 +32,11 @@ def tag_config(model: Model) -> dict[str, Any]:
     return dict(config)
 
 
-def find_weights_file(model: Model) -> str | None:
+def find_weights_file(model: Model, for_scores: bool) -> str | None:
     """The file with the model's weights, downloaded if need be; None if open_clip finds it itself.
 
-    Raises UserError within seconds if there is no network, naming the file and where to put it.
+    Raises UserError within seconds if there is no network, naming the file and where to put it, and
+    what works without: that differs for scores and for the search.
     """
     if model.source.startswith(LOCAL) or model.file:
         return model.file
@@ -45,15 +46,17 @@ def find_weights_file(model: Model) -> str | None:
     repository, _, name = config.get("hf_hub", "").rpartition("/")
     if repository:
         names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-        return _download_from_hub(model, repository, [name] if name else names)
+        return _download_from_hub(model, repository, [name] if name else names, for_scores)
     cached = os.path.join("~/.cache/clip", os.path.basename(config["url"]))
     cached = os.path.expanduser(cached)
     if not os.path.isfile(cached) and not is_reachable(config["url"]):
-        raise UserError(_offline_message(model, config["url"], cached))
+        raise UserError(_offline_message(model, config["url"], cached, for_scores))
     return str(open_clip.download_pretrained(config))
 
 
-def _download_from_hub(model: Model, repository: str, names: Sequence[str]) -> str:
+def _download_from_hub(
+    model: Model, repository: str, names: Sequence[str], for_scores: bool
+) -> str:
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -65,7 +68,7 @@ def _download_from_hub(model: Model, repository: str, names: Sequence[str]) -> s
         place = (
             f"a folder of yours and pass --model {model.cli_name} --pretrained FOLDER/{names[0]}"
         )
-        raise UserError(_offline_message(model, address, place))
+        raise UserError(_offline_message(model, address, place, for_scores))
     failure: Exception | None = None
     for name in names:
         try:
@@ -81,13 +84,15 @@ def _download_from_hub(model: Model, repository: str, names: Sequence[str]) -> s
     raise UserError(f"{address}: download failed ({reason}); run again to start it over")
 
 
-def _offline_message(model: Model, address: str, place: str) -> str:
-    head = " with an explicit --head FILE" if "--pretrained" in place else ""
+def _offline_message(model: Model, address: str, place: str, for_scores: bool) -> str:
+    head = " with an explicit --head FILE" if for_scores and "--pretrained" in place else ""
+    instead = "--method phash (needs no download)"
+    if for_scores:
+        instead = "--model tiny (needs no download, technical quality only)"
     return (
         f"weights of {model.source} ({model.weights}) are not on this machine and cannot be "
         f"fetched: on a machine with a network, download {address} and put it into {place}{head}; "
-        "or use --model local-dir:FOLDER, or --model tiny "
-        "(needs no download, technical quality only)"
+        f"or use --model local-dir:FOLDER, or {instead}"
     )
 
 

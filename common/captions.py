@@ -18,6 +18,8 @@ from common.topics import Topic
 LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))
 
+_ignored_links: set[str] = set()
+
 
 @dataclass(frozen=True, slots=True)
 class StemGroup:
@@ -88,13 +90,18 @@ def casefold_nfc(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
-def match_captions(topic: Topic, images: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+def match_captions(
+    topic: Topic, images: Iterable[str], with_foreign_links: bool = False
+) -> tuple[dict[str, str], list[str]]:
     """Match images of the topic with their captions, both by name.
 
     Returns caption by image, and the captions that belong to no image. The most specific name wins:
-    `photo.jpg.txt`, then `photo.txt`, then `photo.caption`.
+    `photo.jpg.txt`, then `photo.txt`, then `photo.caption`. Links that is_foreign_link refuses are
+    no captions; `with_foreign_links` is for callers that name them and do not read them.
     """
     groups, unmatched = group_by_stem(list(images), _list_captions(topic))
+    if not with_foreign_links:
+        drop_foreign_links(topic, groups)
     captions = {}
     for group in groups:
         if not group.sidecars:
@@ -110,6 +117,44 @@ def match_captions(topic: Topic, images: Iterable[str]) -> tuple[dict[str, str],
                     captions[image] = by_lower_ending[wanted]
                     break
     return captions, unmatched
+
+
+def drop_foreign_links(topic: Topic, groups: Iterable[StemGroup]) -> list[str]:
+    """Remove sidecars that are links to files that do not belong to the dataset.
+
+    Such a link may lead to any file of the machine. It is followed only to a regular file below a
+    given folder, or in the folder of the real file of its image. Returns the names, sorted.
+    """
+    dropped = set()
+    for group in groups:
+        for suffix in list(group.sidecars):
+            if is_foreign_link(topic, group.stem + suffix, group.images):
+                group.sidecars.remove(suffix)
+                dropped.add(group.stem + suffix)
+    _ignored_links.update(map(topic.path_of, dropped))
+    return sorted(dropped)
+
+
+def is_foreign_link(topic: Topic, name: str, images: Iterable[str]) -> bool:
+    """Tell whether a sidecar of these images is a link to what does not belong to the dataset."""
+    path = topic.path_of(name)
+    if not os.path.islink(path):
+        return False
+    real_path = os.path.realpath(path)
+    if not os.path.isfile(real_path):
+        return True
+    given_folders = topic.given_folders or (os.path.realpath(topic.dataset_path),)
+    if any(real_path.startswith(os.path.join(folder, "")) for folder in given_folders):
+        return False
+    image_folders = {os.path.dirname(os.path.realpath(topic.path_of(image))) for image in images}
+    return os.path.dirname(real_path) not in image_folders
+
+
+def count_ignored_links() -> int:
+    """Return how many links were no captions or sidecars, since the last call."""
+    count = len(_ignored_links)
+    _ignored_links.clear()
+    return count
 
 
 def _list_captions(topic: Topic) -> list[str]:
@@ -133,5 +178,6 @@ def is_read_by_trainers(image: str) -> bool:
 
 def read_caption(path: str, max_bytes: int = -1) -> bytes:
     """Read a caption, or its first `max_bytes`. Raises OSError."""
-    with open(path, "rb") as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place never blocks
+    with open(descriptor, "rb") as file:
         return file.read(max_bytes)

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from common import atomic_files, cache_link, durability, terminal
+from common import atomic_files, cache_link, captions, durability, terminal
 from common.errors import UserError
 
 # tqdm's own lock would import multiprocessing, and no other process of ours prints.
@@ -89,6 +89,9 @@ class Reporter:
         for link in cache_link.unusable_links():
             path = terminal.escape(link)
             self.warn(f"{path}: a link to a folder that is no cache, so nothing is cached there")
+        if count := captions.count_ignored_links():
+            links = "1 sidecar is a link" if count == 1 else f"{count:,} sidecars are links"
+            self.warn(f"{links} to files outside of the given folders, and not used")
         words = {name: name.replace("_", " ") for name in parts}
         terms = [f"{count:,} {words[name]}" for name, count in parts.items() if count]
         if not terms:

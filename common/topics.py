@@ -6,7 +6,7 @@ Goes by names and file types alone; never opens a file.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.cache_link import usable_cache_folder
 from common.errors import UserError
@@ -28,6 +28,8 @@ class Topic:
     subcluster: str
     name: str
     image_count: int  # when the tree was walked
+    # the real paths of the folders that the run was given; unknown if empty
+    given_folders: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[str, str, str, str]:

@@ -11,7 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common import terminal
 from common.errors import UserError, os_error_to_user_error
@@ -35,8 +35,10 @@ def find_topics(paths: Sequence[str], warn: Warn, is_complete: bool = False) -> 
         _check_is_folder(path)
     walked: WalkedFolders = {}
     topics: list[Topic] = []
+    given = tuple(map(os.path.realpath, paths))
     for root in _distinct_roots(paths):
-        topics += _topics_below(root, walked, warn, is_complete)
+        for topic in _topics_below(root, walked, warn, is_complete):
+            topics.append(replace(topic, given_folders=given))
     if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
         raise UserError(

@@ -105,6 +105,8 @@ class Placer:
         groups, unmatched = captions.group_by_stem(stamps, others)
         for name in unmatched:
             self._leave_behind(self._source.path_of(name), "goes with no image")
+        for name in captions.drop_foreign_links(self._source, groups):
+            self._leave_behind(self._source.path_of(name), "links to a file of another place")
         conflicting: list[tuple[PlacedGroup, str]] = []
         for stem_group in groups:
             group = self._find_places(stem_group, incoming)

@@ -54,7 +54,10 @@ class Checks:
     def check_topic(self, topic: Topic, image_names: Sequence[str]) -> None:
         """Check the names of a topic's images, and its captions."""
         images_per_stem = Counter(map(stem_of, image_names))
-        caption_of, orphans = captions.match_captions(topic, image_names)
+        caption_of, orphans = captions.match_captions(topic, image_names, with_foreign_links=True)
+        images_of: dict[str, list[str]] = {}
+        for image, caption in caption_of.items():
+            images_of.setdefault(caption, []).append(image)
         for name in image_names:
             if not captions.is_read_by_trainers(name):
                 self.add("skipped_suffix", topic, name, name[name.rfind(".") :])
@@ -62,7 +65,10 @@ class Checks:
                 self.add("same_stem", topic, name)
             if caption_of and name not in caption_of:
                 self.add("without_caption", topic, name)
-        for caption in sorted(set(caption_of.values())):
+        for caption, images in sorted(images_of.items()):
+            if captions.is_foreign_link(topic, caption, images):
+                self.add("unreadable_caption", topic, caption, "a link to a file of another place")
+                continue
             for kind in caption_problems(topic.path_of(caption)):
                 self.add(kind, topic, caption)
         for caption in orphans:

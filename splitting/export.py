@@ -54,7 +54,7 @@ class ExportPlan:
         return final
 
     def as_json(self) -> dict[str, Any]:
-        """Return the plan as data. `kept` and `problems` are there only if there are any."""
+        """Return the plan as data. The last three keys are there only if there are any."""
         captions = sum(place.endswith(".txt") for place in self.layout.files)
         data = {
             "folder": self.target,
@@ -65,7 +65,11 @@ class ExportPlan:
             "edited": self.edited,
             "left_out": self.layout.left_out,
         }
-        optional = {"kept": self.kept, "problems": self.problems}
+        optional = {
+            "kept": self.kept,
+            "problems": self.problems,
+            "large_captions": self.layout.large_captions,
+        }
         return data | {key: value for key, value in optional.items() if value}
 
 

@@ -37,6 +37,7 @@ SPLIT_WORDS = re.compile(
 )
 # Suffixes that sd-scripts skip, and others for such files.
 SUFFIX_REPLACEMENTS = {".jpe": ".jpg", ".jfif": ".jpg"}
+MAX_CAPTION_BYTES = 1_000_000  # a larger file is no caption
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?")
 KOHYA_HEAD = """\
 # For kohya sd-scripts: --dataset_config {path}
@@ -63,6 +64,7 @@ class Layout:
     texts: dict[str, bytes] = field(default_factory=dict)  # by place: files for trainers
     kept: list[KeptImage] = field(default_factory=list)  # from earlier exports
     left_out: list[str] = field(default_factory=list)  # paths of images that loaders cannot name
+    large_captions: list[str] = field(default_factory=list)  # paths of those that are not read
 
     def add_file(self, place: str, path: str, mode: str) -> None:
         status = os.stat(path)
@@ -208,7 +210,10 @@ def _add_images(
 
 def _add_caption(layout: Layout, image_place: str, path: str) -> str:
     """Add a caption, unless it is empty, and return its text."""
-    content = captions.read_caption(path)
+    if os.stat(path).st_size > MAX_CAPTION_BYTES:
+        layout.large_captions.append(path)
+        return ""
+    content = captions.read_caption(path, MAX_CAPTION_BYTES)
     if not content:
         return ""
     place = os.path.splitext(image_place)[0] + ".txt"

@@ -107,6 +107,9 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
         kept_lines,
     )
     yield from section_lines(
+        "❔ Captions larger than 1 MB, not exported", exported.get("large_captions", ())
+    )
+    yield from section_lines(
         "❔ Not exported, because their names are not UTF-8", exported["left_out"]
     )
 

@@ -193,6 +193,76 @@ def test_forged_line_of_a_merge_manifest_is_damage(tmp_path: Path, key: str, val
     assert files_with_stamps(tmp_path) == before
 
 
+# Captions that are links, pipes and endless files
+
+
+def test_caption_links_are_followed_only_within_the_dataset(export: Export, tmp_path: Path) -> None:
+    names = ("own.png", "secret.png", "farm.png", "gone.png")
+    topic = make_scored_topic(tmp_path / "DS/C/S/T", *names)
+    write(tmp_path / "secret/shadow", "password")
+    write(tmp_path / "DS/texts/own", "a text of the dataset")
+    (topic / "own.txt").symlink_to(tmp_path / "DS/texts/own")
+    (topic / "secret.txt").symlink_to(tmp_path / "secret/shadow")
+    (topic / "gone.txt").symlink_to(tmp_path / "no such file")
+    (tmp_path / "farm").mkdir()
+    (topic / "farm.png").rename(tmp_path / "farm/farm.png")
+    write(tmp_path / "farm/farm.txt", "beside the real image")
+    for name in ("farm.png", "farm.txt"):
+        (topic / name).symlink_to(tmp_path / "farm" / name)
+    data = export("DS")
+    assert "1 sidecar is a link to files outside" in data["talk"]
+    exported = tmp_path / "ready/train/C/S/T"
+    assert sorted(path.name for path in exported.glob("*.txt")) == ["farm.txt", "own.txt"]
+    assert "password" not in (tmp_path / "ready/train/metadata.jsonl").read_text()
+    status, said = run_merge("DS", "--output", "full")
+    assert status == 0 and "2 sidecars are links" in said
+    assert sorted(path.name for path in (tmp_path / "full/C/S/T").glob("*.txt")) == [
+        "farm.txt",
+        "own.txt",
+    ]
+    # Through a linked folder, a caption that is no link itself is read.
+    (tmp_path / "Linked/C/S").mkdir(parents=True)
+    (tmp_path / "Linked/C/S/T").symlink_to(topic)
+    (tmp_path / "ready").rename(tmp_path / "first")
+    (topic / "own.txt").unlink()
+    write(topic / "own.txt", "no link")
+    export("Linked")
+    assert (tmp_path / "ready/train/C/S/T/own.txt").read_text() == "no link"
+
+
+def test_caption_larger_than_a_megabyte_is_named_and_not_read(
+    export: Export, tmp_path: Path
+) -> None:
+    topic = make_scored_topic(tmp_path / "DS/C/S/T", "a.png")
+    with open(topic / "a.txt", "wb") as file:
+        file.truncate(1 << 40)  # a hole
+    data = export("DS")
+    assert data["export"]["large_captions"] == [str(topic / "a.txt")]
+    assert places(tmp_path / "ready") == {"train/C/S/T/a.png"}
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_never_opened_in_a_target(
+    export: Export, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "b.png", captions={"a.txt": "a"})
+    export("DS")
+    assert run_merge("DS", "--output", "full")[0] == 0
+    for path in (tmp_path / "ready/train/C/S/T", tmp_path / "full/C/S/T"):
+        for name in ("a.png", "a.txt"):
+            (path / name).unlink()
+            make(path / name)
+    assert export("DS")["export"]["edited"] == ["train/C/S/T/a.png", "train/C/S/T/a.txt"]
+    assert run_merge("DS", "--output", "full")[0] == 0
+    for path in ("ready/train/metadata.jsonl", "ready/kohya.toml", "ready/export_manifest.jsonl"):
+        (tmp_path / path).unlink()
+        make(tmp_path / path)
+        assert run_split("DS", "--export", "ready", status=2)["talk"]
+    (tmp_path / "full/merge_manifest.jsonl").unlink()
+    make(tmp_path / "full/merge_manifest.jsonl")
+    assert run_merge("DS", "--output", "full")[0] == 2
+
+
 # A linked cache
 
 

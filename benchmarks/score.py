@@ -6,14 +6,15 @@
     end to end         aesthetic_scorer.py on a dataset, model loading included
     plain loop         one image at a time, as in LAION's notebook
 
-On a GPU decoding and the model run side by side, so end to end can reach the slower of the two; on a CPU they share
-the cores, and it can reach 1 / (1/decoding + 1/model). Weights are seeded random numbers: speed does not depend on
-them. Then what each precision and --fast-decode gain, and how far they move vectors and scores.
+On a GPU decoding and the model run side by side, so end to end can reach the slower of the two; on
+a CPU they share the cores, and it can reach 1 / (1/decoding + 1/model). Weights are seeded random
+numbers: speed does not depend on them. Then what each precision and --fast-decode gain, and how far
+they move vectors and scores.
 
 examples:
   benchmarks/score.py --photos FOLDER          ViT-B-32 on a CPU, on photos of yours
-  benchmarks/score.py                          ViT-L/14 in half precision on a CUDA GPU, on generated 1600x1200 JPEGs
-  benchmarks/score.py --model siglip-v2.5 --only full effects
+  benchmarks/score.py                          ViT-L/14 in half precision on a CUDA GPU, on
+  generated 1600x1200 JPEGs benchmarks/score.py --model siglip-v2.5 --only full effects
 """
 
 from __future__ import annotations
@@ -44,12 +45,13 @@ import torch  # noqa: E402
 from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
-from common.clip import model, options  # noqa: E402
+from common.clip import model  # noqa: E402
 from common.clip.engine import CHUNK_IMAGES, Engine  # noqa: E402
+from common.clip.options import add_model_options  # noqa: E402
 from common.reporter import Reporter  # noqa: E402
 
 CUDA = torch.cuda.is_available()
-PARTS = ("full", "fast", "plain", "effects")
+PARTS = ("full", "fast", "gpu", "plain", "effects")
 
 
 def main() -> None:
@@ -66,9 +68,10 @@ def main() -> None:
         print(
             f"{args.model} on {device}, {cli.available_cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"
         )
-        for part, fast in (("full", []), ("fast", ["--fast-decode"])):
-            if part in args.only:
-                speeds(paths, dataset, [*options, *fast], head)
+        modes = {"full": [], "fast": ["--fast-decode"], "gpu": ["--decode", "gpu"]}
+        for part, mode in modes.items():
+            if part in args.only and (CUDA or part != "gpu"):
+                speeds(paths, dataset, [*options, *mode], head)
         if "plain" in args.only:
             print(
                 f"   plain loop         {plain(made.model, head, paths[: args.plain]):9.1f}",
@@ -148,7 +151,7 @@ def generated(seed: int) -> bytes:
 
 def engine(options: list[str], paths: list[str]) -> Engine:
     parser = cli.make_parser("")
-    options.add_model_options(parser)
+    add_model_options(parser)
     args = parser.parse_args([*options, "--quiet", paths[0]])
     return Engine(model.resolve_model(args), args, Reporter(args))
 
@@ -174,8 +177,9 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> N
         if made.device.type == "cuda"
         else 1 / (1 / decoding + 1 / modelling)
     )
-    decode = "--fast-decode" if made.model.decode == model.DRAFT_DECODE else "full decode"
-    print(f"{decode} ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)")
+    print(
+        f"{made.model.decode} decoding ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)"
+    )
     print(f"   decoding alone     {decoding:9.1f}")
     print(f"   model alone        {modelling:9.1f}")
     print(

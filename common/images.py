@@ -34,6 +34,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
 with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
+JPEG_START = b"\xff\xd8\xff"
 JPEG_END = b"\xff\xd9"
 # Unlike the zeros that libjpeg fills in, and without 0xFF, so that it contains no marker.
 JPEG_FILLER = bytes(range(254, 0, -1)) * 64
@@ -72,6 +73,41 @@ class Header:
     format: str  # of the content, whatever the name says; Pillow's word for it
     # Some of "turned" (EXIF orientation), "cmyk", "deep" (over 8 bits), "transparent", "animated".
     traits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlainJpeg:
+    """A JPEG file that any libjpeg decodes to the same pixels as Pillow does."""
+
+    content: bytearray
+    width: int  # upright
+    height: int
+    orientation: int  # EXIF, 1 to 8
+    is_progressive: bool
+
+
+def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None:
+    """Read the bytes of a complete RGB or grey JPEG, undecoded; None for any other file.
+
+    Complete means: it ends with the end marker. Raises Unreadable as `open_image` does.
+    """
+    with decode_errors_as_unreadable(path), open(path, "rb") as file:
+        if file.read(len(JPEG_START)) != JPEG_START:
+            return None
+        file.seek(0)
+        content = bytearray(file.read())
+        if not content.endswith(JPEG_END):
+            return None
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+            if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
+                return None
+            _check_limits(image, max_pixels)
+            orientation = _exif_orientation(image)
+            width, height = image.size
+            if orientation >= FIRST_SIDEWAYS_ORIENTATION:
+                width, height = height, width
+            is_progressive = bool(image.info.get("progressive"))
+            return PlainJpeg(content, width, height, orientation, is_progressive)
 
 
 def open_image(

@@ -3,6 +3,8 @@
     model           which model is meant; needs no torch                open this first
     options         the options that choose a model and how it runs
     weights         finds or downloads the weights
+    preprocessing   resizes and crops images as the model wants them
+    gpu_decoding    decodes JPEGs on the GPU (--decode gpu)
     encoder         the image tower, through open_clip: pixels to vectors
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image

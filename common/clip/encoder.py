@@ -9,18 +9,18 @@ from __future__ import annotations
 import difflib
 import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common import json_files, terminal
 from common.clip import weights
 from common.clip.model import LOCAL, Model
+from common.clip.preprocessing import Fit, make_fit
 from common.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image
 
 MAX_VECTOR_NUMBERS = 65_536  # of a model's vectors; published ones have up to 2,048
 MAX_INPUT_SIDE_PIXELS = 4096  # of what a tower sees; published ones see up to 1,024
@@ -36,7 +36,7 @@ class TowerShape:
     """What an image tower expects and gives, known before its weights are loaded."""
 
     dim: int
-    fit: Callable[[Image], Image]  # resize and crop, as open_clip does it
+    fit: Fit  # resize and crop
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size: int  # pixels per side, for draft decoding
@@ -56,7 +56,7 @@ def load_tower_shape(model: Model) -> TowerShape:
     # The image opener converts before; the device normalises after.
     elsewhere = {"MaybeConvertMode", "MaybeToTensor", "Normalize"}
     steps = image_transform_v2(options, is_train=False).transforms
-    fit = Compose([step for step in steps if type(step).__name__ not in elsewhere])
+    fit = make_fit(Compose([step for step in steps if type(step).__name__ not in elsewhere]))
     side = options.size if isinstance(options.size, int) else max(options.size)
     return TowerShape(config["embed_dim"], fit, tuple(options.mean), tuple(options.std), side)
 

@@ -11,22 +11,23 @@ import errno
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from common import images, signals, worker_limits
 from common.cache import Extent
-from common.clip import encoder, weights
-from common.clip.model import DRAFT_DECODE, Model
+from common.clip import encoder, preprocessing, weights
+from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
+from common.clip.preprocessing import Fit
 from common.errors import UserError, decoder_died_error
 from common.reporter import Reporter
 
-CHUNK_IMAGES = (
-    8  # a worker sends at once: a slow image holds up few others, shared memory stays small
-)
+if TYPE_CHECKING:
+    import torch
+
+CHUNK_IMAGES = 8  # per message of a worker: a slow image holds up few others
 CHUNKS_IN_PARENT = 8  # that batches under way may hold in shared memory
 CHUNKS_AHEAD = 2  # waiting per worker: enough to hide one slow file
 MIN_WAITING_IMAGES = 64  # in all, so that decoding goes on during a forward pass on the CPU
-MAX_ASPECT_RATIO = 64  # longer images are cropped to this before they are enlarged
 
 Part = tuple[Any, int, int]  # pixels as `decode_chunks` gave them, and which rows: from, up to
 
@@ -89,7 +90,26 @@ class Engine:
         extent or the reason why it is unreadable. Pixels are uint8 of shape (n, height, width, 3),
         resized and cropped as the model wants them; callers only cut them into parts for `encode`.
         """
+        if self.model.decode == GPU_DECODE:
+            from common.clip import gpu_decoding
+
+            reader = gpu_decoding.JpegReader(self.shape.fit, self._max_pixels)
+            read = self._start_workers(reader, chunks, gpu_decoding.USUAL_JPEG_BYTES)
+            yield from gpu_decoding.decode_chunks(read, reader, self.device)
+            return
         import torch
+
+        decoder = self._make_decoder()
+        for pixels, outcomes in self._start_workers(decoder, chunks, 3 * self.shape.size**2):
+            yield torch.as_tensor(pixels), outcomes
+
+    def _start_workers(
+        self, dataset: Any, chunks: Iterable[list[str]], bytes_per_image: int
+    ) -> Iterator[Any]:
+        """Start the worker processes; what `dataset` makes of each chunk of paths, in order.
+
+        Call it in the main thread; the result may be used in another one.
+        """
         from torch.utils.data import DataLoader
 
         prefetch = None
@@ -97,18 +117,17 @@ class Engine:
             worker_limits.check_locks()  # torch would print a traceback of its own
             waiting = MIN_WAITING_IMAGES // (CHUNK_IMAGES * self._workers)
             prefetch = max(CHUNKS_AHEAD, waiting)
-        decoder = self._make_decoder()
         waiting_chunks = self._workers * (prefetch or 0) + CHUNKS_IN_PARENT
-        needed_bytes = waiting_chunks * CHUNK_IMAGES * 3 * self.shape.size**2
-        decoder.shares_memory = worker_limits.free_shared_memory_bytes() > 2 * needed_bytes
+        needed_bytes = waiting_chunks * CHUNK_IMAGES * bytes_per_image
+        dataset.shares_memory = worker_limits.free_shared_memory_bytes() > 2 * needed_bytes
         loader: Any = DataLoader(
-            decoder,  # type: ignore[arg-type]
+            dataset,
             batch_sampler=chunks,
             num_workers=self._workers,
             collate_fn=_identity,
             worker_init_fn=_init_worker,
             prefetch_factor=prefetch,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=self.device.type == "cuda" and self.model.decode != GPU_DECODE,
         )
         try:
             decoded = iter(loader)
@@ -116,15 +135,7 @@ class Engine:
             raise worker_limits.worker_start_error(error) from None
         # By torch's handler a dead process would raise anywhere in our code.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        try:
-            for pixels, outcomes in decoded:
-                yield torch.as_tensor(pixels), outcomes
-        except RuntimeError as error:
-            if "Too many open files" in str(error):
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
-            if "DataLoader worker" not in str(error):
-                raise
-            raise decoder_died_error() from None
+        return _with_our_errors(decoded)
 
     def _make_decoder(self) -> ChunkDecoder:
         draft_side = 2 * self.shape.size if self.model.decode == DRAFT_DECODE else None
@@ -162,18 +173,28 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
+def _with_our_errors(decoded: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from decoded
+    except RuntimeError as error:
+        if "Too many open files" in str(error):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from None
+        if "DataLoader worker" not in str(error):
+            raise
+        raise decoder_died_error() from None
+
+
 class ChunkDecoder:
     """The DataLoader's dataset. Its indices are paths, so nobody needs a list of all images."""
 
     shares_memory = True  # else pixels are arrays, and go to the parent through a pipe
 
-    def __init__(self, fit: Any, draft_side: int | None, max_pixels: int) -> None:
+    def __init__(self, fit: Fit, draft_side: int | None, max_pixels: int) -> None:
         self._fit = fit
         self._draft_side = draft_side
         self._max_pixels = max_pixels
 
     def __getitems__(self, paths: list[str]) -> tuple[Any, list[Extent | str]]:
-        import numpy as np
         import torch
 
         pixels = []
@@ -181,28 +202,21 @@ class ChunkDecoder:
         for path in paths:
             try:
                 with images.decode_errors_as_unreadable(path):
-                    image, extent = images.open_image(path, self._max_pixels, self._draft_side)
-                    pixels.append(np.asarray(self._fit(_crop_elongated(image))))
+                    fitted, extent = self._decode(path)
             except images.Unreadable as error:
                 outcomes.append(str(error))
                 continue
+            pixels.append(fitted)
             outcomes.append(extent)
-        stacked = np.stack(pixels) if pixels else np.empty(0, np.uint8)
-        return torch.from_numpy(stacked) if self.shares_memory else stacked, outcomes
+        stacked = torch.stack(pixels) if pixels else torch.empty(0, dtype=torch.uint8)
+        return stacked if self.shares_memory else stacked.numpy(), outcomes
 
-
-def _crop_elongated(image: Any) -> Any:
-    """Crop an image beyond MAX_ASPECT_RATIO to its middle.
-
-    Enlarging all of a 4000x2 image to a height of 224 would take 300 MB.
-    """
-    width, height = image.size
-    limit = MAX_ASPECT_RATIO * min(width, height)
-    if max(width, height) <= limit:
-        return image
-    left = max(0, (width - limit) // 2)
-    top = max(0, (height - limit) // 2)
-    return image.crop((left, top, min(width, left + limit), min(height, top + limit)))
+    def _decode(self, path: str) -> tuple[torch.Tensor, Extent]:
+        """The fitted pixels of an image, and its width and height. Raises Unreadable."""
+        image, extent = images.open_image(path, self._max_pixels, self._draft_side)
+        if self._draft_side:
+            return preprocessing.fit_image(image, self._fit), extent
+        return preprocessing.fit_image_exactly(image, self._fit), extent
 
 
 def _identity(decoded: Any) -> Any:

@@ -46,6 +46,7 @@ OPENAI = (
 )
 DRAFT_DECODE = "draft"  # decode modes, part of what identifies a vector
 EXACT_DECODE = "exact"
+GPU_DECODE = "gpu"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Model:
 
     name: str  # of the architecture, or of a local folder
     weights: str  # open_clip's tag, or the digest of local files
-    decode: str  # EXACT_DECODE, or DRAFT_DECODE with --fast-decode
+    decode: str  # EXACT_DECODE, DRAFT_DECODE (--fast-decode) or GPU_DECODE (--decode gpu)
     source: str  # for open_clip: a name, or local-dir:FOLDER
     file: str | None  # local weights for a named architecture
 
@@ -67,8 +68,8 @@ class Model:
     def sidecar(self) -> str:
         """The sidecar with this model's vectors: one per model, weights and decode mode."""
         parts = ["clip", self.name, self.weights]
-        if self.decode == DRAFT_DECODE:
-            parts.append(DRAFT_DECODE)
+        if self.decode != EXACT_DECODE:
+            parts.append(self.decode)
         return "".join(char if char.isalnum() or char in "-._" else "-" for char in "-".join(parts))
 
     @property
@@ -101,7 +102,7 @@ class Model:
 
 def resolve_model(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> Model:
     """The model that the options name, or else `otherwise`. Imports no torch. Raises UserError."""
-    decode = DRAFT_DECODE if args.fast_decode else EXACT_DECODE
+    decode = _decode_mode(args)
     name = args.model or otherwise
     if name == TINY_MODEL or name.startswith(LOCAL):
         if args.pretrained:
@@ -115,6 +116,16 @@ def resolve_model(args: argparse.Namespace, otherwise: str = DEFAULT_MODEL) -> M
             f"--model {name}: download it into a folder and pass --model local-dir:FOLDER"
         )
     return _architecture_model(name, args.pretrained, decode)
+
+
+def _decode_mode(args: argparse.Namespace) -> str:
+    if getattr(args, "decode", "cpu") != "gpu":
+        return DRAFT_DECODE if args.fast_decode else EXACT_DECODE
+    if args.fast_decode:
+        raise UserError("--decode gpu: not together with --fast-decode; leave one of them out")
+    if args.ray or args.ray_address is not None:
+        raise UserError("--decode gpu: not together with --ray; leave one of them out")
+    return GPU_DECODE
 
 
 def _local_model(name: str, decode: str) -> Model:

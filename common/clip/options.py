@@ -53,6 +53,13 @@ def _add_model_group(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s, one per core)",
     )
     group.add_argument(
+        "--decode",
+        choices=("cpu", "gpu"),
+        default="cpu",
+        help="gpu: decode JPEGs on an NVIDIA GPU, for large photos and few cores; scores differ "
+        "slightly and are kept apart from exact ones",
+    )
+    group.add_argument(
         "--fast-decode",
         action="store_true",
         help="decode JPEG at reduced size: faster on large photos; scores differ slightly and are "

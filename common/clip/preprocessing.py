@@ -1,0 +1,137 @@
+"""Fits images to a model's input: resize and crop with open_clip's geometry.
+
+Exact decoding uses open_clip's own steps. The faster decode modes, whose vectors are kept apart,
+shrink in torch, six to eight times faster than Pillow: the same antialiased bicubic filter, rounded
+in other places, so that pixels differ by two levels at most. What torch would enlarge goes Pillow's
+way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+MAX_ASPECT_RATIO = 64  # longer images are cropped to this before they are enlarged
+# How to turn (3, height, width) upright: whether to exchange the axes, then which axes to flip.
+UPRIGHT_STEPS = {
+    1: (False, ()),
+    2: (False, (2,)),
+    3: (False, (1, 2)),
+    4: (False, (1,)),
+    5: (True, ()),
+    6: (True, (2,)),
+    7: (True, (1, 2)),
+    8: (True, (1,)),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model wants its input: torchvision's steps, and what they say about the geometry."""
+
+    steps: Any  # torchvision's Compose of Resize and, for most models, CenterCrop
+    resize: int | tuple[int, int] | None  # the shorter side, or (height, width); None: unknown
+    crop: int | None  # side of the centre crop
+
+    def resized_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) after torchvision's Resize."""
+        if isinstance(self.resize, tuple):
+            return self.resize
+        assert self.resize is not None
+        if height <= width:
+            return self.resize, int(self.resize * width / height)
+        return int(self.resize * height / width), self.resize
+
+    def can_shrink(self, height: int, width: int) -> bool:
+        """Whether torch does it: both sides shrink, and the geometry is known."""
+        if self.resize is None:
+            return False
+        new_height, new_width = self.resized_size(height, width)
+        return new_height <= height and new_width <= width
+
+
+def make_fit(steps: Any) -> Fit:
+    """Read the geometry from torchvision's steps; unknown steps leave it to Pillow."""
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    kinds = [type(step) for step in steps.transforms]
+    if kinds not in ([Resize], [Resize, CenterCrop]):
+        return Fit(steps, None, None)
+    resize = steps.transforms[0]
+    if resize.interpolation != InterpolationMode.BICUBIC or resize.max_size is not None:
+        return Fit(steps, None, None)
+    size = [resize.size] if isinstance(resize.size, int) else list(resize.size)
+    wanted = size[0] if len(size) == 1 else (size[0], size[1])
+    crop = None
+    if len(kinds) == 2:
+        sides = set(steps.transforms[1].size)
+        if len(sides) > 1:
+            return Fit(steps, None, None)
+        crop = sides.pop()
+    return Fit(steps, wanted, crop)
+
+
+def fit_image_exactly(image: Image, fit: Fit) -> torch.Tensor:
+    """Resize and crop a decoded image as open_clip does: uint8 of shape (height, width, 3)."""
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.array(fit.steps(_crop_elongated(image))))
+
+
+def fit_image(image: Image, fit: Fit) -> torch.Tensor:
+    """Resize and crop a decoded image, in torch if it shrinks: uint8 (height, width, 3)."""
+    import numpy as np
+    import torch
+
+    if not fit.can_shrink(image.height, image.width):
+        return fit_image_exactly(image, fit)
+    pixels = torch.from_numpy(np.array(image))
+    return fit_pixels(pixels.permute(2, 0, 1), fit)
+
+
+def fit_pixels(pixels: torch.Tensor, fit: Fit) -> torch.Tensor:
+    """Shrink and crop uint8 pixels (3, height, width) to (height, width, 3), on their device."""
+    import torch
+
+    size = fit.resized_size(*pixels.shape[1:])
+    batch = pixels[None]
+    if pixels.is_cuda:  # has no kernel for 8 bits
+        shrunk = torch.nn.functional.interpolate(
+            batch.float(), size=size, mode="bicubic", antialias=True
+        )
+        shrunk = shrunk.round_().clamp_(0, 255).to(torch.uint8)
+    else:
+        shrunk = torch.nn.functional.interpolate(batch, size=size, mode="bicubic", antialias=True)
+    fitted = shrunk[0].permute(1, 2, 0)
+    if fit.crop is None:
+        return fitted.contiguous()
+    top = round((size[0] - fit.crop) / 2)
+    left = round((size[1] - fit.crop) / 2)
+    return fitted[top : top + fit.crop, left : left + fit.crop].contiguous()
+
+
+def turn_upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Apply an EXIF orientation to pixels of shape (3, height, width)."""
+    is_sideways, flips = UPRIGHT_STEPS[orientation]
+    if is_sideways:
+        pixels = pixels.transpose(1, 2)
+    return pixels.flip(flips) if flips else pixels
+
+
+def _crop_elongated(image: Image) -> Image:
+    """Crop an image beyond MAX_ASPECT_RATIO to its middle.
+
+    Enlarging all of a 4000x2 image to a height of 224 would take 300 MB.
+    """
+    width, height = image.size
+    limit = MAX_ASPECT_RATIO * min(width, height)
+    if max(width, height) <= limit:
+        return image
+    left = max(0, (width - limit) // 2)
+    top = max(0, (height - limit) // 2)
+    return image.crop((left, top, min(width, left + limit), min(height, top + limit)))

@@ -54,6 +54,8 @@ class Engine:
         self.model = model
         self.shape = encoder.load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
+        if model.decode == GPU_DECODE and self.device.type != "cuda":
+            raise UserError("--decode gpu: needs an NVIDIA GPU and --device cuda; leave it out")
         self._file = weights.find_weights_file(model, for_scores=hasattr(args, "head"))
         self._precision: str = args.precision
         self._workers: int = args.workers

@@ -206,8 +206,13 @@ def quarantine(path: str, reason: str, warn: Callable[[str], None]) -> None:
 
 def check_writable(folder: str) -> None:
     """Raise UserError unless files can be made in `folder`. Call it before expensive work."""
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: not writable; check its permissions")
+    if os.access(folder, os.W_OK | os.X_OK):
+        return
+    remedy = "check its permissions"
+    with contextlib.suppress(OSError):
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            remedy = "its file system is read-only"
+    raise UserError(f"{folder}: not writable; {remedy}")
 
 
 def check_not_in_dataset(path: str, option: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import io
 import json
@@ -437,6 +438,53 @@ def test_dataset_that_moved_keeps_its_places(export: Export, tmp_path: Path) -> 
 def export_pruned(export: Export, root: Path) -> Path:
     export("A3", "--train", 2, "--valid", 0, "--prune")
     return root / "ready"
+
+
+# File systems without times
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_copies_are_made_where_times_cannot_be_set(
+    export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "b.png", captions={"a.txt": "a"})
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "utime", refuse)
+    export("DS", "--mode", "copy")
+    assert run_merge("DS", "--output", "full")[0] == 0
+    assert (tmp_path / "full/C/S/T/a.png").exists()
+    before = files_with_stamps(tmp_path / "ready")
+    data = export("DS", "--mode", "copy")["export"]
+    assert data["put"] == 0 and data["edited"] == []
+    assert files_with_stamps(tmp_path / "ready") == before
+    assert run_merge("DS", "--output", "full")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (errno.EACCES, "permissions"),
+        (errno.EROFS, "its file system is read-only"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.EIO, "check its disk"),
+        (errno.ENOENT, "it is gone"),
+    ],
+)
+def test_advice_fits_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, advice: str
+) -> None:
+    write(tmp_path / "A/C/S/T/a.jpg", "a")
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(TargetFolder, "move_into_place", fail)
+    status, said = run_merge(tmp_path / "A", "--output", tmp_path / "full")
+    assert status == 2 and advice in said
+    assert ("permissions" in said) == (error == errno.EACCES)
 
 
 # Exports that were copied

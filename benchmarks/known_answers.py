@@ -199,7 +199,7 @@ def rising(name: str, folder: Path) -> int:
 
     from common.errors import UserError
 
-    row = next(row for row in scorers.find_scorer("laion-v1") if f"_{name}_" in row.file)
+    row = next(row for row in scorers.find_scorers("laion-v1") if f"_{name}_" in row.file)
     choice = heads.HeadChoice(
         row.head, str(folder / os.path.basename(row.file)), row.address, row.digest
     )

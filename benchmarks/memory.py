@@ -100,12 +100,12 @@ def meeting(way: str) -> Callable[[str], object]:
     if way == "opened":
         return images.open_image
     if way == "hashed":
-        return lambda path: good(hash_rows.read_hash_row([path], MAX_PIXELS)[1].values())
+        return lambda path: good(hash_rows.read_hash_rows([path], MAX_PIXELS)[1].values())
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-    from common.clip.engine import _Decoder
+    from common.clip.engine import ChunkDecoder
 
-    decoder = _Decoder(
+    decoder = ChunkDecoder(
         Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224)]), None, MAX_PIXELS
     )
     return lambda path: good(

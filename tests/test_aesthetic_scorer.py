@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 import zoo
-from conftest import ROOT, picture, run_script
+from conftest import ROOT, draw_image, run_script
 from safetensors.torch import load_file, save_file
 from towers import SMALL, save_head, save_model
 
@@ -136,8 +136,8 @@ def test_new_changed_and_vanished_images(make_topic, tmp_path, score):
     score(topic)
     first = scores(topic)
     (topic / "a.jpg").unlink()
-    picture(50).save(topic / "b.jpg")
-    picture(51).save(topic / "d.jpg")
+    draw_image(50).save(topic / "b.jpg")
+    draw_image(51).save(topic / "d.jpg")
     spoil(topic / "c.jpg")
     found = score(topic)
     assert (found["scored"], found["already_scored"], found["unreadable"]) == (2, 1, 0)
@@ -159,7 +159,7 @@ def test_an_unreadable_image_is_listed_once_and_tried_again(make_topic, tmp_path
         str(topic / "bad.jpg")
     ]
     assert list(scores(topic)) == ["a.jpg"]
-    picture(9).save(topic / "bad.jpg")
+    draw_image(9).save(topic / "bad.jpg")
     assert score(topic, "--strict")["status"] == 0
     assert list(scores(topic)) == ["a.jpg", "bad.jpg"]
 
@@ -277,8 +277,8 @@ def test_an_image_the_model_fails_on_is_listed_and_never_written(
 
 def test_the_zoo(make_topic, tmp_path, score):
     topic = make_topic(TOPIC, *(f"plain{number:03}.jpg" for number in range(100)))
-    readable, unreadable = zoo.readable(topic), zoo.unreadable(topic)
-    zoo.oddities(topic)
+    readable, unreadable = zoo.write_readable_files(topic), zoo.write_unreadable_files(topic)
+    zoo.make_odd_entries(topic)
     bad = tmp_path / "bad.jsonl"
     found = score(topic, "--bad-files", bad, "--workers", 2)
     assert found["status"] == 0
@@ -351,7 +351,7 @@ def dataset_of(tmp_path: Path, name: str, topics: int, images: int) -> Path:
         folder = tmp_path / name / "C" / "S" / f"T{number}"
         folder.mkdir(parents=True)
         for image in range(images):
-            picture(number * images + image, (320, 240)).save(folder / f"{image:04}.jpg")
+            draw_image(number * images + image, (320, 240)).save(folder / f"{image:04}.jpg")
     return tmp_path / name
 
 
@@ -416,7 +416,7 @@ def test_a_full_disk_ends_in_one_line_and_the_old_file_is_intact(
     score(topic)
     before = (topic / "aesthetic_data.json").read_bytes()
     for number in range(40):
-        picture(number + 60).save(topic / f"new{number}.jpg")
+        draw_image(number + 60).save(topic / f"new{number}.jpg")
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -425,7 +425,7 @@ def test_a_full_disk_ends_in_one_line_and_the_old_file_is_intact(
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "Traceback" not in said
-    assert said.count("error:") == 1 and "make room" in said
+    assert said.count("error:") == 1 and "free some space" in said
     assert (topic / "aesthetic_data.json").read_bytes() == before
     assert not list(topic.rglob("*.tmp"))
     assert score(topic)["scored"] == 40

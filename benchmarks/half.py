@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Is half precision safe for a tower? Seeded weights, made larger step by step, in fp32, bf16 and fp16.
+"""Is half precision safe for a tower? Seeded weights, made larger step by step, in fp32, bf16 and
+fp16.
 
-Trained weights are larger than random ones. The columns: by how much the matrices of the blocks were multiplied, the
-largest value in the tower, images without a finite vector, and how far scores move from fp32 (median and most) under a
-head as steep as LAION's. The model alone is timed before that.
+Trained weights are larger than random ones. The columns: by how much the matrices of the blocks
+were multiplied, the largest value in the tower, images without a finite vector, and how far scores
+move from fp32 (median and most) under a head as steep as LAION's. The model alone is timed before
+that.
 
 examples:
   benchmarks/half.py --photos FOLDER                       siglip-v2.5 on a CUDA GPU
@@ -49,7 +51,7 @@ def main() -> None:
         }
         pixels = torch.cat([part for part, _ in made["fp32"].decode_chunks([paths])])
         print(
-            f"{args.model} on {torch.cuda.get_device_name() if CUDA else 'cpu'}, {len(paths)} images"
+            f"{args.model} on {torch.cuda.get_device_name() if CUDA else 'cpu'}, {len(paths)} images"  # noqa: E501
         )
         for name, one in made.items():
             print(

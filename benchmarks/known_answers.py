@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Ours beside the published: downloads models, heads and the pictures whose scores were published, and compares.
+"""Ours beside the published: downloads models, heads and the pictures whose scores were published,
+and compares.
 
-Scores are those of aesthetic_scorer.py itself. Each line shows a picture, its published score, ours, and how far they
-may lie apart; then the same pictures on every device and precision that there is. The whole downloads 6.4 GB once.
+Scores are those of aesthetic_scorer.py itself. Each line shows a picture, its published score,
+ours, and how far they may lie apart; then the same pictures on every device and precision that
+there is. The whole downloads 6.4 GB once.
 
-exit status: 0 all agree; 1 one is off; 2 none is off, but something could not be run: the line says what and why
+exit status: 0 all agree; 1 one is off; 2 none is off, but something could not be run: the line says
+what and why
 
 examples:
   benchmarks/known_answers.py
   benchmarks/known_answers.py --head siglip-v2.5 laion-v2
-  benchmarks/known_answers.py --answers mine.json   [{"head": ..., "model": ..., "picture": ..., "score": ...,
-                                                      "within": ...}], heads, models and addresses of any kind
+  benchmarks/known_answers.py --answers mine.json   [{"head": ..., "model": ..., "picture": ...,
+  "score": ...,
+                                                      "within": ...}], heads, models and addresses
+                                                      of any kind
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures what one image takes: bytes of memory a pixel, as the growth of a process's peak, for kinds of file that
+"""Measures what one image takes: bytes of memory a pixel, as the growth of a process's peak, for
+kinds of file that
 cost more than a plain JPEG does.
 
     opened     the opener that all scripts share
@@ -87,7 +88,9 @@ def measured(small: Path, large: Path, way: str) -> int:
 
 
 def growth(small: str, large: str, way: str) -> int:
-    """Bytes by which the peak rises above what the process had before, when it meets the large file."""
+    """Bytes by which the peak rises above what the process had before, when it meets the large
+    file.
+    """
     meet = meeting(way)
     meet(small)
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
@@ -153,7 +156,9 @@ def deep_png(path: Path, side: int) -> None:
 
 
 def interlaced_png(path: Path, side: int) -> None:
-    """Adam7, which Pillow reads and does not write: seven passes of ever more pixels, no filters."""
+    """Adam7, which Pillow reads and does not write: seven passes of ever more pixels, no
+    filters.
+    """
     pixels = np.asarray(plain(side))
     packer = zlib.compressobj(1)
     packed = b""
@@ -170,7 +175,10 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def tiled_tiff(path: Path, side: int) -> None:
-    """Tiles packed with zlib: libtiff decodes them. Pillow reads such files and does not write them."""
+    """Tiles packed with zlib: libtiff decodes them.
+
+    Pillow reads such files and does not write them.
+    """
     packed = list(tiles(np.asarray(plain(side))))
     starts = np.cumsum([8, *map(len, packed)])
     end, count = int(starts[-1]), len(packed)

@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
-"""What Ray costs, and what more GPUs give: the same photos with and without it, alternating, in one run.
+"""What Ray costs, and what more GPUs give: the same photos with and without it, alternating, in one
+run.
 
     start-up      seconds until the first image has its vector: Ray, the model, and its libraries
     images/s      of all photos, after that
-    driver        microseconds of processor time an image that Ray adds where the run was started: the process that
+    driver        microseconds of processor time an image that Ray adds where the run was started:
+                  the process that
                   talks to it, and asking that process
     moved         images whose pixels went to another machine, and their bytes
 
-Without a GPU there are two cases, without Ray and with it; with GPUs Ray gets 1, 2, 4 and 8 of them, as far as there
-are some. The last rows are for the driver alone: images of 32 pixels a side and a model of two small layers, in batches
-as for a GPU, so that next to nothing is done elsewhere. What is written is a copy of the photos in a temporary folder.
+Without a GPU there are two cases, without Ray and with it; with GPUs Ray gets 1, 2, 4 and 8 of
+them, as far as there are some. The last rows are for the driver alone: images of 32 pixels a side
+and a model of two small layers, in batches as for a GPU, so that next to nothing is done elsewhere.
+What is written is a copy of the photos in a temporary folder.
 
 examples:
   benchmarks/ray.py --model tiny                              4,000 made photos, this machine
   benchmarks/ray.py --photos FOLDER --count 20000             ViT-L/14, photos of yours
-  benchmarks/ray.py --model tiny --ray-address HOST:PORT      on more machines; --folder must be one that they share
+  benchmarks/ray.py --model tiny --ray-address HOST:PORT      on more machines; --folder must be one
+  that they share
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ from towers import SMALL, save_model  # noqa: E402
 
 from common import tree  # noqa: E402
 from common.clip import embed, model, options  # noqa: E402
-from common.clip.ray import client
+from common.clip.ray import client  # noqa: E402
 from common.reporter import Reporter  # noqa: E402
 
 LIGHT = 16_000  # images for the driver alone

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Does the scorer stay small and quick when datasets grow? Every run is a process of its own, as people start it.
+"""Does the scorer stay small and quick when datasets grow? Every run is a process of its own, as
+people start it.
 
-    memory      the largest process (resident, at its peak) at 1,000 and at 20,000 small images, and with a
+    memory      the largest process (resident, at its peak) at 1,000 and at 20,000 small images, and
+                with a
                 100-megapixel photo among 100 small ones
     nothing     a second run over the 20,000 images in 200 topics, all of them scored already
 
@@ -27,9 +29,9 @@ started = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
 import aesthetic_scorer
 aesthetic_scorer.main([*sys.argv[2:], "--model", "tiny", "--quiet", "--json"])
-usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-seconds = time.perf_counter() - started
-print(json.dumps([seconds, *usage, "torch" in sys.modules]), file=sys.stderr)
+usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF,
+resource.RUSAGE_CHILDREN)] seconds = time.perf_counter() - started print(json.dumps([seconds,
+*usage, "torch" in sys.modules]), file=sys.stderr)
 """
 
 
@@ -87,7 +89,7 @@ def report(what: str, dataset: Path) -> None:
     seconds, parent, workers, torch = json.loads(done.stderr.splitlines()[-1])
     told = json.loads(done.stdout)
     print(
-        f"{what:22} {seconds:7.1f} s  scored {told['scored']:6,}  main process {parent / 1e3:6.0f} MB  "
+        f"{what:22} {seconds:7.1f} s  scored {told['scored']:6,}  main process {parent / 1e3:6.0f} MB  "  # noqa: E501
         f"largest worker {workers / 1e3:6.0f} MB  torch {'loaded' if torch else 'not loaded'}",
         flush=True,
     )

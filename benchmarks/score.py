@@ -66,7 +66,7 @@ def main() -> None:
         first = Image.open(paths[0])
         device = torch.cuda.get_device_name() if CUDA else "cpu"
         print(
-            f"{args.model} on {device}, {cli.available_cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"
+            f"{args.model} on {device}, {cli.available_cores()} cores, {len(paths)} images like {first.size[0]}x{first.size[1]}"  # noqa: E501
         )
         modes = {"full": [], "fast": ["--fast-decode"], "gpu": ["--decode", "gpu"]}
         for part, mode in modes.items():
@@ -110,7 +110,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def weighed(name: str, file: str | None, folder: Path) -> list[str]:
-    """The scorer's options for a model; one that it would download gets seeded weights, or those in the file."""
+    """The scorer's options for a model; one that it would download gets seeded weights, or those in
+    the file.
+    """
     if name == model.TINY_MODEL or name.startswith(model.LOCAL):
         return ["--model", name]
     if not file:
@@ -119,7 +121,9 @@ def weighed(name: str, file: str | None, folder: Path) -> list[str]:
 
 
 def make_dataset(folder: Path, photos: Path | None, count: int) -> Path:
-    """A topic of `count` JPEGs: copies of the photos, or of 64 generated pictures as detailed as photos are."""
+    """A topic of `count` JPEGs: copies of the photos, or of 64 generated pictures as detailed as
+    photos are.
+    """
     folder.mkdir(parents=True)
     if photos:
         found = sorted(
@@ -178,12 +182,12 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> N
         else 1 / (1 / decoding + 1 / modelling)
     )
     print(
-        f"{made.model.decode} decoding ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)"
+        f"{made.model.decode} decoding ({precision}, batches of {made.batch}, the model loads in {loading:.1f} s)"  # noqa: E501
     )
     print(f"   decoding alone     {decoding:9.1f}")
     print(f"   model alone        {modelling:9.1f}")
     print(
-        f"   end to end         {whole:9.1f}   {whole / possible:.0%} of what is possible ({possible:.1f})"
+        f"   end to end         {whole:9.1f}   {whole / possible:.0%} of what is possible ({possible:.1f})"  # noqa: E501
     )
     for line in busy:
         print(f"   {line}")
@@ -215,7 +219,9 @@ def end_to_end(dataset: Path, options: list[str]) -> float:
 
 @contextlib.contextmanager
 def busy_share() -> Iterator[list[str]]:
-    """The share of time that the GPU ran kernels, as nvidia-smi samples it; nothing without a GPU."""
+    """The share of time that the GPU ran kernels, as nvidia-smi samples it; nothing without
+    a GPU.
+    """
     lines: list[str] = []
     if not CUDA:
         yield lines
@@ -260,7 +266,8 @@ def plain(chosen: model.Model, head: Path, paths: list[str]) -> float:
 
 
 def effects(options: list[str], paths: list[str]) -> None:
-    """The model's speed, and how far --fast-decode and lower precision move vectors, and scores under a head as steep
+    """The model's speed, and how far --fast-decode and lower precision move vectors, and scores
+    under a head as steep
     as LAION's."""
     precisions = ["fp32", "bf16", *(["fp16"] if CUDA else [])]
     cases = {name: ["--precision", name] for name in precisions} | {
@@ -279,7 +286,7 @@ def effects(options: list[str], paths: list[str]) -> None:
     weight = np.random.default_rng(0).normal(size=exact.shape[1])
     weight *= 28.4 / np.linalg.norm(weight)
     print(
-        f"effect on vectors and scores, against fp32 (model alone {speed['fp32']:.1f} images/s) and full decode"
+        f"effect on vectors and scores, against fp32 (model alone {speed['fp32']:.1f} images/s) and full decode"  # noqa: E501
     )
     for name, found in vectors.items():
         moved = np.abs((found - exact) @ weight)

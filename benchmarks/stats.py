@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Measures dataset_stats.py and aesthetic_stats.py: speed, and memory against the number of images.
 
-    benchmarks/stats.py                     makes its own data below /tmp (1,000,000 names, about 5 minutes)
+    benchmarks/stats.py                     makes its own data below /tmp (1,000,000 names, about 5
+                                            minutes)
     benchmarks/stats.py --photos FOLDER     takes the pictures of FOLDER for the headers
     benchmarks/stats.py --topics 1000       a tenth of the names
 
 CPU seconds say what a busy machine hides.
 
-Headers: 20,000 photos, each read twice, the second time from a warm cache. Tree: topics of 100 sparse PNG files with
-scores; memory is that of the whole process at its peak.
+Headers: 20,000 photos, each read twice, the second time from a warm cache. Tree: topics of 100
+sparse PNG files with scores; memory is that of the whole process at its peak.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def photos(base: Path, source: Path | None) -> Path:
 
 
 def tree(base: Path, topics: int) -> Path:
-    """Topics of scored images: names for a few sparse PNG files of 10 MB with a true header and nothing behind it."""
+    """Topics of scored images: names for a few sparse PNG files of 10 MB with a true header and
+    nothing behind it.
+    """
     chance = random.Random(topics)
     files: list[Path] = []
     for number in range(topics):
@@ -111,7 +114,9 @@ def tree(base: Path, topics: int) -> Path:
 
 
 def measure(what: str, script: str, dataset: Path, images: int, runs: int) -> None:
-    """Run a script in a process of its own; print the best time, the least processor time and the highest memory."""
+    """Run a script in a process of its own; print the best time, the least processor time and the
+    highest memory.
+    """
     output = str(dataset.parent / "stats.json")
     seconds, busy, memory = [], [], 0
     for _ in range(runs):
@@ -130,7 +135,7 @@ def measure(what: str, script: str, dataset: Path, images: int, runs: int) -> No
         memory = max(memory, usage.ru_maxrss)
     rate = images / min(seconds)
     print(
-        f"{what:44} {images:10,} {min(seconds):8.1f} {min(busy):6.1f} {rate:9,.0f} {memory / 1000:8.0f}",
+        f"{what:44} {images:10,} {min(seconds):8.1f} {min(busy):6.1f} {rate:9,.0f} {memory / 1000:8.0f}",  # noqa: E501
         flush=True,
     )
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How well the embedded model tells photos from degraded copies of them, and how fast it is.
 
-Every photo is degraded in seven ways at four levels, at its full size; then photo and copies are scored as the scripts
-score images: shrunk to the model's input (bicubic, antialiased), embedded, and put through the head. Prints, as
-Markdown, for each kind of degradation the share of photos whose copy scores lower than the photo at each level, and the
-rank correlation (Spearman) of score and severity, averaged over the photos. Levels in pixels are meant for photos of
-about 0.2 megapixels.
+Every photo is degraded in seven ways at four levels, at its full size; then photo and copies are
+scored as the scripts score images: shrunk to the model's input (bicubic, antialiased), embedded,
+and put through the head. Prints, as Markdown, for each kind of degradation the share of photos
+whose copy scores lower than the photo at each level, and the rank correlation (Spearman) of score
+and severity, averaged over the photos. Levels in pixels are meant for photos of about 0.2
+megapixels.
 
 Examples:
     python benchmarks/tiny_model.py PHOTOS
@@ -49,7 +50,7 @@ def main() -> int:
         for model in models:
             scores[model.folder].append(model.scores(views[model.size]))
     print(
-        f"{len(photos)} photos; share of copies that score lower, in percent, and Spearman's rho with severity\n"
+        f"{len(photos)} photos; share of copies that score lower, in percent, and Spearman's rho with severity\n"  # noqa: E501
     )
     print(table([np.stack(rows) for rows in scores.values()]))
     for number, model in enumerate(models, start=1):
@@ -137,7 +138,9 @@ def views_of(photos: list[Path], sizes: set[int]):
 
 
 def views_of_photo(path: Path, sizes: set[int]) -> dict[int, np.ndarray]:
-    """Size: (1 + 7 * 4, size, size, 3) uint8, the photo itself and then its copies in the order of DEGRADATIONS."""
+    """Size: (1 + 7 * 4, size, size, 3) uint8, the photo itself and then its copies in the order of
+    DEGRADATIONS.
+    """
     rng = np.random.default_rng(crc32(os.fsencode(path.name)))  # the same noise in every run
     with Image.open(path) as file:
         photo = file.convert("RGB")
@@ -154,7 +157,9 @@ def views_of_photo(path: Path, sizes: set[int]) -> dict[int, np.ndarray]:
 
 
 class Model:
-    """The image tower of a folder in open_clip's local-dir layout, with the head that lies beside it."""
+    """The image tower of a folder in open_clip's local-dir layout, with the head that lies beside
+    it.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder

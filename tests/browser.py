@@ -1,4 +1,6 @@
-"""A headless Chromium for tests of pages: driven over a pipe, so that no other package is needed."""
+"""A headless Chromium for tests of pages: driven over a pipe, so that no other package is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,11 @@ FLAGS = [
 
 
 class Browser:
-    """One tab. `errors` holds what the page complained about: exceptions, console errors, blocked or failed loads."""
+    """One tab.
+
+    `errors` holds what the page complained about: exceptions, console errors, blocked or failed
+    loads.
+    """
 
     def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)

@@ -1,7 +1,8 @@
-"""Stand-ins on the loopback address for what the scorer downloads from: the Hugging Face hub, and GitHub for heads.
+"""Stand-ins on the loopback address for what the scorer downloads from: the Hugging Face hub, and
+GitHub for heads.
 
-Run as a program it is one of our scripts, told to go there: `standins.py SCRIPT ARGUMENT ...` with STANDIN and, for
-small models in the place of the large ones, STANDIN_MODELS in its environment.
+Run as a program it is one of our scripts, told to go there: `standins.py SCRIPT ARGUMENT ...` with
+STANDIN and, for small models in the place of the large ones, STANDIN_MODELS in its environment.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Standin(ThreadingHTTPServer):
-    """Serves files by path and counts the bytes that it sent of each; can break off in the middle of one."""
+    """Serves files by path and counts the bytes that it sent of each; can break off in the middle
+    of one.
+    """
 
     daemon_threads = True
 
@@ -102,7 +105,9 @@ def run(
     *args: object,
     seconds: int = 120,
 ):
-    """Run a script that knows no network but the stand-in, and no cache but the one below `home`."""
+    """Run a script that knows no network but the stand-in, and no cache but the one below
+    `home`.
+    """
     environment = {
         **os.environ,
         "HOME": str(home),

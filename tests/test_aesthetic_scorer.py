@@ -1,4 +1,6 @@
-"""aesthetic_scorer.py as people run it: fresh, resumed, killed, re-headed, on every kind of file."""
+"""aesthetic_scorer.py as people run it: fresh, resumed, killed, re-headed, on every kind of
+file.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def options(tower, heads) -> list[str]:
 
 @pytest.fixture
 def score(options, capsys) -> Callable[..., dict]:
-    """Score in this process; the object that --json prints, with the exit status and what was said on stderr."""
+    """Score in this process; the object that --json prints, with the exit status and what was said
+    on stderr.
+    """
 
     def run(*arguments: object) -> dict:
         capsys.readouterr()
@@ -66,7 +70,9 @@ def scores(topic: Path) -> dict[str, float]:
 
 
 def spoil(path: Path) -> None:
-    """Make an image unreadable without changing its size or time: whoever opens it now will notice."""
+    """Make an image unreadable without changing its size or time: whoever opens it now will
+    notice.
+    """
     before = path.stat()
     path.write_bytes(b"\0" * before.st_size)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -126,7 +132,7 @@ def test_a_second_run_opens_no_image_and_loads_no_torch(make_topic, tmp_path, sc
     before = {path: path.stat().st_mtime_ns for path in topic.rglob("*")}
     for image in topic.glob("*.jpg"):
         spoil(image)
-    code = f"import sys, aesthetic_scorer as s; s.main({[*options, str(topic)]!r}); assert 'torch' not in sys.modules"
+    code = f"import sys, aesthetic_scorer as s; s.main({[*options, str(topic)]!r}); assert 'torch' not in sys.modules"  # noqa: E501
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     assert {path: path.stat().st_mtime_ns for path in topic.rglob("*")} == before
 

@@ -1,4 +1,7 @@
-"""A real GPU, where there is one: CUDA_VISIBLE_DEVICES=0 pytest tests/test_cuda.py. All other tests hide it."""
+"""A real GPU, where there is one: CUDA_VISIBLE_DEVICES=0 pytest tests/test_cuda.py.
+
+All other tests hide it.
+"""
 
 from __future__ import annotations
 

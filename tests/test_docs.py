@@ -1,4 +1,6 @@
-"""What holds for the documentation: every option is told, the README is short, and every link leads somewhere."""
+"""What holds for the documentation: every option is told, the README is short, and every link leads
+somewhere.
+"""
 
 from __future__ import annotations
 
@@ -129,7 +131,7 @@ def test_every_script_shows_a_sample_in_the_readme_and_on_its_page(script):
 def test_a_sample_is_the_part_that_its_marker_asks_for():
     page = "<!-- sample: it, 2 lines from b -->\n```\nold\n```\n<!-- sample: it -->\n```\n```\n"
     assert samples.with_samples(page, {"it": "a\nb\nc\nd"}) == (
-        "<!-- sample: it, 2 lines from b -->\n```\nb\nc\n```\n<!-- sample: it -->\n```\na\nb\nc\nd\n```\n"
+        "<!-- sample: it, 2 lines from b -->\n```\nb\nc\n```\n<!-- sample: it -->\n```\na\nb\nc\nd\n```\n"  # noqa: E501
     )
 
 

@@ -1,4 +1,6 @@
-"""The CLIP engine against open_clip used plainly: same pixels, same vectors, whatever the batches and workers."""
+"""The CLIP engine against open_clip used plainly: same pixels, same vectors, whatever the batches
+and workers.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def engine(*arguments: object) -> Engine:
 
 
 def vectors(made: Engine, paths: list[str]) -> np.ndarray:
-    """All paths' vectors through the engine's decoder and encoder, in batches of the engine's size."""
+    """All paths' vectors through the engine's decoder and encoder, in batches of the
+    engine's size.
+    """
     pixels = torch.cat([part for part, _ in made.decode_chunks([[path] for path in paths])])
     parts = [made.encode([(part, 0, len(part))]) for part in pixels.split(made.batch)]
     return np.concatenate([pending.result() for batch in parts for pending in batch])
@@ -59,7 +63,9 @@ def pictures(tmp_path_factory) -> list[str]:
 
 
 def made_pixels(pictures: list[str]) -> tuple[list[str], np.ndarray]:
-    """Pictures, and what open_clip's own transform with OpenAI's mean and deviation makes of them."""
+    """Pictures, and what open_clip's own transform with OpenAI's mean and deviation makes of
+    them.
+    """
     means = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     transform = open_clip.image_transform(224, is_train=False, **means)
     return pictures, torch.stack([transform(Image.open(path)) for path in pictures]).numpy()
@@ -163,7 +169,10 @@ def small_siglip(tmp_path, monkeypatch) -> Path:
 
 
 def published(file: Path, activation: str = "gelu_tanh") -> Callable[[str], torch.Tensor]:
-    """The judge: a picture's vector as SigLIP's authors make it. Squash, 0.5, and a tower built with the tanh GELU."""
+    """The judge: a picture's vector as SigLIP's authors make it.
+
+    Squash, 0.5, and a tower built with the tanh GELU.
+    """
     config = siglip(activation=activation)
     whole = open_clip.model.CLIP(**config).eval()
     open_clip.load_checkpoint(whole, str(file))

@@ -1,4 +1,6 @@
-"""Downloads, from stand-ins on the loopback address: once, whole or not at all, and in one line what went wrong."""
+"""Downloads, from stand-ins on the loopback address: once, whole or not at all, and in one line
+what went wrong.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def save_stack(path: Path) -> Path:
 def offer(
     standin: Standin, folder: Path, model: str, file: str, config: dict | str
 ) -> dict[str, str]:
-    """Put a model with seeded weights on the hub and a head on its page; the head's digest by its file."""
+    """Put a model with seeded weights on the hub and a head on its page; the head's digest by its
+    file.
+    """
     folder.mkdir()
     standin.hub(HUB[model], save_model(folder / "model", config) / "open_clip_model.safetensors")
     head = save_stack(folder / "head.pth") if file == V25 else save_head(folder / "head.pth", 768)
@@ -92,7 +96,7 @@ def test_everything_is_downloaded_once(standin, make_topic, tmp_path, options, m
     assert standin.sent == sizes
     standin.is_down = True  # the vectors of one script serve the other
     found = run(
-        tmp_path / "home", standin, digests, MODELS, "find_duplicates.py", tmp_path / "DataSet", "--method", "clip",
+        tmp_path / "home", standin, digests, MODELS, "find_duplicates.py", tmp_path / "DataSet", "--method", "clip",  # noqa: E501
         "--model", "siglip-v2.5" if model == SO400M else model,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr

@@ -1,4 +1,6 @@
-"""Heads: LAION's own, folded and judged by their published figures; and everything that is no head."""
+"""Heads: LAION's own, folded and judged by their published figures; and everything that is
+no head.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ B32 = Model("ViT-B-32-quickgelu", "openai", "exact", "ViT-B-32-quickgelu", None)
 
 PARTS = ("weight", "bias")
 
-# Scores of LAION's ten text-derived vectors from "rating 0" to "rating 9": a right head sees them rise.
+# Scores of LAION's ten text-derived vectors from "rating 0" to "rating 9": a right head sees them
+# rise.
 RATINGS = {
     "l_14": [-2.4579, -0.1379, 1.8951, 3.5849, 5.0997, 6.4701, 7.7870, 9.0480, 10.2264, 11.3044],
     "b_32": [-1.4700, 0.2728, 1.9900, 3.6114, 5.0874, 6.3926, 7.6682, 8.9155, 9.9166, 11.0056],
@@ -43,7 +46,9 @@ REAL = (
 
 
 def made_head(path) -> tuple[np.ndarray, np.ndarray]:
-    """Save a head in the layout of LAION's, as steep; its direction, and one at a right angle to it."""
+    """Save a head in the layout of LAION's, as steep; its direction, and one at a right angle to
+    it.
+    """
     direction, other = np.linalg.qr(np.random.default_rng(0).normal(size=(512, 2)))[0].T
     torch.save(
         {"weight": torch.from_numpy(28 * direction[None]).float(), "bias": torch.tensor([5.0])},

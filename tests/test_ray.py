@@ -1,6 +1,8 @@
-"""Ray: the same bytes as without it, on machines that are lost or come amid a run; and what goes wrong is one line.
+"""Ray: the same bytes as without it, on machines that are lost or come amid a run; and what goes
+wrong is one line.
 
-Machines are daemons of one box. What takes long is soak; the rest tells, in the suite, what matters most.
+Machines are daemons of one box. What takes long is soak; the rest tells, in the suite, what matters
+most.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ TOKEN = {
 }  # of the machines of these tests
 os.environ.update(TOKEN, RAY_USAGE_STATS_ENABLED="0")  # which Ray reads when it is imported
 os.environ |= {
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # a minute, otherwise, until a lost head is given up
-    "RAY_worker_niceness": "0",  # 15, otherwise, and tests that run beside these would leave nothing to them
+    # a minute, otherwise, until a lost head is given up
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # 15, otherwise, and tests that run beside these would leave nothing to them
+    "RAY_worker_niceness": "0",
 }
 ray = pytest.importorskip(
     "ray.cluster_utils", reason="Ray is not installed: pip install -r requirements-ray.txt"
@@ -82,12 +86,16 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(dataset: Path, images: int, topics: int) -> Path:
-    """So many different images in each of so many topics, copies and an unreadable one among them."""
+    """So many different images in each of so many topics, copies and an unreadable one among
+    them.
+    """
     for topic in range(topics):
         folder = dataset / "C" / "S" / f"T{topic:02}"
         folder.mkdir(parents=True)
         for number in range(images):
-            made = draw_image(topic * 1000 + number // 2 * 2, (640, 480) if number % 2 else (320, 240))
+            made = draw_image(
+                topic * 1000 + number // 2 * 2, (640, 480) if number % 2 else (320, 240)
+            )
             made.save(folder / f"{number:03}.jpg", quality=90)
         (folder / "bad.jpg").write_text("not an image")
         for path in folder.iterdir():
@@ -204,7 +212,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 @pytest.mark.parametrize("script", [SCORER, SEARCH])
 def test_ray_is_not_installed(script, dataset):
-    hidden = "import runpy, sys; sys.modules['ray'] = None; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"
+    hidden = "import runpy, sys; sys.modules['ray'] = None; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"  # noqa: E501
     command = [
         sys.executable,
         "-c",
@@ -225,7 +233,7 @@ def test_nobody_answers_at_the_address(dataset):
 
 def test_without_ray_nothing_of_it_is_imported(dataset):
     code = "import runpy, sys; sys.argv = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0))"
-    code += "\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\nfinally: print('ray' in sys.modules)"
+    code += "\ntry: runpy.run_path(sys.argv[0], run_name='__main__')\nfinally: print('ray' in sys.modules)"  # noqa: E501
     for script in (SCORER, SEARCH):
         command = [
             sys.executable,
@@ -348,7 +356,9 @@ def test_stopped_nothing_is_left_and_the_next_run_goes_on(number, twice, big, be
 
 
 def goes_on(run: Run, big: Path) -> None:
-    """The same command without Ray does the rest, and the results are those of a run that nothing happened to."""
+    """The same command without Ray does the rest, and the results are those of a run that nothing
+    happened to.
+    """
     ran = run_script(SCORER, run.dataset, "--model", "tiny", "--json")
     assert ran.returncode == 0 and json.loads(ran.stdout)["already_scored"] >= BIG // 20
     assert results(run.dataset) == results(big.parent / "local" / "DS")

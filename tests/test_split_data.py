@@ -359,7 +359,8 @@ def test_images_changed_since_they_were_scored_are_reported(tmp_path: Path, spli
     cache.update_cache(there, scores=Provenance({"model": "m"}, there.image_stamps()))
     os.utime(folder / "b.png", ns=(1, 1))
     assert (
-        "1 changed since scored (b.png); aesthetic_scorer.py scores them" in split(tmp_path / "DS")["talk"]
+        "1 changed since scored (b.png); aesthetic_scorer.py scores them"
+        in split(tmp_path / "DS")["talk"]
     )
 
 

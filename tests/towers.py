@@ -1,4 +1,6 @@
-"""A real open_clip model, as small as it goes, with seeded random weights: the engine's real path in milliseconds."""
+"""A real open_clip model, as small as it goes, with seeded random weights: the engine's real path
+in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ SO400M = "ViT-SO400M-14-SigLIP-384"
 
 
 def siglip(pixels: int = 32, activation: str | None = None) -> dict:
-    """The configuration of a SigLIP of 0.3 million parameters: attention pooling, vectors of 1152 numbers.
+    """The configuration of a SigLIP of 0.3 million parameters: attention pooling, vectors of 1152
+    numbers.
 
-    `activation` is timm's name of what stands in its MLPs; None is the exact GELU, as in open_clip's large ones.
+    `activation` is timm's name of what stands in its MLPs; None is the exact GELU, as in
+    open_clip's large ones.
     """
     from timm.models import is_model, register_model
     from timm.models.vision_transformer import _create_vision_transformer

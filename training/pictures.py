@@ -1,7 +1,8 @@
-"""Pictures: scenes put together, lit and developed like photos of good quality, and the bank that training draws from.
+"""Pictures: scenes put together, lit and developed like photos of good quality, and the bank that
+training draws from.
 
-A picture is a uint8 array (SIDE, SIDE, 3). Picture i of a bank depends on the seed and on i alone, never on how many
-processes share the work.
+A picture is a uint8 array (SIDE, SIDE, 3). Picture i of a bank depends on the seed and on i alone,
+never on how many processes share the work.
 """
 
 import os
@@ -21,7 +22,9 @@ SMOOTH = (1.6, 2.6)  # roughness of light and of masks: large soft regions
 
 
 def bank(path: Path, count: int, seed: int, processes: int) -> np.ndarray:
-    """The bank (count, SIDE, SIDE, 3) at path, drawn if it is not there yet; read from disk as needed."""
+    """The bank (count, SIDE, SIDE, 3) at path, drawn if it is not there yet; read from disk as
+    needed.
+    """
     if not path.exists():
         unfinished = path.with_suffix(".part")
         shape = (count, SIDE, SIDE, 3)
@@ -43,7 +46,9 @@ def picture(seed: int, index: int) -> np.ndarray:
 
 
 def composed(rng: np.random.Generator) -> np.ndarray:
-    """A scene; in half of the cases a second one in front of it, most often before a background out of focus."""
+    """A scene; in half of the cases a second one in front of it, most often before a background out
+    of focus.
+    """
     image, kind = scene(rng), rng.random()
     if kind < 0.30:
         image = defocused(image, log_uniform(rng, 3, 25))
@@ -63,7 +68,9 @@ def defocused(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def mask(rng: np.random.Generator) -> np.ndarray:
-    """Where the front scene covers the back one (CANVAS, CANVAS, 1): large shapes, or islands of a smooth field."""
+    """Where the front scene covers the back one (CANVAS, CANVAS, 1): large shapes, or islands of a
+    smooth field.
+    """
     if rng.random() < 0.5:
         covered = texture(rng, SMOOTH) > rng.normal(0, 0.7)
     else:
@@ -79,7 +86,9 @@ def lit(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def develop(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """What a good camera and a careful hand make of it: tones well used, at times grey, grainy, sharpened, JPEG."""
+    """What a good camera and a careful hand make of it: tones well used, at times grey, grainy,
+    sharpened, JPEG.
+    """
     image = (image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]) / 4
     image = toned(rng, image)
     if rng.random() < 0.15:
@@ -97,7 +106,9 @@ def develop(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def toned(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """Levels stretched to nearly black and nearly white; a mean far from the middle is mostly brought back."""
+    """Levels stretched to nearly black and nearly white; a mean far from the middle is mostly
+    brought back.
+    """
     darkest, brightest = np.percentile(image[::2, ::2], (1, 99))
     if rng.random() < 0.85:
         low, high = rng.uniform(0, 0.12), rng.uniform(0.8, 1.03)
@@ -111,7 +122,9 @@ def toned(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 
 def recompressed(image: Image.Image, quality: int, subsampling: int = -1) -> Image.Image:
-    """Subsampling as Pillow's save takes it: -1 the encoder's choice, 0 none, 2 colour at half the width and height."""
+    """Subsampling as Pillow's save takes it: -1 the encoder's choice, 0 none, 2 colour at half the
+    width and height.
+    """
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return Image.open(buffer).convert("RGB")

@@ -1,9 +1,10 @@
 """Scenes drawn from random numbers alone: no photo and no other file is read.
 
-A scene is a float32 array (CANVAS, CANVAS, 3), roughly 0..1. It holds what photos hold and quality is judged by: edges
-at every scale, fine texture, smooth ground. Shapes that hide one another, their sizes by a power law ("dead leaves"),
-share the statistics of natural pictures (Lee, Mumford and Huang, "Occlusion models for natural images", 2001); networks
-learn to see from them (Baradad et al., "Learning to see by looking at noise", 2021).
+A scene is a float32 array (CANVAS, CANVAS, 3), roughly 0..1. It holds what photos hold and quality
+is judged by: edges at every scale, fine texture, smooth ground. Shapes that hide one another, their
+sizes by a power law ("dead leaves"), share the statistics of natural pictures (Lee, Mumford and
+Huang, "Occlusion models for natural images", 2001); networks learn to see from them (Baradad et
+al., "Learning to see by looking at noise", 2021).
 
 Every function takes a generator: the same generator state draws the same scene.
 """
@@ -132,8 +133,9 @@ def write_line(
 def scatter(rng: np.random.Generator, count: int, smallest: float, largest: float, slope: float):
     """Shapes thrown on the canvas, later ones on top.
 
-    Returns the number of the shape that owns each pixel (CANVAS, CANVAS), 0 where none fell, and for each number the
-    centre (n, 2) and the radius (n,) in pixels. Radii follow the density r ** -slope.
+    Returns the number of the shape that owns each pixel (CANVAS, CANVAS), 0 where none fell, and
+    for each number the centre (n, 2) and the radius (n,) in pixels. Radii follow the density r **
+    -slope.
     """
     power = 1 - slope
     low, high = smallest**power, largest**power

@@ -1,7 +1,8 @@
-"""Surfaces and colours made from random numbers: clouds and grain of any roughness, gradients, palettes of one mood.
+"""Surfaces and colours made from random numbers: clouds and grain of any roughness, gradients,
+palettes of one mood.
 
-Images are float32 arrays (CANVAS, CANVAS, 3), roughly 0..1. Every function takes a generator: the same generator state
-makes the same surface.
+Images are float32 arrays (CANVAS, CANVAS, 3), roughly 0..1. Every function takes a generator: the
+same generator state makes the same surface.
 """
 
 import math
@@ -26,7 +27,9 @@ def backdrop(rng: np.random.Generator) -> np.ndarray:
 
 
 def textured(rng: np.random.Generator) -> np.ndarray:
-    """One cloud-like texture through a colour scale, at times with coloured grain of the same kind."""
+    """One cloud-like texture through a colour scale, at times with coloured grain of the
+    same kind.
+    """
     image = coloured(rng, texture(rng))
     if rng.random() < 0.5:
         grain = np.stack([texture(rng) for _ in range(3)], axis=-1)
@@ -45,7 +48,8 @@ def gradient(rng: np.random.Generator) -> np.ndarray:
 
 
 def texture(rng: np.random.Generator, roughness: tuple[float, float] = (0.7, 2.2)) -> np.ndarray:
-    """Gaussian field (CANVAS, CANVAS) with amplitude 1/f^a, mean 0 and deviation 1, at times folded or made bands of.
+    """Gaussian field (CANVAS, CANVAS) with amplitude 1/f^a, mean 0 and deviation 1, at times folded
+    or made bands of.
 
     `roughness` is the range of a: 1 is typical of photos, larger is smoother.
     """

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Train the embedded model of technical quality from nothing: no photo, no download, one command.
 
-Draws a bank of pictures from random numbers, degrades them in eight ways at known strengths, and trains a network of
-0.45 million weights to tell how much worse each copy is. Writes a folder that open_clip opens as `local-dir:FOLDER`:
+Draws a bank of pictures from random numbers, degrades them in eight ways at known strengths, and
+trains a network of 0.45 million weights to tell how much worse each copy is. Writes a folder that
+open_clip opens as `local-dir:FOLDER`:
 
     open_clip_config.json         architecture and preprocessing
     open_clip_model.safetensors   weights, 16-bit
-    head.safetensors              weight (1, 192) and bias (1,): score = weight . unit-length embedding + bias
+    head.safetensors              weight (1, 192) and bias (1,): score = weight . unit-length
+                                  embedding + bias
 
-The same seed gives the same pictures and views, however many processes share the work; the weights differ a little from
-one kind of processor to another. Stopped and started again, it goes on from the last checkpoint in the work folder.
-Under half an hour on 2 cores. Where they have other work too, set OMP_WAIT_POLICY=PASSIVE, or the threads spend their
-time waiting for one another.
+The same seed gives the same pictures and views, however many processes share the work; the weights
+differ a little from one kind of processor to another. Stopped and started again, it goes on from
+the last checkpoint in the work folder. Under half an hour on 2 cores. Where they have other work
+too, set OMP_WAIT_POLICY=PASSIVE, or the threads spend their time waiting for one another.
 
 Examples:
     python training/train_tiny.py --seed 0 --output common/clip/models/tiny
@@ -62,7 +64,8 @@ STEPS = 1100
 BATCH = 32  # pictures a step; each gives three views
 PEAK_RATE, LAST_RATE, WARM_UP = 2e-3, 1e-5, 100
 WEIGHT_DECAY = 0.03
-AVERAGED = 0.995  # share of the running average of the weights that one step leaves; the average is what is saved
+# share of the running average of the weights that one step leaves; the average is what is saved
+AVERAGED = 0.995
 SAVE_EVERY = 100
 
 CLEAN_SCORE, BARELY_WORSE, RUINED = (
@@ -70,7 +73,8 @@ CLEAN_SCORE, BARELY_WORSE, RUINED = (
     7.0,
     1.5,
 )  # the score falls in a line from severity 0 to severity 1
-SCORE_SCALE = 40.0  # the head learns weight / SCORE_SCALE: a unit vector of 192 numbers needs large weights for 1 to 10
+# the head learns weight / SCORE_SCALE: a unit vector of 192 numbers needs large weights for 1 to 10
+SCORE_SCALE = 40.0
 SEVERITY_SCALE = 15.0
 
 
@@ -133,7 +137,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep what is freed: each step needs the same large blocks again, and fresh ones cost a third of it."""
+    """Have glibc keep what is freed: each step needs the same large blocks again, and fresh ones
+    cost a third of it.
+    """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         trim_threshold, mmap_max = -1, -4  # names of malloc.h
         libc.mallopt(trim_threshold, 2**31 - 1)
@@ -141,7 +147,9 @@ def keep_freed_memory() -> None:
 
 
 class Network(nn.Module):
-    """The image tower with what it is trained by: a score, and the severity of each kind of degradation."""
+    """The image tower with what it is trained by: a score, and the severity of each kind of
+    degradation.
+    """
 
     def __init__(self):
         super().__init__()
@@ -156,7 +164,9 @@ class Network(nn.Module):
         )
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Scores (n,); severities (n, kinds) as the embedding tells them and as the trunk's mean features do."""
+        """Scores (n,); severities (n, kinds) as the embedding tells them and as the trunk's mean
+        features do.
+        """
         features = self.visual.trunk(images)
         embedding = F.normalize(self.visual.head(features), dim=-1)
         scores = F.linear(embedding, SCORE_SCALE * self.head.weight, self.head.bias)[:, 0]
@@ -250,7 +260,9 @@ def losses(scores, told, told_by_trunk, kinds, severities) -> dict[str, torch.Te
 
 
 def ranked(better: torch.Tensor, worse: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
-    """Pairwise logistic loss: small once the better score lies above the worse one by the margin."""
+    """Pairwise logistic loss: small once the better score lies above the worse one by the
+    margin.
+    """
     return F.softplus(2 * (margin - (better - worse))).mean() / 2
 
 

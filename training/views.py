@@ -1,6 +1,8 @@
-"""What one training step sees: pictures as they are, and two degraded copies of each, one worse than the other.
+"""What one training step sees: pictures as they are, and two degraded copies of each, one worse
+than the other.
 
-The views of step n depend on the seed, the bank and n alone, so that neither the number of workers nor an interruption
+The views of step n depend on the seed, the bank and n alone, so that neither the number of
+workers nor an interruption
 changes what is learned.
 """
 
@@ -12,7 +14,8 @@ import torch
 from pictures import SIDE, recompressed
 from PIL import Image, ImageFilter
 
-# Degradation: its share of the training pairs. JPEG is learned poorly at any share: its blocks vanish in small views.
+# Degradation: its share of the training pairs. JPEG is learned poorly at any share: its blocks
+# vanish in small views.
 SHARES = {
     "blur": 0.18,
     "shrink": 0.18,
@@ -29,8 +32,11 @@ FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling
 
 @dataclass(frozen=True)
 class Step:
-    """One batch: images (3, n, 3, size, size) uint8 as clean, milder and worse copies; kinds (n,) index KINDS;
-    severities (2, n) float32, from 0 (just visible) to about 1 (ruined), belong to the two copies."""
+    """One batch: images (3, n, 3, size, size) uint8 as clean, milder and worse copies; kinds (n,)
+    index KINDS;
+    severities (2, n) float32, from 0 (just visible) to about 1 (ruined), belong to the two
+    copies.
+    """
 
     images: torch.Tensor
     kinds: torch.Tensor
@@ -91,7 +97,9 @@ class Steps(torch.utils.data.Dataset):
         return image
 
     def part(self, rng: np.random.Generator, side: int) -> np.ndarray:
-        """A square of one picture (side, side, 3), at random turned, mirrored, and its channels exchanged."""
+        """A square of one picture (side, side, 3), at random turned, mirrored, and its channels
+        exchanged.
+        """
         top, left = rng.integers(0, SIDE - side + 1, 2)
         pixels = self.bank[rng.integers(len(self.bank)), top : top + side, left : left + side]
         pixels = np.rot90(pixels[:, :: rng.choice([1, -1])], rng.integers(4))
@@ -99,7 +107,8 @@ class Steps(torch.utils.data.Dataset):
 
 
 def degraded(image: Image.Image, kind: str, severity: float, variant: int) -> Image.Image:
-    """A worse copy. The variant fixes everything but the strength: the same one is asked for at two severities.
+    """A worse copy. The variant fixes everything but the strength: the same one is asked for at two
+    severities.
 
     The strongest levels are those that a photo of 400 pixels shows as plainly ruined.
     """
@@ -148,7 +157,9 @@ def degraded(image: Image.Image, kind: str, severity: float, variant: int) -> Im
 
 
 def mapped(image: Image.Image, curve) -> Image.Image:
-    """Every channel through one tone curve on 0..1; what leaves that range is clipped, as a sensor does."""
+    """Every channel through one tone curve on 0..1; what leaves that range is clipped, as a sensor
+    does.
+    """
     tones = np.clip(curve(np.arange(256) / 255), 0, 1) * 255
     return image.point(3 * np.rint(tones).astype(int).tolist())
 
@@ -156,7 +167,9 @@ def mapped(image: Image.Image, curve) -> Image.Image:
 def noisy(
     rng, image: Image.Image, deviation: float, coloured: bool, like_photons: bool = False
 ) -> Image.Image:
-    """Gaussian noise in units of 1/255; noise like that of photons grows with the square root of the brightness."""
+    """Gaussian noise in units of 1/255; noise like that of photons grows with the square root of
+    the brightness.
+    """
     pixels = np.asarray(image, dtype=np.float32)
     noise = rng.standard_normal(
         (*pixels.shape[:2], 3 if coloured else 1), dtype=np.float32

@@ -10,7 +10,7 @@ run.
     moved         images whose pixels went to another machine, and their bytes
 
 Without a GPU there are two cases, without Ray and with it; with GPUs Ray gets 1, 2, 4 and 8 of
-them, as far as there are some. The last rows are for the driver alone: images of 32 pixels a side
+them, if there are that many. The last rows are for the driver alone: images of 32 pixels a side
 and a model of two small layers, in batches as for a GPU, so that next to nothing is done elsewhere.
 What is written is a copy of the photos in a temporary folder.
 
@@ -183,7 +183,7 @@ class Timed:
 
 
 def embedded(dataset: Path, chosen: model.Model, engine: client.Engine, reporter: Reporter) -> int:
-    """Give every image a vector anew; returns how many there are."""
+    """Embed every image again; returns how many there are."""
     topics = tree.find_topics([str(dataset)], reporter.warn)
     for topic in topics:
         shutil.rmtree(os.path.join(topic.path, ".cache"), ignore_errors=True)

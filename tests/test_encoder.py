@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from towers import SMALL, SO400M, choose, options, save_model, siglip
 
-from common.clip import encoder, heads, model
+from common.clip import encoder, heads, model, tower_shape
 from common.clip.engine import Engine
 from common.errors import UserError
 from common.reporter import Reporter
@@ -81,7 +81,9 @@ def real_pixels(_: list[str]) -> tuple[list[str], np.ndarray]:
 @pytest.mark.parametrize("source", [made_pixels, real_pixels] if SHARED.is_dir() else [made_pixels])
 def test_preprocessing_is_openais_to_the_bit(source, pictures):
     paths, expected = source(pictures)
-    shape = encoder.load_tower_shape(model.resolve_model(options("--model", "ViT-B-32-quickgelu")))
+    shape = tower_shape.load_tower_shape(
+        model.resolve_model(options("--model", "ViT-B-32-quickgelu"))
+    )
     loader = engine("--model", "tiny", "--workers", 0)
     loader.shape = shape
     pixels = torch.cat([part for part, _ in loader.decode_chunks([paths])])
@@ -105,7 +107,7 @@ def test_scores_of_photos_equal_the_plain_loop(tower, photos, tmp_path, count, n
     folder = tower if name == "small" else save_model(tmp_path / name, name)
     plain = [str(photo) for photo in photos if Image.open(photo).mode in ("RGB", "L")][:count]
     weight = np.random.default_rng(0).normal(
-        size=encoder.load_tower_shape(engine("--model", f"local-dir:{folder}").model).dim
+        size=tower_shape.load_tower_shape(engine("--model", f"local-dir:{folder}").model).dim
     )
     weight *= 28 / np.linalg.norm(weight)  # as steep as LAION's heads
     made = engine("--model", f"local-dir:{folder}", "--batch-size", 7)
@@ -228,7 +230,7 @@ def test_siglip_scores_equal_the_published_stack_in_a_plain_loop(small_siglip, p
 
 
 def test_siglip_preprocessing_is_open_clips_to_the_bit(photos):
-    shape = encoder.load_tower_shape(choose("--model", "siglip-v2.5"))
+    shape = tower_shape.load_tower_shape(choose("--model", "siglip-v2.5"))
     assert (shape.dim, shape.size, shape.mean, shape.std) == (
         1152,
         384,

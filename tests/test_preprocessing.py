@@ -51,10 +51,10 @@ def test_torch_fits_an_image_as_pillow_does_within_two_levels(fit, width, height
 
 
 @given(width=SIDES, height=SIDES)
-def test_resized_size_is_that_of_torchvision(width, height):
+def test_output_size_is_that_of_torchvision(width, height):
     if CROPPING.can_shrink(height, width):
         resize = CROPPING.steps.transforms[0]
-        assert CROPPING.resized_size(height, width) == resize(noise(width, height)).size[::-1]
+        assert CROPPING.output_size(height, width) == resize(noise(width, height)).size[::-1]
 
 
 def test_unknown_steps_are_left_to_pillow():

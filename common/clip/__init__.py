@@ -5,6 +5,7 @@
     weights         finds or downloads the weights
     preprocessing   resizes and crops images as the model wants them
     gpu_decoding    decodes JPEGs on the GPU (--decode gpu)
+    tower_shape     what an image tower expects and gives
     encoder         the image tower, through open_clip: pixels to vectors
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image

@@ -122,13 +122,13 @@ def embed_jobs(
     with reporter.progress(total) as bar, sidecar.checkpoints(run.save_all) as save_when_due:
         for pixels, outcomes in engine.decode_chunks(chunks):
             run.receive(pixels, outcomes)
-            while run.decoded_count >= engine.batch:
+            while run.ready_count >= engine.batch:
                 run.launch()
             save_when_due()
             bar.set_postfix_str(engine.where, refresh=False)
             bar.update(len(outcomes))
             yield from run.take_finished()
-        while run.decoded_count:
+        while run.ready_count:
             run.launch()
         run.land(0)
         yield from run.take_finished()
@@ -148,7 +148,7 @@ class _EmbeddingRun:
         self._open: deque[EmbeddingJob] = deque()  # in order; the first one finishes next
 
     @property
-    def decoded_count(self) -> int:
+    def ready_count(self) -> int:
         """How many decoded images wait for a batch."""
         return len(self._decoded)
 

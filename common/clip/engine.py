@@ -18,6 +18,7 @@ from common.cache import Extent
 from common.clip import encoder, preprocessing, weights
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
 from common.clip.preprocessing import Fit
+from common.clip.tower_shape import load_tower_shape
 from common.errors import UserError, decoder_died_error
 from common.reporter import Reporter
 
@@ -52,7 +53,7 @@ class Engine:
     def __init__(self, model: Model, args: argparse.Namespace, reporter: Reporter) -> None:
         """Find the device and the weights; download them if need be. Raises UserError."""
         self.model = model
-        self.shape = encoder.load_tower_shape(model)
+        self.shape = load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
         if model.decode == GPU_DECODE and self.device.type != "cuda":
             raise UserError("--decode gpu: needs an NVIDIA GPU and --device cuda; leave it out")

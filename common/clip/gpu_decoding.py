@@ -106,7 +106,7 @@ def decode_chunks(
     waiting: queue.Queue[Decoded | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
     is_stopped = threading.Event()
 
-    def put(item: Decoded | BaseException | None) -> None:
+    def enqueue(item: Decoded | BaseException | None) -> None:
         while not is_stopped.is_set():
             with contextlib.suppress(queue.Full):
                 waiting.put(item, timeout=0.1)
@@ -115,12 +115,12 @@ def decode_chunks(
     def work() -> None:
         try:
             for decoded in _decode_on_stream(chunks, reader, device):
-                put(decoded)
+                enqueue(decoded)
                 if is_stopped.is_set():
                     return
-            put(None)
+            enqueue(None)
         except BaseException as error:
-            put(error)
+            enqueue(error)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

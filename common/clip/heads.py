@@ -53,14 +53,14 @@ def resolve_head(head: str | None, model: Model) -> HeadChoice:
     if head is None:
         head = fitting[0].head if fitting else DEFAULT_HEAD
     if scorers.find_scorers(head):
-        return _published_head(head, fitting, model)
+        return _find_published_head(head, fitting, model)
     if not os.path.isfile(head):
         names = ", ".join(scorers.scorer_names())
         raise UserError(f"--head {head}: no such file, nor one of {names}")
     return HeadChoice(f"sha256:{file_digest(head)[:16]}", os.path.abspath(head), None, None)
 
 
-def _published_head(head: str, fitting: Sequence[scorers.Scorer], model: Model) -> HeadChoice:
+def _find_published_head(head: str, fitting: Sequence[scorers.Scorer], model: Model) -> HeadChoice:
     """The published head of that name for the model. Raises UserError if there is none."""
     for row in fitting:
         if row.head == head:

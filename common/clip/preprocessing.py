@@ -37,7 +37,7 @@ class Fit:
     resize: int | tuple[int, int] | None  # the shorter side, or (height, width); None: unknown
     crop: int | None  # side of the centre crop
 
-    def resized_size(self, height: int, width: int) -> tuple[int, int]:
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) after torchvision's Resize."""
         if isinstance(self.resize, tuple):
             return self.resize
@@ -50,7 +50,7 @@ class Fit:
         """Whether torch does it: both sides shrink, and the geometry is known."""
         if self.resize is None:
             return False
-        new_height, new_width = self.resized_size(height, width)
+        new_height, new_width = self.output_size(height, width)
         return new_height <= height and new_width <= width
 
 
@@ -98,7 +98,7 @@ def fit_pixels(pixels: torch.Tensor, fit: Fit) -> torch.Tensor:
     """Shrink and crop uint8 pixels (3, height, width) to (height, width, 3), on their device."""
     import torch
 
-    size = fit.resized_size(*pixels.shape[1:])
+    size = fit.output_size(*pixels.shape[1:])
     batch = pixels[None]
     if pixels.is_cuda:  # has no kernel for 8 bits
         shrunk = torch.nn.functional.interpolate(

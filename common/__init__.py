@@ -13,6 +13,7 @@ A dataset:
     tree             finds the topics below given folders
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row
+    image_identity   tells whether an image still is the one that the records know
     images           opens images and reads their headers
     captions         matches captions and other sidecar files with images
     dataset_files    which files belong to a dataset, so that no output replaces them

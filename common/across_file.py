@@ -16,7 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import atomic_files, cache, decisions, json_files, locks, terminal, topic_relations
+from common import (
+    atomic_files,
+    cache,
+    decisions,
+    image_identity,
+    json_files,
+    locks,
+    terminal,
+    topic_relations,
+)
 from common.atomic_files import Damaged
 from common.cache import Provenance
 from common.json_files import COPY, DOUBTFUL, Copies, Kinds
@@ -128,7 +137,7 @@ def write_across(
         for path in kinds:
             stamp = stamps.get(path) or old.stamps_seen.get(path)
             if not stamp and path not in old.kinds:  # a person's decision brought it in
-                stamp = stamp_of(os.path.join(dataset, path))
+                stamp = _current_stamp(dataset, path)
             stamps_seen[path] = stamp or UNSEEN_STAMP
         data = {path: others for path, others in kinds.items() if not os.path.isabs(path)}
         provenance = Provenance(dict(made_by), stamps_seen)
@@ -162,10 +171,17 @@ def _read_file(dataset: str, warn: Callable[[str], None] | None = None) -> _File
         return _FileContent({}, {}, {})
     stamps = {}
     for name in kinds:
-        if stamp := stamp_of(os.path.join(dataset, name)):
+        if stamp := _current_stamp(dataset, name):
             stamps[name] = stamp
     stamps_seen = topic_relations.stamps_at_search(cached.duplicates, path, stamps)
     return _FileContent(kinds, stamps, stamps_seen)
+
+
+def _current_stamp(dataset: str, path: str) -> Stamp | None:
+    """Return the stamp of an image as a search sees it; None if it is gone."""
+    if os.path.isabs(path):  # a reference image: nothing is recorded in its folder
+        return stamp_of(path)
+    return image_identity.current_stamp(os.path.join(dataset, path))
 
 
 def _read_or_quarantine(dataset: str, warn: Callable[[str], None]) -> _FileContent:

@@ -95,9 +95,14 @@ def file_digest(path: str) -> str:
     """Return the SHA-256 of a file's bytes; empty if there is no file that can be read."""
     try:
         with open_regular(path) as file:
-            return bytes_digest(file.read())
+            return stream_digest(file)
     except (OSError, Damaged):
         return ""
+
+
+def stream_digest(file: IO[bytes]) -> str:
+    """Return the SHA-256 of what is left to read of an open file."""
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def bytes_digest(content: bytes | None) -> str:

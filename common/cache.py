@@ -6,7 +6,8 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
      "scores": {"made_by": {"model": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": ...},
      "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...},
-     "variants": {...}}
+     "variants": {...},
+     "files": {"a.jpg": "SHA-256 size mtime_ns, and mtime_ns ctime_ns inode at the last look"}}
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from common import atomic_files, json_files, locks
 from common.atomic_files import Damaged, FolderGone
 from common.errors import UserError, os_error_to_user_error
 from common.target_folder import TargetFolder
-from common.topics import Stamp, Topic
+from common.topics import FileStatus, Stamp, Topic
 
 # The files whose provenance is recorded: their path, and how many bytes they can have.
 TRACKED_FILES: dict[str, tuple[Callable[[Topic], str], Callable[[Topic], int]]] = {
@@ -35,6 +36,39 @@ MAX_TRIES = 9  # to read or write what another run is changing
 Parsed = TypeVar("Parsed")
 
 Extent = tuple[int, int]  # width and height in pixels, upright (after EXIF orientation)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """An image's bytes: their SHA-256, the stamp under which all records know them, and the
+    status of the file that had them last (see common/image_identity.py).
+    """
+
+    digest: str
+    stamp: Stamp
+    status: FileStatus
+
+    def is_of(self, status: FileStatus) -> bool:
+        """Tell whether a file is the one that was looked at. Without an inode its stamp decides."""
+        if not self.status.inode:
+            return status.stamp == self.status.stamp
+        is_same_file = (status.stamp, status.inode) == (self.status.stamp, self.status.inode)
+        return is_same_file and status.ctime_ns <= self.status.ctime_ns
+
+    def as_text(self) -> str:
+        """Return it as in images.json: one text, because a list takes a line per number."""
+        numbers = (*self.stamp, self.status.stamp[1], self.status.ctime_ns, self.status.inode)
+        return " ".join([self.digest, *map(str, numbers)])
+
+
+def parse_record(text: str) -> FileRecord:
+    """Parse FileRecord.as_text(). Raises ValueError."""
+    digest, *numbers = text.split(" ")
+    size, recorded_ns, mtime_ns, ctime_ns, inode = map(int, numbers)
+    return FileRecord(digest, (size, recorded_ns), FileStatus((size, mtime_ns), ctime_ns, inode))
+
+
+FileRecords = Mapping[str, FileRecord]  # by image
 Extents = dict[str, tuple[Stamp, Extent]]  # by image; the stamp when the extent was read
 
 
@@ -70,6 +104,7 @@ class Cache:
     scores: Provenance | None = None
     duplicates: Provenance | None = None
     variants: Provenance | None = None
+    files: FileRecords = field(default_factory=dict)
 
     def extent(self, name: str, stamp: Stamp) -> Extent | None:
         """Return the image's width and height, if they were read from the file as it is now."""
@@ -141,7 +176,9 @@ def _parse_cache(data: dict[str, Any]) -> Cache:
     if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # fast
         raise ValueError
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
-    return Cache(extents, *(_parse_provenance(data.get(key)) for key in TRACKED_FILES))
+    records = {name: parse_record(text) for name, text in data.get("files", {}).items()}
+    provenances = {key: _parse_provenance(data.get(key)) for key in TRACKED_FILES}
+    return replace(Cache(extents, files=records), **provenances)  # type: ignore[arg-type]
 
 
 def _parse_score_provenance(data: dict[str, Any]) -> Cache:
@@ -172,11 +209,12 @@ def update_cache(
     topic: Topic,
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
+    records: FileRecords | None = None,
     **provenances: Provenance | None,
 ) -> None:
-    """Add extents, and replace the given provenances of TRACKED_FILES; the others stay.
+    """Add extents and records, and replace the given provenances of TRACKED_FILES; the others stay.
 
-    Extents of images that are gone are dropped. `target_folder` is that of
+    Those of images that are gone are dropped. `target_folder` is that of
     atomic_files.atomic_write. Raises UserError.
     """
     with locks.topic_lock(topic):
@@ -187,6 +225,10 @@ def update_cache(
             if name in present:
                 rows[name] = [*stamp, *extent]
         data: dict[str, Any] = {"images": rows}
+        files = {**old.files, **(records or {})}
+        texts = {name: record.as_text() for name, record in files.items() if name in present}
+        if texts:
+            data["files"] = texts
         for key in TRACKED_FILES:
             provenance = provenances.get(key) or getattr(old, key)
             if provenance:
@@ -228,6 +270,7 @@ def write_with_provenance(
     files: Mapping[str, tuple[bytes, Provenance | None]],
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
+    records: FileRecords | None = None,
 ) -> None:
     """Write some of TRACKED_FILES with their provenance, so that a kill never leaves a wrong one.
 
@@ -244,9 +287,9 @@ def write_with_provenance(
                 final[key] = provenance.for_content(content)
                 interim[key] = final[key].with_previous(getattr(old, key), digest)
         has_news = any(made != getattr(old, key) for key, made in interim.items())
-        if extents is not None or has_news:
-            update_cache(topic, extents, target_folder, **interim)
+        if extents is not None or records or has_news:
+            update_cache(topic, extents, target_folder, records, **interim)
         for key, (content, _) in files.items():
             atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, target_folder)
         if interim != final:
-            update_cache(topic, None, target_folder, **final)
+            update_cache(topic, None, target_folder, None, **final)

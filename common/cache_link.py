@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 
-MADE_BY_US = re.compile(rb'\s*\{\s*(\}|"(images|scores|duplicates|variants)": (\{|null))')
+MADE_BY_US = re.compile(rb'\s*\{\s*(\}|"(files|images|scores|duplicates|variants)": (\{|null))')
 HEAD_BYTES = 200  # of images.json, enough to recognise it
 
 _unusable: list[str] = []

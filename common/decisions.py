@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import json_files, terminal
+from common import image_identity, json_files, terminal
 from common.atomic_files import Damaged
 from common.errors import UserError
 from common.image_formats import is_image_name
@@ -70,8 +70,7 @@ class Decisions:
         """Drop `same` pairs with an image, below `folder`, that is gone or has changed since."""
 
         def is_unchanged(path: str) -> bool:
-            stamp = stamp_of(os.path.join(folder, path))
-            return stamp is not None and self.files.get(path, stamp) == stamp
+            return is_as_decided(os.path.join(folder, path), self.files.get(path))
 
         return replace(self, same={pair for pair in self.same if all(map(is_unchanged, pair))})
 
@@ -108,6 +107,14 @@ def _pairs_by_folder(pairs: Iterable[PathPair]) -> dict[str, set[PathPair]]:
             names = (os.path.basename(first), os.path.basename(second))
             by_folder.setdefault(folder, set()).add(names)
     return by_folder
+
+
+def is_as_decided(path: str, stamp_then: Stamp | None) -> bool:
+    """Tell whether an image is there and unchanged since a decision about it."""
+    stamp = stamp_of(path)
+    if stamp is None or stamp_then in (None, stamp):
+        return stamp is not None
+    return image_identity.current_stamp(path) == stamp_then
 
 
 NO_DECISIONS = Decisions()
@@ -178,7 +185,7 @@ def add_decisions(
             stamp = stamp_of(os.path.join(dataset, path))
             if stamp is None:
                 gone.append(path)
-            elif decided.files.get(path, stamp) != stamp:
+            elif not is_as_decided(os.path.join(dataset, path), decided.files.get(path)):
                 changed.append(path)
         if gone or changed:
             listed = terminal.list_counted(((gone, "gone"), (changed, CHANGED)))

@@ -60,6 +60,7 @@ class Sidecar:
         self._row: dict[str, int] = {}  # name to its last row; earlier ones are stale
         self._blocks: dict[str, list[Array]] = {key: [] for key in layout}  # joined when needed
         self._rows_on_disk = 0
+        self.new_records: dict[str, cache.FileRecord] = {}  # of images whose rows were added
 
     def valid_rows(self, stamps: Mapping[str, Stamp]) -> dict[str, int]:
         """Return name to row of the images with the stamp of their row, in order of `stamps`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from common import cache, decisions, json_files, terminal
+from common import cache, decisions, image_identity, json_files, terminal
 from common.cache import Cache, Provenance
 from common.errors import UserError
 from common.json_files import COPY, Copies, Kinds
@@ -106,6 +106,7 @@ def _read_current_copies(
     if copies is None:
         return None, None
     path = json_files.duplicates_path(topic)
+    image_identity.confirm(stamps, [name for name, others in copies.items() if others])
     staleness = _compare_with_folder(copies, provenance, path, stamps)
     current = _current_images(stamps, staleness)
     return {name: copies[name] & current for name in sorted(current)}, staleness
@@ -120,6 +121,7 @@ def _read_current_variants(
     # The file names only images with a variant; the search saw the others too.
     seen = (provenance.images if provenance else stamps).keys() | variants.keys()
     path = json_files.variants_path(topic)
+    image_identity.confirm(stamps, variants)
     staleness = _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
     current = _current_images(stamps, staleness)
     kinds: Kinds = {}

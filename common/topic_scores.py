@@ -14,7 +14,7 @@ from typing import Any
 
 from common import atomic_files, cache, json_files
 from common.atomic_files import Damaged
-from common.cache import Cache, Extents, Provenance
+from common.cache import Cache, Extents, FileRecords, Provenance
 from common.reporter import dump_json
 from common.target_folder import TargetFolder
 from common.topics import Topic
@@ -150,7 +150,8 @@ def write_scores_with_provenance(
     provenance: Provenance | None,
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
+    records: FileRecords | None = None,
 ) -> None:
     """Write the topic's scores as cache.write_with_provenance does. Raises UserError."""
     files = {"scores": (scores_content(scores), provenance)}
-    cache.write_with_provenance(topic, files, extents, target_folder)
+    cache.write_with_provenance(topic, files, extents, target_folder, records)

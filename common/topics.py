@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from common.cache_link import usable_cache_folder
 from common.errors import UserError
@@ -16,6 +17,14 @@ CACHE_FOLDER = ".cache"
 INT64_LIMIT = 1 << 63
 
 Stamp = tuple[int, int]  # size in bytes and mtime_ns: the same stamp means the same content
+
+
+class FileStatus(NamedTuple):
+    """What a file system says of a file. If all of it is the same, so is the content."""
+
+    stamp: Stamp
+    ctime_ns: int  # when content, name or permissions changed last
+    inode: int
 
 
 @dataclass(frozen=True)
@@ -79,17 +88,21 @@ class Topic:
 
     def image_stamps(self) -> dict[str, Stamp]:
         """Return the stamp of every image that is in the folder now, sorted by name."""
-        stamps = {}
+        return {name: status.stamp for name, status in self.image_statuses().items()}
+
+    def image_statuses(self) -> dict[str, FileStatus]:
+        """Return the status of every image that is in the folder now, sorted by name."""
+        statuses = {}
         for entry in self._image_entries():
             try:
                 status = entry.stat()
             except FileNotFoundError:  # deleted since the folder was listed
                 continue
             except OSError:  # opening it will report why
-                stamps[entry.name] = (0, 0)
+                statuses[entry.name] = FileStatus((0, 0), 0, 0)
                 continue
-            stamps[entry.name] = stamp_from_status(status)
-        return dict(sorted(stamps.items()))
+            statuses[entry.name] = file_status(status)
+        return dict(sorted(statuses.items()))
 
     def _image_entries(self) -> list[os.DirEntry[str]]:
         try:
@@ -133,3 +146,7 @@ def stamp_from_status(status: os.stat_result) -> Stamp:
     if not -INT64_LIMIT <= time_ns < INT64_LIMIT:
         time_ns = (time_ns + INT64_LIMIT) % (2 * INT64_LIMIT) - INT64_LIMIT
     return status.st_size, time_ns
+
+
+def file_status(status: os.stat_result) -> FileStatus:
+    return FileStatus(stamp_from_status(status), status.st_ctime_ns, status.st_ino)

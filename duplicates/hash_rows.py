@@ -15,7 +15,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from common import images
+from common import image_identity, images
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RowArrays = dict[str, Array]  # arrays as in HASH_LAYOUT, n rows each
@@ -48,21 +48,28 @@ BLOCK_PAIRS = 2048  # filtered at a time: 8 MB per array
 def read_hash_rows(paths: Sequence[str], max_pixels: int) -> tuple[RowArrays, dict[int, str]]:
     """Decode each image once (a flat one twice) and compute its row.
 
-    Returns the rows of the readable images in order, as in HASH_LAYOUT, and the reason for each
-    unreadable image by its position in `paths`.
+    Returns the rows of the readable images in order, as in HASH_LAYOUT, with "looks", an array of
+    image_identity.Look or None. Also returns the reason for each unreadable image, by its position
+    in `paths`.
     """
     rows: list[dict[str, Any]] = []
+    looks: list[image_identity.Look | None] = []
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
         try:
+            before = image_identity.look_before(path)
             with images.decode_errors_as_unreadable(path):
                 rows.append(_read_hash_row(path, max_pixels))
+            looks.append(image_identity.look_after(path, before))
         except images.Unreadable as error:
             unreadable[position] = str(error)
     arrays = {}
     for key, (dtype, row_shape) in HASH_LAYOUT.items():
         values = np.array([row[key] for row in rows], dtype)
         arrays[key] = values.reshape(len(rows), *row_shape)
+    arrays["looks"] = np.empty(len(looks), object)
+    for position, look in enumerate(looks):
+        arrays["looks"][position] = look
     return arrays, unreadable
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from common import sidecar
+from common import image_identity, sidecar
+from common.image_identity import ImageStamps
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
-from common.topics import Stamp, Topic
+from common.topics import Topic
 from duplicates import hash_rows
 from duplicates.hash_rows import RowArrays
 from duplicates.pool import Pool
@@ -32,7 +33,7 @@ class HashingJob:
     """A topic, its images, those that have no row yet, and the sidecar for the rows."""
 
     topic: Topic
-    stamps: Mapping[str, Stamp]
+    stamps: ImageStamps
     missing: Sequence[str]
     rows: Sidecar
 
@@ -50,7 +51,7 @@ def load_hash_rows(topic: Topic, reporter: Reporter) -> Sidecar:
 
 def plan_hashing(topic: Topic, reporter: Reporter) -> HashingJob:
     """What there is to hash in the topic now."""
-    stamps = topic.image_stamps()
+    stamps = image_identity.confirmed_stamps(topic)
     rows = load_hash_rows(topic, reporter)
     hashed = rows.valid_rows(stamps)
     missing = [name for name in stamps if name not in hashed]
@@ -146,5 +147,7 @@ def _store_rows(chunk: Sequence[Entry], unreadable: Mapping[int, str], rows: Row
         names = [name for _, name in job_entries]
         stop = start + len(names)
         job_rows = {key: array[start:stop] for key, array in rows.items()}
+        looks = job_rows.pop("looks").tolist()
         job.rows.add(names, [job.stamps[name] for name in names], **job_rows)
+        job.rows.new_records |= job.stamps.make_records(zip(names, looks, strict=True))
         start = stop

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from common import atomic_files, tree
 from common.errors import UserError
-from common.topics import Stamp, Topic
+from common.topics import FileStatus, Topic
 
 if TYPE_CHECKING:
     from duplicates.verification import ImagePair  # numpy
@@ -25,10 +25,10 @@ class ReferenceTopic(Topic):
     `path` is another folder, which takes the caches.
     """
 
-    stamps_by_path: Mapping[str, Stamp] = field(default_factory=dict)
+    statuses_by_path: Mapping[str, FileStatus] = field(default_factory=dict)
 
-    def image_stamps(self) -> dict[str, Stamp]:
-        return dict(self.stamps_by_path)
+    def image_statuses(self) -> dict[str, FileStatus]:
+        return dict(self.statuses_by_path)
 
 
 def check_references(folders: Sequence[str], paths: Sequence[str], topics: Sequence[Topic]) -> None:
@@ -65,19 +65,18 @@ def list_references(
 
     Their caches go into the folder `cache_parent`.
     """
-    stamps: dict[str, Stamp] = {}
+    statuses: dict[str, FileStatus] = {}
     for folder in folders:
         for path in tree.find_image_folders(os.path.abspath(folder), warn):
             topic = Topic(path, "", "", "", "", image_count=0)
-            for name, stamp in topic.image_stamps().items():
-                stamps[topic.path_of(name)] = stamp
-    if folders and not stamps:
+            for name, status in topic.image_statuses().items():
+                statuses[topic.path_of(name)] = status
+    if folders and not statuses:
         raise UserError(
             f"--against {' '.join(folders)}: no images below it; give the folder that holds them"
         )
-    return ReferenceTopic(
-        cache_parent, "", "", "", "", len(stamps), stamps_by_path=dict(sorted(stamps.items()))
-    )
+    by_path = dict(sorted(statuses.items()))
+    return ReferenceTopic(cache_parent, "", "", "", "", len(by_path), statuses_by_path=by_path)
 
 
 def drop_same_files(dataset: str, pairs: Iterable[ImagePair]) -> list[ImagePair]:

@@ -124,7 +124,12 @@ def write_results(
         extents = {**old_cache.extents, **new_extents}
         if images.stamps or old_copies is not None:
             has_new_extents = extents != old_cache.extents
-            cache.write_with_provenance(topic, files, new_extents if has_new_extents else None)
+            cache.write_with_provenance(
+                topic,
+                files,
+                new_extents if has_new_extents else None,
+                records=images.rows.new_records,
+            )
             write_pair_figures(topic, verdicts, variants)
         return _summarize(images, verdicts, variants, Cache(extents), reporter)
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import across_file, json_files, terminal
+from common import across_file, image_identity, json_files, terminal
 from common.json_files import Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
@@ -131,7 +131,9 @@ def _load_table(dataset: str, topics: Sequence[Topic], search: _Search) -> Image
     table = ImageTable(search.proposer.arrays, _capacity(topics, search))
     for group, topic in enumerate(topics):
         rows = search.proposer.load_rows(topic)
-        table.add(group, _topic_folder(dataset, topic), topic.image_stamps(), rows)
+        table.add(
+            group, _topic_folder(dataset, topic), image_identity.confirmed_stamps(topic), rows
+        )
     for images in search.reference_rows:
         table.add(REFERENCE_GROUP, "", images.stamps, images.rows)
     return table
@@ -205,7 +207,7 @@ def _load_representatives(
     representatives_of: dict[str, list[str]] = {}
     for group, topic in enumerate(topics):
         folder = _topic_folder(dataset, topic)
-        stamps = topic.image_stamps()
+        stamps = image_identity.confirmed_stamps(topic)
         rows = embeddings.load_embeddings(topic, search.reporter)
         copies = json_files.read_copies(topic) or {}
         in_topic = representatives.pick_representatives(stamps, copies, rows)
@@ -215,11 +217,11 @@ def _load_representatives(
         representing = sorted(set[str]().union(*in_topic.values()))
         table.add(group, folder, {name: stamps[name] for name in representing}, rows)
     if search.network and search.reference_rows:
-        stamps = search.references.image_stamps()
+        of_references = search.references.image_stamps()
         rows, _ = embeddings.embed_images(
-            search.references, stamps, list(stamps), search.network, search.opener
+            search.references, of_references, list(of_references), search.network, search.opener
         )
-        table.add(REFERENCE_GROUP, "", stamps, rows)
+        table.add(REFERENCE_GROUP, "", of_references, rows)
     for name in table.names:
         if os.path.isabs(name):
             representatives_of[name] = [name]

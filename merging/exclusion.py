@@ -6,7 +6,15 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from common import across_file, cache, keepers, terminal, topic_relations, topic_scores
+from common import (
+    across_file,
+    cache,
+    image_identity,
+    keepers,
+    terminal,
+    topic_relations,
+    topic_scores,
+)
 from common.json_files import COPY, Kinds
 from common.keepers import Candidate
 from common.reporter import Reporter
@@ -112,6 +120,8 @@ class Excluder:
     ) -> None:
         """Add a topic's images to the graph, if any of them has a match."""
         cached = cache.load_cache(topic)
+        if cached.files:
+            stamps = image_identity.recorded_stamps(topic, cached.files)
         scores = topic_scores.read_scores(topic)
         kinds = self._kinds_within(topic, stamps, cached)
         matched = set()

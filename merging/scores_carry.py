@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import cache, topic_scores
-from common.cache import Cache, Extent, Provenance
+from common import cache, image_identity, topic_scores
+from common.cache import Cache, Extent, FileRecord, Provenance
 from common.errors import UserError
 from common.target_folder import TargetFolder
-from common.topics import Stamp, Topic
+from common.topics import FileStatus, Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
 
@@ -40,11 +40,12 @@ class CarriedScores:
     makers: ScoreMakers
     scored: dict[str, Stamp]  # the stamp of each image when it was scored
     extents: dict[str, tuple[Stamp, Extent]] = field(default_factory=dict)  # new to the target
+    records: dict[str, FileRecord] = field(default_factory=dict)  # new to the target
     has_new_scores: bool = False  # some that the target does not have yet
 
     @property
     def has_news(self) -> bool:
-        return self.has_new_scores or bool(self.extents)
+        return self.has_new_scores or bool(self.extents or self.records)
 
 
 def read_carried_scores(
@@ -79,11 +80,25 @@ def _add_source(
 ) -> None:
     """Add what a source knows about images that the target knows nothing about."""
     scores, known, _ = topic_scores.read_scores_with_provenance(source)
+    stamps = image_identity.recorded_stamps(source, known.files)
+    stamps.confirm()
     count_before = len(carried.scores)
     for line in lines:
         name, target_name = os.path.basename(line.source), line.target_name
         stamp = target_stamps.get(target_name)
-        extent = known.extent(name, line.stamp)
+        known_stamp = line.stamp  # under which the source's records know the image
+        record = known.files.get(name)
+        if name in stamps and stamps.statuses[name].stamp == line.stamp:
+            known_stamp = stamps[name]
+            if (
+                stamp
+                and record
+                and record.stamp == known_stamp
+                and target_name not in target_cache.files
+            ):
+                status = FileStatus(stamp, 0, 0)
+                carried.records.setdefault(target_name, FileRecord(record.digest, stamp, status))
+        extent = known.extent(name, known_stamp)
         if extent and stamp and not target_cache.extent(target_name, stamp):
             carried.extents.setdefault(target_name, (stamp, extent))
         score = scores.get(name)
@@ -92,7 +107,7 @@ def _add_source(
         carried.scores[target_name] = score
         scored = known.scores.images.get(name) if known.scores else None
         if scored and stamp:
-            is_unchanged = scored == line.stamp
+            is_unchanged = scored == known_stamp
             carried.scored[target_name] = stamp if is_unchanged else scored
     if len(carried.scores) > count_before:
         carried.has_new_scores = True
@@ -144,10 +159,10 @@ def write_carried_scores(
     if carried.has_new_scores:
         scores = {name: score for name, score in carried.scores.items() if score == score}
         topic_scores.write_scores_with_provenance(
-            target, scores, _provenance(carried), carried.extents, target_folder
+            target, scores, _provenance(carried), carried.extents, target_folder, carried.records
         )
-    elif carried.extents:
-        cache.update_cache(target, carried.extents, target_folder)
+    elif carried.extents or carried.records:
+        cache.update_cache(target, carried.extents, target_folder, carried.records)
 
 
 def _provenance(carried: CarriedScores) -> Provenance | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import atomic_files, cache, keepers, terminal, topic_relations
+from common import atomic_files, cache, image_identity, keepers, terminal, topic_relations
 from common.across_file import Across
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
@@ -36,8 +36,8 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
 
     A damaged file is reported, and counts as no search.
     """
-    stamps = topic.image_stamps()
     cached = cache.load_cache(topic)
+    stamps = image_identity.recorded_stamps(topic, cached.files)
     try:
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged as error:

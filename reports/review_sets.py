@@ -12,6 +12,7 @@ from common import (
     across_file,
     atomic_files,
     cache,
+    image_identity,
     images,
     json_files,
     keepers,
@@ -114,8 +115,8 @@ def _ignore(*_: str) -> None:
 
 def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
     """Add a topic's pairs, and its images that have any, in the topic or across."""
-    stamps = topic.image_stamps()
     cached = cache.load_cache(topic)
+    stamps = image_identity.recorded_stamps(topic, cached.files)
     try:
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged:

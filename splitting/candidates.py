@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from common import json_files, keepers, terminal, topic_relations, topic_scores
+from common import image_identity, json_files, keepers, terminal, topic_relations, topic_scores
 from common.across_file import Across
 from common.cache import Cache
 from common.json_files import COPY, DOUBTFUL, Kinds
@@ -109,9 +109,9 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
 
     `across` has the matches with images of other topics and with reference images.
     """
-    stamps = topic.image_stamps()
     scores_read = topic_scores.read_scores_with_provenance(topic)
     scores, cached = topic_scores.load_topic_scores(topic, scores_read), scores_read[1]
+    stamps = image_identity.recorded_stamps(topic, cached.files)
     scored = {name: stamp for name, stamp in stamps.items() if name in scores.usable}
     candidates = keepers.make_candidates(
         topic, scored, cached, scores.usable, reporter.report_unreadable

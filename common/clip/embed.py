@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import sidecar
+from common import image_identity, sidecar
 from common.cache import Extent
-from common.clip.engine import Engine, Part, PendingVectors
+from common.clip.engine import Engine, Outcome, Part, PendingVectors
 from common.clip.model import Model
+from common.image_identity import ImageStamps, Look
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
-from common.topics import Stamp, Topic
+from common.topics import Topic
 
 VECTOR_LAYOUT = {
     "vectors": ("float32", (None,)),
@@ -33,7 +34,7 @@ class EmbeddingJob:
     """The images of a topic that need vectors, and the sidecar that receives them."""
 
     topic: Topic
-    stamps: Mapping[str, Stamp]
+    stamps: ImageStamps
     names: Sequence[str]
     vectors: Sidecar
     failed: list[str] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Decoded(NamedTuple):
     job: EmbeddingJob
     name: str
     extent: Extent
+    look: Look | None
 
 
 def load_vectors(topic: Topic, model: Model, reporter: Reporter) -> Sidecar:
@@ -59,7 +61,7 @@ def load_vectors(topic: Topic, model: Model, reporter: Reporter) -> Sidecar:
 
 def plan_embedding(
     topic: Topic,
-    stamps: Mapping[str, Stamp],
+    stamps: ImageStamps,
     wanted: Iterable[str],
     model: Model,
     reporter: Reporter,
@@ -84,7 +86,7 @@ def embed_missing(
     """
 
     def plan_topic(topic: Topic) -> EmbeddingJob:
-        stamps = topic.image_stamps()
+        stamps = image_identity.confirmed_stamps(topic)
         return plan_embedding(topic, stamps, stamps, model, reporter)
 
     incomplete = []
@@ -166,7 +168,7 @@ class _EmbeddingRun:
         if chunk:
             yield chunk
 
-    def receive(self, pixels: Any, outcomes: Sequence[Extent | str]) -> None:
+    def receive(self, pixels: Any, outcomes: Sequence[Outcome]) -> None:
         """Take a decoded chunk: the pixels of its readable images, and an outcome for each path."""
         readable = 0
         for outcome in outcomes:
@@ -174,7 +176,7 @@ class _EmbeddingRun:
             if isinstance(outcome, str):
                 self._fail(job, name, outcome)
             else:
-                self._decoded.append(Decoded(job, name, outcome))
+                self._decoded.append(Decoded(job, name, *outcome))
                 readable += 1
         if readable:
             self._pixels.append((pixels, 0, readable))
@@ -226,6 +228,8 @@ class _EmbeddingRun:
             extents=[image.extent for image in good],  # type: ignore[arg-type]
             precision=[self._engine.precision] * len(good),  # type: ignore[arg-type]
         )
+        looks = ((image.name, image.look) for image in good)
+        job.vectors.new_records |= job.stamps.make_records(looks)
         job.stored += len(good)
         for image in itertools.compress(images, ~is_finite):
             reason = "the model gave no finite vector; try --precision fp32"

@@ -13,13 +13,14 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from common import images, signals, worker_limits
+from common import image_identity, images, signals, worker_limits
 from common.cache import Extent
 from common.clip import encoder, preprocessing, weights
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
 from common.clip.preprocessing import Fit
 from common.clip.tower_shape import load_tower_shape
 from common.errors import UserError, decoder_died_error
+from common.image_identity import Look
 from common.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ CHUNKS_AHEAD = 2  # waiting per worker: enough to hide one slow file
 MIN_WAITING_IMAGES = 64  # in all, so that decoding goes on during a forward pass on the CPU
 
 Part = tuple[Any, int, int]  # pixels as `decode_chunks` gave them, and which rows: from, up to
+
+# What came of an image: its extent and the digest of its bytes, or why it is unreadable.
+Outcome = tuple[Extent, Look | None] | str
 
 
 class PendingVectors(Protocol):
@@ -84,14 +88,12 @@ class Engine:
         """The arithmetic of the vectors that have arrived."""
         return self.encoder.precision
 
-    def decode_chunks(
-        self, chunks: Iterable[list[str]]
-    ) -> Iterator[tuple[Any, list[Extent | str]]]:
+    def decode_chunks(self, chunks: Iterable[list[str]]) -> Iterator[tuple[Any, list[Outcome]]]:
         """Decode chunks of paths in parallel, in order.
 
-        Yields, for each chunk, the pixels of its readable images and, for each path, the image's
-        extent or the reason why it is unreadable. Pixels are uint8 of shape (n, height, width, 3),
-        resized and cropped as the model wants them; callers only cut them into parts for `encode`.
+        Yields, for each chunk, the pixels of its readable images and an outcome for each path.
+        Pixels are uint8 of shape (n, height, width, 3), resized and cropped as the model wants
+        them; callers only cut them into parts for `encode`.
         """
         if self.model.decode == GPU_DECODE:
             from common.clip import gpu_decoding
@@ -197,12 +199,13 @@ class ChunkDecoder:
         self._draft_side = draft_side
         self._max_pixels = max_pixels
 
-    def __getitems__(self, paths: list[str]) -> tuple[Any, list[Extent | str]]:
+    def __getitems__(self, paths: list[str]) -> tuple[Any, list[Outcome]]:
         import torch
 
         pixels = []
-        outcomes: list[Extent | str] = []
+        outcomes: list[Outcome] = []
         for path in paths:
+            before = image_identity.look_before(path)
             try:
                 with images.decode_errors_as_unreadable(path):
                     fitted, extent = self._decode(path)
@@ -210,7 +213,7 @@ class ChunkDecoder:
                 outcomes.append(str(error))
                 continue
             pixels.append(fitted)
-            outcomes.append(extent)
+            outcomes.append((extent, image_identity.look_after(path, before)))
         stacked = torch.stack(pixels) if pixels else torch.empty(0, dtype=torch.uint8)
         return stacked if self.shares_memory else stacked.numpy(), outcomes
 

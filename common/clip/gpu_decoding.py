@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common import images
+from common import image_identity, images
 from common.cache import Extent
 from common.clip import preprocessing
 from common.clip.preprocessing import Fit
+from common.image_identity import Look
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,9 @@ USUAL_JPEG_BYTES = 1 << 20  # of a photo, to tell whether shared memory is enoug
 JPEGS_PER_BATCH = 128  # decoded at once: more gains 15 % at most
 CHUNKS_AHEAD = 64  # decoded, waiting for the model
 
-Decoded = tuple[Any, list[Extent | str]]  # pixels of the readable images, an outcome per path
+# An image's extent and the digest of its bytes, or why it is unreadable.
+Outcome = tuple[Extent, Look | None] | str
+Decoded = tuple[Any, list[Outcome]]  # pixels of the readable images, an outcome per path
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class ReadJpeg:
     stop: int
     orientation: int
     extent: Extent
+    look: Look | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class ReadChunk:
 
     content: Any  # the bytes of all JPEGs; a tensor, or an array if shared memory is scarce
     fitted: Any  # pixels of the images that the worker decoded
-    entries: Sequence[ReadJpeg | Extent | str]  # per path: a JPEG, a decoded image, or a reason
+    entries: Sequence[ReadJpeg | Outcome]  # per path: a JPEG, a decoded image, or a reason
 
 
 class JpegReader:
@@ -63,14 +67,15 @@ class JpegReader:
 
         content = bytearray()
         fitted = []
-        entries: list[ReadJpeg | Extent | str] = []
+        entries: list[ReadJpeg | Outcome] = []
         for path in paths:
+            before = image_identity.look_before(path)
             try:
                 jpeg = self._read_for_gpu(path)
                 if jpeg is None:
                     pixels, extent = self.decode(path)
                     fitted.append(pixels)
-                    entries.append(extent)
+                    entries.append((extent, image_identity.look_after(path, before)))
                     continue
             except images.Unreadable as error:
                 entries.append(str(error))
@@ -78,7 +83,8 @@ class JpegReader:
             start = len(content)
             content += jpeg.content
             extent = (jpeg.width, jpeg.height)
-            entries.append(ReadJpeg(path, start, len(content), jpeg.orientation, extent))
+            look = image_identity.look_after(path, before)
+            entries.append(ReadJpeg(path, start, len(content), jpeg.orientation, extent, look))
         empty = torch.empty(0, dtype=torch.uint8)
         read = torch.frombuffer(content, dtype=torch.uint8) if content else empty
         stacked = torch.stack(fitted) if fitted else empty
@@ -191,7 +197,7 @@ def _assemble(
     import torch
 
     pixels = []
-    outcomes: list[Extent | str] = []
+    outcomes: list[Outcome] = []
     on_cpu = iter(torch.as_tensor(chunk.fitted).to(device))
     for entry in chunk.entries:
         if isinstance(entry, str):
@@ -206,14 +212,14 @@ def _assemble(
             if image is None:
                 fitted, extent = reader.decode(entry.path)
                 pixels.append(fitted.to(device))
-                outcomes.append(extent)
+                outcomes.append((extent, entry.look))
                 continue
         except images.Unreadable as error:
             outcomes.append(str(error))
             continue
         upright = preprocessing.turn_upright(image, entry.orientation)
         pixels.append(preprocessing.fit_pixels(upright, reader.fit))
-        outcomes.append(entry.extent)
+        outcomes.append((entry.extent, entry.look))
     if not pixels:
         return torch.empty(0, dtype=torch.uint8), outcomes
     return torch.stack(pixels), outcomes

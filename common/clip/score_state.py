@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from common import atomic_files, cache, json_files, locks, terminal, topic_scores
+from common import atomic_files, cache, image_identity, json_files, locks, terminal, topic_scores
 from common.cache import Provenance
 from common.clip import heads
 from common.clip.model import Model
 from common.errors import UserError
+from common.image_identity import ImageStamps
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
 
@@ -53,7 +54,7 @@ class ScoreState:
     """The scores of one topic as they are on disk, sorted out."""
 
     topic: Topic
-    stamps: Mapping[str, Stamp]
+    stamps: ImageStamps
     kept_scores: Mapping[str, float]
     pending: list[str]  # images that are new, changed, or were unreadable
     foreign: list[str]  # images that something else scored
@@ -71,13 +72,13 @@ def inspect_topic(
     topic: Topic,
     policy: ScoringPolicy,
     reporter: Reporter,
-    stamps: Mapping[str, Stamp] | None = None,
+    stamps: ImageStamps | None = None,
 ) -> ScoreState:
     """Sort out a topic's scores by name, size, time and provenance. Quarantines damaged files.
 
     `stamps` are the topic's images; without it they are listed now.
     """
-    stamps = topic.image_stamps() if stamps is None else stamps
+    stamps = image_identity.confirmed_stamps(topic) if stamps is None else stamps
     on_disk, provenance, digest = _read_scores(topic, reporter)
     made_by = provenance.made_by if provenance else {}
     is_same = all(made_by.get(key) == policy.made_by[key] for key in IDENTITY_KEYS)
@@ -198,7 +199,9 @@ def write_topic_scores(
         provenance = Provenance(made_by, {**state.own_stamps, **new_stamps})
         if scores or os.path.exists(json_files.scores_path(state.topic)):
             extents = sidecar.row_extents(vectors, state.stamps)
-            topic_scores.write_scores_with_provenance(state.topic, scores, provenance, extents)
+            topic_scores.write_scores_with_provenance(
+                state.topic, scores, provenance, extents, records=vectors.new_records
+            )
     return state, scores, made_by
 
 

@@ -25,9 +25,8 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from common import terminal
-from common.cache import Extent
 from common.clip import model
-from common.clip.engine import Engine, Part, PendingVectors
+from common.clip.engine import Engine, Outcome, Part, PendingVectors
 from common.clip.ray import driver
 from common.errors import UserError
 from common.reporter import Reporter
@@ -187,9 +186,7 @@ class FleetEngine(Engine):
     def precision(self) -> str:
         return self._fleet.state.precision
 
-    def decode_chunks(
-        self, chunks: Iterable[list[str]]
-    ) -> Iterator[tuple[Any, list[Extent | str]]]:
+    def decode_chunks(self, chunks: Iterable[list[str]]) -> Iterator[tuple[Any, list[Outcome]]]:
         decode = self._make_decoder().__getitems__
         waiting: deque[RemoteFuture] = deque()
         for chunk in chunks:

@@ -1,0 +1,147 @@
+"""Tells whether an image still is the one that the records know: the one place that decides.
+
+It is if its size and time are those of the record (and its inode and time of change, if they are
+known), or else if its size and the SHA-256 of its bytes are. So a copy of the tree with other times
+is not worked on again. Records go by stamps: an image whose bytes are known keeps the stamp under
+which they are known, whatever its time is now. The digests are in `.cache/images.json`. Needs only
+the standard library; decodes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from common import atomic_files, cache
+from common.cache import FileRecord, FileRecords
+from common.errors import UserError
+from common.topics import FileStatus, Stamp, Topic, file_status, stamp_of
+
+DIGEST_THREADS = 4  # SHA-256 lets other threads run
+
+
+class Look(NamedTuple):
+    """The digest of an image's bytes, and its status when they were read."""
+
+    digest: str
+    status: FileStatus
+
+
+class ImageStamps(dict[str, Stamp]):
+    """The images in a folder: each with the stamp under which records know its bytes.
+
+    A stamp in `unconfirmed` counts only if the digest is the recorded one: see `confirm`.
+    """
+
+    def __init__(self, folder: str, statuses: Mapping[str, FileStatus], known: FileRecords) -> None:
+        super().__init__()
+        self.folder = folder
+        self.statuses = statuses
+        self.unconfirmed: dict[str, FileRecord] = {}
+        self.confirmed: dict[str, FileRecord] = {}  # with their status now
+        for name, status in statuses.items():
+            self[name] = status.stamp
+            record = known.get(name)
+            if record and record.stamp[0] == status.stamp[0]:
+                self[name] = record.stamp
+                if not record.is_of(status):
+                    self.unconfirmed[name] = record
+
+    def confirm(self, names: Iterable[str] | None = None) -> None:
+        """Compare digests of unconfirmed images: of all, or of these. Reads the files."""
+        wanted = self.unconfirmed.keys() if names is None else self.unconfirmed.keys() & set(names)
+        if not wanted:
+            return
+        from concurrent.futures import ThreadPoolExecutor  # most runs confirm nothing
+
+        ordered = sorted(wanted)
+        paths = [os.path.join(self.folder, name) for name in ordered]
+        with ThreadPoolExecutor(DIGEST_THREADS) as threads:
+            digests = list(threads.map(atomic_files.file_digest, paths))
+        for name, digest in zip(ordered, digests, strict=True):
+            record = self.unconfirmed.pop(name)
+            status = self.statuses[name]
+            if digest == record.digest:
+                self.confirmed[name] = FileRecord(digest, record.stamp, status)
+            elif status.stamp != record.stamp:
+                self[name] = status.stamp
+            else:  # other bytes of the same size and time: known by the time they came
+                self[name] = (status.stamp[0], status.ctime_ns)
+
+    def make_records(self, looks: Iterable[tuple[str, Look | None]]) -> dict[str, FileRecord]:
+        """Return the records of images that were read, without those that changed meanwhile."""
+        records = {}
+        for name, look in looks:
+            if look and self.statuses.get(name) == look.status:
+                records[name] = FileRecord(look.digest, self[name], look.status)
+        return records
+
+
+def recorded_stamps(topic: Topic, known: FileRecords) -> ImageStamps:
+    """Return the topic's images now, without reading any. Raises UserError."""
+    return ImageStamps(topic.path, topic.image_statuses(), known)
+
+
+def confirmed_stamps(topic: Topic) -> ImageStamps:
+    """Return the topic's images now, all confirmed; store new times, so that this is done once.
+
+    Reads images whose time has changed and whose digest is known. Raises UserError.
+    """
+    stamps = recorded_stamps(topic, cache.load_cache(topic).files)
+    stamps.confirm()
+    if stamps.confirmed:
+        with contextlib.suppress(UserError):  # a read-only tree is asked again next time
+            cache.update_cache(topic, records=stamps.confirmed)
+    return stamps
+
+
+def confirm(stamps: Mapping[str, Stamp], names: Iterable[str]) -> None:
+    """Confirm these images, if `stamps` are not certain."""
+    if isinstance(stamps, ImageStamps):
+        stamps.confirm(names)
+
+
+def current_stamp(path: str) -> Stamp | None:
+    """Return the stamp under which records know the image at `path`; None if it is gone."""
+    try:
+        status = file_status(os.stat(path))
+    except OSError:
+        return None
+    folder, name = os.path.split(path)
+    record = _records_in(folder, stamp_of(cache.images_json_path(_folder_as_topic(folder)))).get(
+        name
+    )
+    stamps = ImageStamps(folder, {name: status}, {name: record} if record else {})
+    stamps.confirm()
+    return stamps[name]
+
+
+@functools.lru_cache(maxsize=64)  # images of one folder are asked for one after the other
+def _records_in(folder: str, stamp: Stamp | None) -> FileRecords:
+    return cache.load_cache(_folder_as_topic(folder)).files if stamp else {}
+
+
+def _folder_as_topic(folder: str) -> Topic:
+    return Topic(folder, "", "", "", os.path.basename(folder), 0)
+
+
+def look_before(path: str) -> FileStatus | None:
+    """Return the status of a file that is about to be read; None if there is none."""
+    try:
+        return file_status(os.stat(path))
+    except OSError:
+        return None
+
+
+def look_after(path: str, before: FileStatus | None) -> Look | None:
+    """Return the digest of a file that was read since `before`; None if it has changed."""
+    try:
+        with atomic_files.open_regular(path) as file:
+            digest = atomic_files.stream_digest(file)
+            after = file_status(os.fstat(file.fileno()))
+    except (OSError, UserError):
+        return None
+    return Look(digest, after) if after == before else None

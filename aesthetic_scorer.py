@@ -30,16 +30,14 @@ import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import functools
-import statistics
 import threading
 import time
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from common import cache, cli, durability, locks, terminal, topic_scores, tree
+from common import cache, cli, durability, locks, tree
 from common.clip import heads, model, options, score_state, scorers
+from common.clip.score_summary import ScoreTotals, result_json, summary_lines
 from common.reporter import Reporter, print_result
 from common.topics import Topic
 
@@ -106,35 +104,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="check folders, options and weights (downloads them if need be), and score nothing",
     )
     return parser
-
-
-@dataclass
-class ScoreTotals:
-    """What the run adds up to, topic by topic. Of the images only their scores are kept."""
-
-    topics: int = 0
-    images: int = 0
-    scored: int = 0
-    already_scored: int = 0
-    embedded: int = 0
-    seconds: float = 0.0
-    values: "array[float]" = field(default_factory=lambda: array("d"))
-    precisions: set[str] = field(default_factory=set)
-
-    def add(
-        self,
-        state: score_state.ScoreState,
-        scores: Mapping[str, float],
-        made_by: Mapping[str, str],
-        embedded: int = 0,
-    ) -> None:
-        self.topics += 1
-        self.images += len(state.stamps)
-        self.already_scored += len(state.kept_scores)
-        self.scored += len(scores) - len(state.kept_scores)
-        self.embedded += embedded
-        self.values.extend(scores.values())
-        self.precisions.update(topic_scores.precisions_of(made_by))
 
 
 def make_policy(args: argparse.Namespace, reporter: Reporter) -> score_state.ScoringPolicy:
@@ -262,47 +231,6 @@ class ScoringRun:
         with self._totals_lock:
             self._totals.add(state, scores, made_by, len(job.names) - len(job.failed))
         self.claims.release(job.topic)
-
-
-def result_json(
-    totals: ScoreTotals, policy: score_state.ScoringPolicy, reporter: Reporter
-) -> dict[str, Any]:
-    """The object that --json prints."""
-    median = round(statistics.median(totals.values), 4) if totals.values else None
-    return {
-        "images": totals.images,
-        "scored": totals.scored,
-        "already_scored": totals.already_scored,
-        "unreadable": reporter.unreadable,
-        "topics": totals.topics,
-        **policy.made_by,
-        "precision": "+".join(sorted(totals.precisions)) or None,
-        "median_score": median,
-        "seconds": round(totals.seconds, 2),
-        "images_per_second": round(totals.embedded / totals.seconds, 1),
-    }
-
-
-def summary_lines(
-    totals: ScoreTotals, policy: score_state.ScoringPolicy, reporter: Reporter
-) -> Iterator[str]:
-    """The summary for people."""
-    used = policy.model
-    yield f"🎨 {'Technical quality' if used.is_tiny else 'Aesthetic'} scores"
-    yield f"   📁 topics            {totals.topics:>12,}"
-    yield f"   🖼  images            {totals.images:>12,}"
-    yield f"   ✅ scored            {totals.scored:>12,}"
-    yield f"   💤 already scored    {totals.already_scored:>12,}"
-    yield f"   ❌ unreadable        {reporter.unreadable:>12,}"
-    if totals.values:
-        yield f"   ⭐ median score      {statistics.median(totals.values):>12.2f}"
-    speed = ""
-    if totals.embedded:
-        speed = f", {totals.embedded / totals.seconds:,.1f} images/s"
-    yield f"   ⏱  time              {terminal.format_duration(totals.seconds):>12}{speed}"
-    yield f"   🧠 model             {used.name} ({used.weights}), head {policy.head_choice.name}"
-    if used.is_tiny:
-        yield f"   ⚠️  {model.TINY_NOTE}"
 
 
 if __name__ == "__main__":

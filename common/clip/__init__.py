@@ -12,6 +12,7 @@
     heads           the linear layer that turns a vector into a score
     scorers         the named heads, one row each
     score_state     which scores of a topic are kept, pending or foreign
+    score_summary   what a run of the scorer adds up to
     tensors         reads a file of plain tensors
     gpu_similarity  cosine similarities on a device
     ray/            the same work on many GPUs and machines

@@ -13,6 +13,7 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ TRACKED_FILES: dict[str, tuple[Callable[[Topic], str], Callable[[Topic], int]]] 
     "duplicates": (json_files.duplicates_path, json_files.max_bytes_per_pair),
     "variants": (json_files.variants_path, json_files.max_bytes_per_pair),
 }
+MAY_NOT_READ_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 MAX_TRIES = 9  # to read or write what another run is changing
 
 Parsed = TypeVar("Parsed")
@@ -160,8 +162,10 @@ def _read_images_json(
         return parse(json_files.read_json(path, {}, lambda: json_files.max_bytes_per_image(topic)))
     except Damaged as error:
         reason = error.reason
-    except UserError:
-        if warn:
+    except UserError as error:
+        # A failing disk ends the run: with an empty cache a merge would lose what made the scores.
+        cause = error.__context__
+        if warn or (isinstance(cause, OSError) and cause.errno not in MAY_NOT_READ_ERRNOS):
             raise
         return None
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):

@@ -89,8 +89,8 @@ def make_world(root: Path) -> None:
     write(root / "mine/0", "mine")
 
 
-def run(root: Path, target: str, options: tuple) -> int:
-    """Run a merge or an export. Returns its exit status."""
+def run(root: Path, target: str, options: tuple, said: io.StringIO | None = None) -> int:
+    """Run a merge or an export, with its stderr to `said`. Returns its exit status."""
     mode, (train, valid), prune = options
     paths = [str(root / "A"), str(root / "B")]
     if target == "full":
@@ -100,8 +100,8 @@ def run(root: Path, target: str, options: tuple) -> int:
         args = [*paths, "--export", str(root / "ready"), "--mode", mode, "--train", str(train)]
         args += ["--valid", str(valid), "--output-dir", str(root / "out"), *prune]
         main = split_data.main
-    silent = io.StringIO()
-    with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+    said = said or io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         return cli.run_script(main, args)
 
 
@@ -124,6 +124,8 @@ def plant(root: Path, target: Path, kind: str, number: int) -> None:
         return
     if kind == "link to source folder":
         place = [*folders, target / ".merge_unfinished"][number % (len(folders) + 1)]
+        if place.is_symlink():
+            return
         if place.exists():
             shutil.rmtree(place)
         place.symlink_to(source)

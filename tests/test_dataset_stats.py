@@ -429,7 +429,9 @@ def build_for_golden(tmp_path: Path) -> Path:
 def test_summary_is_the_golden_one(tmp_path, stats):
     _, out, _ = stats(build_for_golden(tmp_path))
     golden = (GOLDEN / "dataset_stats.txt").read_text()
-    assert out.replace(str(tmp_path), "/tmp") == golden
+    out, _, next_step = out.replace(str(tmp_path), "/tmp").partition("👉 next: ")
+    assert out == golden
+    assert next_step == "./aesthetic_scorer.py /tmp/Set\n"
 
 
 def test_summary_fits_80_columns_whatever_the_names(tmp_path, stats):
@@ -448,7 +450,7 @@ def test_summary_fits_80_columns_whatever_the_names(tmp_path, stats):
         (topic / f"{name[:50]}.jpg").touch()
     _, out, _ = stats(tmp_path / "Set", "--output", tmp_path / "x.json")
     wide = [line for line in out.splitlines() if not 0 <= wcswidth(line) <= 80]
-    assert [line for line in wide if not line.startswith("💾")] == []
+    assert [line for line in wide if not line.startswith(("💾", "👉 next: "))] == []
     assert "\x1b" not in out
 
 

@@ -267,5 +267,7 @@ def test_the_summary_for_people(dataset: Path) -> None:
         "duplicates_gone.json",
     ):
         assert line in ended.stdout, ended.stdout
-    assert max(map(len, ended.stdout.splitlines())) <= 110
+    summary, _, next_step = ended.stdout.partition("👉 next: ")
+    assert max(map(len, summary.splitlines())) <= 110
+    assert next_step.count("\n") == 1 and ".py" in next_step
     assert run_script("duplicates_stats.py", "--help").stdout.startswith("usage")

@@ -33,12 +33,15 @@ def measure_surroundings(
     """Measure what is in `one` around the place that `affine` gives the other image."""
     contrasts = _border_contrasts(one, affine)
     height, width = (side // CELL * CELL for side in one.pixels.shape[:2])
+    weakest = min(contrasts, default=0.0)
+    if not height or not width:  # it is smaller than a cell
+        return Surroundings(len(contrasts), weakest, texture_share=0.0)
     whole = one.pixels[:height, :width].astype(np.float32)
     outside = geometry.cells_outside((width, height), geometry.inverse(affine), CELL)
     levels = cells.cell_deviations(colours.luma(whole), CELL)
     return Surroundings(
         bordered_sides=len(contrasts),
-        border_contrast=min(contrasts, default=0.0),
+        border_contrast=weakest,
         texture_share=cells.true_share(levels[outside] >= limits.min_texture_levels),
     )
 

@@ -620,3 +620,14 @@ def test_explain_names_the_answer_and_its_measurements(
     status, _, said = run("--explain", beach / "a.png")
     assert status == 2 and "wants two image files" in said
     assert not list(family.rglob(".cache"))
+
+
+def test_strips_and_dots_do_not_end_a_search_for_variants(tmp_path: Path, run) -> None:
+    topic = tmp_path / "Data/Sea/Warm/odd"
+    topic.mkdir(parents=True)
+    for number, size in enumerate([(1, 1), (600, 12), (12, 600), (4000, 2), (300, 200)]):
+        draw_image(number, size).save(topic / f"{number}.png")
+        ImageOps.flip(draw_image(number, size)).save(topic / f"{number}_flipped.png")
+        Image.new("RGB", size, "red").save(topic / f"{number}_red.png")
+    status, out, _ = run(tmp_path / "Data", "--variants", "--workers", 0)
+    assert status == 0, out

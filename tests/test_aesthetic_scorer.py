@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from towers import SMALL, save_head, save_model
 
 import aesthetic_scorer
-from common import cli
+from common import cli, images
 
 TOPIC = "DataSet/Cluster/Sub/Topic"
 
@@ -76,6 +76,18 @@ def spoil(path: Path) -> None:
     before = path.stat()
     path.write_bytes(b"\0" * before.st_size)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def forbid_opening(monkeypatch, *names: str) -> None:
+    """Make images of these names, or all, unreadable to whoever opens one from now on."""
+    open_image = images.open_image
+
+    def guarded(path: str, *args, **options):
+        if not names or os.path.basename(path) in names:
+            raise images.Unreadable("opened")
+        return open_image(path, *args, **options)
+
+    monkeypatch.setattr(images, "open_image", guarded)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -130,21 +142,22 @@ def test_a_second_run_opens_no_image_and_loads_no_torch(make_topic, tmp_path, sc
     topic = make_topic(TOPIC, "a.jpg", "b.jpg")
     score(topic)
     before = {path: path.stat().st_mtime_ns for path in topic.rglob("*")}
-    for image in topic.glob("*.jpg"):
-        spoil(image)
-    code = f"import sys, aesthetic_scorer as s; s.main({[*options, str(topic)]!r}); assert 'torch' not in sys.modules"  # noqa: E501
+    code = (
+        "import sys, common.images, aesthetic_scorer; common.images.open_image = None; "
+        f"aesthetic_scorer.main({[*options, str(topic)]!r}); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     assert {path: path.stat().st_mtime_ns for path in topic.rglob("*")} == before
 
 
-def test_new_changed_and_vanished_images(make_topic, tmp_path, score):
+def test_new_changed_and_vanished_images(make_topic, tmp_path, score, monkeypatch):
     topic = make_topic(TOPIC, "a.jpg", "b.jpg", "c.jpg")
     score(topic)
     first = scores(topic)
     (topic / "a.jpg").unlink()
     draw_image(50).save(topic / "b.jpg")
     draw_image(51).save(topic / "d.jpg")
-    spoil(topic / "c.jpg")
+    forbid_opening(monkeypatch, "c.jpg")
     found = score(topic)
     assert (found["scored"], found["already_scored"], found["unreadable"]) == (2, 1, 0)
     second = scores(topic)
@@ -181,29 +194,28 @@ def test_a_topic_of_nothing_but_unreadable_images(make_topic, tmp_path, score):
     assert not (topic / "aesthetic_data.json").exists()
 
 
-def test_another_head_needs_no_image(make_topic, tmp_path, score, heads):
+def test_another_head_needs_no_image(make_topic, score, heads, monkeypatch):
     topic = make_topic(TOPIC, "a.jpg", "b.jpg")
     fresh = make_topic("Fresh/Cluster/Sub/Topic", "a.jpg", "b.jpg")
     score(topic)
-    for image in topic.glob("*.jpg"):
-        spoil(image)
+    score(fresh, "--head", heads[1])
+    forbid_opening(monkeypatch)
     refused = score(topic, "--head", heads[1])
     assert refused["status"] == 2
     assert "--only-missing" in refused["said"] and "--rescore" in refused["said"]
     assert score(topic, "--head", heads[1], "--rescore")["scored"] == 2
-    score(fresh, "--head", heads[1])
     assert scores(topic) == scores(fresh)
     assert score(topic, "--head", heads[1])["already_scored"] == 2
 
 
-def test_another_model_uses_another_sidecar(make_topic, tmp_path, score):
+def test_another_model_uses_another_sidecar(make_topic, tmp_path, score, monkeypatch):
     other = save_model(tmp_path / "other", SMALL, seed=5)
     topic = make_topic(TOPIC, "a.jpg")
     score(topic)
     assert score(topic, "--model", f"local-dir:{other}")["status"] == 2
     assert score(topic, "--model", f"local-dir:{other}", "--rescore")["scored"] == 1
     assert len(list((topic / ".cache").glob("clip-*.npz"))) == 2
-    spoil(topic / "a.jpg")
+    forbid_opening(monkeypatch)
     assert score(topic, "--rescore")["scored"] == 1  # back to the first model, from its own vectors
 
 
@@ -249,12 +261,12 @@ def test_damaged_files_are_set_aside(make_topic, score, damage):
     assert (topic / "aesthetic_data.json.corrupt").read_bytes() == damage
 
 
-def test_a_damaged_score_file_comes_back_from_the_vectors(make_topic, score):
+def test_a_damaged_score_file_comes_back_from_the_vectors(make_topic, score, monkeypatch):
     topic = make_topic(TOPIC, "a.jpg")
     score(topic)
     expected = scores(topic)
     (topic / "aesthetic_data.json").write_text("{")
-    spoil(topic / "a.jpg")
+    forbid_opening(monkeypatch)
     assert score(topic)["scored"] == 1
     assert scores(topic) == expected
 

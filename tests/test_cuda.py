@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from test_towers import engine, vectors
+from test_encoder import engine, vectors
 from towers import SMALL, save_head, save_model
 
 import aesthetic_scorer

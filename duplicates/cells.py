@@ -59,12 +59,14 @@ def cell_correlations(
     agreeing = true_share(best[wanted] >= limits.min_agreeing_correlation)
     if limits.min_moved_share <= agreeing < 1:
         row, column = np.nonzero(wanted & (best < limits.min_agreeing_correlation))
-        moved = _moved_correlations(one, other, cell, row, column)
+        moved = _correlations_after_moves(one, other, cell, row, column)
         best[row, column] = np.maximum(best[row, column], moved)
     return best
 
 
-def _moved_correlations(one: Array, other: Array, cell: int, row: Array, column: Array) -> Array:
+def _correlations_after_moves(
+    one: Array, other: Array, cell: int, row: Array, column: Array
+) -> Array:
     """Return the best correlation of each given cell, (n,), over all MOVES."""
     windows = np.lib.stride_tricks.sliding_window_view
     fixed = windows(one, (cell, cell))[row * cell, column * cell][:, None]

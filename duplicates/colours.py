@@ -42,7 +42,7 @@ def colour_residual(
         backwards = _fit_residual(other[kept], one[kept])
         best = min(forwards, backwards, key=np.mean)
         residual[kept] = np.minimum(residual[kept], best)
-    residual[is_burnt] *= limits.burnt_weight_share
+    residual[is_burnt] *= limits.burnt_weight
     return residual
 
 

@@ -1,7 +1,7 @@
 """Measurements of two small images, one of them laid on the other and compared cell by cell.
 
-Says what can be seen, in numbers. What they mean is decided by duplicates/copy_rules.py and
-duplicates/variant_rules.py. Two kinds of detail are compared:
+What the numbers mean is decided by duplicates/copy_rules.py and variant_rules.py. Two kinds of
+detail are compared:
 
 - texture: luminance in cells of 8 x 8 pixels;
 - structure: what is left of it in windows of 16 x 16 pixels without the means of their rows and
@@ -22,7 +22,7 @@ from duplicates.thresholds import THRESHOLDS, Thresholds
 COMPARED_SIDE = 256  # pixels of the longer side, or what the smaller image has
 CELL = 8  # pixels
 WINDOW = 2 * CELL
-NOISE_PERCENTILE = 10  # of the windows' structure: what even plain windows of a noisy image have
+NOISE_PERCENTILE = 10  # of the windows' structure: even plain ones of a noisy image have it
 NOTHING_COMPARED_LEVELS = 255.0  # of difference, if no cell could be compared
 
 
@@ -111,12 +111,11 @@ def measure(
     rim_cells: int = 0,
     limits: Thresholds = THRESHOLDS,
 ) -> Measurements:
-    """Measure what is seen with `one` laid on `other` by `affine`.
+    """Measure what is seen with `one` laid on `other` by `affine`, at `side` pixels at most.
 
-    The longer side has at most `side` pixels. `rim_cells` along each edge are left out: a frame
-    begins within them.
+    `rim_cells` along each edge are left out: a frame begins within them.
     """
-    size = _compared_size(one, other, affine, side)
+    size = _comparison_size(one, other, affine, side)
     left = one.warp(size, affine).astype(np.float32)
     right = other.warp(size).astype(np.float32)
     left_luma = colours.luma(left)
@@ -133,7 +132,7 @@ def measure(
     return _summarize(compared, affine, limits)
 
 
-def _compared_size(one: Raster, other: Raster, affine: Affine, side: int) -> Size:
+def _comparison_size(one: Raster, other: Raster, affine: Affine, side: int) -> Size:
     """Return the size to compare at, in whole windows.
 
     It has the shape of `other`, and no more pixels than either image has of what is shown.
@@ -189,7 +188,7 @@ def _compare_colour(left: Array, right: Array, kept: Array, limits: Thresholds) 
     right = cells.cell_means(right, CELL)
     if not kept.any():
         nothing = NOTHING_COMPARED_LEVELS
-        return _Colour(nothing, nothing, nothing, nothing, 1.0, kept)
+        return _Colour(nothing, nothing, nothing, nothing, cosine=1.0, differs=kept)
     levels = np.abs(left - right).max(-1)[kept]
     luma_levels = np.abs(colours.luma(left) - colours.luma(right))[kept]
     residual = colours.colour_residual(left, right, kept, limits)
@@ -209,7 +208,6 @@ def _summarize(compared: _Comparison, affine: Affine, limits: Thresholds) -> Mea
     colour = compared.colour
     differs = texture.differs | colour.differs
     differs_anywhere = differs | np.kron(structure.differs, np.ones((2, 2), bool))
-    agreeing_windows = structure.agrees.sum()
     return Measurements(
         compared_cells=int(compared.kept.sum()),
         joint_correlation=_joint_correlation(compared, limits),
@@ -220,7 +218,7 @@ def _summarize(compared: _Comparison, affine: Affine, limits: Thresholds) -> Mea
         differing_cells=int(differs.sum()),
         texture_differing_cells=int(texture.differs.sum()),
         conflicting_cells=int((texture.differs & texture.shared).sum()),
-        plainer_side_agreement=float(agreeing_windows / max(1, structure.plainer_windows)),
+        plainer_side_agreement=float(structure.agrees.sum() / max(1, structure.plainer_windows)),
         block_differing_cells=cells.max_in_3x3(differs),
         quadrant_difference=cells.worst_quadrant_share(
             structure.differs, structure.present, limits
@@ -249,4 +247,4 @@ def _joint_correlation(compared: _Comparison, limits: Thresholds) -> float:
 
 def _overlap(affine: Affine) -> tuple[float, float]:
     """Return the share of the area of each image that the other one covers."""
-    return geometry.covered_share(geometry.inverse(affine)), geometry.covered_share(affine)
+    return geometry.overlap_share(geometry.inverse(affine)), geometry.overlap_share(affine)

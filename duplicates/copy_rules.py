@@ -80,7 +80,7 @@ def photo_detail_differs(seen: Measurements, limits: Thresholds) -> bool | None:
     return False if seen.agreement < limits.min_photo_agreement else None
 
 
-def photo_differs_in_spots(seen: Measurements, limits: Thresholds) -> bool | None:
+def photo_differs_only_in_spots(seen: Measurements, limits: Thresholds) -> bool | None:
     """Few cells differ, and no more together than noise, compression or a small mark makes."""
     max_cells = limits.max_photo_differing_share * seen.compared_cells
     is_scattered = seen.block_differing_cells <= limits.max_photo_block_cells
@@ -171,7 +171,7 @@ PHOTO_COPY_RULES: tuple[CopyRule, ...] = (
     framing_differs,
     colours_differ,
     photo_detail_differs,
-    photo_differs_in_spots,
+    photo_differs_only_in_spots,
     tones_changed_all_over,
     photo_has_corner_mark,
     photo_content_differs,

@@ -63,7 +63,7 @@ def _embedding_arrays(
 ) -> dict[str, np.ndarray]:
     """One row per image in each array of EMBEDDING_LAYOUT."""
     hints = [image.hints for image in images if image.hints]
-    squares = [image.resized_square(effnet.INPUT_SIDE) for image in images]
+    squares = [image.square_pixels(effnet.INPUT_SIDE) for image in images]
     thumbnails = np.stack([hint.thumbnail for hint in hints])
     return {
         "vectors": network.embed(squares),

@@ -97,7 +97,7 @@ def _copy_lines(seen: Measurements) -> Iterator[str]:
 def _variant_lines(pair: AlignedPair) -> Iterator[str]:
     variant = variant_rules.decide_variant(pair)
     kind = variant.kind or "nothing"
-    clean = THRESHOLDS.min_clean_structure
+    clean = THRESHOLDS.min_clean_structure_agreement
     overlaid = THRESHOLDS.min_overlaid_share
     yield f"   aligned by features or rotation: {kind} by the rule {_rule(variant.rule)}"
     yield from _measurement_lines(pair.seen, f"{clean:.0%}, or {overlaid:.0%} under a text")

@@ -43,7 +43,7 @@ def edge_shift(affine: Affine) -> float:
     return float(np.abs(corners - [[0, 1, 0, 1], [0, 0, 1, 1]]).max())
 
 
-def covered_share(affine: Affine) -> float:
+def overlap_share(affine: Affine) -> float:
     """Return the share of the unit square that the map takes into the unit square."""
     return float(pixels_inside((COVERAGE_SIDE, COVERAGE_SIDE), affine).mean())
 

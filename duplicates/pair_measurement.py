@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from duplicates import alignment, comparison, geometry
 from duplicates.comparison import Measurements, measure
 from duplicates.copy_rules import is_copy, is_graphic
 from duplicates.geometry import Affine
 from duplicates.raster import Raster
-from duplicates.registration import register, registered_correlation
+from duplicates.registration import luma_correlation, register
 from duplicates.surroundings import measure_surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
@@ -48,14 +46,12 @@ def measure_as_copy(one: Raster, other: Raster, limits: Thresholds = THRESHOLDS)
 
 
 def _find_slight_shift(one: Raster, other: Raster, limits: Thresholds) -> Affine | None:
-    """Return the registration that correlates most, of those that stay near; None if none does."""
+    """Return the registration that correlates most; None if none is good."""
     best: Affine | None = None
     best_correlation = limits.min_registered_correlation
     for start in _starts(limits):
         affine = register(one, other, start, COARSE_SIDE, COARSE_STEPS)
-        if np.abs(affine - geometry.IDENTITY).max() > limits.max_drift_share:
-            continue
-        correlation = registered_correlation(one, other, affine, COARSE_SIDE)
+        correlation = luma_correlation(one, other, affine, COARSE_SIDE)
         if correlation >= best_correlation:
             best, best_correlation = affine, correlation
     return best
@@ -91,7 +87,7 @@ def measure_as_variant(
     Both images need hints.
     """
     best: AlignedPair | None = None
-    for proposed in _proposed_alignments(one, other):
+    for proposed in _candidate_alignments(one, other):
         affine, larger, lesser = _larger_first(proposed, one.raster, other.raster)
         affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
         seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
@@ -102,7 +98,7 @@ def measure_as_variant(
     return best
 
 
-def _proposed_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:
+def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:
     """Yield maps from `other` to `one` that features, a rotation or a search propose."""
     assert one.hints and other.hints
     features = one.hints.features
@@ -118,7 +114,7 @@ def _proposed_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]
 def _larger_first(affine: Affine, one: Raster, other: Raster) -> tuple[Affine, Raster, Raster]:
     """Return the map with the image that shows more first: what the lesser shows lies in it."""
     backwards = geometry.inverse(affine)
-    if geometry.covered_share(affine) < geometry.covered_share(backwards):
+    if geometry.overlap_share(affine) < geometry.overlap_share(backwards):
         return backwards, other, one
     return affine, one, other
 

@@ -61,7 +61,7 @@ def _solve_robustly(columns: Array, target: Array) -> Array:
     return solution
 
 
-def registered_correlation(one: Raster, other: Raster, affine: Affine, side: int) -> float:
+def luma_correlation(one: Raster, other: Raster, affine: Affine, side: int) -> float:
     """Return the correlation of luminance on squares of `side` pixels, where both images are."""
     size = (side, side)
     inside = pixels_inside(size, affine)

@@ -29,7 +29,7 @@ class Thresholds:
     min_moved_share: float = 0.3  # of windows that agree; no move by a pixel helped below it
     max_unexplained_levels: float = 28.0  # of colour, that a cell may be off
     min_burnt_levels: float = 250.0  # of a channel that may have lost what it showed,
-    burnt_weight_share: float = 0.4  # and how much such a cell's difference counts
+    burnt_weight: float = 0.4  # and how much such a cell's difference counts
     min_colour_levels: float = 6.0  # distance from grey of an image that has colours
 
     # Where it differs.
@@ -40,7 +40,6 @@ class Thresholds:
     # Which looks are worth taking.
     min_thumbnail_correlation: float = 0.5  # no copy had less
     zoom_share: float = 0.94  # a copy may lack 3 % at each edge
-    max_drift_share: float = 0.2  # by which registration moves or stretches a copy
     min_registered_correlation: float = 0.85  # no copy had less than 0.94
     min_coarse_share: float = 0.4  # of windows that agree; no coarser look helped below it
 
@@ -82,9 +81,9 @@ class Thresholds:
 
     # Variants: how much of them is the same.
     min_contained_share: float = 0.85  # of the lesser image, that is in the larger one
-    min_clean_structure: float = 0.95  # agreement without anything laid over it
-    min_clean_texture: float = 0.7
-    min_same_cells: int = 8  # textured, of images that are the same in all cells
+    min_clean_structure_agreement: float = 0.95  # agreement without anything laid over it
+    min_clean_texture_agreement: float = 0.7
+    min_same_textured_cells: int = 8  # textured, of images that are the same in all cells
     max_same_differing_cells: int = 1
     max_clean_block_cells: int = 6  # differing in 3 x 3: more is a mark
     min_overlaid_share: float = 0.3  # of windows that agree under a text

@@ -48,7 +48,7 @@ class SmallImage:
         """The decoded pixels. The last DECODED_IMAGES are kept, with the sizes made of them."""
         return _decode_raster(self.encoded)
 
-    def resized_square(self, side: int) -> Array:
+    def square_pixels(self, side: int) -> Array:
         """Return the pixels squeezed into a square, uint8 RGB (side, side, 3)."""
         image = Image.open(io.BytesIO(self.encoded))
         return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))

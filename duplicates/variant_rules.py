@@ -51,8 +51,8 @@ def agrees_everywhere(seen: Measurements, limits: Thresholds) -> bool:
     """Whether enough windows and cells agree that nothing is laid over the image."""
     return (
         seen.structured_windows >= limits.min_photo_windows
-        and seen.structure_agreement >= limits.min_clean_structure
-        and seen.texture_agreement >= limits.min_clean_texture
+        and seen.structure_agreement >= limits.min_clean_structure_agreement
+        and seen.texture_agreement >= limits.min_clean_texture_agreement
     )
 
 
@@ -62,7 +62,7 @@ def is_same_everywhere(seen: Measurements, limits: Thresholds) -> bool:
         seen.differing_cells <= limits.max_same_differing_cells
         and seen.colour_residual_levels <= limits.max_close_levels
         and seen.colour_p95_levels <= limits.max_small_levels
-        and seen.textured_cells >= limits.min_same_cells
+        and seen.textured_cells >= limits.min_same_textured_cells
         and seen.texture_agreement >= limits.min_sure_agreement
     )
 
@@ -88,7 +88,7 @@ def graphics_agree(seen: Measurements, limits: Thresholds) -> bool:
         (is_detailed or not has_other_tones)
         and seen.block_differing_cells <= limits.max_photo_block_cells
         and seen.colour_residual_levels <= max_residual
-        and seen.agreement >= limits.min_clean_structure
+        and seen.agreement >= limits.min_clean_structure_agreement
     )
 
 

@@ -6,6 +6,7 @@ Only representatives of the copies are compared. Pairs are proposed by embedding
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence, Set
 
 from common.topics import Stamp, Topic
@@ -44,6 +45,7 @@ def find_variants(
     copies_of = copies_by_image(copies)
     wanted = images_to_embed(stamps, copies_of)
     embeddings, opened = embed_images(topic, stamps, wanted, network, opener)
+    opener = dataclasses.replace(opener, opened=opened)
     representatives = pick_representatives(stamps, copies_of, embeddings)
     representing = set[str]().union(*representatives.values())
     names = sorted(representing)
@@ -51,9 +53,7 @@ def find_variants(
 
     def verify(pairs: Set[ImagePair], is_last: bool = False) -> dict[ImagePair, Verdict]:
         new = pairs - copies.keys()
-        return verification.verify_pairs(
-            topic, stamps, new, True, opener, opened, keep_others=not is_last
-        )
+        return verification.verify_pairs(topic, stamps, new, True, opener, keep_others=not is_last)
 
     pairs = propose_pairs(names, rows) | pairs_sharing_representative(representatives)
     pairs |= {pair for pair in proposed if representing.issuperset(pair)}

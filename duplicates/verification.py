@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,23 +43,25 @@ class ImageOpener:
     max_pixels: int
     reporter: Reporter
     try_claim: TryClaim = always_claim  # asked before the images of a topic are opened
+    opened: Mapping[str, SmallImage] = field(default_factory=dict)  # by name; not opened again
 
     def open_images(self, topic: Topic, names: Sequence[str], hints: bool) -> dict[str, SmallImage]:
         """Read those of the images that are readable. Raises TopicBusy."""
-        if names and not self.try_claim(topic):
+        images = {name: self.opened[name] for name in names if name in self.opened}
+        to_read = [name for name in names if name not in self.opened]
+        if to_read and not self.try_claim(topic):
             raise TopicBusy
         read = functools.partial(
             thumbnails.read_small_images, max_pixels=self.max_pixels, hints=hints
         )
-        starts = range(0, len(names), TASK_IMAGES)
-        batches = [list(names[start : start + TASK_IMAGES]) for start in starts]
+        starts = range(0, len(to_read), TASK_IMAGES)
+        batches = [to_read[start : start + TASK_IMAGES] for start in starts]
         tasks = ((batch, [topic.path_of(name) for name in batch]) for batch in batches)
-        opened: dict[str, SmallImage] = {}
-        for batch, images in self.pool.run(read, tasks):
-            for name, image in zip(batch, images, strict=True):
+        for batch, answers in self.pool.run(read, tasks):
+            for name, image in zip(batch, answers, strict=True):
                 if image:
-                    opened[name] = image
-        return opened
+                    images[name] = image
+        return images
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,20 @@ def verify_pairs(
     proposed: Iterable[ImagePair],
     variants: bool,
     opener: ImageOpener,
-    opened: Mapping[str, SmallImage] | None = None,
     keep_others: bool = False,
 ) -> dict[ImagePair, Verdict]:
     """Return the verdict on each proposed pair, but for those that are nothing to each other.
 
-    Images in `opened` are not opened again. Stored verdicts on pairs that are not proposed are
-    dropped unless `keep_others`. Raises TopicBusy.
+    Stored verdicts on pairs that are not proposed are dropped unless `keep_others`. Raises
+    TopicBusy.
     """
     proposed_pairs = _key_pairs(proposed, stamps)
     verdicts = _load_verdicts(topic, stamps, variants, opener.reporter)
     known = verdicts.valid_rows(proposed_pairs.stamps)
     new = proposed_pairs.only(key for key in proposed_pairs.pairs if key not in known)
     if new.pairs:
-        images = dict(opened or {})
         names = {name for pair in new.pairs.values() for name in pair}
-        images |= opener.open_images(topic, sorted(names - images.keys()), variants)
+        images = opener.open_images(topic, sorted(names), variants)
         _classify(new, images, verdicts, variants, opener)
         verdicts.save()
     if not keep_others:

@@ -1,0 +1,101 @@
+"""The table of measured pairs: what was measured of two images, and what the rules answer.
+
+tests/data/measured_pairs.jsonl starts with the names of the measurements. Each other line has the
+source of a pair, whether it was aligned as a copy or as a variant, the answer, and the numbers.
+make_measured_pairs.py writes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duplicates.comparison import Measurements
+from duplicates.copy_rules import is_copy
+from duplicates.surroundings import Surroundings
+from duplicates.thresholds import THRESHOLDS, Thresholds
+from duplicates.variant_rules import AlignedPair, decide_variant
+
+TABLE = Path(__file__).parent / "data" / "measured_pairs.jsonl"
+SEEN_FIELDS = [field.name for field in dataclasses.fields(Measurements)]
+AROUND_FIELDS = [field.name for field in dataclasses.fields(Surroundings)]
+SHARE_SUFFIXES = ("share", "agreement", "correlation", "cosine")
+THRESHOLD_NAMES = [field.name for field in dataclasses.fields(Thresholds)]
+
+
+@dataclass(frozen=True)
+class MeasuredPair:
+    """Measurements of two images in one framing, or aligned as variants; one of the two is set."""
+
+    source: str
+    seen: Measurements
+    around: Surroundings | None  # of images that are aligned as variants
+
+    def answer(self, limits: Thresholds = THRESHOLDS) -> str:
+        """Return what the rules say: "copy" or "no copy", or a kind of variant."""
+        if self.around is not None:
+            return decide_variant(AlignedPair(self.seen, self.around), limits).kind
+        return "copy" if is_copy(self.seen, limits) else "no copy"
+
+    def as_row(self) -> list[Any]:
+        """Return the row of the table, but for the answer."""
+        seen = [_plain(getattr(self.seen, name)) for name in SEEN_FIELDS]
+        around = None
+        if self.around is not None:
+            around = [_plain(getattr(self.around, name)) for name in AROUND_FIELDS]
+        return [self.source, seen, around]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | tuple):
+        return [_plain(part) for part in np.asarray(value).ravel().tolist()]
+    return value
+
+
+def pair_from_row(row: list[Any]) -> MeasuredPair:
+    source, seen_values, around_values = row
+    seen = dict(zip(SEEN_FIELDS, seen_values, strict=True))
+    seen["overlap"] = tuple(seen["overlap"])
+    seen["affine"] = np.reshape(seen["affine"], (2, 3))
+    around = None
+    if around_values is not None:
+        around = Surroundings(*around_values)
+    return MeasuredPair(source, Measurements(**seen), around)
+
+
+def read_table() -> Iterator[tuple[str, MeasuredPair]]:
+    """Yield the recorded answer and the pair of each row."""
+    with TABLE.open(encoding="utf-8") as lines:
+        assert json.loads(next(lines)) == {"seen": SEEN_FIELDS, "around": AROUND_FIELDS}
+        for line in lines:
+            answer, *row = json.loads(line)
+            yield answer, pair_from_row(row)
+
+
+def write_table(pairs: Iterable[MeasuredPair]) -> None:
+    head = {"seen": SEEN_FIELDS, "around": AROUND_FIELDS}
+    rows = [[pair.answer(), *pair.as_row()] for pair in pairs]
+    lines = [json.dumps(line, separators=(",", ":")) for line in (head, *rows)]
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def move_threshold(name: str, direction: str) -> Thresholds:
+    """Return the thresholds with one of them moved down or up.
+
+    Whole numbers move by one, shares by a quarter of the way to 0 or 1, whichever is nearer, and
+    all others by -20 % or +25 %.
+    """
+    value = getattr(THRESHOLDS, name)
+    down, up = value * 0.8, value * 1.25
+    if isinstance(value, int):
+        down, up = value - 1, value + 1
+    elif name.endswith(SHARE_SUFFIXES):
+        step = min(value, 1 - value) / 4
+        down, up = value - step, value + step
+    return dataclasses.replace(THRESHOLDS, **{name: down if direction == "down" else up})

@@ -1,0 +1,89 @@
+"""Drawn pairs whose answer changes if one threshold is moved: tests/data/pinning_pairs.json.
+
+They pin the thresholds that count while images are measured, so that no table of measurements can.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import measured_pairs
+import numpy as np
+from drawn_pairs import drawn_pair
+from PIL import Image, ImageEnhance
+from test_hash_rows import scene
+from tile_pairs import PINNING_TILE_PAIRS
+
+from duplicates.classification import decide_pair
+from duplicates.thresholds import THRESHOLDS, Thresholds
+from duplicates.thumbnails import SmallImage, make_small_image
+
+PINS = Path(__file__).parent / "data" / "pinning_pairs.json"
+PAIRS_PER_PIN = 3
+BRIGHTENED_SCENES = {"burnt_weight down": (9, 1.65), "burnt_weight up": (3, 1.75)}  # seed, by
+
+
+def read_pins() -> dict[str, list[int]]:
+    """Return the numbers of drawn pairs, by "threshold direction"."""
+    pins: dict[str, list[int]] = json.loads(PINS.read_text(encoding="utf-8"))
+    return pins
+
+
+def small_pair(number: int) -> tuple[SmallImage, SmallImage]:
+    _, one, other = drawn_pair(number)
+    return to_small(one), to_small(other)
+
+
+def to_small(image: Image.Image) -> SmallImage:
+    return make_small_image(np.asarray(image), hints=True)
+
+
+def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
+    """Yield pairs whose answer should change with the move of a threshold."""
+    if move in PINNING_TILE_PAIRS:
+        one, other = PINNING_TILE_PAIRS[move].draw()
+        yield to_small(one), to_small(other)
+    if move in BRIGHTENED_SCENES:
+        seed, factor = BRIGHTENED_SCENES[move]
+        yield to_small(scene(seed)), to_small(ImageEnhance.Brightness(scene(seed)).enhance(factor))
+    for number in read_pins().get(move, []):
+        yield small_pair(number)
+
+
+def answers(one: SmallImage, other: SmallImage, limits: Thresholds = THRESHOLDS) -> list[str]:
+    """Return what a search for copies and a search for variants answer."""
+    return [decide_pair(one, other, is_wide, limits).verdict.kind for is_wide in (False, True)]
+
+
+def unpinned_by_table() -> list[str]:
+    """Return the "threshold direction" of all moves that change no answer of the table."""
+    pairs = [pair for _, pair in measured_pairs.read_table()]
+    usual = [pair.answer() for pair in pairs]
+    unpinned = []
+    for name in measured_pairs.THRESHOLD_NAMES:
+        for direction in ("down", "up"):
+            limits = measured_pairs.move_threshold(name, direction)
+            if [pair.answer(limits) for pair in pairs] == usual:
+                unpinned.append(f"{name} {direction}")
+    return unpinned
+
+
+def find_pins(numbers: Iterable[int]) -> None:
+    """Look for pairs that pin what the table does not, and add them to PINS."""
+    pins = read_pins() if PINS.exists() else {}
+    drawn_by_hand = {*PINNING_TILE_PAIRS, *BRIGHTENED_SCENES}
+    wanted = [move for move in unpinned_by_table() if move not in drawn_by_hand]
+    for number in numbers:
+        open_moves = [move for move in wanted if len(pins.get(move, [])) < PAIRS_PER_PIN]
+        one, other = small_pair(number)
+        usual = answers(one, other)
+        for move in open_moves:
+            limits = measured_pairs.move_threshold(*move.split())
+            if number not in pins.get(move, []) and answers(one, other, limits) != usual:
+                pins.setdefault(move, []).append(number)
+                print(number, move, file=sys.stderr)
+                PINS.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", "utf-8")
+    print("without a pair:", *(move for move in wanted if move not in pins), sep="\n  ")

@@ -1,8 +1,8 @@
 """Every number that decides whether two images are copies, variants or neither.
 
-Where no other source is given, a number was chosen on one half of the photos and kinds of
-changes and checked on the other half: docs/variants.md. tests/data/measured_pairs.jsonl holds
-measured pairs on both sides of each.
+Where a line gives no other source, the number was chosen on one half of the photos and kinds of
+changes, the tuning pairs, and checked on the other half: docs/variants.md. tests/test_thresholds.py
+holds pairs on both sides of each number.
 
 Units are in the names. Levels are 0 to 255; shares, agreements, correlations and cosines 0 to 1;
 a cell has 8 x 8 pixels, a window 16 x 16.
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 class Thresholds:
     """What duplicates/classification.py and the modules below it compare their numbers with."""
 
-    # What counts as detail. 8-bit JPEG noise stays below the first two.
+    # What counts as detail.
     min_texture_levels: float = 4.0  # standard deviation of a cell that has a texture
     min_structure_levels: float = 3.0  # standard deviation of a window that has a structure
     noise_ratio: float = 1.5  # detail is more than this times the 10th percentile of structure,
@@ -26,7 +26,7 @@ class Thresholds:
     # What agrees and what differs.
     min_agreeing_correlation: float = 0.6
     max_differing_correlation: float = 0.5
-    min_moved_share: float = 0.3  # of windows that agree; no move by a pixel helped below it
+    min_moved_share: float = 0.3  # of windows that agree; below it no move helped tuning pairs
     max_unexplained_levels: float = 28.0  # of colour, that a cell may be off
     min_burnt_levels: float = 250.0  # of a channel that may have lost what it showed,
     burnt_weight: float = 0.4  # and how much such a cell's difference counts
@@ -38,13 +38,13 @@ class Thresholds:
     min_quadrant_windows: int = 6  # that say something of a quarter of the image
 
     # Which looks are worth taking.
-    min_thumbnail_correlation: float = 0.5  # no copy had less
+    min_thumbnail_correlation: float = 0.5  # no copy of the tuning pairs had less
     zoom_share: float = 0.94  # a copy may lack 3 % at each edge
-    min_registered_correlation: float = 0.85  # no copy had less than 0.94
-    min_coarse_share: float = 0.4  # of windows that agree; no coarser look helped below it
+    min_registered_correlation: float = 0.85  # copies of the tuning pairs had 0.94 or more
+    min_coarse_share: float = 0.4  # of windows that agree; below it none helped tuning pairs
 
     # Photo or graphic.
-    min_graphic_tone_share: float = 0.3  # of one tone; drawings have more, photos less
+    min_graphic_tone_share: float = 0.3  # of one tone: from here on an image counts as drawn
     min_photo_windows: int = 12  # fewer show too little for any tolerance
     min_detailed_windows: int = 60  # so many show much, even in a graphic
     min_rich_windows: int = 90  # a small mark may cover other texture in such a graphic
@@ -94,7 +94,7 @@ class Thresholds:
     # Doubtful pairs.
     min_doubtful_agreement: float = 0.6
     min_occluded_share: float = 0.7  # of the plainer image's windows that agree, and
-    max_occluded_median_levels: float = 4.0  # so little is off elsewhere: 4 of 747 strangers
+    max_occluded_median_levels: float = 4.0  # so little is off elsewhere: of 747 unrelated pairs 4
 
     # Variants: which kind.
     max_upright_sine: float = 0.15  # about 9 degrees

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -121,6 +121,22 @@ def dump_json(value: object, indent: int | None = 2) -> str:
     """
     text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+
+
+def section_lines(
+    title: str, entries: Sequence[str], max_entries: int, rest: str = "… and {:,} more"
+) -> Iterator[str]:
+    """Yield a title with the number of entries, and the first few of them, if there are any.
+
+    `rest` is the line about the others.
+    """
+    if not entries:
+        return
+    yield f"{title}: {len(entries):,}"
+    for entry in entries[:max_entries]:
+        yield f"   {terminal.escape(entry)}"
+    if len(entries) > max_entries:
+        yield "   " + rest.format(len(entries) - max_entries)
 
 
 def print_result(args: argparse.Namespace, summary: Iterable[str], data: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from common import terminal
+from common.reporter import section_lines
 from merging import manifest
 from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction
 
@@ -71,8 +72,12 @@ def summary_lines(
     yield from count_lines(result)
     left_behind = [f"{file['path']}: {file['reason']}" for file in result["left_behind"]]
     not_copied = "that would not be copied" if dry_run else "not copied"
-    yield from file_lines(f"📎 Other files, {not_copied}", left_behind)
-    yield from file_lines("✏️  Changed in the target since they were merged", result["edited"])
+    edited = "✏️  Changed in the target since they were merged"
+    for title, files in (
+        (f"📎 Other files, {not_copied}", left_behind),
+        (edited, result["edited"]),
+    ):
+        yield from section_lines(title, files, MAX_LISTED_FILES, "and {:,} more (--json lists all)")
     copied = terminal.format_bytes(result["bytes_copied"])
     saved = terminal.format_bytes(result["bytes_saved"])
     free = terminal.format_bytes(plan.free_bytes)
@@ -140,14 +145,3 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"🔁 {plural(count, 'image')} {would}renamed: another image has the name"
     if count := result["sidecars"]:
         yield f"📝 {plural(count, 'caption')} and other sidecars {would}copied with their images"
-
-
-def file_lines(title: str, files: Sequence[str]) -> Iterator[str]:
-    """Yield a title with the number of files, and the first few of them, if there are any."""
-    if not files:
-        return
-    yield f"{title}: {len(files):,}"
-    for file in files[:MAX_LISTED_FILES]:
-        yield f"   {terminal.escape(file)}"
-    if len(files) > MAX_LISTED_FILES:
-        yield f"   and {len(files) - MAX_LISTED_FILES:,} more (--json lists all)"

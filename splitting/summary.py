@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common import terminal
+from common.reporter import section_lines
 from splitting.candidates import Split, SplitPolicy
 
 TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
@@ -62,7 +63,9 @@ def summary_lines(
         match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"
         leaks.append(f"{leak['topic']}: {match}")
     yield from section_lines(
-        "💧 Leaks, validation images that match a training image (--exclude-duplicates)", leaks
+        "💧 Leaks, validation images that match a training image (--exclude-duplicates)",
+        leaks,
+        MAX_LISTED,
     )
     for name in (TRAIN_FILE, VALID_FILE):
         yield f"📄 {terminal.escape(os.path.join(folder, name))}"
@@ -81,8 +84,10 @@ def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[st
     title = "📉 Topics too small for both sets"
     if policy.require_full:
         title = "📉 Topics left out, too small for both sets"
-    yield from section_lines(title, small)
-    yield from section_lines("❔ Topics without scores (run aesthetic_scorer.py)", unscored)
+    yield from section_lines(title, small, MAX_LISTED)
+    yield from section_lines(
+        "❔ Topics without scores (run aesthetic_scorer.py)", unscored, MAX_LISTED
+    )
 
 
 def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
@@ -93,7 +98,7 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
         removed = terminal.plural(exported["removed"], "file")
         yield f"   {removed} of earlier exports removed or replaced, {exported['put']:,} put there"
     yield from section_lines(
-        "✏️  Left as they are there, edited or not from an export", exported["edited"]
+        "✏️  Left as they are there, edited or not from an export", exported["edited"], MAX_LISTED
     )
     kept: Counter[tuple[str, str]] = Counter()
     for place, reason in exported.get("kept", {}).items():
@@ -105,21 +110,11 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
     yield from section_lines(
         f"📌 {terminal.plural(count, 'exported file')} kept (--prune removes them); topics",
         kept_lines,
+        MAX_LISTED,
     )
     yield from section_lines(
-        "❔ Captions larger than 1 MB, not exported", exported.get("large_captions", ())
+        "❔ Captions larger than 1 MB, not exported", exported.get("large_captions", ()), MAX_LISTED
     )
     yield from section_lines(
-        "❔ Not exported, because their names are not UTF-8", exported["left_out"]
+        "❔ Not exported, because their names are not UTF-8", exported["left_out"], MAX_LISTED
     )
-
-
-def section_lines(title: str, entries: Sequence[str]) -> Iterator[str]:
-    """Yield a title with the number of entries, and the first few of them, if there are any."""
-    if not entries:
-        return
-    yield f"{title}: {len(entries):,}"
-    for entry in entries[:MAX_LISTED]:
-        yield f"   {terminal.escape(entry)}"
-    if len(entries) > MAX_LISTED:
-        yield f"   … and {len(entries) - MAX_LISTED:,} more"

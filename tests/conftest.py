@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -84,3 +85,17 @@ def run_script(
     return subprocess.run(
         command, capture_output=True, text=True, env=environment, timeout=120, **options
     )
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+    """Run a script's module in this process with --json: exit status, the object, stderr."""
+    from common import cli
+
+    def call(script, *args: object) -> tuple[int, dict, str]:
+        capsys.readouterr()
+        status = cli.run_script(script.main, [*map(str, args), "--json"])
+        printed = capsys.readouterr()
+        return status, json.loads(printed.out) if printed.out else {}, printed.err
+
+    return call

@@ -25,17 +25,6 @@ from common.topics import Stamp, Topic
 MADE = {"method": "phash", "threshold": 14}
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
-    def call(script, *args: object) -> tuple[int, dict, str]:
-        capsys.readouterr()
-        status = cli.run_script(script.main, [*map(str, args), "--json"])
-        printed = capsys.readouterr()
-        return status, json.loads(printed.out) if printed.out else {}, printed.err
-
-    return call
-
-
 def make(dataset: Path, **topics: str) -> Path:
     """Make topics C/S/NAME of scored, searched images a.png, b.png ..., the first the largest."""
     for place, letters in topics.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,17 +22,6 @@ from common.cache import Provenance
 from common.topics import Topic
 
 AT = "C/S/T"
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
-    def call(script, *args: object) -> tuple[int, dict, str]:
-        capsys.readouterr()
-        status = cli.run_script(script.main, [*map(str, args), "--json"])
-        printed = capsys.readouterr()
-        return status, json.loads(printed.out) if printed.out else {}, printed.err
-
-    return call
 
 
 def make(folder: Path, **seeds: int) -> Path:

@@ -5,7 +5,6 @@ A run:
     start            checks that this Python can run the script; scripts import it first
     signals          Ctrl-C, SIGTERM and SIGHUP; acts when imported
     errors           from an error to one line on stderr and an exit status
-    worker_limits    limits of memory, files and processes that make workers hang
     reporter         what a script prints: result, progress, warnings, unreadable images
     terminal         how text looks on a terminal: widths, wrapping, tables, numbers
 

@@ -80,17 +80,17 @@ class ImageStamps(dict[str, Stamp]):
         return records
 
 
-def recorded_stamps(topic: Topic, known: FileRecords) -> ImageStamps:
+def stamps_as_recorded(topic: Topic, known: FileRecords) -> ImageStamps:
     """Return the topic's images now, without reading any. Raises UserError."""
     return ImageStamps(topic.path, topic.image_statuses(), known)
 
 
-def confirmed_stamps(topic: Topic) -> ImageStamps:
+def confirm_topic(topic: Topic) -> ImageStamps:
     """Return the topic's images now, all confirmed; store new times, so that this is done once.
 
     Reads images whose time has changed and whose digest is known. Raises UserError.
     """
-    stamps = recorded_stamps(topic, cache.load_cache(topic).files)
+    stamps = stamps_as_recorded(topic, cache.load_cache(topic).files)
     stamps.confirm()
     if stamps.confirmed:
         with contextlib.suppress(UserError):  # a read-only tree is asked again next time

@@ -210,7 +210,7 @@ class TargetFolder:
     # Changing
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[TargetFolder]:
+    def lock(self) -> Iterator[TargetFolder]:
         """Make the folder, lock out other runs, and delete what a killed run left behind."""
         try:
             os.makedirs(self.path, exist_ok=True)

@@ -51,7 +51,7 @@ def load_hash_rows(topic: Topic, reporter: Reporter) -> Sidecar:
 
 def plan_hashing(topic: Topic, reporter: Reporter) -> HashingJob:
     """What there is to hash in the topic now."""
-    stamps = image_identity.confirmed_stamps(topic)
+    stamps = image_identity.confirm_topic(topic)
     rows = load_hash_rows(topic, reporter)
     hashed = rows.valid_rows(stamps)
     missing = [name for name in stamps if name not in hashed]

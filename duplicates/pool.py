@@ -10,7 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from common import signals, worker_limits
+from common import signals
+from common.clip import worker_limits
 from common.errors import decoder_died_error
 
 if TYPE_CHECKING:

@@ -131,9 +131,7 @@ def _load_table(dataset: str, topics: Sequence[Topic], search: _Search) -> Image
     table = ImageTable(search.proposer.arrays, _capacity(topics, search))
     for group, topic in enumerate(topics):
         rows = search.proposer.load_rows(topic)
-        table.add(
-            group, _topic_folder(dataset, topic), image_identity.confirmed_stamps(topic), rows
-        )
+        table.add(group, _topic_folder(dataset, topic), image_identity.confirm_topic(topic), rows)
     for images in search.reference_rows:
         table.add(REFERENCE_GROUP, "", images.stamps, images.rows)
     return table
@@ -207,7 +205,7 @@ def _load_representatives(
     representatives_of: dict[str, list[str]] = {}
     for group, topic in enumerate(topics):
         folder = _topic_folder(dataset, topic)
-        stamps = image_identity.confirmed_stamps(topic)
+        stamps = image_identity.confirm_topic(topic)
         rows = embeddings.load_embeddings(topic, search.reporter)
         copies = json_files.read_copies(topic) or {}
         in_topic = representatives.pick_representatives(stamps, copies, rows)

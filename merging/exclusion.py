@@ -121,7 +121,7 @@ class Excluder:
         """Add a topic's images to the graph, if any of them has a match."""
         cached = cache.load_cache(topic)
         if cached.files:
-            stamps = image_identity.recorded_stamps(topic, cached.files)
+            stamps = image_identity.stamps_as_recorded(topic, cached.files)
         scores = topic_scores.read_scores(topic)
         kinds = self._kinds_within(topic, stamps, cached)
         matched = set()

@@ -179,7 +179,7 @@ def _check_not_all_references(merge: MergePlan) -> None:
 def apply_merge(merge: MergePlan, folder: TargetFolder, reporter: Reporter) -> None:
     """Write the manifest, then the files, then scores, sizes and decisions. Raises UserError."""
     transfers = merge.transfers()
-    with folder.locked():
+    with folder.lock():
         manifest_path = manifest.manifest_path(merge.target)
         if stamp_of(manifest_path) != merge.manifest_stamp:
             raise UserError(

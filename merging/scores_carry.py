@@ -80,7 +80,7 @@ def _add_source(
 ) -> None:
     """Add what a source knows about images that the target knows nothing about."""
     scores, known, _ = topic_scores.read_scores_with_provenance(source)
-    stamps = image_identity.recorded_stamps(source, known.files)
+    stamps = image_identity.stamps_as_recorded(source, known.files)
     stamps.confirm()
     count_before = len(carried.scores)
     for line in lines:

@@ -40,8 +40,8 @@ def write_page(
             "overall": overall,
             "bins": bins,
             "score_at_least": _at_least_bars(data),
-            "clusters": _ranked_rows(data["clusters"], max_rows),
-            "subclusters": _ranked_rows(data["subclusters"], max_rows),
+            "clusters": _rows_by_rank(data["clusters"], max_rows),
+            "subclusters": _rows_by_rank(data["subclusters"], max_rows),
             "subclusters_left_out": max(0, len(data["subclusters"]) - max_rows),
             "groups": _topic_groups(data, strips, max_rows),
             "notes": _notes(data, len(labels) - len(strips)),
@@ -126,7 +126,7 @@ def _at_least_bars(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     return bars
 
 
-def _ranked_rows(
+def _rows_by_rank(
     folders: Mapping[str, Any], max_rows: int
 ) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Return label, name and scores of the best folders. Names are unique among all folders."""
@@ -142,7 +142,7 @@ def _topic_groups(data: Mapping[str, Any], strips: Strips, max_rows: int) -> lis
     """
     rows_left = max_rows
     groups = []
-    for label, _, subcluster in _ranked_rows(data["subclusters"], max_rows):
+    for label, _, subcluster in _rows_by_rank(data["subclusters"], max_rows):
         sections = []
         shown: set[str] = set()
         for title, topics in ranking.best_and_worst(subcluster, data["top"]).items():

@@ -37,7 +37,7 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
     A damaged file is reported, and counts as no search.
     """
     cached = cache.load_cache(topic)
-    stamps = image_identity.recorded_stamps(topic, cached.files)
+    stamps = image_identity.stamps_as_recorded(topic, cached.files)
     try:
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged as error:

@@ -116,7 +116,7 @@ def _ignore(*_: str) -> None:
 def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
     """Add a topic's pairs, and its images that have any, in the topic or across."""
     cached = cache.load_cache(topic)
-    stamps = image_identity.recorded_stamps(topic, cached.files)
+    stamps = image_identity.stamps_as_recorded(topic, cached.files)
     try:
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged:

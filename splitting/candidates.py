@@ -111,7 +111,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     """
     scores_read = topic_scores.read_scores_with_provenance(topic)
     scores, cached = topic_scores.load_topic_scores(topic, scores_read), scores_read[1]
-    stamps = image_identity.recorded_stamps(topic, cached.files)
+    stamps = image_identity.stamps_as_recorded(topic, cached.files)
     scored = {name: stamp for name, stamp in stamps.items() if name in scores.usable}
     candidates = keepers.make_candidates(
         topic, scored, cached, scores.usable, reporter.report_unreadable

@@ -145,7 +145,7 @@ def _wanted_entries(layout: Layout) -> dict[str, Entry]:
 def apply_export(plan: ExportPlan, folder: TargetFolder, reporter: Reporter) -> None:
     """Write the manifest, then what the plan says. Raises UserError."""
     final = plan.final()
-    with folder.locked():
+    with folder.lock():
         if export_manifest.read_manifest(folder) != plan.earlier:
             raise UserError(
                 f"{plan.target}: another export wrote to it meanwhile; run the same command again"

@@ -27,7 +27,7 @@ def find_problems(folder: TargetFolder, files: ExportedFiles, kept: Collection[s
     images = [place for place in files if is_image_name(place) and folder.status(place)]
     return [
         *_in_both_sets(files, images),
-        *_moved_to_other_set(folder, files, kept),
+        *_find_kept_twice(folder, files, kept),
         *_without_row(folder, images),
         *_missing_kohya_folders(folder),
     ]
@@ -44,7 +44,7 @@ def _in_both_sets(files: ExportedFiles, images: list[str]) -> Iterator[str]:
                 yield f"{first} and {place}: {BOTH_SETS}"
 
 
-def _moved_to_other_set(
+def _find_kept_twice(
     folder: TargetFolder, files: ExportedFiles, kept: Collection[str]
 ) -> Iterator[str]:
     """Yield kept images that are in the other set too: their dataset has moved since."""

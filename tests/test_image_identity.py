@@ -113,7 +113,7 @@ def test_other_bytes_of_the_same_size_and_time_are_another_image(dataset):
     os.replace(folder / "new", folder / "copy.png")
     assert run(merge_clusters, dataset, "--output", dataset.parent / "full") >= {"copy.png"}
     assert (dataset.parent / "full/C/S/T/copy.png").read_bytes() == other
-    stamps = image_identity.confirmed_stamps(topic_in(dataset))
+    stamps = image_identity.confirm_topic(topic_in(dataset))
     assert stamps["copy.png"] != stamps.statuses["copy.png"].stamp
     assert search(dataset) >= {"copy.png"} and score(dataset) >= {"copy.png"}
     assert search(dataset) == score(dataset) == set()
@@ -142,12 +142,12 @@ def test_a_tree_of_an_earlier_version_is_used_as_it_is(dataset):
 
 
 def test_a_read_only_tree_is_confirmed_in_each_run(dataset):
-    stamps = image_identity.recorded_stamps(topic_in(dataset), {})
+    stamps = image_identity.stamps_as_recorded(topic_in(dataset), {})
     assert stamps.unconfirmed == {}
     copy = copy_tree(dataset)
     known = cache.load_cache(topic_in(copy)).files
-    stamps = image_identity.recorded_stamps(topic_in(copy), known)
+    stamps = image_identity.stamps_as_recorded(topic_in(copy), known)
     assert stamps.unconfirmed.keys() == {*NAMES, "copy.png"}
     stamps.confirm(["a.png"])
     assert stamps.unconfirmed.keys() == {"b.png", "c.png", "d.png", "copy.png"}
-    assert dict(stamps) == dict(image_identity.recorded_stamps(topic_in(dataset), known))
+    assert dict(stamps) == dict(image_identity.stamps_as_recorded(topic_in(dataset), known))

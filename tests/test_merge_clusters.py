@@ -835,7 +835,7 @@ def test_file_that_appears_in_the_target_meanwhile_is_not_overwritten(
 
 def test_second_merge_into_the_same_target_is_refused(tmp_path: Path, merge) -> None:
     write(tmp_path / "A" / AT / "a.jpg", "a")
-    with TargetFolder(str(tmp_path / "full"), "--output") as folder, folder.locked():
+    with TargetFolder(str(tmp_path / "full"), "--output") as folder, folder.lock():
         result = merge(tmp_path / "A")
     assert result["status"] == 2 and "another run is writing to it" in result["talk"]
 

@@ -15,6 +15,7 @@
     score_summary   what a run of the scorer adds up to
     tensors         reads a file of plain tensors
     gpu_similarity  cosine similarities on a device
+    worker_limits   limits of memory, files and processes that make workers hang
     ray/            the same work on many GPUs and machines
     models/         the weights of the embedded tiny model
 

@@ -86,7 +86,7 @@ def embed_missing(
     """
 
     def plan_topic(topic: Topic) -> EmbeddingJob:
-        stamps = image_identity.confirmed_stamps(topic)
+        stamps = image_identity.confirm_topic(topic)
         return plan_embedding(topic, stamps, stamps, model, reporter)
 
     incomplete = []

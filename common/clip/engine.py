@@ -13,9 +13,9 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from common import image_identity, images, signals, worker_limits
+from common import image_identity, images, signals
 from common.cache import Extent
-from common.clip import encoder, preprocessing, weights
+from common.clip import encoder, preprocessing, weights, worker_limits
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
 from common.clip.preprocessing import Fit
 from common.clip.tower_shape import load_tower_shape

@@ -78,7 +78,7 @@ def inspect_topic(
 
     `stamps` are the topic's images; without it they are listed now.
     """
-    stamps = image_identity.confirmed_stamps(topic) if stamps is None else stamps
+    stamps = image_identity.confirm_topic(topic) if stamps is None else stamps
     on_disk, provenance, digest = _read_scores(topic, reporter)
     made_by = provenance.made_by if provenance else {}
     is_same = all(made_by.get(key) == policy.made_by[key] for key in IDENTITY_KEYS)

@@ -209,6 +209,14 @@ class TargetFolder:
 
     # Changing
 
+    def hold(self) -> None:
+        """Lock out other runs until the folder is closed, if it exists. Raises UserError.
+
+        What is planned from its files would be wrong if another run were writing them meanwhile.
+        """
+        if self._root is not None:
+            _lock_folder(self._root, self.path)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[TargetFolder]:
         """Make the folder, lock out other runs, and delete what a killed run left behind."""

@@ -90,6 +90,7 @@ def plan_export(
     sources = [*paths, *copying.folders_between(topics, paths)]
     copying.check_not_nested(sources, target, "--export")
     _check_loadable(target)
+    folder.hold()
     earlier = export_manifest.read_manifest(folder)
     folder.check_folders({os.path.dirname(place) for place in earlier})
     root = copying.nearest_existing_folder(target)

@@ -30,7 +30,8 @@ def sync_and_note(number):
 
 def checking(act):
     def checked(source, target, **options):
-        if os.stat(source).st_ino not in synced and not os.fspath(target).endswith(".npz"):
+        inode = os.stat(source, dir_fd=options.get("src_dir_fd")).st_ino
+        if inode not in synced and not os.fspath(target).endswith(".npz"):
             too_early.append(os.fspath(target))
         act(source, target, **options)
     return checked

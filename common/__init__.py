@@ -10,6 +10,7 @@ A run:
 
 A dataset:
     tree             finds the topics below given folders
+    folder_walk      walks the folders, counts images and files that are not read
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row
     image_identity   tells whether an image still is the one that the records know

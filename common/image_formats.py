@@ -56,12 +56,36 @@ _BY_CONTENT = {name: row for row in FORMATS for name in (row.name, *row.aliases)
 # The usual spellings of endings are found without changing their case.
 _USUAL_ENDINGS = frozenset(ENDINGS) | frozenset(map(str.upper, ENDINGS))
 
+_AS_USUAL = "save them as JPEG or PNG"
+# Files that hold images and are not read, with what to do.
+UNREAD_ENDINGS = {
+    **dict.fromkeys((".heic", ".heif"), "pip install pillow-heif"),
+    **dict.fromkeys((".jxl", ".jp2", ".j2k", ".psd", ".svg", ".tga", ".exr", ".hdr"), _AS_USUAL),
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2"), _AS_USUAL),
+}
+IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
+SIGNATURE_BYTES = 12
+
 
 def is_image_name(name: str) -> bool:
     """Tell whether a file of that name counts as an image; hidden files do not."""
     ending = name[name.rfind(".") :]
     is_known = ending in _USUAL_ENDINGS or ending.lower() in _USUAL_ENDINGS
-    return is_known and name[0] != "."
+    return is_known and name[0] != "." and not name.startswith("~$")
+
+
+def unread_kind(name: str) -> str:
+    """Return the ending of a file that holds an image, but of a format that is not read; or ""."""
+    if name.startswith((".", "~$")):
+        return ""
+    ending = name[name.rfind(".") :].lower()
+    return ending if ending in UNREAD_ENDINGS and ending not in _USUAL_ENDINGS else ""
+
+
+def starts_like_image(start: bytes) -> bool:
+    """Tell whether a file that starts like this is an image, whatever its name."""
+    is_riff = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
+    return is_riff or start.startswith(IMAGE_SIGNATURES)
 
 
 def format_of_content(pillow_name: str) -> ImageFormat:

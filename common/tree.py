@@ -1,7 +1,7 @@
 """Finds the topics below given folders laid out as `DataSet/Cluster/Subcluster/Topic/image`.
 
-Decides which folders are topics by names and file types alone; never opens a file. Keeps nothing in
-memory per image, so memory grows with the number of folders only.
+Decides which folders are topics by names and file types alone; how folders are walked is in
+common/folder_walk.py.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ import difflib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from common import terminal
 from common.errors import UserError, os_error_to_user_error
-from common.image_formats import is_image_name
-from common.topics import Topic, is_regular_file
+from common.folder_walk import Folder, SkippedFiles, WalkedFolders, Warn, walk_folders
+from common.topics import Topic
 
 # What a folder is called whose images are 0, 1, 2 or 3 levels below it.
 LEVEL_NAMES = ("topic", "subcluster", "cluster", "dataset")
-
-Warn = Callable[[str], None]
 
 
 def find_topics(paths: Sequence[str], warn: Warn, is_complete: bool = False) -> list[Topic]:
@@ -35,21 +33,25 @@ def find_topics(paths: Sequence[str], warn: Warn, is_complete: bool = False) -> 
         _check_is_folder(path)
     walked: WalkedFolders = {}
     topics: list[Topic] = []
+    skipped = SkippedFiles()
     given = tuple(map(os.path.realpath, paths))
     for root in _distinct_roots(paths):
-        for topic in _topics_below(root, walked, warn, is_complete):
+        for topic in _topics_below(root, walked, warn, is_complete, skipped):
             topics.append(replace(topic, given_folders=given))
     if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
-        raise UserError(
-            f"{where}: no images found; expected DataSet/Cluster/Subcluster/Topic/image.jpg"
-        )
+        reason = "; ".join(skipped.lines())
+        expected = "expected DataSet/Cluster/Subcluster/Topic/image.jpg"
+        raise UserError(f"{where}: no images found; {reason or expected}")
+    for line in skipped.lines():
+        warn(line)
     return topics
 
 
 def find_image_folders(root: str, warn: Warn) -> list[str]:
     """Find every folder that directly holds images, `root` or below it at any depth; sorted."""
-    return sorted(folder.path for folder in _walk_folders(root, {}, warn) if folder.image_count)
+    folders = walk_folders(root, {}, warn, SkippedFiles())
+    return sorted(folder.path for folder in folders if folder.image_count)
 
 
 def group_by_level(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]]:
@@ -119,22 +121,11 @@ def _parents(folder: str) -> Iterator[str]:
         yield folder
 
 
-@dataclass(frozen=True)
-class Folder:
-    parts: tuple[str, ...]  # names below the root
-    path: str
-    image_count: int
-
-
-# (device, inode) of every folder walked so far, with the path where it was found first.
-WalkedFolders = dict[tuple[int, int], str]
-
-
 def _topics_below(
-    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool
+    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool, skipped: SkippedFiles
 ) -> Iterator[Topic]:
     folders = sorted(
-        _walk_folders(root, walked, warn, is_complete), key=lambda folder: folder.parts
+        walk_folders(root, walked, warn, skipped, is_complete), key=lambda folder: folder.parts
     )
     images_at_depth = Counter[int]()
     for folder in folders:
@@ -168,70 +159,3 @@ def _make_topic(folder: Folder) -> Topic:
     names = [name for name in folder.path.split(os.sep) if name][-4:]
     dataset, cluster, subcluster, name = [""] * (4 - len(names)) + names
     return Topic(folder.path, dataset, cluster, subcluster, name, folder.image_count)
-
-
-def _walk_folders(
-    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool = False
-) -> Iterator[Folder]:
-    """Yield every folder from `root` down, each real one once.
-
-    Links are followed last: a folder that is also linked to is found in its own place.
-    """
-    waiting: list[tuple[tuple[str, ...], str]] = [((), root)]
-    linked: list[tuple[tuple[str, ...], str]] = []
-    while waiting or linked:
-        if not waiting:
-            linked.sort(reverse=True)
-            waiting.append(linked.pop())
-        parts, path = waiting.pop()
-        try:
-            if not _is_first_visit(path, walked, warn):
-                continue
-            image_count, others = _scan_folder(path)
-        except OSError as error:
-            if is_complete:
-                raise os_error_to_user_error(path, "read", error) from None
-            warn(f"{terminal.escape(path)}: cannot be read ({error.strerror}), skipped")
-            continue
-        for entry in sorted(others, key=lambda entry: entry.name):
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(((*parts, entry.name), entry.path))
-            elif entry.is_symlink() and os.path.isdir(entry.path):
-                linked.append(((*parts, entry.name), entry.path))
-            elif is_image_name(entry.name) and is_regular_file(entry):
-                image_count += 1
-            elif is_image_name(entry.name) or _is_dangling(entry):
-                warn(f"{terminal.escape(entry.path)}: {_entry_kind(entry)}, not an image")
-        yield Folder(parts, path, image_count)
-
-
-def _is_first_visit(path: str, walked: WalkedFolders, warn: Warn) -> bool:
-    """Note the folder as walked. Raises OSError if nothing in it can be opened."""
-    # "." fails where the folder may be listed but not entered.
-    status = os.stat(os.path.join(path, "."))
-    first_path = walked.setdefault((status.st_dev, status.st_ino), path)
-    if first_path == path:
-        return True
-    warn(f"{terminal.escape(path)}: the same folder as {terminal.escape(first_path)}, counted once")
-    return False
-
-
-def _scan_folder(path: str) -> tuple[int, list[os.DirEntry[str]]]:
-    """Count images that are regular files; return their number and all other visible entries."""
-    image_count = 0
-    others = []
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
-                image_count += 1
-            elif not entry.name.startswith("."):
-                others.append(entry)
-    return image_count, others
-
-
-def _is_dangling(entry: os.DirEntry[str]) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
-
-
-def _entry_kind(entry: os.DirEntry[str]) -> str:
-    return "a broken link" if entry.is_symlink() else "not a regular file"

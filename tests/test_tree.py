@@ -343,3 +343,38 @@ def test_random_trees_agree_with_a_naive_walk(tmp_path, seed):
             (topic.path, topic.image_count)
             for topic in tree.find_topics([str(root)], lambda _: None)
         ] == expected
+
+
+def test_images_of_formats_that_are_not_read_are_counted_in_one_line_each_remedy(fill):
+    unread = ("T/b.jxl", "T/c.CR2", "T/d.jxl", "T/~$a.png", "T/notes.txt", "T/README")
+    root = fill(*(f"D/C/S/{name}" for name in ("T/a.jpg", *unread)))
+    (root / "D/C/S/T/scan").write_bytes(b"\xff\xd8\xff\xe0 and so on")
+    labels, warnings = find_labels(root / "D")
+    assert labels == [("D/C/S/T", 1)]
+    assert warnings == [
+        "1 image without an ending is not read: add one to the name, such as .jpg",
+        "1 .cr2 file, 2 .jxl files are not read: save them as JPEG or PNG",
+    ]
+
+
+def test_a_folder_of_unread_images_only_says_so(fill, monkeypatch):
+    assert "no images found; 2 .psd files are not read: save them" in error_message(
+        fill("D/C/S/T/a.psd", "D/C/S/T/b.PSD") / "D"
+    )
+    usual = frozenset({".jpg", ".JPG"})  # without pillow-heif
+    monkeypatch.setattr(image_formats, "_USUAL_ENDINGS", usual)
+    message = error_message(fill("E/C/S/T/a.heic") / "E")
+    assert "1 .heic file is not read: pip install pillow-heif" in message
+
+
+def test_folders_of_other_programs_are_passed_over_unless_given(fill):
+    root = fill(
+        "D/C/S/T/a.jpg",
+        "D/C/S/T/@eaDir/a.jpg/THUMB_XL.jpg",
+        "D/#recycle/C/S/T/b.jpg",
+        "D/C/S/T/c.jpg",
+    )
+    labels, warnings = find_labels(root / "D")
+    assert labels == [("D/C/S/T", 2)]
+    assert warnings == ["2 images in folders of other programs (#recycle, @eaDir) passed over"]
+    assert find_labels(root / "D/#recycle")[0] == [("#recycle/C/S/T", 1)]

@@ -26,6 +26,7 @@ MAX_PAGE_BYTES = 24_900_000
 THUMBNAIL_BOX_PX = (240, 240)
 THUMBNAIL_BYTES = 4_000  # an estimate on the low side
 PAIR_BYTES = 40  # an estimate
+SET_BYTES = 120  # an estimate, without pairs and images
 MAX_SET_THUMBNAILS = 24  # the other images of a set open from disk
 BORDERLINE_LIKENESS = 0.95  # pairs below are borderline: the likeness of a copy is at least 0.9
 SECTION_TEXTS = {
@@ -47,6 +48,7 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
     Raises UserError, and Damaged if decisions cannot be read.
     """
     data = review_sets.read_review_data(path, list(topics))
+    review_sets.add_captions(data, list(topics))
     sets = sorted(data.sets(), key=lambda each: each.pairs[0].sort_key)
 
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
@@ -85,6 +87,7 @@ def _context(topics: Sequence[Topic], sets: Sequence[ReviewSet], left_out: int) 
         "cards": cards,
         "attention": [],
         "sections": sections,
+        "rules": [(rule, label) for rule, (label, _) in review_sets.BULK_RULES.items()],
         "sets_left_out": left_out,
         "notes": [],
     }
@@ -98,8 +101,11 @@ def _sets_that_fit(
     text_bytes = 0
     thumbnail_count = 0
     for each in sets:
-        photo_bytes = sum(len(json.dumps(data.photos[image])) for image in each.images)
-        new_text = PAIR_BYTES * len(each.pairs) + photo_bytes
+        rule_bytes = 8 * len(review_sets.BULK_RULES)  # of an image
+        photo_bytes = 0
+        for image in each.images:
+            photo_bytes += len(json.dumps(data.photos[image])) + rule_bytes
+        new_text = SET_BYTES + PAIR_BYTES * len(each.pairs) + photo_bytes
         new_thumbnails = len(_images_with_thumbnail([each]))
         thumbnail_bytes = (thumbnail_count + new_thumbnails) * THUMBNAIL_BYTES
         if text_bytes + new_text + thumbnail_bytes < room:
@@ -133,7 +139,20 @@ def _script_data(
             both = sorted((numbers[pair.first], numbers[pair.second]))
             pairs.append((*both, pair.kind, pair.likeness))
         members = [numbers[image] for image in each.images]
-        sets.append({"section": each.section, "images": members, "pairs": pairs})
+        orders = {}
+        for rule, order in review_sets.bulk_orders(each, data).items():
+            orders[rule] = [numbers[image] for image in order]
+        sets.append(
+            {
+                "section": each.section,
+                "images": members,
+                "pairs": pairs,
+                "orders": orders,
+                "identical": review_sets.is_identical(each, data),
+                "by_name": review_sets.is_decided_by_name(each, data),
+                "captions_differ": review_sets.captions_differ(each, data),
+            }
+        )
     datasets = []
     for dataset in data.datasets:
         decided = decisions.read_decisions(dataset).as_json()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +14,7 @@ from common import (
     across_file,
     atomic_files,
     cache,
+    captions,
     image_identity,
     images,
     json_files,
@@ -25,6 +28,7 @@ from common.keepers import Candidate
 from common.topics import Stamp, Topic
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")
+MAX_CAPTION_BYTES = 600  # shown of each caption
 SECTION_OF_KIND = {COPY: "copies", DOUBTFUL: "doubtful"}  # within a topic; all others are variants
 
 
@@ -138,10 +142,28 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
             photo = _describe(path, extent, stamps[name], data)
             photo |= _describe_rank(candidate, extent, name in kept, scores_count)
             if candidate.score is not None:
-                photo["facts"] += f" · score {candidate.score:.2f}"
+                photo["facts"][-1] = f"score {candidate.score:.2f}"
             data.photos[path] = photo
     dropped = keepers.select_redundant(candidates, relations.copies or {})
     data.dropped.update(map(topic.path_of, dropped))
+
+
+def add_captions(data: ReviewData, topics: list[Topic]) -> None:
+    """Add the start of the captions of all images in the topics."""
+    names_by_folder: dict[str, list[str]] = {}
+    for path in data.photos:
+        folder, name = os.path.split(path)
+        names_by_folder.setdefault(folder, []).append(name)
+    for topic in topics:
+        names = names_by_folder.get(topic.path, [])
+        caption_of, _ = captions.match_captions(topic, names)
+        for name, caption in caption_of.items():
+            try:
+                content = captions.read_caption(topic.path_of(caption), MAX_CAPTION_BYTES)
+            except OSError:
+                continue
+            text = content.decode("utf-8", errors="replace").strip("\ufeff\ufffd \n")
+            data.photos[topic.path_of(name)]["caption"] = terminal.escape(text)
 
 
 def _add_topic_pairs(topic: Topic, kinds: json_files.Kinds, data: ReviewData) -> None:
@@ -211,10 +233,24 @@ def _describe(path: str, extent: cache.Extent, stamp: Stamp, data: ReviewData) -
         "place": terminal.escape(folder),
         "name": terminal.escape(os.path.basename(path)),
         "url": _image_url(path, data.page_folder),
-        "facts": f"{width} × {height} · {terminal.format_bytes(size)} · {image_format}",
+        "facts": [
+            f"{width} × {height}",
+            terminal.format_bytes(size),
+            image_format,
+            time.strftime("%Y-%m-%d", time.localtime(time_ns / 1e9)),
+            _bits_per_pixel(size, width * height),
+            "",  # the score
+        ],
+        "caption": "",
+        "pixels": width * height,
         "bytes": size,
         "time": str(time_ns),
     }
+
+
+def _bits_per_pixel(size: int, pixels: int) -> str:
+    """Return how much a file is compressed: fewer bits are less detail of the same image."""
+    return f"{8 * size / pixels:.1f} bits per pixel" if pixels else ""
 
 
 def _dataset_of(path: str, datasets: list[str]) -> str:
@@ -245,3 +281,52 @@ def _describe_rank(
     if scores_count and candidate.score:
         worth *= candidate.score
     return {"worth": worth, "scored": scores_count, "kept": is_kept}
+
+
+# What a bulk rule keeps of a set, and how it ranks images: larger values first. Ties keep the order
+# of the keeper rule.
+BULK_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
+    "pixels": ("with most pixels", lambda photo: photo["pixels"]),
+    "bytes": ("with most bytes", lambda photo: photo["bytes"]),
+    "oldest": ("with the oldest file", lambda photo: -int(photo["time"])),
+    "caption": ("with a caption", lambda photo: bool(photo["caption"])),
+}
+
+
+def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
+    """Return the images of a set, best first, for each bulk rule that ranks them differently."""
+    orders = {}
+    for rule, (_, value) in BULK_RULES.items():
+        order = sorted(each.images, key=lambda image: -value(data.photos[image]))
+        if order != each.images:
+            orders[rule] = order
+    return orders
+
+
+def is_identical(each: ReviewSet, data: ReviewData) -> bool:
+    """Return whether all files of a set have the same bytes."""
+    sizes = {data.photos[image]["bytes"] for image in each.images}
+    if len(sizes) > 1:
+        return False
+    digests = set()
+    for image in each.images:
+        try:
+            with open(image, "rb") as file:
+                digests.add(hashlib.file_digest(file, "sha256").digest())
+        except OSError:
+            return False
+        if len(digests) > 1:
+            return False
+    return True
+
+
+def is_decided_by_name(each: ReviewSet, data: ReviewData) -> bool:
+    """Return whether the two best images differ in nothing that the keeper rule weighs."""
+    first, second = (data.photos[image] for image in each.images[:2])
+    return bool(first["worth"] == second["worth"] and first["bytes"] == second["bytes"])
+
+
+def captions_differ(each: ReviewSet, data: ReviewData) -> bool:
+    """Return whether two images of a set have captions that are not the same."""
+    texts = {data.photos[image]["caption"] for image in each.images}
+    return len(texts - {""}) > 1

@@ -1,64 +1,197 @@
 "use strict";
 // Shows sets and pairs, takes decisions, and applies the keeper rule after each, as the next merge will.
+// All ranking comes from the page's data: the order of each set's images, for the keeper rule and for each bulk rule.
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
 const {images} = data;
-const sets = data.sets.map(({section, images: ids, pairs}) => ({section, images: ids.map(id => images[id]),
-  pairs: pairs.map(([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike}))}));
+const pairOf = ([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike});
+const sets = data.sets.map((set, i) => {
+  const members = set.images.map(id => images[id]);
+  const orders = Object.fromEntries(Object.entries(set.orders).map(([rule, ids]) => [rule, ids.map(id => images[id])]));
+  const paths = members.map(({dataset, path}) => `${dataset}/${path}`).sort();
+  return {...set, number: i + 1, images: members, pairs: set.pairs.map(pairOf), orders, id: `${set.section} ${paths[0]}`};
+});
 const pairs = sets.flatMap(set => set.pairs);
 const topic = ({dataset, path}) => dataset + path.slice(0, path.lastIndexOf("/"));
 
+// ---- Decisions
 // New decisions: those that the datasets do not have yet. One undo removes one entry of the log. An entry has steps
-// [dataset, "keep" or "leave", path] and [dataset, "different", "same" or "undecided", path, path].
+// [dataset, "keep" or "leave", path], [dataset, "different", "same" or "undecided", path, path]
+// and [-1, "done" or "open", id of a set].
 const DRAFT = "review " + data.datasets.map(dataset => dataset.path).join("\n");
-let log = [], decided, out, drafted = true, here = null, chosen = 0;
+let log = [], decided, done, out, drafted = true, savedState = null, here = null, chosen = 0;
 const owner = ({a, b}) => a.dataset < 0 ? b.dataset : a.dataset;  // a reference belongs to none
 const paths = ({a, b}) => [a.path, b.path].sort();
 const verdict = pair => decided[owner(pair)].pairs.get(JSON.stringify(paths(pair)));
 const isKept = image => image.kept || decided[image.dataset].keep.has(image.path);
-const steps = (dataset, {different = [], same = [], keep = []}) => [...different.map(pair => [dataset, "different", ...pair.sort()]),
-  ...same.map(pair => [dataset, "same", ...pair.sort()]), ...keep.map(path => [dataset, "keep", path])];
+const steps = (dataset, {different = [], same = [], keep = []}) => [
+  ...different.map(pair => [dataset, "different", ...pair.sort()]),
+  ...same.map(pair => [dataset, "same", ...pair.sort()]),
+  ...keep.map(path => [dataset, "keep", path]),
+];
 
-function draft() {
+function readDraft() {
   const known = new Set(data.datasets.flatMap((dataset, i) => steps(i, dataset.decisions)).map(step => JSON.stringify(step)));
-  try { log = JSON.parse(localStorage.getItem(DRAFT) ?? "[]"); } catch { drafted = false; }
+  try {
+    log = JSON.parse(localStorage.getItem(DRAFT) ?? "[]");
+    savedState = localStorage.getItem(DRAFT + " saved");
+  } catch {
+    drafted = false;
+  }
   log = log.map(entry => entry.filter(step => !known.has(JSON.stringify(step)))).filter(entry => entry.length);
+}
+
+function writeDraft() {
+  try {
+    localStorage.setItem(DRAFT, JSON.stringify(log));
+    if (savedState === null) localStorage.removeItem(DRAFT + " saved");
+    else localStorage.setItem(DRAFT + " saved", savedState);
+  } catch {
+    drafted = false;
+  }
 }
 
 function replay() {
   decided = data.datasets.map(() => ({pairs: new Map(), keep: new Set()}));
+  done = new Set();
   for (const [dataset, what, ...about] of log.flat()) {
-    const {pairs, keep} = decided[dataset];
-    if (what === "keep") keep.add(about[0]);
-    else if (what === "leave") keep.delete(about[0]);
-    else if (what === "undecided") pairs.delete(JSON.stringify(about));
-    else pairs.set(JSON.stringify(about), what);
+    if (what === "done") done.add(about[0]);
+    else if (what === "open") done.delete(about[0]);
+    else if (what === "keep") decided[dataset].keep.add(about[0]);
+    else if (what === "leave") decided[dataset].keep.delete(about[0]);
+    else if (what === "undecided") decided[dataset].pairs.delete(JSON.stringify(about));
+    else decided[dataset].pairs.set(JSON.stringify(about), what);
   }
 }
 
 // The keeper rule, as in common/keepers.py. `order` has the best image first; images to keep come before all others.
 // An image is dropped if it matches a keeper before it. Returns a Map from each dropped image to its first such keeper.
 function selectRedundant(order, matches, kept) {
-  const staying = new Map(), out = new Map();
+  const staying = new Map(), dropped = new Map();
   for (const one of [...order.filter(one => kept.has(one)), ...order.filter(one => !kept.has(one))]) {
     const better = kept.has(one) ? [] : [...matches.get(one) ?? []].filter(other => staying.has(other));
-    if (better.length) out.set(one, better.reduce((a, b) => staying.get(a) < staying.get(b) ? a : b));
+    if (better.length) dropped.set(one, better.reduce((a, b) => staying.get(a) < staying.get(b) ? a : b));
     else staying.set(one, staying.size);
   }
-  return out;
+  return dropped;
 }
 
-function walk() {
+function matchesAmong(pairs) {
   const matches = new Map();
   for (const pair of pairs) {
     const {a, b} = pair, counts = topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0;
     if (!counts || !["copy", "same"].includes(verdict(pair) ?? pair.kind)) continue;
     for (const [one, other] of [[a, b], [b, a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
   }
+  return matches;
+}
+
+function applyRule() {
+  const matches = matchesAmong(pairs);
   return selectRedundant(images.filter(image => matches.has(image)), matches, new Set(images.filter(isKept)));
 }
 
-// Texts
+function enter(entry) {
+  if (entry.length) log.push(entry);
+  refresh();
+}
+
+function undo() {
+  log.pop();
+  refresh();
+}
+
+const keep = image => image.kept || enter([[image.dataset, isKept(image) ? "leave" : "keep", image.path]]);
+const decide = (pair, what) => enter([[owner(pair), verdict(pair) === what ? "undecided" : what, ...paths(pair)]]);
+const isDone = set => done.has(set.id);
+const mark = set => [-1, isDone(set) ? "open" : "done", set.id];
+
+// Marks this set as done, and goes to the next that is not.
+function accept() {
+  if (!here) return next(1);
+  const set = here, open = openSets(), after = open.slice(open.indexOf(set) + 1);
+  enter([mark(set)]);
+  filter();
+  const following = after.find(set => !isDone(set)) ?? openSets().find(set => !isDone(set));
+  if (isDone(set) && following) goAndShow(following);
+}
+
+function acceptAll(which) {
+  enter(openSets().filter(set => !isDone(set) && which(set)).map(mark));
+  filter();
+}
+
+const leastAlike = set => Math.min(...set.pairs.map(({alike}) => alike ?? 0));
+const isUndecided = set => !set.images.some(isKept) && !set.pairs.some(verdict);
+
+// Keeps what the keeper rule would keep with another order of the images, in each shown set of copies without a decision.
+function applyBulkRule(rule) {
+  const folder = rule.startsWith("in ") ? rule.slice(3) : null;
+  const entry = [];
+  for (const set of openSets().filter(set => set.section === "copies" && isUndecided(set))) {
+    const inFolder = image => image.place === folder;
+    if (folder !== null && !set.images.some(inFolder)) continue;
+    const order = folder === null ? set.orders[rule] ?? set.images
+      : [...set.images.filter(inFolder), ...set.images.filter(image => !inFolder(image))];
+    const dropped = selectRedundant(order, matchesAmong(set.pairs), new Set());
+    if (set.images.every(image => dropped.has(image) === out.has(image))) continue;
+    for (const image of order) if (!dropped.has(image)) entry.push([image.dataset, "keep", image.path]);
+  }
+  enter(entry);
+}
+
+// ---- Saving
+// One file per dataset, as find_duplicates.py --decisions reads it; `files` has the size and time that the page saw.
+function decisionsOf(dataset) {
+  const {pairs, keep} = decided[dataset];
+  const listed = what => [...pairs].filter(([, said]) => said === what).map(([both]) => JSON.parse(both)).sort();
+  const content = {different: listed("different"), same: listed("same"), keep: [...keep].sort()};
+  const named = new Set([...content.different, ...content.same, content.keep].flat());
+  const seen = images.filter(image => image.dataset === dataset && named.has(image.path));
+  return {...content, files: Object.fromEntries(seen.map(({path, bytes, time}) => [path, [bytes, time]]))};
+}
+
+const stateOfAll = () => JSON.stringify(data.datasets.map((_, i) => decisionsOf(i)));
+const hasDecisions = ({pairs, keep}) => pairs.size + keep.size > 0;
+const shellQuoted = text => /^[\w\/.+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
+function save() {
+  const commands = [];
+  data.datasets.forEach(({name, path}, i) => {
+    if (!hasDecisions(decided[i])) return;
+    const href = URL.createObjectURL(new Blob([JSON.stringify(decisionsOf(i), null, 2) + "\n"], {type: "application/json"}));
+    const download = data.datasets.length > 1 ? `decisions_${name}.json` : "decisions.json";
+    make("a", {href, download}).click();
+    commands.push(`find_duplicates.py ${shellQuoted(path)} --decisions ~/Downloads/${shellQuoted(download)}`);
+  });
+  if (!commands.length) return;
+  savedState = stateOfAll();
+  at("commands").textContent = commands.join("\n");
+  at("saved").hidden = false;
+  refresh();
+}
+
+async function copyCommands() {
+  const node = at("commands");
+  getSelection().selectAllChildren(node);
+  try { await navigator.clipboard.writeText(node.textContent); } catch { document.execCommand("copy"); }
+  at("copy").textContent = "Copied";
+}
+
+// A file belongs to the dataset that it is named after, else to the one with most of its images.
+async function load(file) {
+  try {
+    const content = JSON.parse(await file.text());
+    const named = new Set([...(content.different ?? []), ...(content.same ?? []), content.keep ?? []].flat());
+    const known = data.datasets.map(({name}, i) => file.name === `decisions_${name}.json` ? Infinity
+      : images.filter(image => image.dataset === i && named.has(image.path)).length);
+    enter(steps(known.indexOf(Math.max(...known)), content));
+  } catch (error) {
+    alert(`${file.name}: not a decisions file (${error.message})`);
+  }
+}
+
+// ---- Texts
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 function reason(image, other) {
@@ -68,6 +201,21 @@ function reason(image, other) {
   return image.bytes !== other.bytes ? "most bytes" : "first by name";
 }
 
+function fateOf(set, image) {
+  const keeper = out.get(image), dropped = set.images.find(one => out.get(one) === image);
+  if (keeper) {
+    const name = set.images.includes(keeper) ? set.images.indexOf(keeper) + 1 : keeper.name;
+    return {className: "out", text: `dropped in favour of ${name}`};
+  }
+  const isKeeper = dropped || isKept(image) || set.section === "copies";
+  return isKeeper ? {className: "keeper", text: `kept: ${reason(image, dropped)}`} : {className: "", text: ""};
+}
+
+const likeness = alike => alike === null ? "" : ` · ${alike.toFixed(2)}`;
+const label = (set, {a, b, kind, alike}) =>
+  [a, b].map(image => set.images.indexOf(image) + 1).join(" – ") + ` · ${kind}` + likeness(alike);
+
+// ---- Elements
 function make(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
@@ -76,39 +224,54 @@ function make(tag, properties, ...children) {
 const button = (label, onclick, className = "") => make("button", {onclick, className}, label);
 
 const MAX_LISTED_PAIRS = 60;  // of a set: in a large set, every image may match every other
-const label = (set, {a, b, kind, alike}) => [a, b].map(image => set.images.indexOf(image) + 1).join(" – ")
-  + ` · ${kind}` + (alike === null ? "" : ` · ${alike.toFixed(2)}`);
+
+// What is known of an image; what differs within the set is bold.
+function facts(image, others) {
+  const node = make("span", {className: "facts"});
+  image.facts.forEach((fact, i) => {
+    if (!fact) return;
+    const differs = others.some(other => other.facts[i] !== fact);
+    node.append(node.childNodes.length ? " · " : "", differs ? make("b", {}, fact) : fact);
+  });
+  return node;
+}
 
 // The elements of a set are made when it comes near the screen.
 function fill(set) {
   const places = [...new Set(set.images.map(image => image.place))];
+  set.doneButton = button("Done", () => { enter([mark(set)]); filter(); }, "done");
   set.tiles = set.images.map((image, i) => {
-    const fate = make("span", {className: "fate"}), kept = button("Keep", () => keep(image));
-    const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: "", decoding: "async"}) : "no thumbnail";
+    const fate = make("span", {className: "fate"}), kept = button(`Keep ${i + 1}`, () => keep(image));
+    const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: image.name, decoding: "async"}) : "no thumbnail";
     const shot = button(picture, () => look(set, set.pairs.find(({a, b}) => a === image || b === image)), "shot");
-    const caption = make("figcaption", {}, make("b", {}, image.name), make("span", {}, image.facts), places.length > 1 ? image.place : "", fate);
+    const caption = make("figcaption", {}, make("b", {}, image.name), facts(image, set.images));
+    if (image.caption) caption.append(make("q", {}, image.caption));
+    caption.append(places.length > 1 ? make("span", {}, image.place) : "", fate);
     const node = make("figure", {title: `${image.place}/${image.name}`}, shot, make("i", {}, i + 1), caption, kept);
     return {image, node, fate, kept};
   });
   const listed = set.pairs.slice(0, MAX_LISTED_PAIRS);
   for (const pair of listed) {
-    pair.buttons = (pair.kind === "copy" ? ["different"] : ["different", "same"]).map(what => button(what, () => decide(pair, what), what));
+    const choices = pair.kind === "copy" ? ["different"] : ["different", "same"];
+    pair.buttons = choices.map(what => button(what, () => decide(pair, what), what));
     pair.node = make("div", {}, button(label(set, pair), () => look(set, pair), "open"), ...pair.buttons);
   }
   const rest = set.pairs.length - listed.length;
-  set.node.append(make("p", {className: "quiet small"}, places.length > 1 ? plural(places.length, "folder") : places[0]),
+  const where = places.length > 1 ? plural(places.length, "folder") : places[0];
+  set.node.append(
+    make("h3", {}, `Set ${set.number} of ${sets.length} `, make("span", {className: "quiet small"}, where), set.doneButton),
     make("div", {className: "tiles"}, ...set.tiles.map(tile => tile.node)),
     make("div", {className: "pairs"}, ...listed.map(pair => pair.node), rest ? `and ${plural(rest, "pair")} more` : ""));
   paint(set);
 }
 
 function paint(set) {
-  set.node.classList.toggle("here", set === here);
+  set.node.className = `set ${set === here ? "here" : ""} ${isDone(set) ? "finished" : ""}`;
+  set.doneButton.ariaPressed = isDone(set);
   for (const {image, node, fate, kept} of set.tiles) {
-    const keeper = out.get(image), other = set.images.find(one => out.get(one) === image);
-    const stays = !keeper && (other || isKept(image) || set.section === "copies");
-    node.className = `tile ${keeper ? "out" : stays ? "keeper" : ""}`;
-    fate.textContent = keeper ? `dropped in favour of ${set.images.includes(keeper) ? set.images.indexOf(keeper) + 1 : keeper.name}` : stays ? `kept: ${reason(image, other)}` : "";
+    const {className, text} = fateOf(set, image);
+    node.className = `tile ${className}`;
+    fate.textContent = text;
     kept.ariaPressed = isKept(image);
     kept.disabled = image.kept;
   }
@@ -119,82 +282,87 @@ function paint(set) {
 }
 
 function refresh() {
-  try { localStorage.setItem(DRAFT, JSON.stringify(log)); } catch { drafted = false; }
   replay();
-  out = walk();
+  out = applyRule();
+  if (savedState !== stateOfAll()) savedState = null;
+  writeDraft();
   const total = decided.reduce((sum, {pairs, keep}) => sum + pairs.size + keep.size, 0);
-  at("count").textContent = `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(total, "decision")} to save`
+  const unsaved = savedState === null ? total : 0;
+  at("count").textContent = `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(unsaved, "decision")} to save`
     + (drafted ? "" : " · this browser stores no draft: save before you close the page");
   at("undo").disabled = !log.length;
-  at("save").disabled = !total;
+  at("save").disabled = !unsaved;
+  if (unsaved) at("saved").hidden = true;
   sets.filter(set => set.tiles).forEach(paint);
-  if (at("look").open) looking();
+  showProgress();
+  if (at("look").open) paintLook();
 }
 
-function enter(entry) {
-  log.push(entry);
-  refresh();
+function showProgress() {
+  const finished = sets.filter(isDone).length;
+  at("progress").textContent = (here ? `Set ${here.number} of ${sets.length} · ` : "") + `${finished} of ${sets.length} done`;
+  at("bar-done").style.width = `${100 * finished / (sets.length || 1)}%`;
 }
 
-function undo() {
-  log.pop();
-  refresh();
-}
-const keep = image => image.kept || enter([[image.dataset, isKept(image) ? "leave" : "keep", image.path]]);
-const decide = (pair, what) => enter([[owner(pair), verdict(pair) === what ? "undecided" : what, ...paths(pair)]]);
-
-// One file per dataset, as find_duplicates.py --decisions reads it; `files` has the size and time that the page saw.
-function saved(dataset) {
-  const {pairs, keep} = decided[dataset];
-  const listed = what => [...pairs].filter(([, said]) => said === what).map(([both]) => JSON.parse(both)).sort();
-  const told = {different: listed("different"), same: listed("same"), keep: [...keep].sort()};
-  const named = new Set([...told.different, ...told.same, told.keep].flat());
-  const seen = images.filter(image => image.dataset === dataset && named.has(image.path));
-  return {...told, files: Object.fromEntries(seen.map(({path, bytes, time}) => [path, [bytes, time]]))};
-}
-
-function save() {
-  data.datasets.forEach(({name}, i) => {
-    if (!decided[i].pairs.size && !decided[i].keep.size) return;
-    const href = URL.createObjectURL(new Blob([JSON.stringify(saved(i), null, 2) + "\n"], {type: "application/json"}));
-    make("a", {href, download: data.datasets.length > 1 ? `decisions_${name}.json` : "decisions.json"}).click();
-  });
-}
-
-// A file belongs to the dataset that it is named after, else to the one with most of its images.
-async function load(file) {
-  try {
-    const told = JSON.parse(await file.text());
-    const named = new Set([...(told.different ?? []), ...(told.same ?? []), told.keep ?? []].flat());
-    const known = data.datasets.map(({name}, i) => file.name === `decisions_${name}.json` ? Infinity
-      : images.filter(image => image.dataset === i && named.has(image.path)).length);
-    enter(steps(known.indexOf(Math.max(...known)), told));
-  } catch (error) {
-    alert(`${file.name}: not a decisions file (${error.message})`);
-  }
-}
-
-// Two images at full size, from disk
+// ---- Two images at full size, from disk
 function look(set, pair) {
   go(set, set.pairs.indexOf(pair));
   if (!at("look").open) at("look").showModal();
-  looking();
+  showPair();
 }
 
-function looking() {
+function showPair() {
   const pair = here.pairs[chosen], panes = at("panes");
-  at("which").textContent = label(here, pair) + (verdict(pair) ? ` · you say ${verdict(pair)}` : "");
-  if (panes.pair === pair) return;
-  panes.pair = pair;
-  panes.replaceChildren(...[pair.a, pair.b].map(image => {
-    const caption = make("figcaption", {}, make("b", {}, image.name), ` ${image.facts}`);
-    const picture = make("img", {alt: image.name, src: image.url});
-    picture.addEventListener("error", () => {
-      caption.append(" · file not found: this is its thumbnail");
-      picture.src = image.thumbnail;
-    }, {once: true});
-    return make("figure", {}, picture, caption);
-  }));
+  if (panes.pair !== pair) {
+    panes.pair = pair;
+    panes.tiles = [pair.a, pair.b].map(image => {
+      const number = here.images.indexOf(image) + 1;
+      const fate = make("span", {className: "fate"}), kept = button(`Keep ${number}`, () => keep(image));
+      const caption = make("figcaption", {}, make("i", {}, number), " ", make("b", {}, image.name), " ",
+        facts(image, [pair.a, pair.b]), image.caption ? make("q", {}, image.caption) : "", fate, " ", kept);
+      const picture = make("img", {alt: image.name, src: image.url});
+      picture.addEventListener("error", () => {
+        caption.append(" · file not found: this is its thumbnail");
+        picture.src = image.thumbnail;
+      }, {once: true});
+      const node = make("figure", {}, make("div", {className: "frame"}, picture), caption);
+      return {image, node, fate, kept};
+    });
+    const frames = panes.tiles.map(({node}) => node.firstChild);
+    frames.forEach((frame, i) => frame.addEventListener("scroll", () => scrollTogether(frame, frames[1 - i])));
+    panes.replaceChildren(...panes.tiles.map(({node}) => node));
+  }
+  paintLook();
+}
+
+// Shows the same place of both images, whatever their sizes.
+function scrollTogether(from, to) {
+  const left = from.scrollLeft / (from.scrollWidth - from.clientWidth || 1) * (to.scrollWidth - to.clientWidth);
+  const top = from.scrollTop / (from.scrollHeight - from.clientHeight || 1) * (to.scrollHeight - to.clientHeight);
+  if (Math.abs(to.scrollLeft - left) > 1 || Math.abs(to.scrollTop - top) > 1) to.scrollTo(left, top);
+}
+
+function paintLook() {
+  const pair = here.pairs[chosen], said = verdict(pair);
+  at("which").textContent = `Set ${here.number} of ${sets.length} · ${label(here, pair)}` + (said ? ` · you say ${said}` : "")
+    + (isDone(here) ? " · done" : "");
+  for (const {image, node, fate, kept} of at("panes").tiles) {
+    const {className, text} = fateOf(here, image);
+    node.className = className;
+    fate.textContent = text;
+    kept.ariaPressed = isKept(image);
+    kept.disabled = image.kept;
+  }
+}
+
+const MODES = ["over", "wipe", "differ"];  // one image over the other; else side by side
+
+function setMode(mode) {
+  const panes = at("panes").classList;
+  if (mode === "over" && panes.contains("over")) return panes.toggle("second");
+  panes.remove("second", ...MODES);
+  if (mode) panes.add(mode);
+  at("wipe").hidden = mode !== "wipe";
 }
 
 function go(set, pair = 0) {
@@ -202,30 +370,32 @@ function go(set, pair = 0) {
   [here, chosen] = [set, Math.max(0, Math.min(pair, set.pairs.length - 1))];
   if (!set.tiles) fill(set);
   [before, here].forEach(paint);
-  if (at("look").open) looking();
+  showProgress();
+  if (at("look").open) showPair();
+}
+
+function goAndShow(set) {
+  go(set);
+  set.node.scrollIntoView({block: "start"});
 }
 
 function next(step) {
-  const open = sets.filter(set => !set.node.hidden);
+  const open = openSets();
   const set = open[Math.max(0, Math.min(open.indexOf(here) + step, open.length - 1))];
-  if (set) go(set);
-  set?.node.scrollIntoView();
-}
-
-function flicker() {
-  const panes = at("panes").classList;
-  if (panes.contains("over")) panes.toggle("second"); else panes.add("over");
+  if (set) goAndShow(set);
 }
 
 const KEYS = {
   j: () => next(1), k: () => next(-1), n: () => here ? go(here, chosen + 1) : next(1), p: () => here && go(here, chosen - 1),
-  d: () => here && decide(here.pairs[chosen], "different"), s: () => here && decide(here.pairs[chosen], "same"),
+  a: accept, d: () => here && decide(here.pairs[chosen], "different"), s: () => here && decide(here.pairs[chosen], "same"),
   u: undo, w: save, "/": () => at("find").focus(), "?": () => at("legend").showModal(),
-  Enter: () => here && look(here, here.pairs[chosen]), f: flicker, b: () => at("panes").classList.remove("over"),
+  Enter: () => here && look(here, here.pairs[chosen]),
+  f: () => setMode("over"), b: () => setMode(""), c: () => setMode("wipe"), x: () => setMode("differ"),
   z: () => at("panes").classList.toggle("whole"), Escape: () => { at("find").blur(); at("look").close(); at("legend").close(); },
 };
 document.addEventListener("keydown", event => {
-  if (event.target === at("find") && event.key !== "Escape" || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isTyping = event.target.matches("input:not([type=range]), select") && event.key !== "Escape";
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const image = here?.images[event.key - 1];
   if (image) keep(image);
   else if (KEYS[event.key] && (event.key !== "Enter" || event.target === document.body)) {
@@ -234,22 +404,31 @@ document.addEventListener("keydown", event => {
   }
 });
 
+// ---- Filters
 const FILTERS = {
   across: set => set.section === "across",
   borderline: set => set.section === "doubtful" || set.pairs.some(({alike}) => alike !== null && alike < data.borderline),
   smaller: set => set.images.some(image => out.get(image)?.bytes < image.bytes),
+  "by-name": set => set.by_name,
+  captions: set => set.captions_differ,
+  open: set => !isDone(set),
 };
+const openSets = () => sets.filter(set => !set.node.hidden);
 
 function filter() {
   const words = at("find").value.toLowerCase().split(/\s+/).filter(Boolean);
   const wanted = [...document.querySelectorAll("[data-filter][aria-pressed=true]")].map(one => FILTERS[one.dataset.filter]);
   for (const set of sets) set.node.hidden = !(words.every(word => set.text.includes(word)) && wanted.every(fits => fits(set)));
-  const open = sets.filter(set => !set.node.hidden);
-  for (const {section} of sets) at(section).hidden = true;
-  for (const {section} of open) at(section).hidden = false;
-  at("found").textContent = words.length || wanted.length ? `${plural(open.length, "set")} found` : "";
+  const isFiltered = words.length || wanted.length;
+  for (const section of new Set(sets.map(({section}) => section))) {
+    const all = sets.filter(set => set.section === section), shown = all.filter(set => !set.node.hidden).length;
+    at(section).hidden = !shown;
+    at(section).querySelector("h2 span").textContent = isFiltered ? `${shown} of ${plural(all.length, "set")}` : plural(shown, "set");
+  }
+  at("found").textContent = isFiltered ? `${plural(openSets().length, "set")} found` : "";
 }
 
+// ---- Start
 const watch = new IntersectionObserver(seen => {
   for (const {isIntersecting, target} of seen) if (isIntersecting && !target.set.tiles) fill(target.set);
 }, {rootMargin: "1200px"});
@@ -257,11 +436,20 @@ for (const set of sets) {
   set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
   set.node = at(set.section).appendChild(make("article", {className: "set", set, onclick: () => here === set || go(set)}));
 }
-draft();
+const folders = [...new Set(sets.filter(set => set.section === "copies").flatMap(set => set.images.map(image => image.place)))];
+at("rule").append(...folders.slice(0, 200).map(place => make("option", {value: `in ${place}`}, `in ${place}`)));
+readDraft();
 refresh();
 for (const set of sets) watch.observe(set.node);
 at("find").addEventListener("input", filter);
 at("files").addEventListener("change", ({target}) => { [...target.files].forEach(load); target.value = ""; });
+at("size").addEventListener("input", ({target}) => document.documentElement.style.setProperty("--tile", `${target.value}px`));
+at("wipe").addEventListener("input", ({target}) => at("panes").style.setProperty("--wipe", `${target.value}%`));
+at("accept-identical").addEventListener("click", () => acceptAll(set => set.identical));
+at("accept-alike").addEventListener("click", () =>
+  acceptAll(set => ["copies", "references"].includes(set.section) && leastAlike(set) >= Number(at("alike").value)));
+at("apply-rule").addEventListener("click", () => applyBulkRule(at("rule").value));
+at("copy").addEventListener("click", copyCommands);
 for (const one of document.querySelectorAll("[data-key]")) one.addEventListener("click", () => KEYS[one.dataset.key]());
 for (const one of document.querySelectorAll("[data-filter]")) {
   one.addEventListener("click", () => { one.ariaPressed = one.ariaPressed !== "true"; filter(); });

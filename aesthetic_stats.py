@@ -40,7 +40,7 @@ from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topic_scores import AESTHETICS
-from reports import charts, ranking, score_tables
+from reports import charts, html_option, ranking, score_tables
 
 TOP_TOPICS = 5
 MIN_IMAGES = 5
@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reports import aesthetic_page  # Jinja2 and Pillow, needed for a page only
 
         aesthetic_page.write_page(args.html, topics, data, reporter)
+        html_option.announce_page(args, reporter)
     next_lines = cli.next_step("find_duplicates.py", *args.paths)
     print_result(args, [*summary_lines(data, args.all), *next_lines], data)
     scored = data["overall"]["images"]
@@ -89,13 +90,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="print a table of topics per subcluster, not three lines",
     )
     parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
-    parser.add_argument(
-        "--html", metavar="FILE", help="also write a page with charts and thumbnails"
-    )
+    html_option.add_html_options(parser, "with charts and thumbnails")
     args = parser.parse_args(argv)
-    for option in ("output", "html"):
-        if getattr(args, option):
-            atomic_files.check_output(getattr(args, option), f"--{option}")
+    if args.output is not None:
+        atomic_files.check_output(args.output)
+    html_option.check_html_options(args)
     return args
 
 

@@ -40,7 +40,7 @@ from typing import Any
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.reporter import Reporter, print_result
-from reports import census, charts, dataset_warnings
+from reports import census, charts, dataset_warnings, html_option
 
 MAX_TRAINER_EXAMPLES = 2  # of each thing that trainers trip over; the JSON has more
 OUTPUT_FILE = "datasets_image_statistics.json"
@@ -73,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reports import dataset_page  # Jinja2 and Pillow, needed for a page only
 
         dataset_page.write_page(args.html, counted, data, args.max_pixels, reporter)
+        html_option.announce_page(args, reporter)
     next_lines = cli.next_step("aesthetic_scorer.py", *args.paths)
     print_result(args, [*summary_lines(data, args.output), *next_lines], data)
     reporter.print_totals(
@@ -90,15 +91,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help=f"write the JSON to FILE (default: {OUTPUT_FILE})",
     )
-    parser.add_argument(
-        "--html", metavar="FILE", help="also write a page with charts and thumbnails"
-    )
+    html_option.add_html_options(parser, "with charts and thumbnails")
     args = parser.parse_args(argv)
     if args.output or not args.json or os.access(".", os.W_OK | os.X_OK):
         args.output = args.output or OUTPUT_FILE
         atomic_files.check_output(args.output)
-    if args.html:
-        atomic_files.check_output(args.html, "--html")
+    html_option.check_html_options(args)
     return args
 
 

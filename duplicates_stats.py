@@ -39,11 +39,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import across_file, atomic_files, cli, decisions, json_files, terminal, tree
+from common import across_file, cli, decisions, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
-from reports import charts, duplicate_counts
+from reports import charts, duplicate_counts, html_option
 from reports.duplicate_counts import DuplicateTotals
 
 TOP_TOPICS = 10
@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from reports import review_page  # Jinja2 and Pillow, needed for a page only
 
         review_page.write_page(args.html, topics, reporter)
+        html_option.announce_page(args, reporter)
     reporter.print_totals(
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
@@ -81,12 +82,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="topics with most duplicates (default: %(default)s)",
     )
-    parser.add_argument(
-        "--html", metavar="FILE", help="also write a page to review every set of duplicates"
-    )
+    html_option.add_html_options(parser, "to review every set of duplicates")
     args = parser.parse_args(argv)
-    if args.html:
-        atomic_files.check_output(args.html, "--html")
+    html_option.check_html_options(args)
     return args
 
 

@@ -39,7 +39,7 @@ main() {
     step aesthetic_stats.py "${datasets[@]}" --output "$reports/aesthetic_stats.json" \
         --html "$reports/aesthetic_stats.html"
     step find_duplicates.py "${datasets[@]}"
-    step duplicates_stats.py "${datasets[@]}"
+    step duplicates_stats.py "${datasets[@]}" --html "$reports/review.html"
     step merge_clusters.py "${datasets[@]}" --output "$output"
     step find_duplicates.py "$output" --variants --across # related images, in any topic
     step split_data.py "$output" --exclude-duplicates --output-dir "$reports"
@@ -49,6 +49,7 @@ main() {
         "training set     $reports/train_set.json" "validation set   $reports/valid_set.json" \
         "pages to open    $reports/dataset_stats.html" \
         "                 $reports/aesthetic_stats.html" \
+        "                 $reports/review.html (check the duplicates, then run this again)" \
         "numbers          $reports/datasets_image_statistics.json" \
         "                 $reports/aesthetic_stats.json"
 }
@@ -92,7 +93,7 @@ is_own_file() {
     [[ -f $1 && $(dirname -- "$1") -ef $reports ]] || return
     case $(basename -- "$1") in
     train_set.json | valid_set.json | datasets_image_statistics.json | aesthetic_stats.json | \
-        dataset_stats.html | aesthetic_stats.html | *.log | *.lock) ;;
+        dataset_stats.html | aesthetic_stats.html | review.html | *.log | *.lock) ;;
     *) return 1 ;;
     esac
 }

@@ -13,6 +13,7 @@
     duplicate_counts  counts of copies and variants                  duplicates_stats.py
     review_sets       sets of images that match
     review_page       the page to review them                        duplicates_stats.py --html
+    html_option       the options --html and --open
     page              what all pages share: template, thumbnails, a limit on the size
 
 templates/ has the Jinja2 templates with their style and scripts.

@@ -272,11 +272,12 @@ class TestResult:
         assert data["total_files"] == sum(truth["images"].values())
         assert data["resolution_groups"] == truth["resolution_groups"]
         assert all(truth["resolution_groups"].values())
-        for page in ("dataset_stats.html", "aesthetic_stats.html"):
+        for page in ("dataset_stats.html", "aesthetic_stats.html", "review.html"):
             assert "</html>" in (done.folder / page).read_text(encoding="utf-8")
 
     def test_second_run_changes_nothing(self, done: Run) -> None:
-        pages = [done.folder / name for name in ("dataset_stats.html", "aesthetic_stats.html")]
+        names = ("dataset_stats.html", "aesthetic_stats.html", "review.html")
+        pages = [done.folder / name for name in names]
         before, shown = stamps(done.folder), [page.read_bytes() for page in pages]
         ran = run_in(done.folder)
         assert ran.returncode == 0, ran.stderr

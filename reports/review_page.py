@@ -19,7 +19,7 @@ from common import atomic_files, decisions, terminal
 from common.cli import MAX_PIXELS
 from common.reporter import Reporter
 from common.topics import Topic
-from reports import page, review_sets
+from reports import page, review_images, review_orders, review_sets
 from reports.review_sets import ReviewData, ReviewSet
 
 MAX_PAGE_BYTES = 24_900_000
@@ -48,7 +48,7 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
     Raises UserError, and Damaged if decisions cannot be read.
     """
     data = review_sets.read_review_data(path, list(topics))
-    review_sets.add_captions(data, list(topics))
+    review_images.add_captions(data.photos, list(topics))
     sets = sorted(data.sets(), key=lambda each: each.pairs[0].sort_key)
 
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
@@ -87,7 +87,7 @@ def _context(topics: Sequence[Topic], sets: Sequence[ReviewSet], left_out: int) 
         "cards": cards,
         "attention": [],
         "sections": sections,
-        "rules": [(rule, label) for rule, (label, _) in review_sets.BULK_RULES.items()],
+        "rules": [(rule, label) for rule, (label, _) in review_orders.BULK_RULES.items()],
         "sets_left_out": left_out,
         "notes": [],
     }
@@ -101,7 +101,7 @@ def _sets_that_fit(
     text_bytes = 0
     thumbnail_count = 0
     for each in sets:
-        rule_bytes = 8 * len(review_sets.BULK_RULES)  # of an image
+        rule_bytes = 8 * len(review_orders.BULK_RULES)  # of an image
         photo_bytes = 0
         for image in each.images:
             photo_bytes += len(json.dumps(data.photos[image])) + rule_bytes
@@ -140,7 +140,7 @@ def _script_data(
             pairs.append((*both, pair.kind, pair.likeness))
         members = [numbers[image] for image in each.images]
         orders = {}
-        for rule, order in review_sets.bulk_orders(each, data).items():
+        for rule, order in review_orders.bulk_orders(each, data).items():
             orders[rule] = [numbers[image] for image in order]
         sets.append(
             {
@@ -148,9 +148,9 @@ def _script_data(
                 "images": members,
                 "pairs": pairs,
                 "orders": orders,
-                "identical": review_sets.is_identical(each, data),
-                "by_name": review_sets.is_decided_by_name(each, data),
-                "captions_differ": review_sets.captions_differ(each, data),
+                "identical": review_orders.is_identical(each, data),
+                "by_name": review_orders.is_decided_by_name(each, data),
+                "captions_differ": review_orders.captions_differ(each, data),
             }
         )
     datasets = []

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from common import (
     across_file,
     atomic_files,
     cache,
-    captions,
     image_identity,
     images,
     json_files,
     keepers,
-    terminal,
     topic_relations,
 )
 from common.across_file import Across
 from common.json_files import COPY, DOUBTFUL
 from common.keepers import Candidate
 from common.topics import Stamp, Topic
+from reports import review_images
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")
-MAX_CAPTION_BYTES = 600  # shown of each caption
 SECTION_OF_KIND = {COPY: "copies", DOUBTFUL: "doubtful"}  # within a topic; all others are variants
 
 
@@ -69,6 +64,10 @@ class ReviewData:
         default_factory=lambda: {section: [] for section in SECTIONS}
     )
     dropped: set[str] = field(default_factory=set)  # by a merge
+
+    def describe(self, path: str, extent: cache.Extent, stamp: Stamp) -> dict[str, Any]:
+        """Return what the page shows of an image."""
+        return review_images.describe_image(path, extent, stamp, self.datasets, self.page_folder)
 
     def sets(self) -> Iterator[ReviewSet]:
         """Yield the connected components of each section."""
@@ -139,31 +138,13 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
         if name in shown:
             extent = keepers.image_extent(topic, name, stamps[name], cached, _ignore) or (0, 0)
             path = topic.path_of(name)
-            photo = _describe(path, extent, stamps[name], data)
-            photo |= _describe_rank(candidate, extent, name in kept, scores_count)
+            photo = data.describe(path, extent, stamps[name])
+            photo |= review_images.describe_rank(candidate, extent, name in kept, scores_count)
             if candidate.score is not None:
                 photo["facts"][-1] = f"score {candidate.score:.2f}"
             data.photos[path] = photo
     dropped = keepers.select_redundant(candidates, relations.copies or {})
     data.dropped.update(map(topic.path_of, dropped))
-
-
-def add_captions(data: ReviewData, topics: list[Topic]) -> None:
-    """Add the start of the captions of all images in the topics."""
-    names_by_folder: dict[str, list[str]] = {}
-    for path in data.photos:
-        folder, name = os.path.split(path)
-        names_by_folder.setdefault(folder, []).append(name)
-    for topic in topics:
-        names = names_by_folder.get(topic.path, [])
-        caption_of, _ = captions.match_captions(topic, names)
-        for name, caption in caption_of.items():
-            try:
-                content = captions.read_caption(topic.path_of(caption), MAX_CAPTION_BYTES)
-            except OSError:
-                continue
-            text = content.decode("utf-8", errors="replace").strip("\ufeff\ufffd \n")
-            data.photos[topic.path_of(name)]["caption"] = terminal.escape(text)
 
 
 def _add_topic_pairs(topic: Topic, kinds: json_files.Kinds, data: ReviewData) -> None:
@@ -212,121 +193,7 @@ def _describe_outsider(path: str, data: ReviewData) -> dict[str, Any]:
     else:
         extent = header.width, header.height
         stamp = status.st_size, status.st_mtime_ns
-    photo = _describe(path, extent, stamp, data)
+    photo = data.describe(path, extent, stamp)
     is_reference = photo["dataset"] < 0
     outsider = Candidate(os.path.basename(path), extent[0] * extent[1], stamp[0], None)
-    return photo | _describe_rank(outsider, extent, is_reference, False)
-
-
-def _describe(path: str, extent: cache.Extent, stamp: Stamp, data: ReviewData) -> dict[str, Any]:
-    """Return what the page shows of any image, and what decisions.json says of it."""
-    width, height = extent
-    size, time_ns = stamp
-    dataset = _dataset_of(path, data.datasets)
-    folder = os.path.dirname(path)
-    image_format = os.path.splitext(path)[1][1:].upper()
-    if dataset:
-        folder = os.path.relpath(folder, os.path.dirname(dataset))
-    return {
-        "dataset": data.datasets.index(dataset) if dataset else -1,
-        "path": os.path.relpath(path, dataset) if dataset else path,
-        "place": terminal.escape(folder),
-        "name": terminal.escape(os.path.basename(path)),
-        "url": _image_url(path, data.page_folder),
-        "facts": [
-            f"{width} × {height}",
-            terminal.format_bytes(size),
-            image_format,
-            time.strftime("%Y-%m-%d", time.localtime(time_ns / 1e9)),
-            _bits_per_pixel(size, width * height),
-            "",  # the score
-        ],
-        "caption": "",
-        "pixels": width * height,
-        "bytes": size,
-        "time": str(time_ns),
-    }
-
-
-def _bits_per_pixel(size: int, pixels: int) -> str:
-    """Return how much a file is compressed: fewer bits are less detail of the same image."""
-    return f"{8 * size / pixels:.1f} bits per pixel" if pixels else ""
-
-
-def _dataset_of(path: str, datasets: list[str]) -> str:
-    """Return the dataset of an image; '' for a reference."""
-    for dataset in datasets:
-        if path.startswith(os.path.join(dataset, "")):
-            return dataset
-    return ""
-
-
-def _image_url(path: str, page_folder: str) -> str:
-    """Return a relative URL if the image is below the page, because both may move together."""
-    relative = os.path.relpath(path, page_folder)
-    if relative.partition(os.sep)[0] == os.pardir:
-        return f"file://{quote(os.fsencode(path))}"
-    return quote(os.fsencode(relative))
-
-
-def _describe_rank(
-    candidate: Candidate, extent: cache.Extent, is_kept: bool, scores_count: bool
-) -> dict[str, Any]:
-    """Return what decides about the keeper.
-
-    `is_kept` cannot be changed on the page; `scores_count` is whether scores rank its topic.
-    """
-    width, height = extent
-    worth: float = width * height
-    if scores_count and candidate.score:
-        worth *= candidate.score
-    return {"worth": worth, "scored": scores_count, "kept": is_kept}
-
-
-# What a bulk rule keeps of a set, and how it ranks images: larger values first. Ties keep the order
-# of the keeper rule.
-BULK_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
-    "pixels": ("with most pixels", lambda photo: photo["pixels"]),
-    "bytes": ("with most bytes", lambda photo: photo["bytes"]),
-    "oldest": ("with the oldest file", lambda photo: -int(photo["time"])),
-    "caption": ("with a caption", lambda photo: bool(photo["caption"])),
-}
-
-
-def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
-    """Return the images of a set, best first, for each bulk rule that ranks them differently."""
-    orders = {}
-    for rule, (_, value) in BULK_RULES.items():
-        order = sorted(each.images, key=lambda image: -value(data.photos[image]))
-        if order != each.images:
-            orders[rule] = order
-    return orders
-
-
-def is_identical(each: ReviewSet, data: ReviewData) -> bool:
-    """Return whether all files of a set have the same bytes."""
-    sizes = {data.photos[image]["bytes"] for image in each.images}
-    if len(sizes) > 1:
-        return False
-    digests = set()
-    for image in each.images:
-        try:
-            with open(image, "rb") as file:
-                digests.add(hashlib.file_digest(file, "sha256").digest())
-        except OSError:
-            return False
-        if len(digests) > 1:
-            return False
-    return True
-
-
-def is_decided_by_name(each: ReviewSet, data: ReviewData) -> bool:
-    """Return whether the two best images differ in nothing that the keeper rule weighs."""
-    first, second = (data.photos[image] for image in each.images[:2])
-    return bool(first["worth"] == second["worth"] and first["bytes"] == second["bytes"])
-
-
-def captions_differ(each: ReviewSet, data: ReviewData) -> bool:
-    """Return whether two images of a set have captions that are not the same."""
-    texts = {data.photos[image]["caption"] for image in each.images}
-    return len(texts - {""}) > 1
+    return photo | review_images.describe_rank(outsider, extent, is_reference, False)

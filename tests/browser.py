@@ -60,6 +60,7 @@ class Browser:
         os.close(theirs[1])
         self._out, self._in = os.fdopen(ours[1], "wb"), os.fdopen(theirs[0], "rb")
         self._numbers, self._unread, self._session = itertools.count(1), b"", None
+        self._loaded: set[str] = set()  # documents, by their loader
         self.errors: list[str] = []
         target = next(
             t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page"
@@ -68,6 +69,7 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def __enter__(self) -> Browser:
         return self
@@ -108,8 +110,9 @@ class Browser:
         told = self.call("Page.navigate", url=page.as_uri() + (f"#find={find}" if find else ""))
         if "errorText" in told:
             raise RuntimeError(f"{page}: {told['errorText']}")
-        while self.value("document.readyState + location.protocol") != "completefile:":
-            pass
+        # The answer comes before the old document has gone, so asking the page would not do.
+        while told["loaderId"] not in self._loaded:
+            self._read()
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives in the page."""
@@ -140,6 +143,8 @@ class Browser:
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\0")
         message: dict[str, Any] = json.loads(line)
+        if message.get("method") == "Page.lifecycleEvent" and message["params"]["name"] == "load":
+            self._loaded.add(message["params"]["loaderId"])
         if message.get("method") == "Runtime.exceptionThrown":
             self.errors.append(str(message["params"]["exceptionDetails"]))
         if message.get("method") == "Runtime.consoleAPICalled" and message["params"]["type"] in (

@@ -1,0 +1,99 @@
+"""What the review page shows of an image: facts, caption, place, and what decides about it."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+from urllib.parse import quote
+
+from common import cache, captions, terminal
+from common.keepers import Candidate
+from common.topics import Stamp, Topic
+
+MAX_CAPTION_BYTES = 600  # shown of each caption
+
+
+def describe_image(
+    path: str, extent: cache.Extent, stamp: Stamp, datasets: list[str], page_folder: str
+) -> dict[str, Any]:
+    """Return what the page shows of any image, and what decisions.json says of it."""
+    width, height = extent
+    size, time_ns = stamp
+    dataset = _dataset_of(path, datasets)
+    folder = os.path.dirname(path)
+    image_format = os.path.splitext(path)[1][1:].upper()
+    if dataset:
+        folder = os.path.relpath(folder, os.path.dirname(dataset))
+    return {
+        "dataset": datasets.index(dataset) if dataset else -1,
+        "path": os.path.relpath(path, dataset) if dataset else path,
+        "place": terminal.escape(folder),
+        "name": terminal.escape(os.path.basename(path)),
+        "url": _image_url(path, page_folder),
+        "facts": [
+            f"{width} × {height}",
+            terminal.format_bytes(size),
+            image_format,
+            time.strftime("%Y-%m-%d", time.localtime(time_ns / 1e9)),
+            _bits_per_pixel(size, width * height),
+            "",  # the score
+        ],
+        "caption": "",
+        "pixels": width * height,
+        "bytes": size,
+        "time": str(time_ns),
+    }
+
+
+def _bits_per_pixel(size: int, pixels: int) -> str:
+    """Return how much a file is compressed: fewer bits are less detail of the same image."""
+    return f"{8 * size / pixels:.1f} bits per pixel" if pixels else ""
+
+
+def _dataset_of(path: str, datasets: list[str]) -> str:
+    """Return the dataset of an image; '' for a reference."""
+    for dataset in datasets:
+        if path.startswith(os.path.join(dataset, "")):
+            return dataset
+    return ""
+
+
+def _image_url(path: str, page_folder: str) -> str:
+    """Return a relative URL if the image is below the page, because both may move together."""
+    relative = os.path.relpath(path, page_folder)
+    if relative.partition(os.sep)[0] == os.pardir:
+        return f"file://{quote(os.fsencode(path))}"
+    return quote(os.fsencode(relative))
+
+
+def describe_rank(
+    candidate: Candidate, extent: cache.Extent, is_kept: bool, scores_count: bool
+) -> dict[str, Any]:
+    """Return what decides about the keeper.
+
+    `is_kept` cannot be changed on the page; `scores_count` is whether scores rank its topic.
+    """
+    width, height = extent
+    worth: float = width * height
+    if scores_count and candidate.score:
+        worth *= candidate.score
+    return {"worth": worth, "scored": scores_count, "kept": is_kept}
+
+
+def add_captions(photos: dict[str, dict[str, Any]], topics: list[Topic]) -> None:
+    """Add the start of the captions of all images in the topics."""
+    names_by_folder: dict[str, list[str]] = {}
+    for path in photos:
+        folder, name = os.path.split(path)
+        names_by_folder.setdefault(folder, []).append(name)
+    for topic in topics:
+        names = names_by_folder.get(topic.path, [])
+        caption_of, _ = captions.match_captions(topic, names)
+        for name, caption in caption_of.items():
+            try:
+                content = captions.read_caption(topic.path_of(caption), MAX_CAPTION_BYTES)
+            except OSError:
+                continue
+            text = content.decode("utf-8", errors="replace").strip("\ufeff\ufffd \n")
+            photos[topic.path_of(name)]["caption"] = terminal.escape(text)

@@ -12,6 +12,8 @@
     aesthetic_page    the page of a ranking                          aesthetic_stats.py --html
     duplicate_counts  counts of copies and variants                  duplicates_stats.py
     review_sets       sets of images that match
+    review_images     what the page shows of each
+    review_orders     its bulk rules, and what its filters ask
     review_page       the page to review them                        duplicates_stats.py --html
     html_option       the options --html and --open
     page              what all pages share: template, thumbnails, a limit on the size

@@ -54,6 +54,12 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return sorted(folder.iterdir())
 
 
+@pytest.fixture(autouse=True)
+def folder_of_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts run in this process name others as `./script.py`, however pytest was started."""
+    monkeypatch.setattr(sys, "argv", ["-c"])
+
+
 @pytest.fixture
 def make_topic(tmp_path: Path) -> Callable[..., Path]:
     """Make a topic folder of small images: make_topic("DataSet/C/S/T", "a.jpg", "b.png")."""

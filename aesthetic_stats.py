@@ -16,11 +16,13 @@ With --json or --output, all of it as JSON:
       "made_by": {"ViT-L-14-quickgelu (openai) + laion-v1": 346}, "few_images": [...], ...
     }
 
-It opens images only for the thumbnails of --html, and never changes a file of the dataset.
+It opens images only for the thumbnails of --html. In the dataset it changes at most decisions.json:
+--decisions adds what you decided on that page, such as images that no merge and no split takes.
 
 examples:
   aesthetic_stats.py ~/datasets/Photos
   aesthetic_stats.py Photos Drawings --top 10 --html scores.html
+  aesthetic_stats.py Photos --decisions ~/Downloads/decisions.json
   aesthetic_stats.py Photos/Animals --json --quiet | jq '.subclusters[].top[0].topic'
 """
 
@@ -36,7 +38,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import atomic_files, cli, json_files, terminal, tree
+from common import atomic_files, cli, decisions, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topic_scores import AESTHETICS
@@ -53,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     reporter = Reporter(args)
     topics = tree.find_topics(args.paths, reporter.warn)
+    if args.decisions:
+        decisions.add_decisions(topics, reporter, args.decisions)
     data = ranking.ranking_json(topics, args.top, args.min_images, reporter)
     check_comparable(data, args.paths, reporter)
     if args.output:
@@ -90,6 +94,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="print a table of topics per subcluster, not three lines",
     )
     parser.add_argument("--output", metavar="FILE", help="also write the JSON to FILE")
+    parser.add_argument(
+        "--decisions", metavar="FILE", help="first add the decisions in FILE to decisions.json"
+    )
     html_option.add_html_options(parser, "with charts and thumbnails")
     args = parser.parse_args(argv)
     if args.output is not None:

@@ -13,7 +13,8 @@ Clusters, subclusters and topics of the same name are joined. Nothing is lost:
               image, under its name; other files are listed, not copied
   records     scores, what made them, image sizes and decisions are joined
 
-Copies in different topics are kept, unless --drop-across is given.
+Copies in different topics are kept, unless --drop-across is given. What you dropped is left out
+first (decisions.json), so that no other image is left out because of it.
 
 Before anything else it writes merge_manifest.jsonl into the target, one line per source image, so
 that the result can be checked:
@@ -25,7 +26,7 @@ that the result can be checked:
      "reason": "matches owl.jpg", "sidecars": [], "size": 9120,
      "source": "/data/.../owl_small.jpg", "target": null}
 
-(each on a single line; actions: copied, renamed, duplicate, variant, reference, identical,
+(each on a single line; actions: copied, renamed, duplicate, variant, reference, dropped, identical,
 unreadable, and superseded if a source changed after it was merged).
 
 If a merge is interrupted, run the same command again to finish it. A finished merge does nothing,

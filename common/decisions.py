@@ -3,6 +3,7 @@
     {"different": [["C/S/T/a.jpg", "C/S/T/b.jpg"]],   never a match: both are kept
      "same": [["C/S/T/a.jpg", "C/S/U/d.jpg"]],        copies, whatever a search says
      "keep": ["C/S/T/c.jpg"],                         kept, and first in the walk of the keeper rule
+     "drop": ["C/S/T/e.jpg"],                         in no merge and no split; only if there is any
      "files": {"C/S/T/a.jpg": [size, "mtime_ns"]}}    optional: the stamps when it was decided
 
 Paths are below the dataset; that of an image in a reference folder is absolute. Needs only the
@@ -27,7 +28,7 @@ from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic, stamp_of
 
 FILE_NAME = "decisions.json"
-CHANGED = "changed since, and so the same as no other until you decide again"
+CHANGED = "changed since, and so neither dropped nor the same as another until you decide again"
 
 PathPair = tuple[str, str]  # paths as in the file, sorted
 
@@ -37,42 +38,44 @@ class Decisions:
     different: Set[PathPair] = frozenset()
     same: Set[PathPair] = frozenset()
     keep: Set[str] = frozenset()
+    drop: Set[str] = frozenset()
     files: Mapping[str, Stamp] = field(default_factory=dict)  # stamps when it was decided
 
     @property
     def paths(self) -> list[str]:
         """Every image that something was decided about, sorted."""
         pairs = self.different | self.same
-        return sorted({path for pair in pairs for path in pair} | self.keep)
+        return sorted({path for pair in pairs for path in pair} | self.keep | self.drop)
 
     @functools.cached_property
     def by_folder(self) -> dict[str, Decisions]:
         """The decisions within each folder, with names in place of paths."""
         different = _pairs_by_folder(self.different)
         same = _pairs_by_folder(self.same)
-        keep: dict[str, set[str]] = {}
-        for path in self.keep:
-            keep.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
+        keep = _names_by_folder(self.keep)
+        drop = _names_by_folder(self.drop)
         files: dict[str, dict[str, Stamp]] = {}
         for path, stamp in self.files.items():
             files.setdefault(os.path.dirname(path), {})[os.path.basename(path)] = stamp
         by_folder = {}
-        for folder in set[str]().union(different, same, keep, files):
+        for folder in set[str]().union(different, same, keep, drop, files):
             by_folder[folder] = Decisions(
                 different.get(folder, set()),
                 same.get(folder, set()),
                 keep.get(folder, set()),
+                drop.get(folder, set()),
                 files.get(folder, {}),
             )
         return by_folder
 
     def still_valid(self, folder: str) -> Decisions:
-        """Drop `same` pairs with an image, below `folder`, that is gone or has changed since."""
+        """Leave out `same` and `drop` of images, below `folder`, that are gone or have changed."""
 
         def is_unchanged(path: str) -> bool:
             return is_as_decided(os.path.join(folder, path), self.files.get(path))
 
-        return replace(self, same={pair for pair in self.same if all(map(is_unchanged, pair))})
+        same = {pair for pair in self.same if all(map(is_unchanged, pair))}
+        return replace(self, same=same, drop=set(filter(is_unchanged, self.drop)))
 
     def apply_to(self, copies: Copies | None, variants: Kinds | None) -> None:
         """Change copies and variants as decided, in both directions; None stays None."""
@@ -92,6 +95,8 @@ class Decisions:
             "same": sorted(self.same),
             "keep": sorted(self.keep),
         }
+        if self.drop:  # versions before it refuse a file that has the key
+            data["drop"] = sorted(self.drop)
         if self.files:
             stamps = self.files.items()
             data["files"] = {path: [size, str(mtime_ns)] for path, (size, mtime_ns) in stamps}
@@ -107,6 +112,13 @@ def _pairs_by_folder(pairs: Iterable[PathPair]) -> dict[str, set[PathPair]]:
             names = (os.path.basename(first), os.path.basename(second))
             by_folder.setdefault(folder, set()).add(names)
     return by_folder
+
+
+def _names_by_folder(paths: Iterable[str]) -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        names.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
+    return names
 
 
 def is_as_decided(path: str, stamp_then: Stamp | None) -> bool:
@@ -137,19 +149,22 @@ def _read_file(path: str, _: Stamp | None) -> Decisions:
 
 def _parse(path: str, data: Any) -> Decisions:
     try:
-        if unknown := data.keys() - {"different", "same", "keep", "files"}:
+        if unknown := data.keys() - {"different", "same", "keep", "drop", "files"}:
             key = terminal.escape(min(unknown))
-            raise Damaged(path, f"{key}: not different, same, keep or files")
+            raise Damaged(path, f"{key}: not different, same, keep, drop or files")
         different = _parse_pairs(data.get("different", ()))
         same = _parse_pairs(data.get("same", ()))
         keep = set(_parse_paths(data.get("keep", [])))
+        drop = set(_parse_paths(data.get("drop", [])))
+        if both := keep & drop:
+            raise Damaged(path, f"{terminal.escape(min(both))}: both in keep and in drop")
         files = {}
         for name, (size, mtime_ns) in data.get("files", {}).items():
             files[name] = (int(size), int(mtime_ns))
-        return Decisions(different, same - different, keep, files)
+        return Decisions(different, same - different, keep, drop, files)
     except (AttributeError, TypeError, ValueError, OverflowError):
         shape = (
-            "not lists of pairs of paths (different, same) and of paths (keep), "
+            "not lists of pairs of paths (different, same) and of paths (keep, drop), "
             "or sizes and times (files) that are no whole numbers"
         )
         raise Damaged(path, shape) from None
@@ -197,7 +212,7 @@ def decisions_for_topic(topic: Topic) -> Decisions:
     """Return the valid decisions within a topic, with names in place of paths. Raises Damaged."""
     folder = os.path.relpath(topic.path, topic.dataset_path)
     decided = read_decisions(topic.dataset_path).by_folder.get(folder, NO_DECISIONS)
-    return decided.still_valid(topic.path) if decided.same else decided
+    return decided.still_valid(topic.path) if decided.same or decided.drop else decided
 
 
 def add_file(topics: Sequence[Topic], path: str) -> str:
@@ -224,11 +239,11 @@ def add_file(topics: Sequence[Topic], path: str) -> str:
     old = read_decisions(dataset)
     write_decisions(dataset, join_decisions(old, new))
     added = []
-    for kind in ("different", "same", "keep"):
+    for kind in ("different", "same", "keep", "drop"):
         count = len(getattr(new, kind) - getattr(old, kind))
         if count:
             added.append(f"{count:,} {kind}")
-    total = len(new.different | new.same) + len(new.keep)
+    total = len(new.different | new.same) + len(new.keep | new.drop)
     if not added:
         return f"0 decisions added: all {total:,} were there already"
     count = sum(int(part.split()[0].replace(",", "")) for part in added)
@@ -236,11 +251,12 @@ def add_file(topics: Sequence[Topic], path: str) -> str:
 
 
 def join_decisions(old: Decisions, new: Decisions) -> Decisions:
-    """Join both; if they disagree about a pair, `new` counts."""
+    """Join both; if they disagree about a pair or an image, `new` counts."""
     return Decisions(
         (old.different - new.same) | new.different,
         (old.same - new.different) | new.same,
-        old.keep | new.keep,
+        (old.keep - new.drop) | new.keep,
+        (old.drop - new.keep) | new.drop,
         {**old.files, **new.files},
     )
 

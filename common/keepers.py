@@ -48,14 +48,16 @@ def make_candidates(
     report_unreadable: Callable[[str, str], None],
     matched: Collection[str] | None = None,
 ) -> list[Candidate]:
-    """Return a Candidate for each image in `stamps`.
+    """Return a Candidate for each image in `stamps` that a person did not decide to drop.
 
     An image whose size cannot be read is reported, and counts 0 pixels. With `matched`, sizes are
     looked up for these images only; the others are kept at any rank, and may count 0 pixels.
     """
     candidates = []
-    keep = decisions.decisions_for_topic(topic).keep
+    decided = decisions.decisions_for_topic(topic)
     for name, stamp in stamps.items():
+        if name in decided.drop:
+            continue
         extent = None
         if matched is None or name in matched:
             extent = image_extent(topic, name, stamp, cached, report_unreadable)
@@ -63,7 +65,9 @@ def make_candidates(
         score = scores.get(name)
         if score is not None and score != score:  # NaN
             score = None
-        candidates.append(Candidate(name, width * height, stamp[0], score, name in keep, width))
+        candidates.append(
+            Candidate(name, width * height, stamp[0], score, name in decided.keep, width)
+        )
     return candidates
 
 

@@ -62,8 +62,9 @@ def _rename_images(
             is_unchanged = stamp == lines[path].stamp
             stamps[places[path]] = target_stamps[places[path]] if is_unchanged else stamp
     keep = {places[path] for path in decided.keep if path in places}
+    drop = {places[path] for path in decided.drop if path in places}
     different = _rename_pairs(decided.different, places)
-    return Decisions(different, _rename_pairs(decided.same, places), keep, stamps)
+    return Decisions(different, _rename_pairs(decided.same, places), keep, drop, stamps)
 
 
 def _rename_pairs(pairs: Iterable[PathPair], places: Mapping[str, str]) -> set[PathPair]:

@@ -37,7 +37,7 @@ class Exclusion:
     """Why an image is dropped."""
 
     action: str  # of its line in the manifest
-    keeper: str  # path of the image that is kept instead
+    keeper: str  # path of the image that is kept instead; empty if there is none
     reason: str
 
 

@@ -29,8 +29,10 @@ IDENTICAL = "identical"  # the same bytes, from another dataset
 VARIANT = "variant"  # a variant of it, of a kind in --drop-variants
 # The image was dropped and nothing in the target replaces it:
 REFERENCE = "reference"  # a copy of an image in a reference folder, which the reason names
+DROPPED = "dropped"  # a person decided it (decisions.json)
 UNREADABLE = "unreadable"
 
+WITHOUT_KEEPER = (REFERENCE, DROPPED, UNREADABLE)
 IN_TARGET = (COPIED, RENAMED, IDENTICAL)  # the image's bytes are at `target`, or at `kept`
 
 

@@ -28,6 +28,7 @@ COUNTER_OF_ACTION = {
     manifest.DUPLICATE: "duplicates",
     manifest.VARIANT: "variants",
     manifest.REFERENCE: "references",
+    manifest.DROPPED: "dropped",
     manifest.UNREADABLE: "unreadable",
 }
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
@@ -48,6 +49,7 @@ def plan_topic(
     for source in sources:
         selection = select_images(source, target, excluder)
         lines |= Placer(plan, target, source, mode).place_images(selection)
+        plan.dropped_in_target.update(map(source.path_of, selection.dropped_in_target))
         for name in selection.unreadable:
             reporter.report_unreadable(source.path_of(name), NO_PERMISSION)
     plan.lines = list(target.new_manifest_lines(lines, sources))
@@ -93,7 +95,7 @@ class Placer:
         for name, exclusion in selection.exclusions.items():
             keeper = self._lines.get(exclusion.keeper)
             kept = self._target.path_in_target(keeper.target_name) if keeper else None
-            if not keeper and exclusion.action != manifest.REFERENCE:
+            if not keeper and exclusion.action not in manifest.WITHOUT_KEEPER:
                 self._plan.keepers_elsewhere[self._source.path_of(name)] = exclusion.keeper
             stamp = selection.stamps[name]
             self._drop_image(name, stamp, exclusion.action, kept, exclusion.reason)

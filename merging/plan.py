@@ -43,6 +43,8 @@ class TopicPlan:
     transfers: list[Transfer] = field(default_factory=list)  # images and sidecars to copy
     left_behind: list[LeftBehind] = field(default_factory=list)
     edited: set[str] = field(default_factory=set)  # in the target, changed since they were merged
+    # paths in the sources of images that a person dropped after an earlier merge brought them
+    dropped_in_target: set[str] = field(default_factory=set)
     counts: dict[str, Counter[str]] = field(default_factory=dict)  # by the path of the dataset
     # source path of a dropped image to that of its keeper, if the keeper is in another topic
     keepers_elsewhere: dict[str, str] = field(default_factory=dict)

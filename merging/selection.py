@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from common import decisions
 from common.topics import Stamp, Topic
+from merging import manifest
 from merging.exclusion import Excluder, Exclusion, is_readable
 from merging.target import TargetTopic
+
+DECIDED = f"you decided to drop it ({decisions.FILE_NAME})"
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class Selection:
     stamps: Mapping[str, Stamp]  # of all of them, by name
     unreadable: Collection[str]
     exclusions: Mapping[str, Exclusion]
+    dropped_in_target: Collection[str]  # a person dropped them after an earlier merge
 
     @property
     def images_to_merge(self) -> dict[str, Stamp]:
@@ -37,4 +42,10 @@ def select_images(source: Topic, target: TargetTopic, excluder: Excluder) -> Sel
     for name, exclusion in excluder.find_exclusions(source, stamps, unreadable).items():
         if not target.has_image(source.path_of(name), stamps[name]):
             exclusions[name] = exclusion
-    return Selection(stamps, unreadable, exclusions)
+    dropped_in_target = []
+    for name in sorted(decisions.decisions_for_topic(source).drop & stamps.keys()):
+        if target.has_image(source.path_of(name), stamps[name]):
+            dropped_in_target.append(name)
+        elif name not in unreadable:
+            exclusions[name] = Exclusion(manifest.DROPPED, "", DECIDED)
+    return Selection(stamps, unreadable, exclusions, dropped_in_target)

@@ -12,11 +12,17 @@ from common.reporter import section_lines
 from merging import manifest
 from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction
 
-DROPPED = ("duplicates", "variants", "references")  # counts of images that a better one replaces
-PARTS = ("copied", "already_there", *DROPPED, "identical", "unreadable")  # they add up to `found`
+LEFT_OUT = ("duplicates", "variants", "references", "dropped")  # counts of images
+PARTS = ("copied", "already_there", *LEFT_OUT, "identical", "unreadable")  # they add up to `found`
 OTHER_COUNTS = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
 MAX_LISTED_FILES = 3  # in the summary, of each sort
-DROP_ACTIONS = (manifest.DUPLICATE, manifest.VARIANT, manifest.REFERENCE, manifest.IDENTICAL)
+DROP_ACTIONS = (
+    manifest.DUPLICATE,
+    manifest.VARIANT,
+    manifest.REFERENCE,
+    manifest.DROPPED,
+    manifest.IDENTICAL,
+)
 SKIP_ACTIONS = (manifest.UNREADABLE, LEFT_BEHIND)
 
 
@@ -28,6 +34,7 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
         datasets.append({"dataset": os.path.basename(path), "path": path, **pick_counts(counts)})
     left_behind = [file._asdict() for topic in plan.topics for file in topic.left_behind]
     edited = [path for topic in plan.topics for path in topic.edited]
+    dropped = [path for topic in plan.topics for path in topic.dropped_in_target]
     total = sum(counts_by_dataset.values(), Counter())
     result: dict[str, Any] = {
         **pick_counts(total),
@@ -39,6 +46,7 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
         "datasets": datasets,
         "left_behind": left_behind,
         "edited": sorted(edited),
+        "dropped_in_target": sorted(dropped),
     }
     if dry_run:
         result["actions"] = [action._asdict() for action in plan.actions()]
@@ -76,6 +84,7 @@ def summary_lines(
     for title, files in (
         (f"📎 Other files, {not_copied}", left_behind),
         (edited, result["edited"]),
+        ("🗑  Dropped by you since, but still in the target", result["dropped_in_target"]),
     ):
         yield from section_lines(title, files, MAX_LISTED_FILES, "and {:,} more (--json lists all)")
     copied = terminal.format_bytes(result["bytes_copied"])
@@ -117,7 +126,7 @@ def table_lines(result: dict[str, Any]) -> list[str]:
         ("dataset", "found", "copied", "already there", "dropped", "identical", "unreadable")
     ]
     for counts in [*result["datasets"], {**result, "dataset": "total"}]:
-        dropped = sum(counts[name] for name in DROPPED)
+        dropped = sum(counts[name] for name in LEFT_OUT)
         numbers = (
             counts["found"],
             counts["copied"],
@@ -141,6 +150,8 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"🔀 {plural(count, 'variant')} {would}dropped, because of --drop-variants"
     if count := result["references"]:
         yield f"📌 {plural(count, 'image')} {would}dropped as copies of reference images"
+    if count := result["dropped"]:
+        yield f"🗑  {plural(count, 'image')} {would}left out, as you decided"
     if count := result["renamed"]:
         yield f"🔁 {plural(count, 'image')} {would}renamed: another image has the name"
     if count := result["sidecars"]:

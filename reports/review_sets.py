@@ -11,6 +11,7 @@ from common import (
     across_file,
     atomic_files,
     cache,
+    decisions,
     image_identity,
     images,
     json_files,
@@ -63,7 +64,8 @@ class ReviewData:
     pairs: dict[str, list[ReviewPair]] = field(
         default_factory=lambda: {section: [] for section in SECTIONS}
     )
-    dropped: set[str] = field(default_factory=set)  # by a merge
+    dropped: set[str] = field(default_factory=set)  # by the keeper rule in a merge
+    dropped_by_person: set[str] = field(default_factory=set)  # in no set
 
     def describe(self, path: str, extent: cache.Extent, stamp: Stamp) -> dict[str, Any]:
         """Return what the page shows of an image."""
@@ -106,6 +108,9 @@ def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:
     page_folder = os.path.dirname(os.path.abspath(page_path))
     data = ReviewData(page_folder, list(dict.fromkeys(topic.dataset_path for topic in topics)))
     across = across_file.read_across(topics, _ignore)
+    for dataset in data.datasets:
+        decided = decisions.read_decisions(dataset).still_valid(dataset)
+        data.dropped_by_person.update(os.path.join(dataset, path) for path in decided.drop)
     for topic in topics:
         _add_topic(topic, across, data)
     _add_pairs_across(across, data)
@@ -126,7 +131,11 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
         return
     kinds = relations.kinds((COPY, *json_files.VARIANT_KINDS))
     _add_topic_pairs(topic, kinds, data)
-    shown = {name for name in stamps if name in kinds or topic.path_of(name) in across.kinds}
+    shown = set()
+    for name in stamps:
+        path = topic.path_of(name)
+        if path not in data.dropped_by_person and (name in kinds or path in across.kinds):
+            shown.add(name)
     scores = keepers.scores_for_ranking(topic, _ignore)
     candidates = keepers.make_candidates(topic, stamps, cached, scores, _ignore, shown)
     scores_count = keepers.all_scored(candidates)
@@ -151,7 +160,8 @@ def _add_topic_pairs(topic: Topic, kinds: json_files.Kinds, data: ReviewData) ->
     likeness = topic_relations.read_pair_likeness(topic)
     for name, others in kinds.items():
         for other, kind in others.items():
-            if name < other:
+            paths = {topic.path_of(name), topic.path_of(other)}
+            if name < other and data.dropped_by_person.isdisjoint(paths):
                 section = SECTION_OF_KIND.get(kind, "variants")
                 first = topic.path_of(name)
                 second = topic.path_of(other)
@@ -168,7 +178,7 @@ def _add_pairs_across(across: Across, data: ReviewData) -> None:
     for first, others in across.kinds.items():
         for second, kind in others.items():
             both = {first, second}
-            if first > second or not both & given:
+            if first > second or not both & given or both & data.dropped_by_person:
                 continue
             references = both & across.references
             section = "references" if references else "across"

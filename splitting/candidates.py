@@ -6,11 +6,19 @@ Needs only the standard library, and Pillow only for an image whose size no cach
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from common import image_identity, json_files, keepers, terminal, topic_relations, topic_scores
+from common import (
+    decisions,
+    image_identity,
+    json_files,
+    keepers,
+    terminal,
+    topic_relations,
+    topic_scores,
+)
 from common.across_file import Across
 from common.cache import Cache
 from common.json_files import COPY, DOUBTFUL, Kinds
@@ -68,6 +76,8 @@ class Split:
     related: Kinds  # of these images: name to the paths of related images, and their kind
     total: int  # images that may be chosen
     excluded: Mapping[str, int]  # number of images that may not be chosen, by reason
+    dropped: Set[str] = frozenset()  # by a person
+    has_scores: bool = True
     train: list[str] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)  # not chosen because of a related image
@@ -129,6 +139,8 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     choosable = [image for image in kept if image.name not in in_reference]
     choosable.sort(key=lambda image: (-policy.ranking_value(image), image.name))
 
+    dropped = decisions.decisions_for_topic(topic).drop & stamps.keys()
+    unscored = stamps.keys() - scored.keys() - dropped
     names_related = kinds.keys() | names_across
     ranked = choosable[: policy.full_count + len(names_related)]
     return Split(
@@ -140,9 +152,12 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
             "below_the_cut": len(readable) - len(good),
             "duplicates": len(redundant),
             "match_a_reference": len(kept) - len(choosable),
-            "without_score": len(stamps) - len(candidates),
+            "dropped": len(dropped),
+            "without_score": len(unscored),
             "unreadable": len(candidates) - len(readable),
         },
+        dropped=dropped,
+        has_scores=bool(scored),
         best_score=max((image.score or 0 for image in readable), default=None),
     )
 

@@ -41,8 +41,8 @@ class SourceIndex:
             self._names[real_folder] = set(split.topic.image_names())
         if name not in self._names[real_folder]:
             return NOT_SEEN
-        has_scores = split.counts["without_score"] < sum(split.counts.values())
-        return "" if has_scores else NO_SCORES
+        is_decided = split.has_scores or name in split.dropped
+        return "" if is_decided else NO_SCORES
 
 
 def find_kept_files(

@@ -79,7 +79,7 @@ def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[st
     for label, split in splits.items():
         if 0 < split.available < policy.full_count:
             small.append(f"{label}: {split.available}")
-        if split.topic.image_count == split.counts["without_score"] > 0:
+        if split.topic.image_count and not split.has_scores:
             unscored.append(split.topic.path)
     title = "📉 Topics too small for both sets"
     if policy.require_full:

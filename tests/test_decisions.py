@@ -154,7 +154,7 @@ def test_changed_images_are_named_and_no_longer_the_same(tmp_path: Path, run) ->
     assert said.splitlines()[0] == (
         f"⚠️  {tmp_path}/D/decisions.json: some of its images are gone or changed: "
         "2 gone (C/S/T/gone.png, C/S/T/lost.png); "
-        "2 changed since, and so the same as no other until you decide again "
+        "2 changed since, and so neither dropped nor the same as another until you decide again "
         "(C/S/T/a.png, C/S/T/x.png)"
     )
     seen = {
@@ -223,7 +223,7 @@ def test_a_folder_is_not_a_saved_file(tmp_path: Path, run) -> None:
         ({"different": [[at("a")[0], "T/b.png"]]}, "T/b.png: no such image"),
         ({"keep": ["C/S/T"]}, "C/S/T: no such image"),
         ({"keep": ["C/S/duplicates_T.json"]}, "no such image"),
-        ({"keeps": []}, "keeps: not different, same, keep or files"),
+        ({"keeps": []}, "keeps: not different, same, keep, drop or files"),
         ([], "damaged"),
     ],
 )

@@ -24,6 +24,7 @@ Files that the scripts leave in a dataset:
     topic_relations  the copies and variants of a topic, checked against its folder
     across_file      matches between topics
     decisions        what a person decided about images
+    equal_images     large sets of equal images: a star in the file, every pair a match
     keepers          which of several matching images is kept
     cache            .cache/images.json: image sizes, and what made the other files
     cache_link       a .cache that is a link: used only if it leads to a cache or an empty folder

@@ -5,7 +5,8 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
      "scores": {"made_by": {"model": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": ...},
-     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...},
+     "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...,
+                    "equal": {"a.jpg": digest by which it is in a large set of equal images}},
      "variants": {...},
      "files": {"a.jpg": "SHA-256 size mtime_ns, and mtime_ns ctime_ns inode at the last look"}}
 """
@@ -82,6 +83,9 @@ class Provenance:
     images: Mapping[str, Stamp]
     digest: str = ""  # of the file; empty for any file, as earlier versions left it
     before: Provenance | None = None  # of the previous file, which a kill may leave in place
+    # The digest of each image in a large set of equal images (see common/equal_images.py). None if
+    # nobody recorded them.
+    equal: Mapping[str, str] | None = None
 
     def for_digest(self, digest: str) -> Provenance | None:
         """Return the provenance, this or the one before, of the file with that digest."""
@@ -194,7 +198,10 @@ def _parse_provenance(data: dict[str, Any] | None) -> Provenance | None:
         return None
     images = {name: (a, b) for name, (a, b) in data["images"].items()}
     before = _parse_provenance(data.get("before"))
-    return Provenance(dict(data["made_by"]), images, str(data.get("digest", "")), before)
+    equal = data.get("equal")
+    if equal is not None:
+        equal = {name: str(digest) for name, digest in equal.items()}
+    return Provenance(dict(data["made_by"]), images, str(data.get("digest", "")), before, equal)
 
 
 def _provenance_json(provenance: Provenance) -> dict[str, Any]:
@@ -204,6 +211,8 @@ def _provenance_json(provenance: Provenance) -> dict[str, Any]:
     }
     if provenance.digest:
         data["digest"] = provenance.digest
+    if provenance.equal is not None:
+        data["equal"] = dict(provenance.equal)
     if provenance.before:
         data["before"] = _provenance_json(provenance.before)
     return data

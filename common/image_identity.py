@@ -12,8 +12,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from common import atomic_files, cache
 from common.cache import FileRecord, FileRecords
@@ -21,6 +21,8 @@ from common.errors import UserError
 from common.topics import FileStatus, Stamp, Topic, file_status, stamp_of
 
 DIGEST_THREADS = 4  # SHA-256 lets other threads run
+
+Answer = TypeVar("Answer")
 
 
 class Look(NamedTuple):
@@ -40,6 +42,7 @@ class ImageStamps(dict[str, Stamp]):
         super().__init__()
         self.folder = folder
         self.statuses = statuses
+        self._known = known
         self.unconfirmed: dict[str, FileRecord] = {}
         self.confirmed: dict[str, FileRecord] = {}  # with their status now
         for name, status in statuses.items():
@@ -50,18 +53,23 @@ class ImageStamps(dict[str, Stamp]):
                 if not record.is_of(status):
                     self.unconfirmed[name] = record
 
+    def path_of(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def digest_of(self, name: str) -> str:
+        """Return the recorded digest of an image's bytes; empty if none is certain."""
+        record = self._known.get(name)
+        is_certain = record and record.stamp == self[name] and name not in self.unconfirmed
+        return record.digest if record and is_certain else ""
+
     def confirm(self, names: Iterable[str] | None = None) -> None:
         """Compare digests of unconfirmed images: of all, or of these. Reads the files."""
         wanted = self.unconfirmed.keys() if names is None else self.unconfirmed.keys() & set(names)
         if not wanted:
             return
-        from concurrent.futures import ThreadPoolExecutor  # most runs confirm nothing
-
         ordered = sorted(wanted)
-        paths = [os.path.join(self.folder, name) for name in ordered]
-        with ThreadPoolExecutor(DIGEST_THREADS) as threads:
-            digests = list(threads.map(atomic_files.file_digest, paths))
-        for name, digest in zip(ordered, digests, strict=True):
+        paths = [self.path_of(name) for name in ordered]
+        for name, digest in zip(ordered, file_digests(paths), strict=True):
             record = self.unconfirmed.pop(name)
             status = self.statuses[name]
             if digest == record.digest:
@@ -78,6 +86,25 @@ class ImageStamps(dict[str, Stamp]):
             if look and self.statuses.get(name) == look.status:
                 records[name] = FileRecord(look.digest, self[name], look.status)
         return records
+
+
+def file_digests(paths: Sequence[str]) -> list[str]:
+    """Return the SHA-256 of each file's bytes; empty for one that cannot be read."""
+    return _map_in_threads(atomic_files.file_digest, paths)
+
+
+def read_looks(paths: Sequence[str]) -> list[Look | None]:
+    """Return the digest of each file; None for one that cannot be read or changes meanwhile."""
+    return _map_in_threads(lambda path: look_after(path, look_before(path)), paths)
+
+
+def _map_in_threads(function: Callable[[str], Answer], paths: Sequence[str]) -> list[Answer]:
+    if not paths:
+        return []
+    from concurrent.futures import ThreadPoolExecutor  # most runs read no file for its digest
+
+    with ThreadPoolExecutor(DIGEST_THREADS) as threads:
+        return list(threads.map(function, paths))
 
 
 def stamps_as_recorded(topic: Topic, known: FileRecords) -> ImageStamps:

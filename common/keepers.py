@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from common import cache, decisions, terminal, topic_scores
+from common import cache, decisions, equal_images, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
+from common.equal_images import NO_SETS, EqualSets
 from common.topics import Stamp, Topic
 
 
@@ -103,16 +104,18 @@ def topic_redundant(
     scores: Mapping[str, float],
     matches: Mapping[str, Collection[str]],
     report_unreadable: Callable[[str, str], None],
+    equals: EqualSets = NO_SETS,
 ) -> dict[str, str]:
     """Return the redundant images of a topic, each with its keeper.
 
     Opens images whose size the cache does not know.
     """
     matched = {name for name, others in matches.items() if others}
+    matched.update(*equals.members.values())
     if not matched:
         return {}
     candidates = make_candidates(topic, stamps, cached, scores, report_unreadable, matched)
-    return select_redundant(candidates, matches)
+    return select_redundant(candidates, matches, equals=equals)
 
 
 def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -144,24 +147,25 @@ def select_redundant(
     candidates: Iterable[Candidate],
     matches: Mapping[str, Collection[str]],
     references: Mapping[str, str] | None = None,
+    equals: EqualSets = NO_SETS,
 ) -> dict[str, str]:
     """Return the redundant images, each with its keeper.
 
     Walks from best to worst and keeps each image that matches none already kept. So each redundant
     image has a kept direct match (the best one is its keeper), and a chain of matches does not
     swallow strangers. What a person decided to keep is kept, whatever it matches. `references`
-    maps images to a keeper outside of the candidates.
+    maps images to a keeper outside of the candidates. `equals` are sets whose pairs match although
+    `matches` does not list them.
     """
     redundant: dict[str, str] = {}
-    ranked = rank_candidates(candidates)
-    rank = {image.name: position for position, image in enumerate(ranked)}
-    kept: set[str] = set()
-    for image in ranked:
-        kept_matches = [other for other in matches.get(image.name, ()) if other in kept]
+    kept = equal_images.KeptImages(matches, equals)
+    for image in rank_candidates(candidates):
         if references and image.name in references and not image.keep:
             redundant[image.name] = references[image.name]
-        elif kept_matches and not image.keep:
-            redundant[image.name] = min(kept_matches, key=rank.__getitem__)
+            continue
+        keeper = None if image.keep else kept.best_match(image.name)
+        if keeper:
+            redundant[image.name] = keeper
         else:
             kept.add(image.name)
     return redundant

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from common import cache, decisions, image_identity, json_files, terminal
+from common import cache, decisions, equal_images, image_identity, json_files, terminal
 from common.cache import Cache, Provenance
+from common.equal_images import NO_SETS, EqualSets
 from common.errors import UserError
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
@@ -50,13 +51,15 @@ class Staleness:
 class TopicRelations:
     """The copies and variants between images that are unchanged since the search.
 
-    Both ways, with a person's decisions applied. None in place of what was not searched for.
+    Both ways, with a person's decisions applied. None in place of what was not searched for. All
+    images of a set in `equals` are copies of each other, and match what one of them matches.
     """
 
     copies: Copies | None
     variants: Kinds | None  # doubtful ones too
     copies_staleness: Staleness | None = None
     variants_staleness: Staleness | None = None
+    equals: EqualSets = field(default=NO_SETS, compare=False)
 
     def kinds(self, counted: Collection[str]) -> Kinds:
         """Return the matches of the counted kinds, for each image that has one."""
@@ -88,31 +91,50 @@ def read_topic_relations(
 
     Raises Damaged.
     """
-    found_copies, copies_staleness = None, None
-    found_variants, variants_staleness = None, None
+    copies_found, variants_found = None, None
+    copies_staleness, variants_staleness = None, None
+    equals = NO_SETS
     if copies:
-        found_copies, copies_staleness = _read_current_copies(topic, stamps, cached)
+        copies_found, provenance, copies_staleness = _read_listed_copies(topic, stamps, cached)
     if variants:
-        found_variants, variants_staleness = _read_current_variants(topic, stamps, cached)
-    if found_copies is not None or found_variants is not None:
-        decisions.decisions_for_topic(topic).apply_to(found_copies, found_variants)
-    return TopicRelations(found_copies, found_variants, copies_staleness, variants_staleness)
+        variants_found, variants_staleness = _read_listed_variants(topic, stamps, cached)
+    if copies_found is None and variants_found is None:
+        return TopicRelations(None, None)
+    decided = decisions.decisions_for_topic(topic)
+    if copies_found is not None and copies_staleness is not None:
+        current = _current_images(stamps, copies_staleness)
+        recorded = provenance.equal if provenance else None
+        digests = recorded
+        if recorded is None:
+            digests = _prove_sets(topic, copies_found, stamps, current)
+        equals = EqualSets(digests, current, decided.different, recorded is not None)
+        copies_found = _current_copies(copies_found, current, equals)
+    if variants_found is not None and variants_staleness is not None:
+        if equals:
+            variants_found = equals.link(variants_found, with_stars=False)
+        variants_found = _current_variants(
+            variants_found, _current_images(stamps, variants_staleness)
+        )
+    decided.apply_to(copies_found, variants_found)
+    return TopicRelations(
+        copies_found, variants_found, copies_staleness, variants_staleness, equals
+    )
 
 
-def _read_current_copies(
+def _read_listed_copies(
     topic: Topic, stamps: Mapping[str, Stamp], cached: Cache
-) -> tuple[Copies | None, Staleness | None]:
+) -> tuple[Copies | None, Provenance | None, Staleness | None]:
     copies, provenance = _read_consistent(topic, "duplicates", json_files.parse_copies, cached)
     if copies is None:
-        return None, None
+        return None, None, None
     path = json_files.duplicates_path(topic)
     image_identity.confirm(stamps, [name for name, others in copies.items() if others])
-    staleness = _compare_with_folder(copies, provenance, path, stamps)
-    current = _current_images(stamps, staleness)
-    return {name: copies[name] & current for name in sorted(current)}, staleness
+    if provenance and provenance.equal:
+        image_identity.confirm(stamps, provenance.equal)
+    return copies, provenance, _compare_with_folder(copies, provenance, path, stamps)
 
 
-def _read_current_variants(
+def _read_listed_variants(
     topic: Topic, stamps: Mapping[str, Stamp], cached: Cache
 ) -> tuple[Kinds | None, Staleness | None]:
     variants, provenance = _read_consistent(topic, "variants", json_files.parse_variants, cached)
@@ -122,13 +144,34 @@ def _read_current_variants(
     seen = (provenance.images if provenance else stamps).keys() | variants.keys()
     path = json_files.variants_path(topic)
     image_identity.confirm(stamps, variants)
-    staleness = _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
-    current = _current_images(stamps, staleness)
+    return variants, _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
+
+
+def _prove_sets(
+    topic: Topic, copies: Copies, stamps: Mapping[str, Stamp], current: Collection[str]
+) -> dict[str, str]:
+    """Return the digests of images in sets that nobody recorded. Reads images around a star."""
+
+    def read_digests(names: Sequence[str]) -> list[str]:
+        return image_identity.file_digests([topic.path_of(name) for name in names])
+
+    return equal_images.prove_sets(
+        copies, {name: stamps[name][0] for name in current}, read_digests
+    )
+
+
+def _current_copies(copies: Copies, current: Set[str], equals: EqualSets) -> Copies:
+    if equals:
+        copies = equals.link_copies(copies, current)
+    return {name: copies[name] & current for name in sorted(current)}
+
+
+def _current_variants(variants: Kinds, current: Set[str]) -> Kinds:
     kinds: Kinds = {}
     for name in sorted(current & variants.keys()):
         others = variants[name]
         kinds[name] = {other: kind for other, kind in others.items() if other in current}
-    return kinds, staleness
+    return kinds
 
 
 def _read_consistent(

@@ -6,9 +6,12 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     options            the command-line options of the search
     proposers          the two ways to propose pairs: by perceptual hash, by CLIP vector
     hashing            from image files to hash rows, in parallel
+    equal_files        files with the same bytes, of which only one is decoded
     hash_rows          the perceptual hash of an image, its thumbnail and colours
     neighbours         exact search for all pairs of close hashes or vectors
     candidate_pairs    pairs worth verifying, by hash, embedding, thumbnail or family
+    equal_sets         sets of images with the same bytes or pixels, searched as one
+    full_pixels        the digest of all pixels of an image
     verification       verifies each proposed pair once, in parallel
     variants           the search for variants, once the copies are known
     representatives    which images represent their copies in that search

@@ -10,7 +10,7 @@ import functools
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
@@ -20,7 +20,8 @@ from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
 from common.topics import Topic
-from duplicates import hash_rows
+from duplicates import equal_files, hash_rows
+from duplicates.equal_files import EqualFiles
 from duplicates.hash_rows import RowArrays
 from duplicates.pool import Pool
 
@@ -30,12 +31,13 @@ CHUNK_IMAGES = 16  # that a process reads per task
 
 @dataclass(frozen=True)
 class HashingJob:
-    """A topic, its images, those that have no row yet, and the sidecar for the rows."""
+    """A topic, its images, those that are to be decoded, and the sidecar for the rows."""
 
     topic: Topic
     stamps: ImageStamps
     missing: Sequence[str]
     rows: Sidecar
+    equal: EqualFiles = field(default_factory=EqualFiles)  # the others without a row
 
 
 # A job with one of its missing images, or with "" after the last.
@@ -107,10 +109,20 @@ def _plan_jobs(
             if not try_claim(topic):
                 bar.total -= topic.image_count
                 continue
-            job = plan_hashing(topic, reporter)  # another run may have finished it just now
+            # Another run may have finished it just now.
+            job = _leave_out_equal_files(plan_hashing(topic, reporter))
         open_jobs.append(job)
         bar.total -= len(job.stamps) - len(job.missing)
         yield job
+
+
+def _leave_out_equal_files(job: HashingJob) -> HashingJob:
+    """Decode only one of the missing images that have the same bytes."""
+    equal = equal_files.find_equal_files(job.stamps, job.missing, job.rows)
+    hashed = job.rows.valid_rows(job.stamps)
+    followers = set(itertools.chain.from_iterable(equal.followers.values()))
+    missing = [name for name in job.missing if name not in hashed and name not in followers]
+    return replace(job, missing=missing, equal=equal)
 
 
 def _read_tasks(jobs: Iterable[HashingJob]) -> Iterator[tuple[list[Entry], list[str]]]:
@@ -132,8 +144,9 @@ def _report_unreadable(
 ) -> None:
     entries = [(job, name) for job, name in chunk if name]
     for position, reason in unreadable.items():
-        job, name = entries[position]
-        reporter.report_unreadable(job.topic.path_of(name), reason)
+        job, first = entries[position]
+        for name in (first, *job.equal.followers.get(first, ())):
+            reporter.report_unreadable(job.topic.path_of(name), reason)
 
 
 def _store_rows(chunk: Sequence[Entry], unreadable: Mapping[int, str], rows: RowArrays) -> None:
@@ -146,8 +159,13 @@ def _store_rows(chunk: Sequence[Entry], unreadable: Mapping[int, str], rows: Row
         job = job_entries[0][0]
         names = [name for _, name in job_entries]
         stop = start + len(names)
-        job_rows = {key: array[start:stop] for key, array in rows.items()}
-        looks = job_rows.pop("looks").tolist()
+        looks = dict(zip(names, rows["looks"][start:stop].tolist(), strict=True))
+        picked = list(range(start, stop))
+        for position, first in enumerate(names[:], start):
+            followers = job.equal.followers_of(first, looks[first])
+            names += followers
+            picked += [position] * len(followers)
+        job_rows = {key: rows[key][picked] for key in hash_rows.HASH_LAYOUT}
         job.rows.add(names, [job.stamps[name] for name in names], **job_rows)
-        job.rows.new_records |= job.stamps.make_records(zip(names, looks, strict=True))
+        job.rows.new_records |= job.stamps.make_records(looks.items())
         start = stop

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from common import (
@@ -22,6 +23,7 @@ from common import (
     topic_relations,
 )
 from common.cache import Cache, Provenance
+from common.equal_images import EqualSets
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
@@ -62,14 +64,20 @@ class TopicVerdicts:
     variants: Kinds  # doubtful ones too; each pair once
     figures: dict[str, dict[str, tuple[str, float]]]  # of each match, once: kind and likeness
     unlisted_doubtful: int
+    equal: Mapping[str, str]  # digests of the images in large sets of equal ones
 
 
-def group_verdicts(names: Iterable[str], verdicts: Mapping[ImagePair, Verdict]) -> TopicVerdicts:
+def group_verdicts(
+    names: Iterable[str],
+    verdicts: Mapping[ImagePair, Verdict],
+    equal: Mapping[str, str] = MappingProxyType({}),
+) -> TopicVerdicts:
     """Group the verdicts on pairs of the named images by image.
 
-    Keeps only the most similar doubtful pairs: at most MAX_DOUBTFUL_PER_IMAGE for any image.
+    `equal` has the digests of the images in large sets of equal ones. Keeps only the most similar
+    doubtful pairs: at most MAX_DOUBTFUL_PER_IMAGE for any image.
     """
-    grouped = TopicVerdicts({name: set() for name in names}, {}, {}, 0)
+    grouped = TopicVerdicts({name: set() for name in names}, {}, {}, 0, equal)
     doubtful_of = Counter[str]()
     for pair, verdict in sorted(verdicts.items(), key=lambda item: (-item[1].likeness, item[0])):
         one, other = pair
@@ -106,16 +114,21 @@ def write_results(
         old_copies = _read_or_quarantine(json_files.read_copies, topic, reporter)
         old_variants = _read_or_quarantine(json_files.read_variants, topic, reporter)
         old_cache = cache.load_cache(topic, reporter.warn)
-        provenance = Provenance(dict(made_by), dict(images.stamps))
+        provenance = Provenance(dict(made_by), dict(images.stamps), equal=verdicts.equal)
         if with_variants:
-            variants_provenance: Provenance | None = provenance
+            variants_provenance: Provenance | None = replace(provenance, equal=None)
             variants = json_files.symmetrize(verdicts.variants, json_files.VARIANT_KINDS)
         else:
             variants_provenance = _still_valid_provenance(old_cache.variants, images)
             variants = _still_valid_variants(
                 old_variants or {}, variants_provenance, verdicts.copies
             )
-        decisions.decisions_for_topic(topic).apply_to(verdicts.copies, variants)
+        decided = decisions.decisions_for_topic(topic)
+        equals = EqualSets(verdicts.equal, images.stamps, decided.different)
+        if equals:
+            verdicts.copies |= equals.link_copies(verdicts.copies, images.stamps)
+            variants = equals.link(variants, with_stars=False)
+        decided.apply_to(verdicts.copies, variants)
         files: dict[str, tuple[bytes, Provenance | None]] = {}
         if with_variants or old_variants is not None:
             files["variants"] = json_files.variants_content(variants), variants_provenance
@@ -131,7 +144,7 @@ def write_results(
                 records=images.rows.new_records,
             )
             write_pair_figures(topic, verdicts, variants)
-        return _summarize(images, verdicts, variants, Cache(extents), reporter)
+        return _summarize(images, verdicts, variants, equals, Cache(extents), reporter)
 
 
 def _read_or_quarantine(
@@ -190,17 +203,22 @@ def write_pair_figures(topic: Topic, verdicts: TopicVerdicts, variants: Kinds) -
 
 
 def _summarize(
-    images: TopicRows, verdicts: TopicVerdicts, variants: Kinds, known: Cache, reporter: Reporter
+    images: TopicRows,
+    verdicts: TopicVerdicts,
+    variants: Kinds,
+    equals: EqualSets,
+    known: Cache,
+    reporter: Reporter,
 ) -> TopicSummary:
     topic = images.topic
     scores = keepers.scores_for_ranking(topic, reporter.warn)
     redundant = keepers.topic_redundant(
-        topic, images.stamps, known, scores, verdicts.copies, reporter.report_unreadable
+        topic, images.stamps, known, scores, verdicts.copies, reporter.report_unreadable, equals
     )
     return TopicSummary(
         label=topic.label,
         images=len(images.stamps),
-        copy_pairs=sum(map(len, verdicts.copies.values())) // 2,
+        copy_pairs=equals.count_pairs(verdicts.copies),
         redundant=redundant,
         variants=_count_pairs(variants),
         unlisted_doubtful=verdicts.unlisted_doubtful,

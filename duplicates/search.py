@@ -12,10 +12,11 @@ from common.durability import BackgroundWriter
 from common.locks import Claims
 from common.reporter import Reporter
 from common.topics import Topic
-from duplicates import classification, results, variants, verification
+from duplicates import equal_sets, results, variants, verification
 from duplicates.candidate_pairs import Candidates
-from duplicates.classification import Verdict
+from duplicates.classification import EQUAL, RULES_VERSION, Verdict
 from duplicates.effnet import EmbeddingNetwork
+from duplicates.equal_sets import EqualGroups
 from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.results import TopicSummary, TopicVerdicts
@@ -33,7 +34,7 @@ def search_topics(
     claims = Claims(proposer.sidecar, reporter)
     opener = ImageOpener(pool, args.max_pixels, reporter, claims.try_claim)
     network = EmbeddingNetwork(args.device) if args.variants else None
-    made_by = {**proposer.about, "rules": classification.RULES_VERSION}
+    made_by = {**proposer.about, "rules": RULES_VERSION}
     summaries: dict[str, TopicSummary] = {}
 
     def write(images: TopicRows, grouped: TopicVerdicts) -> None:
@@ -44,13 +45,17 @@ def search_topics(
     with BackgroundWriter(write) as write_in_background:
         for topics_of_pass in claims.passes(topics):
             for images in proposer.read_rows(topics_of_pass, pool, claims.try_claim):
-                candidates = propose_pairs(images, proposer)
+                equal = equal_sets.find_equal_images(images, opener)
+                candidates = propose_pairs(images, equal, proposer)
                 # Another run may have the topic: it comes again in the next pass.
                 with contextlib.suppress(TopicBusy):
-                    verdicts = verify_candidates(images, candidates, opener)
+                    verdicts = verify_candidates(images, equal, candidates, opener)
                     if network:
-                        verdicts |= find_variants(images, candidates, verdicts, network, opener)
-                    grouped = results.group_verdicts(images.stamps, verdicts)
+                        proposed = equal.expand_pairs(candidates.unverified)
+                        verdicts |= find_variants(
+                            images, equal, proposed, verdicts, network, opener
+                        )
+                    grouped = results.group_verdicts(images.stamps, verdicts, equal.large_digests)
                     if os.path.isfile(json_files.duplicates_path(images.topic)):
                         write(images, grouped)  # changes little: a thread would cost more
                     else:
@@ -58,31 +63,38 @@ def search_topics(
     return [summaries[topic.path] for topic in topics]
 
 
-def propose_pairs(images: TopicRows, proposer: Proposer) -> Candidates:
-    """Propose pairs of the topic's readable images."""
-    names = list(images.rows.valid_rows(images.stamps))
+def propose_pairs(images: TopicRows, equal: EqualGroups, proposer: Proposer) -> Candidates:
+    """Propose pairs of the topic's readable images, one of each set of equal ones."""
+    names = equal.searched(images.rows.valid_rows(images.stamps))
     return proposer.propose_pairs(names, images.rows.rows(names))
 
 
 def verify_candidates(
-    images: TopicRows, candidates: Candidates, opener: ImageOpener
+    images: TopicRows, equal: EqualGroups, candidates: Candidates, opener: ImageOpener
 ) -> dict[ImagePair, Verdict]:
-    """Decide about each candidate pair; unrelated ones are left out. Raises TopicBusy."""
+    """Decide about each candidate pair, and give the verdicts to all listed images of the sets.
+
+    Unrelated pairs are left out. Raises TopicBusy.
+    """
     verdicts = verification.verify_pairs(
         images.topic, images.stamps, candidates.unverified, False, opener
     )
-    return verdicts | dict.fromkeys(candidates.equal, classification.EQUAL)
+    return equal.expand_verdicts(verdicts | dict.fromkeys(candidates.equal, EQUAL))
 
 
 def find_variants(
     images: TopicRows,
-    candidates: Candidates,
+    equal: EqualGroups,
+    proposed: Sequence[ImagePair],
     verdicts: Mapping[ImagePair, Verdict],
     network: EmbeddingNetwork,
     opener: ImageOpener,
 ) -> dict[ImagePair, Verdict]:
-    """Find the variants of the topic's readable images, given the verdicts on its candidates."""
-    readable = {name: images.stamps[name] for name in images.rows.valid_rows(images.stamps)}
-    return variants.find_variants(
-        images.topic, readable, candidates.unverified, verdicts, network, opener
-    )
+    """Find the variants of the topic's listed images, given the verdicts on its candidates."""
+    listed = equal.listed(images.rows.valid_rows(images.stamps))
+    stamps = {name: images.stamps[name] for name in listed}
+    copies = {}
+    for (one, other), verdict in verdicts.items():
+        if one in stamps and other in stamps:
+            copies[one, other] = verdict
+    return variants.find_variants(images.topic, stamps, proposed, copies, network, opener)

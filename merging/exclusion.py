@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from common import (
     across_file,
     cache,
+    equal_images,
     image_identity,
     keepers,
     terminal,
     topic_relations,
     topic_scores,
 )
+from common.equal_images import EqualSets
 from common.json_files import COPY, Kinds
 from common.keepers import Candidate
 from common.reporter import Reporter
@@ -48,19 +50,23 @@ class MatchGraph:
     candidates: list[Candidate] = field(default_factory=list)
     kinds: Kinds = field(default_factory=dict)  # image to its matches, with the kind of each
     references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
+    equals: EqualSets = field(default_factory=EqualSets)  # large sets of equal images
 
     def exclusions(self) -> dict[str, Exclusion]:
         """Return the redundant images, each with the reason why it is dropped."""
-        redundant = keepers.select_redundant(self.candidates, self.kinds, self.references)
-        return {path: self._exclusion(path, keeper) for path, keeper in redundant.items()}
+        redundant = keepers.select_redundant(
+            self.candidates, self.kinds, self.references, self.equals
+        )
+        by_node = equal_images.join_kinds(self.kinds, self.equals)
+        return {path: self._exclusion(path, keeper, by_node) for path, keeper in redundant.items()}
 
-    def _exclusion(self, path: str, keeper: str) -> Exclusion:
+    def _exclusion(self, path: str, keeper: str, kinds_by_node: Kinds) -> Exclusion:
         if keeper == self.references.get(path):
             return Exclusion(REFERENCE, keeper, f"matches the reference {keeper}")
         name = os.path.basename(keeper)
         if os.path.dirname(path) != os.path.dirname(keeper):
             name = os.sep.join(keeper.split(os.sep)[-4:])
-        kind = self.kinds[path][keeper]
+        kind = self.equals.kind_of(kinds_by_node, path, keeper)
         if kind == COPY:
             return Exclusion(DUPLICATE, keeper, f"matches {name}")
         return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind})")
@@ -123,8 +129,8 @@ class Excluder:
         if cached.files:
             stamps = image_identity.stamps_as_recorded(topic, cached.files)
         scores = topic_scores.read_scores(topic)
-        kinds = self._kinds_within(topic, stamps, cached)
-        matched = set()
+        kinds, equals = self._kinds_within(topic, stamps, cached)
+        matched = set[str]().union(*equals.members.values())
         for name in stamps:
             path = topic.path_of(name)
             if self._policy.drop_across:
@@ -146,14 +152,18 @@ class Excluder:
         ):
             graph.candidates.append(replace(candidate, name=topic.path_of(candidate.name)))
         graph.kinds.update(kinds)
+        graph.equals.add(equals, topic.path_of)
 
     def _warn_of_size(self, path: str, reason: str) -> None:
         self._reporter.warn(f"{terminal.escape(path)}: {reason}; it ranks last among its matches")
 
     def _kinds_within(
         self, topic: Topic, stamps: Mapping[str, Stamp], cached: cache.Cache
-    ) -> Kinds:
-        """Return the matches within a topic that count, by path; warn of those that are stale."""
+    ) -> tuple[Kinds, EqualSets]:
+        """Return the matches within a topic that count, by path; warn of those that are stale.
+
+        Also returns the sets of equal images, by name.
+        """
         policy = self._policy
         relations = topic_relations.read_topic_relations(
             topic, stamps, cached, copies=policy.drop_copies, variants=bool(policy.drop_variants)
@@ -171,7 +181,7 @@ class Excluder:
         for name, others in kinds_by_name.items():
             by_path = {topic.path_of(other): kind for other, kind in others.items()}
             kinds[topic.path_of(name)] = by_path
-        return kinds
+        return kinds, relations.equals
 
 
 def is_readable(path: str) -> bool:

@@ -48,13 +48,20 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
         return DuplicateTotals(len(stamps))
     scores = keepers.scores_for_ranking(topic, reporter.warn)
     redundant = keepers.topic_redundant(
-        topic, stamps, cached, scores, relations.copies, reporter.report_unreadable
+        topic,
+        stamps,
+        cached,
+        scores,
+        relations.copies,
+        reporter.report_unreadable,
+        relations.equals,
     )
+    has_copy = relations.equals.has_match
     return DuplicateTotals(
         len(stamps),
         is_searched=True,
         searched=len(stamps) - len(relations.copies_staleness.unknown),
-        entries=sum(1 for others in relations.copies.values() if others),
+        entries=sum(has_copy(name, relations.copies) for name in relations.copies),
         redundant=len(redundant),
         variants=_count_pairs(relations.variants or {}),
         outdated="; variants: ".join(stale.message for stale in relations.stale_files()),

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from common import cache, captions, terminal
+from common.equal_images import EqualSets
 from common.keepers import Candidate
 from common.topics import Stamp, Topic
 
@@ -79,6 +80,16 @@ def describe_rank(
     if scores_count and candidate.score:
         worth *= candidate.score
     return {"worth": worth, "scored": scores_count, "kept": is_kept}
+
+
+def describe_equals(topic: Topic, name: str, equals: EqualSets) -> dict[str, str]:
+    """Return which large set of equal images an image is in, and whether all share its matches."""
+    if equals.set_of(name) not in equals.members:
+        return {}
+    place = {"equal": topic.path_of(equals.set_of(name))}
+    if equals.node(name) in equals.members:
+        place["node"] = place["equal"]
+    return place
 
 
 def add_captions(photos: dict[str, dict[str, Any]], topics: list[Topic]) -> None:

@@ -151,8 +151,9 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
             photo |= review_images.describe_rank(candidate, extent, name in kept, scores_count)
             if candidate.score is not None:
                 photo["facts"][-1] = f"score {candidate.score:.2f}"
+            photo |= review_images.describe_equals(topic, name, relations.equals)
             data.photos[path] = photo
-    dropped = keepers.select_redundant(candidates, relations.copies or {})
+    dropped = keepers.select_redundant(candidates, relations.copies or {}, equals=relations.equals)
     data.dropped.update(map(topic.path_of, dropped))
 
 

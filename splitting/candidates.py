@@ -6,12 +6,13 @@ Needs only the standard library, and Pillow only for an image whose size no cach
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common import (
     decisions,
+    equal_images,
     image_identity,
     json_files,
     keepers,
@@ -21,9 +22,11 @@ from common import (
 )
 from common.across_file import Across
 from common.cache import Cache
+from common.equal_images import EqualSets
 from common.json_files import COPY, DOUBTFUL, Kinds
 from common.keepers import Candidate
 from common.reporter import Reporter
+from common.topic_relations import TopicRelations
 from common.topic_scores import TopicScores
 from common.topics import Stamp, Topic
 
@@ -128,11 +131,12 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     )
     _warn_of_scores(topic, scores, _list_outdated_scores(scored, cached), reporter)
     excludes_copies = policy.exclude_duplicates and bool(scores.usable)
-    kinds = _read_kinds(topic, stamps, cached, excludes_copies, reporter)
+    relations = _read_relations(topic, stamps, cached, excludes_copies, reporter)
+    kinds, equals = relations.kinds({COPY, *json_files.ACTIONABLE_KINDS}), relations.equals
 
     readable = [image for image in candidates if image.pixels]
     good = [image for image in readable if policy.is_good_enough(image)]
-    redundant = _find_redundant(good, kinds) if policy.exclude_duplicates else set()
+    redundant = _find_redundant(good, kinds, equals) if policy.exclude_duplicates else set()
     kept = [image for image in good if image.name not in redundant]
     names_across = across.names_by_folder.get(topic.path, set())
     in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
@@ -141,12 +145,15 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
 
     dropped = decisions.decisions_for_topic(topic).drop & stamps.keys()
     unscored = stamps.keys() - scored.keys() - dropped
-    names_related = kinds.keys() | names_across
-    ranked = choosable[: policy.full_count + len(names_related)]
+    may_be_skipped = 0
+    if policy.exclude_duplicates:
+        names_related = kinds.keys() | names_across
+        may_be_skipped = sum(image.name in names_related for image in choosable)
+    ranked = choosable[: policy.full_count + may_be_skipped]
     return Split(
         topic,
         ranked,
-        related=_find_related_paths(topic, ranked, kinds, names_across, across),
+        related=_find_related_paths(topic, ranked, kinds, equals, across),
         total=len(choosable),
         excluded={
             "below_the_cut": len(readable) - len(good),
@@ -186,13 +193,13 @@ def _warn_of_scores(
         reporter.warn(f"{path}: {listed}; {advice}")
 
 
-def _read_kinds(
+def _read_relations(
     topic: Topic,
     stamps: Mapping[str, Stamp],
     cached: Cache,
     excludes_copies: bool,
     reporter: Reporter,
-) -> Kinds:
+) -> TopicRelations:
     """Return the copies and variants within the topic; warn of what is stale. Raises Damaged."""
     relations = topic_relations.read_topic_relations(topic, stamps, cached)
     for staleness in relations.stale_files():
@@ -202,34 +209,43 @@ def _read_kinds(
         reporter.warn(
             f"{path}: not searched for duplicates, so none is excluded; run find_duplicates.py"
         )
-    return relations.kinds({COPY, *json_files.ACTIONABLE_KINDS})
+    return relations
 
 
-def _find_redundant(candidates: Sequence[Candidate], kinds: Kinds) -> set[str]:
+def _find_redundant(candidates: Sequence[Candidate], kinds: Kinds, equals: EqualSets) -> set[str]:
     """Return the images that are copies of better ones."""
     copies = {}
     for name, others in kinds.items():
         copies[name] = [other for other, kind in others.items() if kind == COPY]
-    return set(keepers.select_redundant(candidates, copies))
+    return set(keepers.select_redundant(candidates, copies, equals=equals))
 
 
 def _find_related_paths(
-    topic: Topic,
-    images: Sequence[Candidate],
-    kinds: Kinds,
-    names_across: Collection[str],
-    across: Across,
+    topic: Topic, images: Sequence[Candidate], kinds: Kinds, equals: EqualSets, across: Across
 ) -> Kinds:
-    """Return the paths related to each of the images, within the topic and in others."""
+    """Return the paths related to each of the images, within the topic and in others.
+
+    Of a large set of equal images, only those among `images`.
+    """
+    by_node = equal_images.join_kinds(kinds, equals)
+    by_set: dict[str, list[str]] = {}
+    for image in images:
+        by_set.setdefault(equals.set_of(image.name), []).append(image.name)
+    names_across = across.names_by_folder.get(topic.path, set())
     related: Kinds = {}
     for image in images:
-        if image.name not in kinds and image.name not in names_across:
+        name, node = image.name, equals.node(image.name)
+        own_set = equals.set_of(name)
+        if node not in by_node and own_set not in equals.members and name not in names_across:
             continue
+        kind_of_set = by_node.get(node, {}) | {own_set: COPY}
         paths = {}
-        for name, kind in kinds.get(image.name, {}).items():
-            paths[topic.path_of(name)] = kind
-        for path, kind in across.matches_in_dataset(topic.path_of(image.name)).items():
+        for first, kind in kind_of_set.items():
+            for other in by_set.get(first, (first,)):
+                if other != name and equals.may_match(name, other):
+                    paths[topic.path_of(other)] = kind
+        for path, kind in across.matches_in_dataset(topic.path_of(name)).items():
             if kind != DOUBTFUL:
                 paths[path] = kind
-        related[image.name] = paths
+        related[name] = paths
     return related

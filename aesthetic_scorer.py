@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(args)
     policy = make_policy(args, reporter)
     totals = ScoreTotals()
-    topics = tree.find_topics(args.paths, reporter.warn)
+    topics = tree.find_given_topics(args, reporter)
     pending = find_pending(topics, policy, totals, reporter)
     if args.check:
         return check_weights(pending, policy, args, reporter)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     lines = list(summary_lines(totals, policy, reporter))
     if totals.values:
-        lines += cli.next_step("aesthetic_stats.py", *args.paths)
+        lines += cli.next_step(args, "aesthetic_stats.py", *args.paths)
     print_result(args, lines, result_json(totals, policy, reporter))
     return reporter.status
 

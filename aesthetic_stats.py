@@ -42,7 +42,7 @@ from common import atomic_files, cli, decisions, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topic_scores import AESTHETICS
-from reports import charts, html_option, ranking, score_tables
+from reports import charts, html_option, levels, ranking, score_tables
 
 TOP_TOPICS = 5
 MIN_IMAGES = 5
@@ -54,7 +54,7 @@ SHARE_PERCENTS = range(5, 96)  # that say something: not nearly all, not nearly 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     reporter = Reporter(args)
-    topics = tree.find_topics(args.paths, reporter.warn)
+    topics = tree.find_given_topics(args, reporter)
     if args.decisions:
         decisions.add_decisions(topics, reporter, args.decisions)
     data = ranking.ranking_json(topics, args.top, args.min_images, reporter)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         aesthetic_page.write_page(args.html, topics, data, reporter)
         html_option.announce_page(args, reporter)
-    next_lines = cli.next_step("find_duplicates.py", *args.paths)
+    next_lines = cli.next_step(args, "find_duplicates.py", *args.paths)
     print_result(args, [*summary_lines(data, args.all), *next_lines], data)
     scored = data["overall"]["images"]
     reporter.print_totals(data["found"], scored=scored, without_score=data["found"] - scored)
@@ -125,10 +125,11 @@ def summary_lines(data: Mapping[str, Any], with_tables: bool) -> Iterator[str]:
     yield limit_line(
         f"images at or above {', '.join(shares_at_or_above(data)) or 'any score: all'}"
     )
-    yield from ("", "📁 Clusters, best first")
-    clusters = {"": ranking.best_first(data["clusters"])}
-    yield from score_tables.format_ranking(clusters, data["clusters"], overall)
-    yield from ("", "📂 Subclusters, best first")
+    if "subcluster" in levels.distinct_levels(data):
+        yield from ("", "📁 Clusters, best first")
+        clusters = {"": ranking.best_first(data["clusters"])}
+        yield from score_tables.format_ranking(clusters, data["clusters"], overall)
+    yield from ("", f"📂 {levels.level_title(data, 'subcluster')}, best first")
     if with_tables:
         yield from score_tables.full_tables(data)
     else:
@@ -153,7 +154,7 @@ def heading_lines(data: Mapping[str, Any]) -> Iterator[str]:
     )
     yield f"🎨 {datasets}: median score {overall['median']:.2f}"
     counts = [terminal.plural(overall["images"], "scored image")]
-    for level in ("cluster", "subcluster", "topic"):
+    for level in levels.distinct_levels(data)[1:]:
         counts.append(terminal.plural(len(data[f"{level}s"]), level))
     yield f"   {' · '.join(counts)}"
     meaning = " and ".join(data["judges"])

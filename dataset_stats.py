@@ -40,7 +40,7 @@ from typing import Any
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.reporter import Reporter, print_result
-from reports import census, charts, dataset_warnings, html_option
+from reports import census, charts, dataset_warnings, html_option, levels
 
 MAX_TRAINER_EXAMPLES = 2  # of each thing that trainers trip over; the JSON has more
 OUTPUT_FILE = "datasets_image_statistics.json"
@@ -62,7 +62,7 @@ SIZE_ROWS = (  # title, key in the JSON, decimals
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     reporter = Reporter(args)
-    topics = tree.find_topics(args.paths, reporter.warn)
+    topics = tree.find_given_topics(args, reporter)
     counted = census.take_census(topics, args.max_pixels, reporter)
     data = census.census_json(counted)
     if args.output:
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         dataset_page.write_page(args.html, counted, data, args.max_pixels, reporter)
         html_option.announce_page(args, reporter)
-    next_lines = cli.next_step("aesthetic_scorer.py", *args.paths)
+    next_lines = cli.next_step(args, "aesthetic_scorer.py", *args.paths)
     print_result(args, [*summary_lines(data, args.output), *next_lines], data)
     reporter.print_totals(
         counted.images,
@@ -104,7 +104,7 @@ def summary_lines(data: Mapping[str, Any], output: str) -> Iterator[str]:
     """Yield the lines for people."""
     datasets = terminal.list_few(data["datasets"])
     counts = []
-    for level in reversed(tree.LEVEL_NAMES):
+    for level in levels.distinct_levels(data):
         counts.append(terminal.plural(len(data[f"{level}s"]), level))
     total = terminal.plural(data["total_files"], "image")
     yield f"📊 {terminal.truncate_middle(datasets, terminal.MAX_WIDTH - 3)}"
@@ -125,13 +125,14 @@ def file_lines(data: Mapping[str, Any]) -> Iterator[str]:
         type_sizes[suffix] = terminal.format_bytes(size)
     yield from ("", "🧾 File types")
     yield from charts.bar_chart(data["file_type_counts"], total, type_sizes)
-    yield from ("", "📁 Clusters")
+    yield from ("", f"📁 {levels.level_title(data, 'cluster')}")
     yield from charts.bar_chart(data["cluster_image_counts"], total)
-    if len(data["clusters"]) == 1 < len(data["subclusters"]):
+    lower = "topic" if "cluster" not in levels.distinct_levels(data) else "subcluster"
+    if len(data["clusters"]) == 1 < len(data[f"{lower}s"]):
         images = {}
-        for path, counts in data["subclusters"].items():
+        for path, counts in data[f"{lower}s"].items():
             images[path.rpartition("/")[2]] = counts["images"]
-        yield from ("", "📂 Subclusters")
+        yield from ("", f"📂 {levels.level_title(data, lower)}")
         yield from charts.bar_chart(images, total)
 
 

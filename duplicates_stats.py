@@ -52,7 +52,7 @@ TOP_TOPICS = 10
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     reporter = Reporter(args)
-    topics = tree.find_topics(args.paths, reporter.warn)
+    topics = tree.find_given_topics(args, reporter)
     decisions.add_decisions(topics, reporter)
     counts = [duplicate_counts.count_duplicates(topic, reporter) for topic in topics]
     across = across_file.read_across(topics, reporter.warn)
@@ -69,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter.print_totals(
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
-    print_result(args, [*summary_lines(data), *next_lines(args, data)], data)
+    level = "dataset" if args.levels == 1 else "cluster"
+    print_result(args, [*summary_lines(data, level), *next_lines(args, data)], data)
     return reporter.status
 
 
@@ -159,8 +160,8 @@ def list_orphans(topics: Sequence[Topic]) -> list[str]:
     return orphans
 
 
-def summary_lines(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines for people."""
+def summary_lines(data: Mapping[str, Any], level: str) -> Iterator[str]:
+    """Yield the lines for people. `level` is what the clusters are: datasets, if there are none."""
     yield "👯 Duplicates"
     yield f"   📁 topics                          {data['topics']:>12,}"
     yield f"   🖼  images                          {data['images']:>12,}"
@@ -175,9 +176,10 @@ def summary_lines(data: Mapping[str, Any]) -> Iterator[str]:
     if data["variants"]:
         pairs = sum(data["variants"].values())
         yield f"   🔀 pairs of variants               {pairs:>12,}  {list_kinds(data['variants'])}"
-    yield f"   📊 median images per cluster       {data['median_images_per_cluster']:>12,.2f}"
-    yield f"   📊 median duplicates per cluster   {data['median_duplicates_per_cluster']:>12,.2f}"
-    yield from ("", "📁 Clusters, most redundant images first")
+    for noun in ("images", "duplicates"):
+        title = f"median {noun} per {level}"
+        yield f"   📊 {title:31} {data[f'median_{noun}_per_cluster']:>12,.2f}"
+    yield from ("", f"📁 {level.capitalize()}s, most redundant images first")
     yield from format_counts(most_redundant_first(data["clusters"]))
     yield from across_lines(data["across"])
     if data["worst_topics"]:
@@ -190,9 +192,9 @@ def summary_lines(data: Mapping[str, Any]) -> Iterator[str]:
 def next_lines(args: argparse.Namespace, data: Mapping[str, Any]) -> Iterator[str]:
     """Yield what to type next: look at the sets, then merge without the copies."""
     if data["duplicate_entries"] and not args.html:
-        yield from cli.next_step("duplicates_stats.py", *args.paths, "--html", "review.html")
+        yield from cli.next_step(args, "duplicates_stats.py", *args.paths, "--html", "review.html")
     else:
-        yield from cli.next_step("merge_clusters.py", *args.paths, "--dry-run")
+        yield from cli.next_step(args, "merge_clusters.py", *args.paths, "--dry-run")
 
 
 def most_redundant_first(clusters: Mapping[str, Any]) -> dict[str, Any]:

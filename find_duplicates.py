@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     worker_limits.check_memory_limit(MIN_MEMORY_LIMIT_BYTES)
     if args.no_verify:
         reporter.warn("--no-verify is gone, every pair is verified: leave it out")
-    topics = writable_topics(tree.find_topics(args.paths, reporter.warn), reporter)
+    topics = writable_topics(tree.find_given_topics(args, reporter), reporter)
     across_topics = topics if args.across or args.against else []
     references.check_references(args.against, args.paths, across_topics)
     decisions.add_decisions(topics, reporter, args.decisions)
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     searched = result["images"] - result["unreadable"]
     reporter.print_totals(result["images"], searched=searched, unreadable=result["unreadable"])
     lines = list(summary_lines(result, args.variants, bool(args.against)))
-    lines += cli.next_step("duplicates_stats.py", *args.paths, "--html", "review.html")
+    lines += cli.next_step(args, "duplicates_stats.py", *args.paths, "--html", "review.html")
     print_result(args, lines, result)
     return reporter.status
 

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     reporter = Reporter(args)
     target = os.path.abspath(args.output)
-    topics = merge.find_sources(args.paths, target, reporter)
+    topics = merge.find_sources(args, target, reporter)
     policy = MergePolicy(
         drop_copies=not args.keep_duplicates,
         drop_variants=args.drop_variants,
@@ -132,7 +132,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def next_lines(args: argparse.Namespace) -> list[str]:
     """Return what to type next: the search in the target, or this merge without --dry-run."""
     if not args.dry_run:
-        return cli.next_step("find_duplicates.py", args.output, "--variants", "--across")
+        return cli.next_step(args, "find_duplicates.py", args.output, "--variants", "--across")
     return []
 
 

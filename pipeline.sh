@@ -7,6 +7,7 @@
 #   --output FOLDER    the merged dataset (default: full_dataset)
 #   --reports FOLDER   where train_set.json, valid_set.json, statistics and HTML pages go
 #                      (default: the folder that contains the merged dataset)
+#   --levels 1|2       for datasets laid out as DataSet/Topic or DataSet/Cluster/Topic
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
 #
@@ -31,18 +32,20 @@ main() {
     parse_args "$@"
     check_target
     mkdir -p -- "$reports"
-    step aesthetic_scorer.py "${datasets[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
+    local sources=("${datasets[@]}" ${levels[@]+"${levels[@]}"})
+    local merged=("$output" ${levels[@]+"${levels[@]}"})
+    step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
 
-    step dataset_stats.py "${datasets[@]}" --output "$reports/datasets_image_statistics.json" \
+    step dataset_stats.py "${sources[@]}" --output "$reports/datasets_image_statistics.json" \
         --html "$reports/dataset_stats.html"
-    step aesthetic_scorer.py "${datasets[@]}" ${scorer_options[@]+"${scorer_options[@]}"}
-    step aesthetic_stats.py "${datasets[@]}" --output "$reports/aesthetic_stats.json" \
+    step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"}
+    step aesthetic_stats.py "${sources[@]}" --output "$reports/aesthetic_stats.json" \
         --html "$reports/aesthetic_stats.html"
-    step find_duplicates.py "${datasets[@]}"
-    step duplicates_stats.py "${datasets[@]}" --html "$reports/review.html"
-    step merge_clusters.py "${datasets[@]}" --output "$output"
-    step find_duplicates.py "$output" --variants --across # related images, in any topic
-    step split_data.py "$output" --exclude-duplicates --output-dir "$reports"
+    step find_duplicates.py "${sources[@]}"
+    step duplicates_stats.py "${sources[@]}" --html "$reports/review.html"
+    step merge_clusters.py "${sources[@]}" --output "$output"
+    step find_duplicates.py "${merged[@]}" --variants --across # related images, in any topic
+    step split_data.py "${merged[@]}" --exclude-duplicates --output-dir "$reports"
 
     printf '\n🏁 %s\n' "merged dataset   $output"
     printf '   %s\n' \
@@ -55,7 +58,7 @@ main() {
 }
 
 parse_args() {
-    datasets=() scorer_options=() output=full_dataset reports=
+    datasets=() scorer_options=() levels=() output=full_dataset reports=
     while (($#)); do
         case $1 in
         -h | --help) print_usage && exit ;;
@@ -64,6 +67,12 @@ parse_args() {
             printf -v "${1#--}" %s "$2"
             shift
             ;;
+        --levels)
+            (($# > 1)) || fail "--levels needs 1, 2 or 3"
+            levels=(--levels "$2")
+            shift
+            ;;
+        --levels=*) levels=("$1") ;;
         --output=* | --reports=*) printf -v "$(cut -d= -f1 <<<"${1#--}")" %s "${1#*=}" ;;
         --*=* | --rescore | --only-missing | --no-cache | --check | --fast-decode | --ray | \
             --json | --quiet | --strict) scorer_options+=("$1") ;;

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         max_megapixels=args.count_megapixels,
     )
     is_complete = args.export is not None  # what is not found would be taken for gone
-    topics_found = tree.find_topics(args.paths, reporter.warn, is_complete)
+    topics_found = tree.find_given_topics(args, reporter, is_complete)
     topics_by_label = tree.group_by_level(topics_found, "topic")
     topics = [topic for (topic,) in topics_by_label.values()]
     splits = choice.split_topics(topics, policy, reporter)

@@ -113,6 +113,13 @@ def make_parser(
     )
     shared = parser.add_argument_group("options that all scripts share")
     shared.add_argument(
+        "--levels",
+        type=int,
+        choices=range(1, 4),
+        help="each PATH is a dataset with so many levels above its images: 1 is DataSet/Topic, "
+        "2 DataSet/Cluster/Topic, 3 has subclusters too (default: look where the images are)",
+    )
+    shared.add_argument(
         "--json", action="store_true", help="print one JSON object to stdout, not the summary"
     )
     shared.add_argument("--quiet", action="store_true", help="print only errors to stderr")
@@ -134,15 +141,17 @@ def make_parser(
     return parser
 
 
-def next_step(script: str, *arguments: str) -> list[str]:
+def next_step(args: argparse.Namespace, script: str, *arguments: str) -> list[str]:
     """Return the line that says what to type next; none in a script that runs all of them.
 
-    The command works where this script was started: it is called in the same way.
+    The command works where this script was started: it is called in the same way. It looks at the
+    same levels.
     """
     if os.environ.get(NO_NEXT_STEP):
         return []
     path = os.path.join(os.path.dirname(sys.argv[0]) or ".", script)
-    return [f"👉 next: {terminal.escape(shlex.join([path, *arguments]))}"]
+    levels = ["--levels", str(args.levels)] if args.levels else []
+    return [f"👉 next: {terminal.escape(shlex.join([path, *arguments, *levels]))}"]
 
 
 def positive_int(value: str) -> int:

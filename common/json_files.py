@@ -23,6 +23,7 @@ from common.topics import Topic
 SCORES_FILE = "aesthetic_data.json"
 COPY = "copy"  # interchangeable with the other image
 DOUBTFUL = "doubtful"  # shown to a person, never acted on
+ACROSS_TOPIC = "across"  # in duplicates_across.json, which is about a dataset and no topic
 ACTIONABLE_KINDS = (
     "mirrored",
     "turned",
@@ -76,9 +77,14 @@ def _is_search_result(name: str) -> bool:
 
 
 def list_orphans(subcluster: str) -> list[str]:
-    """List the duplicates and variants files in a folder whose topic is gone, sorted by name."""
+    """List the duplicates and variants files in a folder whose topic is gone, sorted by name.
+
+    In a dataset without clusters the matches between topics are beside those of topics.
+    """
     orphans = []
     for name in sorted(filter(_is_search_result, os.listdir(subcluster))):
+        if name == f"duplicates_{ACROSS_TOPIC}.json":
+            continue
         topic_name = name.partition("_")[2].removesuffix(".json")
         if not os.path.isdir(os.path.join(subcluster, topic_name)):
             orphans.append(os.path.join(subcluster, name))

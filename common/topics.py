@@ -15,6 +15,9 @@ from common.image_formats import is_image_name
 
 CACHE_FOLDER = ".cache"
 INT64_LIMIT = 1 << 63
+# What a folder is called whose images are 0, 1, 2 or 3 levels below it.
+LEVEL_NAMES = ("topic", "subcluster", "cluster", "dataset")
+MAX_LEVELS = 3  # from a dataset down to a topic
 
 Stamp = tuple[int, int]  # size in bytes and mtime_ns: the same stamp means the same content
 
@@ -37,6 +40,7 @@ class Topic:
     subcluster: str
     name: str
     image_count: int  # when the tree was walked
+    levels: int = MAX_LEVELS  # how many levels its folder is below its dataset
     # the real paths of the folders that the run was given; unknown if empty
     given_folders: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
@@ -50,9 +54,26 @@ class Topic:
         return "/".join(filter(None, self.parts))
 
     @property
+    def place(self) -> str:
+        """The topic's path below its dataset."""
+        return os.path.join(*filter(None, self.parts[1:]))
+
+    @property
+    def has_whole_place(self) -> bool:
+        """Whether the path is long enough to name every level below the dataset."""
+        return sum(map(bool, self.parts[1:])) == self.levels
+
+    @property
     def dataset_path(self) -> str:
-        """The dataset's folder: three levels up."""
-        return os.path.dirname(os.path.dirname(os.path.dirname(self.path)))
+        """The dataset's folder."""
+        return self.folder_above(self.levels)
+
+    def folder_above(self, levels_up: int) -> str:
+        """Return the folder so many levels above the topic."""
+        folder = self.path
+        for _ in range(levels_up):
+            folder = os.path.dirname(folder)
+        return folder
 
     @property
     def cache_folder(self) -> str:

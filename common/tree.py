@@ -6,44 +6,63 @@ common/folder_walk.py.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from common import terminal
+from common import given_levels, terminal
 from common.errors import UserError, os_error_to_user_error
 from common.folder_walk import Folder, SkippedFiles, WalkedFolders, Warn, walk_folders
-from common.topics import Topic
+from common.json_files import ACROSS_TOPIC
+from common.reporter import Reporter
+from common.topics import LEVEL_NAMES, MAX_LEVELS, Topic
 
-# What a folder is called whose images are 0, 1, 2 or 3 levels below it.
-LEVEL_NAMES = ("topic", "subcluster", "cluster", "dataset")
+EXPECTED_LAYOUT = "expected DataSet/Cluster/Subcluster/Topic/image.jpg, or see --levels"
 
 
-def find_topics(paths: Sequence[str], warn: Warn, is_complete: bool = False) -> list[Topic]:
+def find_given_topics(
+    args: argparse.Namespace, reporter: Reporter, is_complete: bool = False
+) -> list[Topic]:
+    """Find the topics that a script was given, as find_topics() does.
+
+    Says in one line which folders are taken for less than a dataset.
+    """
+    topics = find_topics(args.paths, reporter.warn, is_complete, args.levels)
+    if args.levels is None:
+        for line in given_levels.describe_partial_datasets(args.paths, topics):
+            reporter.say(f"📁 {line}")
+    return topics
+
+
+def find_topics(
+    paths: Sequence[str], warn: Warn, is_complete: bool = False, levels: int | None = None
+) -> list[Topic]:
     """Find every topic below `paths`, in the order of the paths and sorted by name within each.
 
-    A folder that is reached twice counts once. Raises UserError if a path is not a folder, if it
-    holds datasets, or if there is no image at all. With `is_complete` also if one of the paths
-    holds no image, or if a folder below them cannot be listed.
+    A folder that is reached twice counts once. With `levels`, each path is a dataset whose topics
+    are that many levels below it; otherwise the level at which most images are decides. Raises
+    UserError if a path is not a folder, if it holds datasets, or if there is no image at all. With
+    `is_complete` also if one of the paths holds no image, or if a folder below them cannot be
+    listed.
     """
     for path in paths:
         _check_is_folder(path)
-    walked: WalkedFolders = {}
+    walk = _TreeWalk(warn, is_complete, levels)
     topics: list[Topic] = []
-    skipped = SkippedFiles()
     given = tuple(map(os.path.realpath, paths))
     for root in _distinct_roots(paths):
-        for topic in _topics_below(root, walked, warn, is_complete, skipped):
+        for topic in walk.find_topics(root):
             topics.append(replace(topic, given_folders=given))
+    skipped_lines = walk.skipped.lines()
     if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
-        reason = "; ".join(skipped.lines())
-        expected = "expected DataSet/Cluster/Subcluster/Topic/image.jpg"
-        raise UserError(f"{where}: no images found; {reason or expected}")
-    for line in skipped.lines():
+        reason = "; ".join(skipped_lines)
+        raise UserError(f"{where}: no images found; {reason or EXPECTED_LAYOUT}")
+    for line in skipped_lines:
         warn(line)
     return topics
 
@@ -60,16 +79,13 @@ def group_by_level(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]
     A key is the folder's path starting at its dataset's own name. It is the whole path if two
     folders share that (datasets of one name in two places).
     """
-    levels_up = LEVEL_NAMES.index(level)
+    number = LEVEL_NAMES.index(level)
     groups: dict[str, list[Topic]] = {}
     for topic in topics:
-        folder = topic.path
-        for _ in range(levels_up):
-            folder = os.path.dirname(folder)
-        groups.setdefault(folder, []).append(topic)
+        groups.setdefault(topic.folder_above(_levels_up(topic, number)), []).append(topic)
     labels = {}
     for folder, members in groups.items():
-        labels[folder] = "/".join(filter(None, members[0].parts[: 4 - levels_up]))
+        labels[folder] = "/".join(filter(None, members[0].parts[: 4 - number]))
     uses = Counter(labels.values())
     by_key = {}
     for folder, members in groups.items():
@@ -77,6 +93,16 @@ def group_by_level(topics: Sequence[Topic], level: str) -> dict[str, list[Topic]
         is_unique = bool(label) and uses[label] == 1
         by_key[label if is_unique else folder] = members
     return by_key
+
+
+def _levels_up(topic: Topic, number: int) -> int:
+    """Return how far above the topic its folder of level `number` is.
+
+    In place of a level that the dataset does not have, the next one above counts.
+    """
+    if number in (0, MAX_LEVELS):
+        return topic.levels if number else 0
+    return max(1, min(number, topic.levels - 1))
 
 
 def _check_is_folder(path: str) -> None:
@@ -121,41 +147,67 @@ def _parents(folder: str) -> Iterator[str]:
         yield folder
 
 
-def _topics_below(
-    root: str, walked: WalkedFolders, warn: Warn, is_complete: bool, skipped: SkippedFiles
-) -> Iterator[Topic]:
-    folders = sorted(
-        walk_folders(root, walked, warn, skipped, is_complete), key=lambda folder: folder.parts
-    )
-    images_at_depth = Counter[int]()
-    for folder in folders:
-        images_at_depth[len(folder.parts)] += folder.image_count
-    # If two depths have equally many images, topics are at the deeper one.
-    topic_depth = max(images_at_depth, key=lambda depth: (images_at_depth[depth], depth), default=0)
-    if not images_at_depth[topic_depth]:
-        if is_complete:
+@dataclass
+class _TreeWalk:
+    """How to walk the given folders, and what was seen so far."""
+
+    warn: Warn
+    is_complete: bool
+    levels: int | None
+    walked: WalkedFolders = field(default_factory=dict)
+    skipped: SkippedFiles = field(default_factory=SkippedFiles)
+
+    def find_topics(self, root: str) -> Iterator[Topic]:
+        """Yield the topics below one of the given folders."""
+        folders = walk_folders(root, self.walked, self.warn, self.skipped, self.is_complete)
+        by_parts = sorted(folders, key=lambda folder: folder.parts)
+        depth = self._topic_depth(root, by_parts)
+        if depth is None:
+            return
+        name = LEVEL_NAMES[MAX_LEVELS if self.levels else depth]
+        for folder in by_parts:
+            if len(folder.parts) == depth:
+                if self.levels == 1 and folder.parts[-1] == ACROSS_TOPIC:
+                    what = f"duplicates_{ACROSS_TOPIC}.json is the name of the dataset's file"
+                    raise UserError(f"{folder.path}: {what}; rename this folder")
+                yield _make_topic(folder, self.levels or MAX_LEVELS)
+            elif folder.image_count:
+                images = terminal.plural(folder.image_count, "image")
+                self.warn(
+                    f"{terminal.escape(folder.path)}: {images} outside any topic, not processed "
+                    f"(the topics of this {name} are {terminal.plural(depth, 'level')} below it)"
+                )
+
+    def _topic_depth(self, root: str, folders: Sequence[Folder]) -> int | None:
+        """Return how many levels below `root` its topics are; None, with a warning, if nowhere."""
+        images_at_depth = Counter[int]()
+        for folder in folders:
+            images_at_depth[len(folder.parts)] += folder.image_count
+        # If two depths have equally many images, topics are at the deeper one.
+        depth = max(images_at_depth, key=lambda depth: (images_at_depth[depth], depth), default=0)
+        if not images_at_depth[depth]:
+            if self.is_complete:
+                remedy = "mount it, or leave it out"
+                raise UserError(f"{root}: not a dataset, there are no images below it; {remedy}")
+            self.warn(f"{terminal.escape(root)}: no images below it")
+            return None
+        if depth > MAX_LEVELS:
             raise UserError(
-                f"{root}: not a dataset, there are no images below it; mount it, or leave it out"
+                f"{root}: most of its images are {depth} folders down, so it holds datasets: "
+                f"pass its subfolders ({os.path.join(root, '*')})"
             )
-        warn(f"{terminal.escape(root)}: no images below it")
-        return
-    if topic_depth >= len(LEVEL_NAMES):
-        raise UserError(
-            f"{root}: most of its images are {topic_depth} folders down, so it holds datasets: "
-            f"pass its subfolders ({os.path.join(root, '*')})"
-        )
-    for folder in folders:
-        if len(folder.parts) == topic_depth:
-            yield _make_topic(folder)
-        elif folder.image_count:
-            warn(
-                f"{terminal.escape(folder.path)}: {terminal.plural(folder.image_count, 'image')} "
-                f"outside any topic, not processed (the topics of this {LEVEL_NAMES[topic_depth]} "
-                f"are {terminal.plural(topic_depth, 'level')} below it)"
+        if self.levels and not images_at_depth[self.levels]:
+            remedy = f"--levels {depth}" if depth else "the folder above it, with --levels 1"
+            raise UserError(
+                f"{root}: --levels {self.levels}: its images are "
+                f"{terminal.plural(depth, 'level')} below it; give {remedy}"
             )
+        return self.levels or depth
 
 
-def _make_topic(folder: Folder) -> Topic:
-    names = [name for name in folder.path.split(os.sep) if name][-4:]
-    dataset, cluster, subcluster, name = [""] * (4 - len(names)) + names
-    return Topic(folder.path, dataset, cluster, subcluster, name, folder.image_count)
+def _make_topic(folder: Folder, levels: int) -> Topic:
+    names = [name for name in folder.path.split(os.sep) if name][-levels - 1 :]
+    padded = [""] * (levels + 1 - len(names)) + names
+    *upper, name = padded
+    dataset, cluster, subcluster = [*upper, "", ""][:MAX_LEVELS]
+    return Topic(folder.path, dataset, cluster, subcluster, name, folder.image_count, levels)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from common import atomic_files, tree
+from common import across_file, atomic_files, given_levels, tree
 from common.errors import UserError
 from common.topics import FileStatus, Topic
 
@@ -36,8 +36,6 @@ def check_references(folders: Sequence[str], paths: Sequence[str], topics: Seque
 
     Also checks that results can be written into the datasets of `topics`. Raises UserError.
     """
-    for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        atomic_files.check_writable(dataset)
     for folder in folders:
         if not os.path.isdir(folder):
             raise UserError(
@@ -49,6 +47,10 @@ def check_references(folders: Sequence[str], paths: Sequence[str], topics: Seque
                 raise UserError(
                     f"--against {folder}: it overlaps {path}; give a folder outside of it"
                 )
+    option = "--against" if folders else "--across"
+    for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
+        given_levels.check_may_write(dataset, across_file.FILE_NAME, topics, option)
+        atomic_files.check_writable(dataset)
 
 
 def _overlap(folder: str, path: str) -> bool:

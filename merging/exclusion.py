@@ -47,8 +47,9 @@ class Exclusion:
 class MatchGraph:
     """Images that match one another, to walk by the rule of keepers. Images are named by path."""
 
-    candidates: list[Candidate] = field(default_factory=list)
+    levels: int  # from the dataset down to a topic
     kinds: Kinds = field(default_factory=dict)  # image to its matches, with the kind of each
+    candidates: list[Candidate] = field(default_factory=list)
     references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
     equals: EqualSets = field(default_factory=EqualSets)  # large sets of equal images
 
@@ -65,7 +66,7 @@ class MatchGraph:
             return Exclusion(REFERENCE, keeper, f"matches the reference {keeper}")
         name = os.path.basename(keeper)
         if os.path.dirname(path) != os.path.dirname(keeper):
-            name = os.sep.join(keeper.split(os.sep)[-4:])
+            name = os.sep.join(keeper.split(os.sep)[-self.levels - 1 :])
         kind = self.equals.kind_of(kinds_by_node, path, keeper)
         if kind == COPY:
             return Exclusion(DUPLICATE, keeper, f"matches {name}")
@@ -97,7 +98,7 @@ class Excluder:
         if self._policy.drop_across:
             by_path = self._dataset_exclusions(source.dataset_path)
         else:
-            graph = MatchGraph()
+            graph = MatchGraph(source.levels)
             self._add_topic(graph, source, stamps, unreadable)
             by_path = graph.exclusions()
         exclusions = {}
@@ -109,7 +110,7 @@ class Excluder:
 
     def _dataset_exclusions(self, dataset: str) -> dict[str, Exclusion]:
         if dataset not in self._exclusions:
-            graph = MatchGraph()
+            graph = MatchGraph(self._topics[dataset][0].levels)
             for topic in self._topics[dataset]:
                 stamps = topic.image_stamps()
                 unreadable = [name for name in stamps if not is_readable(topic.path_of(name))]

@@ -15,7 +15,7 @@ from common import json_files
 from common.atomic_files import Damaged
 from common.errors import UserError
 from common.target_folder import TargetFolder, check_place
-from common.topics import Stamp
+from common.topics import MAX_LEVELS, Stamp
 
 FILE_NAME = "merge_manifest.jsonl"
 
@@ -47,6 +47,7 @@ class ManifestLine:
     kept: str | None = None  # the image that was kept instead
     reason: str = ""
     sidecars: tuple[str, ...] = ()  # names in the target of the caption and other sidecars
+    levels: int = MAX_LEVELS  # from its dataset down to its topic
 
     @property
     def target_name(self) -> str:
@@ -73,12 +74,12 @@ def manifest_path(target: str) -> str:
     return os.path.join(target, FILE_NAME)
 
 
-def topic_folder(source: str) -> str:
+def topic_folder(line: ManifestLine) -> str:
     """Return the folder of a source image's topic in the target: `Cluster/Subcluster/Topic`."""
-    return os.sep.join(os.path.dirname(source).split(os.sep)[-3:])
+    return os.sep.join(os.path.dirname(line.source).split(os.sep)[-line.levels :])
 
 
-def parse_line(line: bytes) -> ManifestLine:
+def parse_line(line: bytes, levels: int = MAX_LEVELS) -> ManifestLine:
     """Parse one line. Raises ValueError or another error if it is not one of a manifest."""
     if not line.endswith(b"\n"):
         raise ValueError("cut short")
@@ -91,6 +92,7 @@ def parse_line(line: bytes) -> ManifestLine:
         kept=fields["kept"],
         reason=str(fields["reason"]),
         sidecars=tuple(fields["sidecars"]),
+        levels=levels,
     )
     _check_places(parsed)
     return parsed
@@ -101,7 +103,7 @@ def _check_places(line: ManifestLine) -> None:
     os.fsencode(line.source)
     if "\0" in line.source or not os.path.isabs(line.source):
         raise ValueError("the source is no absolute path")
-    folder = check_place(topic_folder(line.source))
+    folder = check_place(topic_folder(line))
     if line.target is not None and os.path.dirname(check_place(line.target)) != folder:
         raise ValueError("the target is not in the folder of its topic")
     if line.kept is not None:
@@ -111,16 +113,32 @@ def _check_places(line: ManifestLine) -> None:
             raise ValueError("a sidecar is not in the folder of its topic")
 
 
-def read_manifest(target: str) -> dict[str, list[bytes]] | None:
+def read_manifest(target: str, levels: int = MAX_LEVELS) -> dict[str, list[bytes]] | None:
     """Read the lines by topic, as bytes because a million must fit in memory.
 
-    Returns None if there is no manifest. Raises UserError.
+    Returns None if there is no manifest. Raises UserError, also if a line is about a dataset with
+    another number of levels.
     """
     path = manifest_path(target)
     lines: dict[str, list[bytes]] = {}
+    levels_then = MAX_LEVELS
+
+    def parse(line: bytes) -> ManifestLine | None:
+        nonlocal levels_then
+        if not lines and (header := _parse_header(line)):
+            levels_then = header
+            return None
+        return parse_line(line, levels_then)
+
     try:
-        for line, parsed in json_files.read_json_lines(path, parse_line):
-            lines.setdefault(topic_folder(parsed.source), []).append(line)
+        for line, parsed in json_files.read_json_lines(path, parse):
+            if levels_then != levels:
+                raise UserError(
+                    f"{target}: made with --levels {levels_then}, not {levels}; "
+                    f"add --levels {levels_then}, or give --output another place"
+                )
+            if parsed:
+                lines.setdefault(topic_folder(parsed), []).append(line)
     except FileNotFoundError:
         return None
     except Damaged as error:
@@ -128,6 +146,16 @@ def read_manifest(target: str) -> dict[str, list[bytes]] | None:
     if not lines:
         raise _damage_error(path, "it is empty")
     return lines
+
+
+def _parse_header(line: bytes) -> int | None:
+    """Return the number of levels if that is all that the line says."""
+    fields = json.loads(line)
+    if fields.keys() != {"levels"}:
+        return None
+    if fields["levels"] not in range(1, MAX_LEVELS):
+        raise ValueError("the number of levels is none that there is")
+    return int(fields["levels"])
 
 
 def _damage_error(path: str, reason: str) -> UserError:
@@ -138,9 +166,17 @@ def _damage_error(path: str, reason: str) -> UserError:
 
 
 def replace_topics(
-    earlier: Mapping[str, Sequence[bytes]], planned: Mapping[str, Iterable[ManifestLine]]
+    earlier: Mapping[str, Sequence[bytes]],
+    planned: Mapping[str, Iterable[ManifestLine]],
+    levels: int,
 ) -> Iterator[bytes]:
-    """Yield the new manifest: the earlier lines, replaced in each topic that is planned."""
+    """Yield the new manifest: the earlier lines, replaced in each topic that is planned.
+
+    If levels are missing, the first line says how many there are. Other versions refuse such a
+    manifest, since they would look for its topics in the wrong folders.
+    """
+    if levels != MAX_LEVELS:
+        yield json_files.json_line({"levels": levels})
     for folder in sorted(earlier.keys() | planned.keys()):
         if folder in planned:
             yield from (line.to_json() for line in planned[folder])

@@ -5,6 +5,7 @@ Knows the target as a whole; merging/placing.py decides about the images of one 
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -22,13 +23,14 @@ from merging.plan import MergePlan, TopicPlan
 from merging.transfer import TransferMode
 
 
-def find_sources(paths: Sequence[str], target: str, reporter: Reporter) -> list[Topic]:
+def find_sources(args: argparse.Namespace, target: str, reporter: Reporter) -> list[Topic]:
     """Find the topics to merge.
 
     Raises UserError if a path holds no images, or if the target overlaps a source.
     """
+    paths = args.paths
     copying.check_not_nested(paths, target)
-    topics = tree.find_topics(paths, reporter.warn, is_complete=True)
+    topics = tree.find_given_topics(args, reporter, is_complete=True)
     copying.check_not_nested(copying.folders_between(topics, paths), target)
     topic_paths = []
     for topic in topics:
@@ -57,7 +59,7 @@ def plan_merge(
     target = folder.path
     folder.check_replaceable([manifest.FILE_NAME, decisions.FILE_NAME])
     manifest_stamp = stamp_of(manifest.manifest_path(target))
-    earlier = _read_earlier(folder)
+    earlier = _read_earlier(folder, topics[0].levels)
     decisions.add_decisions(topics, reporter)
     decisions.read_decisions(target)  # a damaged file stops the merge here
     root = copying.nearest_existing_folder(target)
@@ -76,7 +78,7 @@ def plan_merge(
     with reporter.progress(sum(topic.image_count for topic in topics)) as bar:
         for place, topic in target_topics.items():
             sources = topics_by_folder[place]
-            lines = list(map(manifest.parse_line, earlier.get(place, ())))
+            lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
             plan = placing.plan_topic(topic, sources, lines, mode, excluder, reporter)
             plans.append(plan)
             makers |= scores_carry.makers_of_new_scores(topic, sources, plan.lines)
@@ -90,7 +92,7 @@ def plan_merge(
     return merge
 
 
-def _read_earlier(folder: TargetFolder) -> dict[str, list[bytes]]:
+def _read_earlier(folder: TargetFolder, levels: int) -> dict[str, list[bytes]]:
     """Return the manifest lines of earlier merges, by topic.
 
     Raises UserError if the target is not a folder, or holds something that no merge made.
@@ -100,7 +102,7 @@ def _read_earlier(folder: TargetFolder) -> dict[str, list[bytes]]:
         return {}
     if not os.path.isdir(target):
         raise UserError(f"{target}: not a folder; give --output another place")
-    earlier = manifest.read_manifest(target)
+    earlier = manifest.read_manifest(target, levels)
     if earlier is None and folder.names():
         raise UserError(
             f"{target}: not empty, and no merge made it (no {manifest.FILE_NAME}); "
@@ -113,19 +115,18 @@ def _group_by_target(topics: Sequence[Topic]) -> dict[str, list[Topic]]:
     """Group the topics by the folder that they go to: `Cluster/Subcluster/Topic`."""
     groups: dict[str, list[Topic]] = {}
     for topic in topics:
-        if not all(topic.parts[1:]):
+        if not topic.has_whole_place:
             raise UserError(
                 f"{topic.path}: its place in the target is unknown, because its path does not end "
                 "in Cluster/Subcluster/Topic; move it into such folders"
             )
-        groups.setdefault(os.path.join(*topic.parts[1:]), []).append(topic)
+        groups.setdefault(topic.place, []).append(topic)
     return groups
 
 
 def _target_topic(target: str, folder: str, sources: Sequence[Topic]) -> Topic:
-    _, cluster, subcluster, name = sources[0].parts
     path = os.path.join(target, folder)
-    return Topic(path, os.path.basename(target), cluster, subcluster, name, image_count=0)
+    return replace(sources[0], path=path, dataset=os.path.basename(target), image_count=0)
 
 
 def _check_case(folders: Iterable[str], root: str) -> None:

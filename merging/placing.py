@@ -142,7 +142,13 @@ class Placer:
             elif identical := self._names.identical_arrival(name, path):
                 kept = self._target.path_in_target(identical)
                 placed.lines[name] = ManifestLine(
-                    path, stamp, manifest.IDENTICAL, None, kept, "the same bytes"
+                    path,
+                    stamp,
+                    manifest.IDENTICAL,
+                    None,
+                    kept,
+                    "the same bytes",
+                    levels=self._source.levels,
                 )
             else:
                 placed.unplaced[name[len(group.stem) :]] = stamp
@@ -167,7 +173,9 @@ class Placer:
         for suffix, stamp in group.unplaced.items():
             path = self._source.path_of(group.stem + suffix)
             place = self._target.path_in_target(stem + suffix)
-            line = ManifestLine(path, stamp, action, place, None, conflict)
+            line = ManifestLine(
+                path, stamp, action, place, reason=conflict, levels=self._source.levels
+            )
             group.lines[group.stem + suffix] = line
             self._names.add_image(stem + suffix, path)
         for line in group.lines.values():
@@ -238,7 +246,9 @@ class Placer:
         self, name: str, stamp: Stamp, action: str, kept: str | None, reason: str
     ) -> None:
         path = self._source.path_of(name)
-        self._lines[path] = ManifestLine(path, stamp, action, None, kept, reason)
+        self._lines[path] = ManifestLine(
+            path, stamp, action, None, kept, reason, levels=self._source.levels
+        )
         self._counts[COUNTER_OF_ACTION[action]] += 1
         if action != manifest.UNREADABLE:
             self._counts["bytes_saved"] += stamp[0]

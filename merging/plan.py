@@ -83,9 +83,9 @@ class MergePlan:
     def manifest_lines(self) -> Iterator[bytes]:
         planned = {}
         for plan in self.topics:
-            folder = os.path.join(*plan.topic.parts[1:])
-            planned[folder] = plan.lines
-        return manifest.replace_topics(self.earlier, planned)
+            planned[plan.topic.place] = plan.lines
+        levels = self.topics[0].topic.levels
+        return manifest.replace_topics(self.earlier, planned, levels)
 
     def transfers(self) -> list[Transfer]:
         return [transfer for plan in self.topics for transfer in plan.transfers]

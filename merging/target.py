@@ -144,7 +144,7 @@ class TargetTopic:
 
     def path_in_target(self, name: str) -> str:
         """Return the path below the target folder of a file in this topic."""
-        return os.path.join(*self.topic.parts[1:], name)
+        return os.path.join(self.topic.place, name)
 
     def new_manifest_lines(
         self, new_lines: Mapping[str, ManifestLine], sources: Sequence[Topic]

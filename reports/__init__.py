@@ -1,6 +1,7 @@
 """What the three statistics scripts show: numbers, charts for the terminal, and HTML pages.
 
     quantiles         medians, quantiles and histograms of counted numbers
+    levels            which levels the datasets have
     charts            bars, range plots and warnings in a terminal
     census            counts of images, types and resolutions        dataset_stats.py
     caption_checks    what trainers trip over                        dataset_stats.py

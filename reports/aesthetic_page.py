@@ -9,7 +9,7 @@ from common import atomic_files, terminal, tree
 from common.reporter import Reporter
 from common.topic_scores import AESTHETICS, load_topic_scores
 from common.topics import Topic
-from reports import page, quantiles, ranking
+from reports import levels, page, quantiles, ranking
 
 MAX_STRIPS = 700  # topics that may get a strip of thumbnails; no page has room for more
 
@@ -41,6 +41,8 @@ def write_page(
             "bins": bins,
             "score_at_least": _at_least_bars(data),
             "clusters": _rows_by_rank(data["clusters"], max_rows),
+            "has_subclusters": "subcluster" in levels.distinct_levels(data),
+            "lowest_level": levels.level_title(data, "subcluster"),
             "subclusters": _rows_by_rank(data["subclusters"], max_rows),
             "subclusters_left_out": max(0, len(data["subclusters"]) - max_rows),
             "groups": _topic_groups(data, strips, max_rows),

@@ -16,7 +16,7 @@ from typing import Any
 from common import images, tree
 from common.image_formats import format_of_content
 from common.reporter import Reporter
-from common.topics import Topic
+from common.topics import LEVEL_NAMES, Topic
 from reports import quantiles
 from reports.caption_checks import Checks
 
@@ -157,7 +157,7 @@ def census_json(census: Census) -> dict[str, Any]:
 def _images_by_cluster_name(census: Census) -> dict[str, int]:
     images_by_name = Counter[str]()
     for topic, counts in census.topics.items():
-        images_by_name[topic.cluster] += counts.images
+        images_by_name[topic.cluster or topic.dataset] += counts.images
     return dict(images_by_name)
 
 
@@ -223,7 +223,7 @@ def _folders_json(census: Census) -> dict[str, dict[str, dict[str, int]]]:
     """Return the totals of every dataset, cluster, subcluster and topic."""
     topics = list(census.topics)
     folders = {}
-    for level in tree.LEVEL_NAMES:
+    for level in LEVEL_NAMES:
         totals = {}
         for label, group in tree.group_by_level(topics, level).items():
             totals[label] = _folder_totals(census, group)

@@ -9,7 +9,7 @@ from typing import Any
 
 from common import terminal, tree
 from common.reporter import Reporter
-from reports import caption_checks, census, dataset_warnings, page, quantiles, scatter
+from reports import caption_checks, census, dataset_warnings, levels, page, quantiles, scatter
 from reports.census import Census, Extent
 
 MAX_EXTREME_IMAGES = 14  # thumbnails of each kind
@@ -50,6 +50,7 @@ def write_page(
             "resolutions": _bars(data["resolution_counts"], readable),
             "types": _bars(data["file_type_counts"], data["total_files"]),
             "type_sizes": _bars(data["file_type_bytes"], data["bytes"], terminal.format_bytes),
+            "clusters_title": levels.level_title(data, "cluster"),
             "clusters": _bars(data["cluster_image_counts"], data["total_files"]),
             "megapixels": _log_histogram(counted.resolutions, census.megapixels),
             "aspect_ratios": _log_histogram(counted.resolutions, census.aspect_ratio),
@@ -68,7 +69,7 @@ def _cards(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (terminal.thousands(data["total_files"]), "images"),
         (terminal.format_bytes(data["bytes"]), "on disk"),
-        (terminal.thousands(len(data["clusters"])), "clusters"),
+        (terminal.thousands(len(data["clusters"])), levels.level_title(data, "cluster").lower()),
         (terminal.thousands(len(data["topics"])), "topics"),
         (f"{data['megapixels'].get('median', 0):.2f} MP", "median size"),
         (terminal.thousands(data["unreadable"]), "unreadable"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,6 @@ from common.across_file import Across
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
 from common.topics import Topic
-
-LABEL_LEVELS = 4  # of a topic, from the name of the dataset on
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,13 @@ def _count_pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:
     return counts
 
 
-def count_across(topics: Iterable[Topic], across: Across, top: int) -> dict[str, Any]:
+def count_across(topics: Sequence[Topic], across: Across, top: int) -> dict[str, Any]:
     """Count pairs across topics by kind, and matches with references by kind.
 
     Lists the `top` pairs of topics with most pairs; doubtful ones do not count there.
     """
     given = {topic.path for topic in topics}
+    levels = topics[0].levels
     pairs = Counter[str]()
     references = Counter[str]()
     pairs_by_topics = Counter[tuple[str, str]]()
@@ -96,7 +95,8 @@ def count_across(topics: Iterable[Topic], across: Across, top: int) -> dict[str,
                 references[kind] += 1
             elif is_first_sight:
                 pairs[kind] += 1
-                first, second = sorted((_topic_label(path), _topic_label(other)))
+                labels = (_topic_label(path, levels), _topic_label(other, levels))
+                first, second = sorted(labels)
                 if kind != DOUBTFUL:
                     pairs_by_topics[first, second] += 1
     most = sorted((-count, labels) for labels, count in pairs_by_topics.items())[:top]
@@ -107,5 +107,6 @@ def count_across(topics: Iterable[Topic], across: Across, top: int) -> dict[str,
     }
 
 
-def _topic_label(image_path: str) -> str:
-    return "/".join(image_path.split(os.sep)[-LABEL_LEVELS - 1 : -1])
+def _topic_label(image_path: str, levels: int) -> str:
+    """Return the path of the image's topic, from the name of its dataset on."""
+    return "/".join(image_path.split(os.sep)[-levels - 2 : -1])

@@ -15,7 +15,7 @@ from typing import Any
 from common import atomic_files, json_files, terminal, tree
 from common.reporter import Reporter
 from common.topic_scores import AESTHETICS, TopicScores, load_topic_scores
-from common.topics import Topic
+from common.topics import LEVEL_NAMES, Topic
 from reports import quantiles
 
 PROBLEMS = (  # key in the JSON, and how a warning counts them
@@ -102,7 +102,7 @@ def ranking_json(
     """Return everything about the scores of the topics, for JSON. Reads every score once."""
     groups = tree.group_by_level(topics, "topic")
     labels = {group[0]: label for label, group in groups.items()}
-    folders = {level: tree.group_by_level(topics, level) for level in tree.LEVEL_NAMES[1:]}
+    folders = {level: tree.group_by_level(topics, level) for level in LEVEL_NAMES[1:]}
     reader = ScoreReader(reporter)
     ranked: dict[str, dict[str, Any]] = {}
     counts: dict[str, dict[str, Counts]] = {"subcluster": {}}

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from common import captions, json_files, topic_scores
 from common.captions import casefold_nfc
 from common.errors import UserError
-from common.topics import Stamp, Topic, stamp_from_status, stamp_of
+from common.topics import MAX_LEVELS, Stamp, Topic, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import Transfer, TransferMode
 from splitting.candidates import Split
@@ -146,7 +146,7 @@ def plan_layout(
     registry = PlaceRegistry(kept)
     rows: dict[str, list[bytes]] = {role: [] for role in ROLES}
     for split in splits:
-        if not all(split.topic.parts[1:]):
+        if not split.topic.has_whole_place:
             raise UserError(
                 f"{split.topic.path}: its place in the export is unknown, because its path does "
                 "not end in Cluster/Subcluster/Topic; move it into such folders"
@@ -185,7 +185,7 @@ def _add_images(
             usable.append(name)
         else:
             layout.left_out.append(topic.path_of(name))
-    folder = registry.folder_place(role, *topic.parts[1:]) if usable else role
+    folder = registry.folder_place(role, *filter(None, topic.parts[1:])) if usable else role
     places = {}
     stamps = {name: stamp_of(topic.path_of(name)) or (0, 0) for name in usable}
     for name in sorted(usable):
@@ -224,13 +224,12 @@ def _add_caption(layout: Layout, image_place: str, path: str) -> str:
 def _text_columns(topic: Topic, text: str) -> Mapping[str, str]:
     """Return the columns of metadata.jsonl that hold text."""
     dataset, cluster, subcluster, name = topic.parts
-    return {
-        "text": _keep_as_text(text),
-        "dataset": _keep_as_text(dataset),
-        "cluster": _keep_as_text(cluster),
-        "subcluster": _keep_as_text(subcluster),
-        "topic": _keep_as_text(name),
-    }
+    columns = {"text": text, "dataset": dataset, "topic": name}
+    if topic.levels > 1:
+        columns["cluster"] = cluster
+    if topic.levels == MAX_LEVELS:
+        columns["subcluster"] = subcluster
+    return {name: _keep_as_text(value) for name, value in columns.items()}
 
 
 def _keep_as_text(value: str) -> str:

@@ -149,7 +149,8 @@ def test_hidden_folders_and_files_are_skipped_silently(fill):
 def test_finding_no_image_is_an_error_that_names_the_folders(fill):
     root = fill("D/C/S/T/notes.txt", "E/a.txt")
     assert error_message(root / "D", root / "E") == (
-        f"{root}/D, {root}/E: no images found; expected DataSet/Cluster/Subcluster/Topic/image.jpg"
+        f"{root}/D, {root}/E: no images found; "
+        "expected DataSet/Cluster/Subcluster/Topic/image.jpg, or see --levels"
     )
 
 

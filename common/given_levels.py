@@ -1,0 +1,84 @@
+"""What the given folders were taken for: datasets, or parts of a dataset above them.
+
+Nothing is written above a given folder, except into files that a dataset has already.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+from common import terminal
+from common.errors import UserError
+from common.topics import LEVEL_NAMES, MAX_LEVELS, Topic
+
+
+def describe_partial_datasets(paths: Sequence[str], topics: Iterable[Topic]) -> Iterator[str]:
+    """Yield a line for the given folders that are taken for less than a dataset.
+
+    Folders of one dataset and level share a line.
+    """
+    folders_by_level: dict[tuple[str, int], list[str]] = {}
+    for folder, dataset, level in _partial_folders(paths, topics):
+        folders_by_level.setdefault((dataset, level), []).append(folder)
+    for (dataset, level), folders in folders_by_level.items():
+        names = terminal.list_few(os.path.basename(folder) for folder in folders)
+        name = LEVEL_NAMES[level]
+        of_dataset = f" of dataset {terminal.escape(dataset)}" if dataset else ""
+        if len(folders) == 1:
+            line, subject = f"{names}: taken for a {name}{of_dataset}", "if it is a dataset of its"
+        else:
+            line = f"{names}: taken for {name}s{of_dataset}"
+            subject = "if they are datasets of their"
+        if level:
+            yield f"{line}; {subject} own, add --levels {level}"
+        else:
+            parent = terminal.escape(os.path.dirname(folders[0]))
+            yield f"{line}; if {parent} is the dataset, give that with --levels 1"
+
+
+def _partial_folders(
+    paths: Sequence[str], topics: Iterable[Topic]
+) -> Iterator[tuple[str, str, int]]:
+    """Yield the given folders that are below their dataset, with its name and their level."""
+    given = dict.fromkeys(map(os.path.abspath, paths))
+    done = set()
+    for topic in topics:
+        for level in range(topic.levels):
+            folder = topic.folder_above(level)
+            if folder in given and folder not in done:
+                done.add(folder)
+                yield folder, topic.dataset, level
+
+
+def check_may_write(dataset: str, file_name: str, topics: Iterable[Topic], option: str) -> None:
+    """Raise UserError if the dataset is above the given folders and has no such file yet."""
+    if os.path.lexists(os.path.join(dataset, file_name)):
+        return
+    real_path = os.path.realpath(dataset)
+    members = [topic for topic in topics if topic.dataset_path == dataset]
+    for topic in members:
+        for folder in topic.given_folders:
+            if os.path.join(real_path, "").startswith(os.path.join(folder, "")):
+                return
+    folder = _given_folder(members[0])
+    level = next(
+        number for number in range(MAX_LEVELS + 1) if members[0].folder_above(number) == folder
+    )
+    if level:
+        advice = f"add --levels {level} if it is a dataset of its own, or give {dataset}"
+    else:
+        advice = f"give {os.path.dirname(folder)} with --levels 1, or {dataset}"
+    raise UserError(
+        f"{option} would write {file_name} into {dataset}, above {folder}, "
+        f"which is taken for a {LEVEL_NAMES[level]}; {advice}"
+    )
+
+
+def _given_folder(topic: Topic) -> str:
+    """Return the given folder that the topic is, or is below; or the topic's."""
+    for level in range(topic.levels):
+        folder = topic.folder_above(level)
+        if os.path.realpath(folder) in topic.given_folders:
+            return folder
+    return topic.path

@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines = list(summary_lines(totals, policy, reporter))
     if totals.values:
         lines += cli.next_step(args, "aesthetic_stats.py", *args.paths)
-    print_result(args, lines, result_json(totals, policy, reporter))
+    print_result(args, lines, result_json(totals, policy, reporter) | reporter.as_json())
     return reporter.status
 
 

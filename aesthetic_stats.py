@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         aesthetic_page.write_page(args.html, topics, data, reporter)
         html_option.announce_page(args, reporter)
     next_lines = cli.next_step(args, "find_duplicates.py", *args.paths)
-    print_result(args, [*summary_lines(data, args.all), *next_lines], data)
+    print_result(args, [*summary_lines(data, args.all), *next_lines], data | reporter.as_json())
     scored = data["overall"]["images"]
     reporter.print_totals(data["found"], scored=scored, without_score=data["found"] - scored)
     return reporter.status

@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(args)
     topics = tree.find_given_topics(args, reporter)
     counted = census.take_census(topics, args.max_pixels, reporter)
-    data = census.census_json(counted)
+    data = census.census_json(counted) | reporter.as_json()
     if args.output:
         json_files.write_json(args.output, data)
     else:

@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
     )
     level = "dataset" if args.levels == 1 else "cluster"
-    print_result(args, [*summary_lines(data, level), *next_lines(args, data)], data)
+    lines = [*summary_lines(data, level), *next_lines(args, data)]
+    print_result(args, lines, data | reporter.as_json())
     return reporter.status
 
 

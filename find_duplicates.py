@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter.print_totals(result["images"], searched=searched, unreadable=result["unreadable"])
     lines = list(summary_lines(result, args.variants, bool(args.against)))
     lines += cli.next_step(args, "duplicates_stats.py", *args.paths, "--html", "review.html")
-    print_result(args, lines, result)
+    print_result(args, lines, result | reporter.as_json())
     return reporter.status
 
 

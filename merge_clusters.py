@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = summary.make_result(plan, args.mode, args.dry_run)
     lines = list(summary.summary_lines(plan, result, args.verbose))
     lines += next_lines(args)
-    print_result(args, lines, result)
+    print_result(args, lines, result | reporter.as_json())
     reporter.print_totals(result["found"], **{part: result[part] for part in summary.PARTS})
     return reporter.status
 

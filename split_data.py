@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if export_plan:
         result["export"] = export_plan.as_json()
     lines = summary.summary_lines(splits_by_label, result, policy, args.output_dir)
-    print_result(args, lines, result)
+    print_result(args, lines, result | reporter.as_json())
     reporter.print_totals(sum(result["counts"].values()), **result["counts"])
     if export_plan and export_plan.problems:
         raise UserError(problem_message(export_plan))

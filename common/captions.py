@@ -6,6 +6,7 @@ some file systems they are.
 
 from __future__ import annotations
 
+import codecs
 import os
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -174,6 +175,19 @@ def _caption_names(image: str, stem: str) -> list[str]:
 
 def is_read_by_trainers(image: str) -> bool:
     return image.endswith(TRAINER_SUFFIXES)
+
+
+def decode_caption(content: bytes) -> str | None:
+    """Return the text of a caption, without byte order mark, its lines ended by newlines.
+
+    UTF-16 is read if a mark says so. None if the text is neither that nor UTF-8.
+    """
+    has_utf16_mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if has_utf16_mark else "utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_caption(path: str, max_bytes: int = -1) -> bytes:

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError, _imaging
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, _imaging
 
+from common import decode_errors, jpeg_stream, unread_content
 from common.cli import MAX_PIXELS
 from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, format_of_content
 
@@ -41,9 +42,6 @@ JPEG_FILLER = bytes(range(254, 0, -1)) * 64
 STRIP_ROWS = 64  # processed at a time, if a whole image would take too much memory
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
-SNIFFED_BYTES = 512  # at a file's start, to tell text from an image
-# In what decoders say of a file that was cut; the last one if it has no pixels.
-CUT_FILE_MESSAGES = ("truncated", "end of file", "cannot load this image")
 FLOAT_BYTES_PER_PIXEL = 18  # of memory at the peak of decoding a float image
 UNLIMITED_PIXELS = 1 << 62
 MAX_SIDE_PIXELS = 1_000_000  # resizing a longer side takes extra memory
@@ -129,6 +127,9 @@ def open_image(
         stored_size = image.size
         decoded = _decode_all(image, path, draft, mode)
         orientation = _exif_orientation(decoded)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and decoded.mode == "I":
+            extrema: Any = decoded.getextrema()
+            _refuse(unread_content.overflow_reason(image.tag_v2, extrema[0]))
         if decoded.mode.startswith("I") or decoded.mode == "F":
             decoded = _to_uint8(decoded)
         if on_white and decoded.has_transparency_data:
@@ -151,7 +152,7 @@ def decode_errors_as_unreadable(path: str) -> Iterator[None]:
     except Unreadable:
         raise
     except Exception as error:
-        raise Unreadable(_reason_in_words(path, error)) from None
+        raise Unreadable(decode_errors.reason_in_words(path, error)) from None
 
 
 def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
@@ -164,12 +165,21 @@ def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: 
         image.load()
         return image
     ends_in_zeros = _ends_in_zeros(image)
+    is_progressive = "progressive" in image.info
+    has_end = False
     with contextlib.suppress(OSError):
         _load_jpeg(image, draft, mode)
-        if not ends_in_zeros:
+        has_end = not ends_in_zeros
+        if has_end and not is_progressive and not _ends_in_fill_level(image):
             return image
     with open(path, "rb") as file:
         content = file.read()
+    if is_progressive and jpeg_stream.lacks_scans(content):
+        raise OSError("truncated")
+    if has_end and not _ends_in_fill_level(image):
+        return image
+    if has_end:
+        content = jpeg_stream.split_at_end(content)
     if ends_in_zeros:
         content = content.rstrip(b"\0") + b"\0"  # one zero may belong to the pixels
     content = content.removesuffix(JPEG_END[:1])
@@ -181,6 +191,15 @@ def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: 
     if _pixel_digest(whole) != digest_with_filler:
         raise OSError("truncated")
     return whole
+
+
+def _ends_in_fill_level(image: Image.Image) -> bool:
+    """Tell whether the last pixel is the grey that libjpeg fills in: then its data decide."""
+    if image.format == "MPO":  # another image follows
+        return False
+    last: Any = image.getpixel((image.width - 1, image.height - 1))
+    levels = last if isinstance(last, tuple) else (last,)
+    return all(abs(level - jpeg_stream.FILL_LEVEL) <= 1 for level in levels)
 
 
 def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
@@ -241,6 +260,8 @@ def _header_traits(image: ImageFile.ImageFile, orientation: int) -> Iterator[str
 def _check_limits(image: Image.Image, max_pixels: int) -> None:
     size = f"{image.width}x{image.height}"
     pixels = image.width * image.height
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _refuse(unread_content.misread_tiff_reason(image.tag_v2))
     if not pixels:
         raise Unreadable(f"damaged ({size}: no pixels); fetch it again")
     if pixels > max_pixels:
@@ -260,6 +281,12 @@ def _check_limits(image: Image.Image, max_pixels: int) -> None:
         )
     if max(image.size) > MAX_SIDE_PIXELS:
         raise Unreadable(f"{size}: a side is over {MAX_SIDE_PIXELS:,} pixels; crop it")
+
+
+def _refuse(reason: str) -> None:
+    """Raise Unreadable if there is a reason."""
+    if reason:
+        raise Unreadable(reason)
 
 
 def _find_png_exif(image: Image.Image) -> None:
@@ -315,39 +342,3 @@ def _to_uint8(image: Image.Image) -> Image.Image:
         strip = values[top : top + STRIP_ROWS].astype(np.float64)
         scaled[top : top + STRIP_ROWS] = np.rint((strip - low) * scale)
     return Image.fromarray(scaled)
-
-
-def _reason_in_words(path: str, error: Exception) -> str:
-    """Say why a file could not be read, and what to do."""
-    match error:
-        case PermissionError():
-            return "permission denied; make it readable (chmod +r)"
-        case FileNotFoundError():
-            return "deleted since the folder was listed"
-        case MemoryError():
-            return "too large for the free memory; lower --max-pixels or --workers"
-        case OSError() if error.errno:
-            return f"cannot be read ({error.strerror}); check its disk or network share"
-    message = " ".join(str(error).split())
-    try:
-        with open(path, "rb") as file:
-            start = file.read(SNIFFED_BYTES)
-    except OSError:
-        return message
-    if not start:
-        return "empty file; fetch it again or delete it"
-    if isinstance(error, UnidentifiedImageError):
-        kind = "its header is broken or cut short, or its format unknown"
-        if _looks_like_text(start):
-            kind = "text or a web page"
-        return f"not an image ({kind}); fetch it again or delete it"
-    says_cut = any(words in message.lower() for words in CUT_FILE_MESSAGES)
-    if says_cut or isinstance(error, EOFError):
-        return "cut short: its end is missing; fetch it again"
-    return f"damaged or cut short ({message or type(error).__name__}); fetch it again"
-
-
-def _looks_like_text(start: bytes) -> bool:
-    if b"\0" in start:
-        return False
-    return start.isascii() or start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{")

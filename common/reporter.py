@@ -48,8 +48,13 @@ class Reporter:
     def __init__(self, args: argparse.Namespace) -> None:
         self.quiet: bool = args.quiet
         self.unreadable = 0
+        self.unread_files: dict[str, int] = {}  # of formats that are not read, by ending
         self._strict: bool = getattr(args, "strict", False)
         self._bad_files = _open_for_append(getattr(args, "bad_files", None))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what --json of every script says of files that are not read."""
+        return {"unread_files": self.unread_files} if self.unread_files else {}
 
     @property
     def status(self) -> int:

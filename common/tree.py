@@ -31,7 +31,9 @@ def find_given_topics(
 
     Says in one line which folders are taken for less than a dataset.
     """
-    topics = find_topics(args.paths, reporter.warn, is_complete, args.levels)
+    skipped = SkippedFiles()
+    topics = find_topics(args.paths, reporter.warn, is_complete, args.levels, skipped)
+    reporter.unread_files = dict(+skipped.unread)
     if args.levels is None:
         for line in given_levels.describe_partial_datasets(args.paths, topics):
             reporter.say(f"📁 {line}")
@@ -39,7 +41,11 @@ def find_given_topics(
 
 
 def find_topics(
-    paths: Sequence[str], warn: Warn, is_complete: bool = False, levels: int | None = None
+    paths: Sequence[str],
+    warn: Warn,
+    is_complete: bool = False,
+    levels: int | None = None,
+    skipped: SkippedFiles | None = None,
 ) -> list[Topic]:
     """Find every topic below `paths`, in the order of the paths and sorted by name within each.
 
@@ -51,7 +57,7 @@ def find_topics(
     """
     for path in paths:
         _check_is_folder(path)
-    walk = _TreeWalk(warn, is_complete, levels)
+    walk = _TreeWalk(warn, is_complete, levels, skipped or SkippedFiles())
     topics: list[Topic] = []
     given = tuple(map(os.path.realpath, paths))
     for root in _distinct_roots(paths):
@@ -154,8 +160,8 @@ class _TreeWalk:
     warn: Warn
     is_complete: bool
     levels: int | None
+    skipped: SkippedFiles
     walked: WalkedFolders = field(default_factory=dict)
-    skipped: SkippedFiles = field(default_factory=SkippedFiles)
 
     def find_topics(self, root: str) -> Iterator[Topic]:
         """Yield the topics below one of the given folders."""

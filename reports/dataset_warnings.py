@@ -25,6 +25,11 @@ def list_warnings(
     title = f"{terminal.plural(data['misnamed'], 'image')} {MISNAMED_TITLE}"
     yield title, misnamed, data["misnamed"]
 
+    unread = data.get("unread_files", {})
+    kinds = [(ending or "no ending", f"{count:,}") for ending, count in unread.items()]
+    total = sum(unread.values())
+    yield f"{terminal.plural(total, 'file')} of formats that are not read", kinds, total
+
     empty = [(topic, "no images") for topic in data["empty_topics"]]
     yield terminal.plural(len(empty), "empty topic"), empty, len(empty)
 

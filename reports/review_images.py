@@ -106,5 +106,6 @@ def add_captions(photos: dict[str, dict[str, Any]], topics: list[Topic]) -> None
                 content = captions.read_caption(topic.path_of(caption), MAX_CAPTION_BYTES)
             except OSError:
                 continue
-            text = content.decode("utf-8", errors="replace").strip("\ufeff\ufffd \n")
+            text = captions.decode_caption(content) or content.decode("utf-8", errors="replace")
+            text = text.strip("\ufeff\ufffd \n")
             photos[topic.path_of(name)]["caption"] = terminal.escape(text)

@@ -23,7 +23,7 @@ from splitting import export_check, export_manifest
 from splitting.candidates import Split
 from splitting.export_manifest import Entry, ExportedFiles, is_as_exported
 from splitting.kept_files import find_kept_files, kept_images
-from splitting.layout import Layout, is_utf8, plan_layout
+from splitting.layout import CAPTION_ENDING, Layout, is_utf8, plan_layout
 
 MISREAD_BY_LOADERS = ("::", "*", "?", "[")  # in the path of a folder
 
@@ -54,12 +54,13 @@ class ExportPlan:
         return final
 
     def as_json(self) -> dict[str, Any]:
-        """Return the plan as data. The last three keys are there only if there are any."""
-        captions = sum(place.endswith(".txt") for place in self.layout.files)
+        """Return the plan as data. The last four keys are there only if there are any."""
+        copied = sum(place.endswith(CAPTION_ENDING) for place in self.layout.files)
+        rewritten = sum(place.endswith(CAPTION_ENDING) for place in self.layout.texts)
         data = {
             "folder": self.target,
-            "images": len(self.layout.files) - captions,
-            "captions": captions,
+            "images": len(self.layout.files) - copied,
+            "captions": copied + rewritten,
             "put": len(self.transfers),
             "removed": len(self.removed),
             "edited": self.edited,
@@ -69,6 +70,7 @@ class ExportPlan:
             "kept": self.kept,
             "problems": self.problems,
             "large_captions": self.layout.large_captions,
+            "odd_captions": self.layout.odd_captions,
         }
         return data | {key: value for key, value in optional.items() if value}
 

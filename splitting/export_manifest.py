@@ -22,7 +22,7 @@ from common.target_folder import TargetFolder, check_place
 from common.topics import Stamp, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import TRANSFER_MODES, TransferMode
-from splitting.layout import ROLES, TEXT_PLACES
+from splitting.layout import CAPTION_ENDING, ROLES, TEXT_PLACES
 
 FILE_NAME = "export_manifest.jsonl"
 WRITTEN = "written"  # in place of a TransferMode: a file that has no source
@@ -93,7 +93,8 @@ def _parse_line(line: bytes, target: str) -> Entry:
         digest=str(fields.get("digest", "")),
     )
     if entry.mode == WRITTEN:
-        is_valid = entry.place in TEXT_PLACES and entry.source == ""
+        is_caption = entry.place.endswith(CAPTION_ENDING) and bool(entry.digest)
+        is_valid = (entry.place in TEXT_PLACES or is_caption) and entry.source == ""
     else:
         os.fsencode(entry.source)
         is_place = entry.place.split(os.sep)[0] in ROLES and entry.place not in TEXT_PLACES

@@ -31,6 +31,7 @@ from splitting.candidates import Split
 ROLES = ("train", "valid")
 METADATA_FILE = "metadata.jsonl"
 KOHYA_FILE = "kohya.toml"
+CAPTION_ENDING = ".txt"
 TEXT_PLACES = (*(os.path.join(role, METADATA_FILE) for role in ROLES), KOHYA_FILE)
 SPLIT_WORDS = re.compile(
     r"(?<![^-._ 0-9])(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)(?![^-._ 0-9])"
@@ -65,6 +66,7 @@ class Layout:
     kept: list[KeptImage] = field(default_factory=list)  # from earlier exports
     left_out: list[str] = field(default_factory=list)  # paths of images that loaders cannot name
     large_captions: list[str] = field(default_factory=list)  # paths of those that are not read
+    odd_captions: list[str] = field(default_factory=list)  # paths of those in another encoding
 
     def add_file(self, place: str, path: str, mode: str) -> None:
         status = os.stat(path)
@@ -216,9 +218,16 @@ def _add_caption(layout: Layout, image_place: str, path: str) -> str:
     content = captions.read_caption(path, MAX_CAPTION_BYTES)
     if not content:
         return ""
-    place = os.path.splitext(image_place)[0] + ".txt"
+    place = os.path.splitext(image_place)[0] + CAPTION_ENDING
+    text = captions.decode_caption(content)
+    if text is None:
+        layout.odd_captions.append(path)
+        text = content.decode("utf-8", "replace")
+    elif text.encode() != content:
+        layout.texts[place] = text.encode()
+        return text.strip()
     layout.add_file(place, path, TransferMode.COPY)
-    return content.decode("utf-8-sig", "replace").strip()
+    return text.strip()
 
 
 def _text_columns(topic: Topic, text: str) -> Mapping[str, str]:

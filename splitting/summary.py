@@ -116,5 +116,10 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
         "❔ Captions larger than 1 MB, not exported", exported.get("large_captions", ()), MAX_LISTED
     )
     yield from section_lines(
+        "❔ Captions that are not UTF-8, exported as they are",
+        exported.get("odd_captions", ()),
+        MAX_LISTED,
+    )
+    yield from section_lines(
         "❔ Not exported, because their names are not UTF-8", exported["left_out"], MAX_LISTED
     )

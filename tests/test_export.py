@@ -679,3 +679,33 @@ def test_summary_names_the_folder_and_edited_files(export, tmp_path: Path) -> No
         "✏️  Left as they are there, edited or not from an export: 1",
         "   kohya.toml",
     ]
+
+
+def test_captions_are_exported_in_utf8_with_newlines_and_without_a_mark(tmp_path, export):
+    contents = {
+        "a.txt": "\ufeffan owl\r\nat night\r\n".encode(),
+        "b.txt": "フクロウ".encode("utf-16"),
+        "c.txt": b"a plain owl\n",
+        "d.txt": b"eine Eule im M\xe4rz",
+    }
+    topic = make_scored_topic(tmp_path / "DS/C/S/T", "a.png", "b.png", "c.png", "d.png")
+    for name, content in contents.items():
+        (topic / name).write_bytes(content)
+    data = export(tmp_path / "DS", "--train", 4, "--valid", 0)["export"]
+    assert data["captions"] == 4 and data["odd_captions"] == [str(topic / "d.txt")]
+    place = tmp_path / "ready/train/C/S/T"
+    assert (place / "a.txt").read_bytes() == b"an owl\nat night\n"
+    assert (place / "b.txt").read_text("utf-8") == "フクロウ"
+    assert (place / "c.txt").read_bytes() == contents["c.txt"]
+    assert (place / "d.txt").read_bytes() == contents["d.txt"]
+    rows = (tmp_path / "ready/train/metadata.jsonl").read_text("utf-8").splitlines()
+    texts = {row["name"]: row["text"] for row in map(json.loads, rows)}
+    assert texts["a.png"] == "an owl\nat night" and texts["b.png"] == "フクロウ"
+    assert export(tmp_path / "DS", "--train", 4, "--valid", 0)["export"]["put"] == 0
+    (place / "a.txt").write_text("my own words")
+    edited = export(tmp_path / "DS", "--train", 4, "--valid", 0)["export"]["edited"]
+    assert edited == ["train/C/S/T/a.txt"]
+    (topic / "b.png").unlink()
+    (topic / "b.txt").unlink()
+    export(tmp_path / "DS", "--train", 4, "--valid", 0, "--prune")
+    assert not (place / "b.txt").exists()

@@ -39,7 +39,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import across_file, cli, decisions, json_files, terminal, tree
+from common import across_file, cli, decisions, json_files, keepers, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
@@ -105,6 +105,7 @@ def counts_json(
     duplicates_per_cluster = [cluster["duplicate_entries"] for cluster in clusters.values()]
     return {
         **sum_counts(counts),
+        "sets_by_size": sum(count.sets_by_size for count in counts),
         "median_images_per_cluster": statistics.median(images_per_cluster),
         "median_duplicates_per_cluster": statistics.median(duplicates_per_cluster),
         "clusters": clusters,
@@ -174,6 +175,8 @@ def summary_lines(data: Mapping[str, Any], level: str) -> Iterator[str]:
         f"   ✂️  redundant                       {data['redundant_images']:>12,}"
         f"  {searched_share(data, 'redundant_images')}"
     )
+    if data["sets_by_size"]:
+        yield f"   📏 {keepers.by_size_message(data['sets_by_size'])}"
     if data["variants"]:
         pairs = sum(data["variants"].values())
         yield f"   🔀 pairs of variants               {pairs:>12,}  {list_kinds(data['variants'])}"

@@ -176,15 +176,17 @@ def combine_summaries(summaries: Sequence["TopicSummary"]) -> dict[str, Any]:
 
 
 def largest_sets(summaries: Sequence["TopicSummary"]) -> list[dict[str, Any]]:
-    """The largest sets of all topics: the topic, the keeper, and the copies that a merge drops."""
+    """The largest sets of all topics: the topic, the keeper, and the copies that a merge drops.
+
+    The reasons say of each copy why the keeper is kept.
+    """
     sets = []
     for summary in summaries:
         for keeper, copies in summary.sets.items():
-            sets.append((-len(copies), summary.label, keeper, copies))
-    largest = sorted(sets)[:MAX_LARGEST_SETS]
-    return [
-        {"topic": label, "keeper": keeper, "copies": copies} for _, label, keeper, copies in largest
-    ]
+            reasons = [summary.reasons[copy] for copy in copies]
+            sets.append((-len(copies), summary.label, keeper, copies, reasons))
+    keys = ("topic", "keeper", "copies", "reasons")
+    return [dict(zip(keys, each[1:], strict=True)) for each in sorted(sets)[:MAX_LARGEST_SETS]]
 
 
 def summary_lines(
@@ -233,9 +235,8 @@ def kinds_line(title: str, pairs: Mapping[str, int]) -> str:
 
 def set_lines(largest: Mapping[str, Any]) -> Iterator[str]:
     topic = terminal.escape(largest["topic"])
-    advice = (
-        f"keep {terminal.escape(largest['keeper'])}, drop {terminal.list_few(largest['copies'])}"
-    )
+    keeper, reason = terminal.escape(largest["keeper"]), terminal.escape(largest["reasons"][0])
+    advice = f"keep {keeper} ({reason}), drop {terminal.list_few(largest['copies'])}"
     yield f"   {terminal.truncate_middle(topic, terminal.MAX_WIDTH - 3)}"
     yield f"      {terminal.truncate_middle(advice, terminal.MAX_WIDTH - 6)}"
 

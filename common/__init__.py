@@ -30,6 +30,11 @@ Files that the scripts leave in a dataset:
     decisions        what a person decided about images
     equal_images     large sets of equal images: a star in the file, every pair a match
     keepers          which of several matching images is kept
+    keeper_order     the order in which they are kept, and the reason in words
+    copy_order       the order of the copies of one picture, the original first
+    worth            what each copy lost, in halvings of pixels
+    worth_rules      the weights and thresholds of that
+    copy_traits      what was measured of a copy, and how it is stored
     cache            .cache/images.json: image sizes, and what made the other files
     cache_link       a .cache that is a link: used only if it leads to a cache or an empty folder
     sidecar          .cache/NAME.npz: one row of arrays per image

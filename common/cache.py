@@ -8,7 +8,10 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
      "duplicates": {"made_by": {"method": ..., "threshold": ...}, "images": {...}, "digest": ...,
                     "equal": {"a.jpg": digest by which it is in a large set of equal images}},
      "variants": {...},
-     "files": {"a.jpg": "SHA-256 size mtime_ns, and mtime_ns ctime_ns inode at the last look"}}
+     "files": {"a.jpg": "SHA-256 size mtime_ns, and mtime_ns ctime_ns inode at the last look"},
+     "originality": {"version": ..., "images": {"a.jpg": "size mtime_ns ..."}}}
+
+The last is that of common/copy_traits.py, for images with copies. Versions before ignore it.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from common import atomic_files, json_files, locks
+from common import atomic_files, copy_traits, json_files, locks
 from common.atomic_files import Damaged, FolderGone
+from common.copy_traits import ImageTraits
 from common.errors import UserError, os_error_to_user_error
 from common.target_folder import TargetFolder
 from common.topics import FileStatus, Stamp, Topic
@@ -111,6 +115,12 @@ class Cache:
     duplicates: Provenance | None = None
     variants: Provenance | None = None
     files: FileRecords = field(default_factory=dict)
+    originality: Mapping[str, str] = field(default_factory=dict)  # copy_traits.image_text by image
+
+    def traits(self, name: str, stamp: Stamp) -> ImageTraits | None:
+        """Return what was measured of the image, if it is as it was then."""
+        text = self.originality.get(name)
+        return copy_traits.parse_image(text, stamp) if text else None
 
     def extent(self, name: str, stamp: Stamp) -> Extent | None:
         """Return the image's width and height, if they were read from the file as it is now."""
@@ -163,7 +173,7 @@ def _read_images_json(
 ) -> Parsed | None:
     path = images_json_path(topic)
     try:
-        return parse(json_files.read_json(path, {}, lambda: json_files.max_bytes_per_image(topic)))
+        return parse(json_files.read_json(path, {}, lambda: _max_bytes(topic)))
     except Damaged as error:
         reason = error.reason
     except UserError as error:
@@ -179,6 +189,10 @@ def _read_images_json(
     return None
 
 
+def _max_bytes(topic: Topic) -> int:
+    return 2 * json_files.max_bytes_per_image(topic)  # one for the traits of copies
+
+
 def _parse_cache(data: dict[str, Any]) -> Cache:
     rows = data.get("images", {})
     if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # fast
@@ -186,7 +200,15 @@ def _parse_cache(data: dict[str, Any]) -> Cache:
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
     records = {name: parse_record(text) for name, text in data.get("files", {}).items()}
     provenances = {key: _parse_provenance(data.get(key)) for key in TRACKED_FILES}
-    return replace(Cache(extents, files=records), **provenances)  # type: ignore[arg-type]
+    cached = Cache(extents, files=records, originality=_parse_originality(data))
+    return replace(cached, **provenances)  # type: ignore[arg-type]
+
+
+def _parse_originality(data: dict[str, Any]) -> dict[str, str]:
+    section = data.get("originality", {})
+    if section.get("version") != copy_traits.TRAITS_VERSION:
+        return {}
+    return dict(section["images"])
 
 
 def _parse_score_provenance(data: dict[str, Any]) -> Cache:
@@ -223,11 +245,12 @@ def update_cache(
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
     records: FileRecords | None = None,
+    originality: Mapping[str, str] | None = None,
     **provenances: Provenance | None,
 ) -> None:
-    """Add extents and records, and replace the given provenances of TRACKED_FILES; the others stay.
+    """Add extents, records and traits, and replace the given provenances of TRACKED_FILES.
 
-    Those of images that are gone are dropped. `target_folder` is that of
+    The others stay; those of images that are gone are dropped. `target_folder` is that of
     atomic_files.atomic_write. Raises UserError.
     """
     with locks.topic_lock(topic):
@@ -242,6 +265,10 @@ def update_cache(
         texts = {name: record.as_text() for name, record in files.items() if name in present}
         if texts:
             data["files"] = texts
+        all_traits = {**old.originality, **(originality or {})}
+        traits = {name: text for name, text in all_traits.items() if name in present}
+        if traits:
+            data["originality"] = {"version": copy_traits.TRAITS_VERSION, "images": traits}
         for key in TRACKED_FILES:
             provenance = provenances.get(key) or getattr(old, key)
             if provenance:
@@ -284,6 +311,7 @@ def write_with_provenance(
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
     records: FileRecords | None = None,
+    originality: Mapping[str, str] | None = None,
 ) -> None:
     """Write some of TRACKED_FILES with their provenance, so that a kill never leaves a wrong one.
 
@@ -300,9 +328,9 @@ def write_with_provenance(
                 final[key] = provenance.for_content(content)
                 interim[key] = final[key].with_previous(getattr(old, key), digest)
         has_news = any(made != getattr(old, key) for key, made in interim.items())
-        if extents is not None or records or has_news:
-            update_cache(topic, extents, target_folder, records, **interim)
+        if extents is not None or records or originality or has_news:
+            update_cache(topic, extents, target_folder, records, originality, **interim)
         for key, (content, _) in files.items():
             atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, target_folder)
         if interim != final:
-            update_cache(topic, None, target_folder, None, **final)
+            update_cache(topic, None, target_folder, None, None, **final)

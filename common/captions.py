@@ -18,6 +18,7 @@ from common.topics import Topic
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
 LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))
+MAX_BLANK_BYTES = 1 << 16  # of white space, from which a caption counts as empty
 
 _ignored_links: set[str] = set()
 
@@ -195,3 +196,11 @@ def read_caption(path: str, max_bytes: int = -1) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place never blocks
     with open(descriptor, "rb") as file:
         return file.read(max_bytes)
+
+
+def has_text(path: str) -> bool:
+    """Tell whether a caption can be read, and is more than white space."""
+    try:
+        return bool(read_caption(path, MAX_BLANK_BYTES).strip())
+    except OSError:
+        return False

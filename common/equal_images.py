@@ -10,7 +10,7 @@ person called different. Needs only the standard library.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 
 from common.json_files import COPY, Copies, Kinds
 
@@ -114,6 +114,17 @@ class EqualSets:
         kinds = {name: dict.fromkeys(others, COPY) for name, others in copies.items()}
         linked = self.link(kinds, with_stars=True)
         return {name: set(linked.get(name, ())) for name in names}
+
+    def add_stars(self, matches: Mapping[str, Collection[str]]) -> Mapping[str, Collection[str]]:
+        """Return the matches with each set's images connected, so that they are one component."""
+        if not self:
+            return matches
+        connected = {name: set(others) for name, others in matches.items()}
+        for first, names in self.members.items():
+            for name in names[1:]:
+                connected.setdefault(first, set()).add(name)
+                connected.setdefault(name, set()).add(first)
+        return connected
 
     def _node_at_search(self, name: str) -> str:
         """Return the node of an image that may be gone: that of what is left of its set."""

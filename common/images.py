@@ -46,6 +46,10 @@ FLOAT_BYTES_PER_PIXEL = 18  # of memory at the peak of decoding a float image
 UNLIMITED_PIXELS = 1 << 62
 MAX_SIDE_PIXELS = 1_000_000  # resizing a longer side takes extra memory
 ORIENTATION_TAG = 0x0112  # of EXIF
+DATE_TAG, EXIF_IFD_TAG, DATE_TAKEN_TAG = 0x0132, 0x8769, 0x9003  # of EXIF
+MAX_DATE_CHARACTERS = 32
+LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
+LOSSLESS_WEBP_CHUNK, WEBP_HEADER_BYTES = b"VP8L", 64
 FIRST_SIDEWAYS_ORIENTATION = 5  # from it on, width and height are exchanged
 TRANSPOSE_TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -82,6 +86,19 @@ class PlainJpeg:
     height: int
     orientation: int  # EXIF, 1 to 8
     is_progressive: bool
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An image as its file stores it, and what the file says of it."""
+
+    picture: Image.Image  # RGB on white, full size, not rotated by EXIF: JPEG's blocks start at 0
+    format: str  # as Pillow names it
+    palette: bool
+    lossless: bool
+    jpeg_table: tuple[int, ...]  # 64 luminance steps row by row; empty if it is no JPEG
+    taken: str  # EXIF date; empty if there is none
+    orientation: int  # EXIF, 1 to 8
 
 
 def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None:
@@ -133,15 +150,52 @@ def open_image(
         if decoded.mode.startswith("I") or decoded.mode == "F":
             decoded = _to_uint8(decoded)
         if on_white and decoded.has_transparency_data:
-            with_alpha = decoded if decoded.mode == "RGBA" else decoded.convert("RGBA")
-            white = Image.new("RGBA", decoded.size, "white")
-            decoded = Image.alpha_composite(white, with_alpha)
+            decoded = _put_on_white(decoded)
         if decoded.mode != mode:
             decoded = decoded.convert(mode)
-        if orientation in TRANSPOSE_TO_UPRIGHT:
-            decoded = decoded.transpose(TRANSPOSE_TO_UPRIGHT[orientation])
+        decoded = make_upright(decoded, orientation)
         is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION
         return decoded, stored_size[::-1] if is_sideways else stored_size
+
+
+def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
+    """Decode the whole image without rotating it. Raises Unreadable."""
+    with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
+        _check_limits(image, max_pixels)
+        image_format, is_palette = str(image.format), image.mode == "P"
+        is_lossless = image_format in LOSSLESS_FORMATS
+        if image_format == "WEBP":
+            with open(path, "rb") as file:
+                is_lossless = LOSSLESS_WEBP_CHUNK in file.read(WEBP_HEADER_BYTES)
+        decoded = _decode_all(image, path, None, "RGB")
+        tables = getattr(decoded, "quantization", None)
+        orientation, taken = _exif_orientation(decoded), _exif_date(decoded)
+        if decoded.mode.startswith("I") or decoded.mode == "F":
+            decoded = _to_uint8(decoded)
+        if decoded.has_transparency_data:
+            decoded = _put_on_white(decoded)
+        return StoredImage(
+            decoded if decoded.mode == "RGB" else decoded.convert("RGB"),
+            image_format,
+            is_palette,
+            is_lossless,
+            tuple(tables[min(tables)]) if tables else (),
+            taken,
+            orientation,
+        )
+
+
+def _put_on_white(image: Image.Image) -> Image.Image:
+    with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, with_alpha)
+
+
+def make_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Rotate an image by its EXIF orientation."""
+    if orientation not in TRANSPOSE_TO_UPRIGHT:
+        return image
+    return image.transpose(TRANSPOSE_TO_UPRIGHT[orientation])
 
 
 @contextlib.contextmanager
@@ -315,6 +369,16 @@ def _exif_orientation(image: Image.Image) -> int:
     except Exception:  # EXIF parsers raise almost anything
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _exif_date(image: Image.Image) -> str:
+    """Return when the picture was taken, as EXIF has it; empty if it does not say."""
+    try:
+        exif = Image.Image.getexif(image)
+        date = exif.get_ifd(EXIF_IFD_TAG).get(DATE_TAKEN_TAG) or exif.get(DATE_TAG)
+    except Exception:  # EXIF parsers raise almost anything
+        return ""
+    return date[:MAX_DATE_CHARACTERS] if isinstance(date, str) and date.isprintable() else ""
 
 
 def _to_uint8(image: Image.Image) -> Image.Image:

@@ -170,6 +170,14 @@ def symmetrize(pairs: Mapping[str, Mapping[str, str]], kinds: Sequence[str]) -> 
     return both_ways
 
 
+def copies_among(kinds: Kinds) -> Copies:
+    """Return the copies among matches of several kinds."""
+    copies: Copies = {}
+    for name, others in kinds.items():
+        copies[name] = {other for other, kind in others.items() if kind == COPY}
+    return copies
+
+
 def max_bytes_per_image(topic: Topic) -> int:
     """Return how large a file can be that has an entry for each image of the topic."""
     return BYTES_PER_IMAGE * len(topic.image_names())

@@ -1,35 +1,48 @@
 """Which of several matching images is kept: the one rule that all scripts share.
 
-Works on names and numbers, not on pixels. Loads Pillow only for images whose size no cache knows.
+Works on names and numbers, not on pixels; common/keeper_order.py has the order. Loads Pillow only
+for images whose size no cache knows.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from common import cache, decisions, equal_images, terminal, topic_scores
+from common import (
+    cache,
+    captions,
+    copy_traits,
+    decisions,
+    equal_images,
+    image_identity,
+    keeper_order,
+    terminal,
+    topic_relations,
+    topic_scores,
+)
 from common.atomic_files import Damaged
 from common.cache import Cache
+from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from common.equal_images import NO_SETS, EqualSets
+from common.keeper_order import Candidate
 from common.topics import Stamp, Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the rule needs to know about an image."""
+@dataclass(frozen=True)
+class KeeperChoice:
+    """Which of the candidates are redundant, and why."""
 
-    name: str
-    pixels: int  # 0 if they are not known
-    size: int  # bytes
-    score: float | None  # None if the image has none
-    keep: bool = False  # a person decided to keep it
-    width: int = 0
+    keepers: dict[str, str] = field(default_factory=dict)  # redundant image to its keeper
+    reasons: dict[str, str] = field(default_factory=dict)  # redundant image: why the keeper is kept
+    sets_by_size: int = 0  # with an image whose originality was not measured
+    better_left_out: int = 0  # redundant images that only an earlier merge stands before
 
-    @property
-    def extent(self) -> cache.Extent:
-        """Width and height in pixels; zeros if they are not known."""
-        return self.width, self.pixels // max(1, self.width)
+
+def by_size_message(sets: int) -> str:
+    """Say how many sets go by the old rule, and what to do."""
+    return f"{terminal.plural(sets, 'set')} by size alone: run find_duplicates.py"
 
 
 def scores_for_ranking(topic: Topic, warn: Callable[[str], None]) -> Mapping[str, float]:
@@ -56,6 +69,7 @@ def make_candidates(
     """
     candidates = []
     decided = decisions.decisions_for_topic(topic)
+    captioned = _captioned_images(topic, stamps) if cached.originality else set()
     for name, stamp in stamps.items():
         if name in decided.drop:
             continue
@@ -66,10 +80,24 @@ def make_candidates(
         score = scores.get(name)
         if score is not None and score != score:  # NaN
             score = None
-        candidates.append(
-            Candidate(name, width * height, stamp[0], score, name in decided.keep, width)
+        candidate = Candidate(
+            name,
+            width * height,
+            stamp[0],
+            score,
+            keep=name in decided.keep,
+            width=width,
+            traits=cached.traits(name, stamp),
+            captioned=name in captioned,
         )
+        candidates.append(candidate)
     return candidates
+
+
+def _captioned_images(topic: Topic, names: Collection[str]) -> set[str]:
+    """Return the images whose caption is not empty."""
+    matched, _ = captions.match_captions(topic, names)
+    return {image for image, name in matched.items() if captions.has_text(topic.path_of(name))}
 
 
 def image_extent(
@@ -105,67 +133,95 @@ def topic_redundant(
     matches: Mapping[str, Collection[str]],
     report_unreadable: Callable[[str, str], None],
     equals: EqualSets = NO_SETS,
-) -> dict[str, str]:
-    """Return the redundant images of a topic, each with its keeper.
+) -> KeeperChoice:
+    """Choose the redundant images of a topic.
 
     Opens images whose size the cache does not know.
     """
     matched = {name for name, others in matches.items() if others}
     matched.update(*equals.members.values())
     if not matched:
-        return {}
+        return KeeperChoice()
     candidates = make_candidates(topic, stamps, cached, scores, report_unreadable, matched)
-    return select_redundant(candidates, matches, equals=equals)
+    pairs = read_topic_pairs(topic, stamps)
+    return select_redundant(candidates, matches, pairs=pairs, equals=equals)
 
 
-def rank_candidates(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Sort from best to worst.
-
-    Images that a person decided to keep come first. Then counts resolution x score if every image
-    has a score above 0, else resolution; then bytes, then the name.
-    """
-    candidates = list(candidates)
-    by_score = all_scored(candidates)
-
-    def worth(image: Candidate) -> float:
-        if by_score and image.score is not None:
-            return image.pixels * image.score
-        return image.pixels
-
-    def sort_key(image: Candidate) -> tuple[bool, float, int, str]:
-        return not image.keep, -worth(image), -image.size, image.name
-
-    return sorted(candidates, key=sort_key)
+def read_topic_pairs(topic: Topic, stamps: Mapping[str, Stamp]) -> PairTraitsByNames:
+    """Read what was measured of pairs of copies in a topic, or in a dataset as a topic."""
+    return copy_traits.read_pairs(topic_relations.pairs_path(topic), stamps)
 
 
-def all_scored(candidates: Iterable[Candidate]) -> bool:
-    """Tell whether these images are ranked by their scores too."""
-    return all(image.score is not None and image.score > 0 for image in candidates)
+def read_pairs_across(dataset: str, topics: Iterable[Topic]) -> dict[NameTuple, PairTraits]:
+    """Read what was measured of pairs of copies in different topics of a dataset, by path."""
+    stamps: dict[str, Stamp] = {}
+    for topic in topics:
+        folder = os.path.relpath(topic.path, dataset)
+        recorded = image_identity.stamps_as_recorded(topic, cache.load_cache(topic).files)
+        stamps |= {os.path.join(folder, name): stamp for name, stamp in recorded.items()}
+    as_topic = Topic(dataset, os.path.basename(dataset), "", "", "", image_count=0)
+    return pairs_by_path(dataset, read_topic_pairs(as_topic, stamps))
+
+
+def pairs_by_path(folder: str, pairs: PairTraitsByNames) -> dict[NameTuple, PairTraits]:
+    """Return pairs of images in a folder under their absolute paths."""
+    by_path = {}
+    for (first, second), traits in pairs.items():
+        by_path[os.path.join(folder, first), os.path.join(folder, second)] = traits
+    return by_path
 
 
 def select_redundant(
     candidates: Iterable[Candidate],
     matches: Mapping[str, Collection[str]],
     references: Mapping[str, str] | None = None,
+    pairs: PairTraitsByNames | None = None,
+    copies_of: Mapping[str, Collection[str]] | None = None,
     equals: EqualSets = NO_SETS,
-) -> dict[str, str]:
-    """Return the redundant images, each with its keeper.
+) -> KeeperChoice:
+    """Choose the redundant images, each with its keeper.
 
     Walks from best to worst and keeps each image that matches none already kept. So each redundant
     image has a kept direct match (the best one is its keeper), and a chain of matches does not
-    swallow strangers. What a person decided to keep is kept, whatever it matches. `references`
-    maps images to a keeper outside of the candidates. `equals` are sets whose pairs match although
-    `matches` does not list them.
+    swallow strangers. What a person decided to keep, and what is in the target of a merge, is kept,
+    whatever it matches. `references` maps images to a keeper outside of the candidates.
+    `copies_of` has the copies among the matches; without it all are. `equals` are sets whose pairs
+    match although `matches` does not list them.
     """
-    redundant: dict[str, str] = {}
+    candidates = list(candidates)
+    connected = equals.add_stars(matches if copies_of is None else copies_of)
+    ranking = keeper_order.rank_candidates(candidates, connected, pairs)
+    by_name = {image.name: image for image in ranking.order}
+    keepers: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     kept = equal_images.KeptImages(matches, equals)
-    for image in rank_candidates(candidates):
-        if references and image.name in references and not image.keep:
-            redundant[image.name] = references[image.name]
+    for image in ranking.order:
+        if references and image.name in references and not image.is_settled:
+            keepers[image.name] = references[image.name]
             continue
-        keeper = None if image.keep else kept.best_match(image.name)
+        keeper = None if image.is_settled else kept.best_match(image.name)
         if keeper:
-            redundant[image.name] = keeper
+            keepers[image.name] = keeper
+            reasons[image.name] = ranking.explain(by_name[keeper], image)
         else:
             kept.add(image.name)
-    return redundant
+    better = _better_images(candidates, keepers, connected, pairs)
+    reasons.update(dict.fromkeys(better, "it is in the target already"))
+    return KeeperChoice(keepers, reasons, ranking.sets_by_size, len(better))
+
+
+def _better_images(
+    candidates: Iterable[Candidate],
+    keepers: Mapping[str, str],
+    copies_of: Mapping[str, Collection[str]],
+    pairs: PairTraitsByNames | None,
+) -> list[str]:
+    """Return redundant images that are better than a keeper which an earlier merge brought."""
+    in_target = {image.name for image in candidates if image.in_target and not image.keep}
+    if in_target.isdisjoint(keepers.values()):
+        return []
+    undone = [replace(image, in_target=False) for image in candidates]
+    order = keeper_order.rank_candidates(undone, copies_of, pairs).order
+    rank = {image.name: position for position, image in enumerate(order)}
+    replaced = {name: keeper for name, keeper in keepers.items() if keeper in in_target}
+    return [name for name, keeper in replaced.items() if rank[name] < rank[keeper]]

@@ -17,6 +17,9 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     representatives    which images represent their copies in that search
     embeddings         embeddings and thumbnails of the representatives, in a sidecar
     effnet             the network that computes the embeddings
+    copy_measurement   measures images that have copies, each once
+    originality        what one copy of a picture still holds
+    picture_pairs      what a copy shows beside another: a mark, a mosaic, a frame
     results            the matches of a topic, grouped by image and written
     search_across      the search between topics, and against reference folders
     references         reference folders: images that must not be in a dataset

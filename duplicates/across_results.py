@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import across_file
-from common.json_files import COPY, Kinds
+from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp
 from duplicates import results
 from duplicates.classification import Verdict
+from duplicates.copy_measurement import CopyMeasurements
 from duplicates.verification import ImagePair
+
+MeasureCopies = Callable[[Copies], tuple[CopyMeasurements, dict[str, Stamp]]]
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,21 @@ def write_results(
     verdicts: Mapping[ImagePair, Verdict],
     made_by: Mapping[str, Any],
     warn: Callable[[str], None],
+    measure: MeasureCopies,
 ) -> Kinds:
     """Write the verdicts into the dataset's file in place of all compared pairs.
 
-    `stamps`: of the images that the search saw. Returns everything that the file holds then.
-    Raises UserError.
+    `stamps`: of the images that the search saw. `measure` is called with the copies, and returns
+    what was measured of them. Returns everything that the file holds then. Raises UserError.
     """
     grouped = results.group_verdicts(stamps, verdicts)
+    grouped.measured, measured_stamps = measure(grouped.copies)
     kinds: Kinds = {name: dict.fromkeys(copies, COPY) for name, copies in grouped.copies.items()}
     for name, others in grouped.variants.items():
         kinds.setdefault(name, {}).update(others)
     kinds = across_file.write_across(dataset, kinds, scope.includes, made_by, stamps, warn)
-    results.write_pair_figures(across_file.dataset_as_topic(dataset), grouped, kinds)
+    topic = across_file.dataset_as_topic(dataset)
+    results.write_pair_figures(topic, grouped, kinds, measured_stamps)
     return kinds
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from common import (
     atomic_files,
     cache,
+    copy_traits,
     decisions,
     json_files,
     keepers,
@@ -28,6 +29,7 @@ from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
 from duplicates.classification import COPY, Verdict
+from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
 
@@ -44,6 +46,7 @@ class TopicSummary:
     images: int
     copy_pairs: int
     redundant: Mapping[str, str]  # image to its keeper
+    reasons: Mapping[str, str]  # redundant image: why its keeper is kept
     variants: Mapping[str, int]  # pairs of each kind
     unlisted_doubtful: int  # doubtful pairs over MAX_DOUBTFUL_PER_IMAGE
 
@@ -65,6 +68,7 @@ class TopicVerdicts:
     figures: dict[str, dict[str, tuple[str, float]]]  # of each match, once: kind and likeness
     unlisted_doubtful: int
     equal: Mapping[str, str]  # digests of the images in large sets of equal ones
+    measured: CopyMeasurements = field(default_factory=CopyMeasurements)
 
 
 def group_verdicts(
@@ -142,9 +146,12 @@ def write_results(
                 files,
                 new_extents if has_new_extents else None,
                 records=images.rows.new_records,
+                originality=verdicts.measured.new_texts,
             )
-            write_pair_figures(topic, verdicts, variants)
-        return _summarize(images, verdicts, variants, equals, Cache(extents), reporter)
+            write_pair_figures(topic, verdicts, variants, images.stamps)
+        texts = {**old_cache.originality, **verdicts.measured.new_texts}
+        known = Cache(extents, originality=texts)
+        return _summarize(images, verdicts, variants, equals, known, reporter)
 
 
 def _read_or_quarantine(
@@ -184,10 +191,13 @@ def _still_valid_variants(old: Kinds, provenance: Provenance | None, copies: Cop
     return still_valid
 
 
-def write_pair_figures(topic: Topic, verdicts: TopicVerdicts, variants: Kinds) -> None:
-    """Write kind and likeness of each match to `.cache/pairs.json`, for the review page.
+def write_pair_figures(
+    topic: Topic, verdicts: TopicVerdicts, variants: Kinds, stamps: Mapping[str, Stamp]
+) -> None:
+    """Write what is known of each pair to `.cache/pairs.json`.
 
-    Figures of an earlier search stay for variants that are still listed.
+    For the review page kind and likeness of each match, for the keeper rule what copies show beside
+    each other. Figures of an earlier search stay for variants that are still listed.
     """
     cache.make_cache_folder(topic)
     path = topic_relations.pairs_path(topic)
@@ -199,7 +209,10 @@ def write_pair_figures(topic: Topic, verdicts: TopicVerdicts, variants: Kinds) -
                 old = old_figures.get(name, {}).get(other, [None])
                 if old[0] == kind:
                     verdicts.figures.setdefault(name, {}).setdefault(other, old)
-    json_files.write_json(path, verdicts.figures)
+    content: dict[str, Any] = dict(verdicts.figures)
+    if verdicts.measured.pairs:
+        content[copy_traits.PAIRS_KEY] = copy_traits.pairs_json(verdicts.measured.pairs, stamps)
+    json_files.write_json(path, content)
 
 
 def _summarize(
@@ -212,14 +225,15 @@ def _summarize(
 ) -> TopicSummary:
     topic = images.topic
     scores = keepers.scores_for_ranking(topic, reporter.warn)
-    redundant = keepers.topic_redundant(
+    choice = keepers.topic_redundant(
         topic, images.stamps, known, scores, verdicts.copies, reporter.report_unreadable, equals
     )
     return TopicSummary(
         label=topic.label,
         images=len(images.stamps),
         copy_pairs=equals.count_pairs(verdicts.copies),
-        redundant=redundant,
+        redundant=choice.keepers,
+        reasons=choice.reasons,
         variants=_count_pairs(variants),
         unlisted_doubtful=verdicts.unlisted_doubtful,
     )

@@ -1,4 +1,4 @@
-"""The search within topics: propose pairs, verify them, find variants, write the results."""
+"""The search within topics: propose pairs, verify them, find variants, measure copies, write."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 
-from common import json_files
+from common import decisions, json_files
 from common.durability import BackgroundWriter
 from common.locks import Claims
 from common.reporter import Reporter
 from common.topics import Topic
-from duplicates import equal_sets, results, variants, verification
+from duplicates import copy_measurement, equal_sets, results, variants, verification
 from duplicates.candidate_pairs import Candidates
 from duplicates.classification import EQUAL, RULES_VERSION, Verdict
 from duplicates.effnet import EmbeddingNetwork
@@ -56,6 +56,7 @@ def search_topics(
                             images, equal, proposed, verdicts, network, opener
                         )
                     grouped = results.group_verdicts(images.stamps, verdicts, equal.large_digests)
+                    measure_copies(images, grouped, opener)
                     if os.path.isfile(json_files.duplicates_path(images.topic)):
                         write(images, grouped)  # changes little: a thread would cost more
                     else:
@@ -98,3 +99,13 @@ def find_variants(
         if one in stamps and other in stamps:
             copies[one, other] = verdict
     return variants.find_variants(images.topic, stamps, proposed, copies, network, opener)
+
+
+def measure_copies(images: TopicRows, grouped: TopicVerdicts, opener: ImageOpener) -> None:
+    """Measure what the keeper rule needs to know of copies. Raises TopicBusy."""
+    decided = decisions.decisions_for_topic(images.topic)
+    copies = {name: set(others) for name, others in grouped.copies.items()}
+    decided.apply_to(copies, None)
+    grouped.measured = copy_measurement.measure_copies(
+        images.topic, images.stamps, copies, grouped.equal, opener
+    )

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from common import across_file, image_identity, json_files, terminal
-from common.json_files import Kinds
+from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
 from duplicates import (
     across_results,
     classification,
+    copy_measurement,
     embeddings,
     proposers,
     references,
@@ -29,6 +30,7 @@ from duplicates import (
 )
 from duplicates.candidate_pairs import Candidates
 from duplicates.classification import Verdict
+from duplicates.copy_measurement import CopyMeasurements
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.image_table import REFERENCE_GROUP, ImageTable
 from duplicates.neighbours import Array
@@ -90,7 +92,20 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
     scope = across_results.search_scope(folders, search.args)
     made_by = {**search.proposer.about, "rules": classification.RULES_VERSION}
     warn = search.reporter.warn
-    return across_results.write_results(dataset, scope, stamps, verdicts, made_by, warn)
+    topics_by_folder = dict(zip(folders, topics, strict=True))
+
+    def measure_copies(copies: Copies) -> tuple[CopyMeasurements, dict[str, Stamp]]:
+        in_dataset: Copies = {}
+        for path, others in copies.items():
+            if not os.path.isabs(path):
+                in_dataset[path] = {other for other in others if not os.path.isabs(other)}
+        return copy_measurement.measure_across(
+            across_file.dataset_as_topic(dataset), topics_by_folder, in_dataset, search.opener
+        )
+
+    return across_results.write_results(
+        dataset, scope, stamps, verdicts, made_by, warn, measure_copies
+    )
 
 
 def _prepare_search(

@@ -1,18 +1,19 @@
 """Merges several datasets into one: nothing is lost, every image is accounted for.
 
-    merge            the merge as a whole: sources, plan, apply      open this first
-    plan             what a merge is going to do, as data
-    placing          gives the images of a topic their places in the target
-    selection        which images of one source go to the target
-    exclusion        which images are dropped as copies or variants, and which are kept instead
-    target           one topic of the target: its files, and the places earlier merges gave
-    naming           which names are taken, what a renamed image is called
-    copying          fills the target with files: checks, a lock, several transfers at once
-    transfer         puts one file in its place, as a whole or not at all
-    manifest         merge_manifest.jsonl: for each image its place, or why it was dropped
-    scores_carry     scores, and what made them, in the target
-    decisions_carry  a person's decisions, in the target
-    summary          the result of a merge, as data and as lines for people
+    merge              the merge as a whole: sources, plan, apply      open this first
+    plan               what a merge is going to do, as data
+    placing            gives the images of a topic their places in the target
+    selection          which images of one source go to the target
+    exclusion          which images are dropped as copies or variants, and which are kept instead
+    target             one topic of the target: its files, and the places earlier merges gave
+    naming             which names are taken, what a renamed image is called
+    copying            fills the target with files: checks, a lock, several transfers at once
+    transfer           puts one file in its place, as a whole or not at all
+    manifest           merge_manifest.jsonl: for each image its place, or why it was dropped
+    scores_carry       scores, and what made them, in the target
+    originality_carry  what was measured of copies, in the target
+    decisions_carry    a person's decisions, in the target
+    summary            the result of a merge, as data and as lines for people
 
 Needs only the standard library, unless the size of an image must be read.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common import (
@@ -11,18 +11,22 @@ from common import (
     cache,
     equal_images,
     image_identity,
+    json_files,
     keepers,
     terminal,
     topic_relations,
     topic_scores,
 )
+from common.copy_traits import NameTuple, PairTraits
 from common.equal_images import EqualSets
 from common.json_files import COPY, Kinds
-from common.keepers import Candidate
+from common.keeper_order import Candidate
+from common.keepers import KeeperChoice
 from common.reporter import Reporter
 from common.topic_relations import VARIANTS_COMMAND
 from common.topics import Stamp, Topic
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
+from merging.target import TargetTopic
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,24 @@ class MatchGraph:
     candidates: list[Candidate] = field(default_factory=list)
     references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
     equals: EqualSets = field(default_factory=EqualSets)  # large sets of equal images
+    pairs: dict[NameTuple, PairTraits] = field(default_factory=dict)  # of copies
 
-    def exclusions(self) -> dict[str, Exclusion]:
-        """Return the redundant images, each with the reason why it is dropped."""
-        redundant = keepers.select_redundant(
-            self.candidates, self.kinds, self.references, self.equals
+    def choose(self) -> KeeperChoice:
+        copies = json_files.copies_among(self.kinds)
+        return keepers.select_redundant(
+            self.candidates, self.kinds, self.references, self.pairs, copies, self.equals
         )
-        by_node = equal_images.join_kinds(self.kinds, self.equals)
-        return {path: self._exclusion(path, keeper, by_node) for path, keeper in redundant.items()}
 
-    def _exclusion(self, path: str, keeper: str, kinds_by_node: Kinds) -> Exclusion:
+    def exclusions(self, choice: KeeperChoice) -> dict[str, Exclusion]:
+        """Return the redundant images, each with the reason why it is dropped."""
+        by_node = equal_images.join_kinds(self.kinds, self.equals)
+        exclusions = {}
+        for path, keeper in choice.keepers.items():
+            why = choice.reasons.get(path, "")
+            exclusions[path] = self._exclusion(path, keeper, why, by_node)
+        return exclusions
+
+    def _exclusion(self, path: str, keeper: str, why: str, kinds_by_node: Kinds) -> Exclusion:
         if keeper == self.references.get(path):
             return Exclusion(REFERENCE, keeper, f"matches the reference {keeper}")
         name = os.path.basename(keeper)
@@ -69,8 +81,8 @@ class MatchGraph:
             name = os.sep.join(keeper.split(os.sep)[-self.levels - 1 :])
         kind = self.equals.kind_of(kinds_by_node, path, keeper)
         if kind == COPY:
-            return Exclusion(DUPLICATE, keeper, f"matches {name}")
-        return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind})")
+            return Exclusion(DUPLICATE, keeper, f"matches {name}: {why}")
+        return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind}): {why}")
 
 
 class Excluder:
@@ -79,28 +91,42 @@ class Excluder:
     `topics` are all source topics of the merge.
     """
 
-    def __init__(self, topics: Sequence[Topic], policy: MergePolicy, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        topics: Sequence[Topic],
+        policy: MergePolicy,
+        reporter: Reporter,
+        find_target: Callable[[Topic], TargetTopic],
+    ) -> None:
         self._policy = policy
+        self._find_target = find_target  # of a source topic
         self._reporter = reporter
         self._across = across_file.read_across(topics, reporter.warn)
         self._topics: dict[str, list[Topic]] = {}  # by dataset
         self._exclusions: dict[str, dict[str, Exclusion]] = {}  # by dataset, then by path
+        self.sets_by_size = 0  # with an image whose originality was not measured
+        self.better_left_out = 0  # images that only an earlier merge stands before
         for topic in topics:
             self._topics.setdefault(topic.dataset_path, []).append(topic)
 
     def find_exclusions(
-        self, source: Topic, stamps: Mapping[str, Stamp], unreadable: Collection[str]
+        self,
+        source: Topic,
+        target: TargetTopic,
+        stamps: Mapping[str, Stamp],
+        unreadable: Collection[str],
     ) -> dict[str, Exclusion]:
         """Return the images of a topic that are dropped, by name.
 
-        No image is dropped in favour of an unreadable one. Raises Damaged.
+        No image is dropped in favour of an unreadable one, or that is in the target already.
+        Raises Damaged.
         """
         if self._policy.drop_across:
             by_path = self._dataset_exclusions(source.dataset_path)
         else:
             graph = MatchGraph(source.levels)
-            self._add_topic(graph, source, stamps, unreadable)
-            by_path = graph.exclusions()
+            self._add_topic(graph, source, target, stamps, unreadable)
+            by_path = self._exclude(graph)
         exclusions = {}
         for name in stamps:
             path = source.path_of(name)
@@ -114,18 +140,28 @@ class Excluder:
             for topic in self._topics[dataset]:
                 stamps = topic.image_stamps()
                 unreadable = [name for name in stamps if not is_readable(topic.path_of(name))]
-                self._add_topic(graph, topic, stamps, unreadable)
-            self._exclusions[dataset] = graph.exclusions()
+                target = self._find_target(topic)
+                self._add_topic(graph, topic, target, stamps, unreadable)
+            graph.pairs |= keepers.read_pairs_across(dataset, self._topics[dataset])
+            self._exclusions[dataset] = self._exclude(graph)
         return self._exclusions[dataset]
+
+    def _exclude(self, graph: MatchGraph) -> dict[str, Exclusion]:
+        choice = graph.choose()
+        self.sets_by_size += choice.sets_by_size
+        self.better_left_out += choice.better_left_out
+        return graph.exclusions(choice)
 
     def _add_topic(
         self,
         graph: MatchGraph,
         topic: Topic,
+        target: TargetTopic,
         stamps: Mapping[str, Stamp],
         unreadable: Collection[str],
     ) -> None:
         """Add a topic's images to the graph, if any of them has a match."""
+        stamps_now = stamps
         cached = cache.load_cache(topic)
         if cached.files:
             stamps = image_identity.stamps_as_recorded(topic, cached.files)
@@ -151,9 +187,13 @@ class Excluder:
         for candidate in keepers.make_candidates(
             topic, readable, cached, scores, self._warn_of_size, matched
         ):
-            graph.candidates.append(replace(candidate, name=topic.path_of(candidate.name)))
+            name, path = candidate.name, topic.path_of(candidate.name)
+            in_target = name in matched and target.has_image(path, stamps_now[name])
+            graph.candidates.append(replace(candidate, name=path, in_target=in_target))
         graph.kinds.update(kinds)
         graph.equals.add(equals, topic.path_of)
+        pairs = keepers.read_topic_pairs(topic, stamps)
+        graph.pairs |= keepers.pairs_by_path(topic.path, pairs)
 
     def _warn_of_size(self, path: str, reason: str) -> None:
         self._reporter.warn(f"{terminal.escape(path)}: {reason}; it ranks last among its matches")

@@ -11,7 +11,15 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import across_file, atomic_files, decisions, json_files, locks, tree
+from common import (
+    across_file,
+    atomic_files,
+    decisions,
+    json_files,
+    locks,
+    topic_relations,
+    tree,
+)
 from common.captions import casefold_nfc
 from common.errors import UserError
 from common.reporter import Reporter
@@ -20,6 +28,7 @@ from common.topics import CACHE_FOLDER, Topic, stamp_of
 from merging import copying, decisions_carry, manifest, placing, scores_carry
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
+from merging.target import TargetTopic
 from merging.transfer import TransferMode
 
 
@@ -72,21 +81,34 @@ def plan_merge(
     for place, sources in sorted(topics_by_folder.items()):
         target_topics[place] = _target_topic(target, place, sources)
     _check_target_folders(folder, target_topics.values())
-    excluder = Excluder(topics, policy, reporter)
+
+    def target_topic(place: str) -> TargetTopic:
+        topic = target_topics[place]
+        lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
+        return TargetTopic(topic, lines)
+
+    excluder = Excluder(topics, policy, reporter, lambda topic: target_topic(topic.place))
     plans: list[TopicPlan] = []
     makers: scores_carry.ScoreMakers = {}
     with reporter.progress(sum(topic.image_count for topic in topics)) as bar:
         for place, topic in target_topics.items():
             sources = topics_by_folder[place]
-            lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
-            plan = placing.plan_topic(topic, sources, lines, mode, excluder, reporter)
+            plan = placing.plan_topic(target_topic(place), sources, mode, excluder, reporter)
             plans.append(plan)
             makers |= scores_carry.makers_of_new_scores(topic, sources, plan.lines)
             bar.update(sum(source.image_count for source in sources))
     if not mixed_scores:
         scores_carry.refuse_mixed_scores(makers)
     _fill_in_keepers_elsewhere(plans)
-    merge = MergePlan(target, plans, earlier, manifest_stamp, shutil.disk_usage(root).free)
+    merge = MergePlan(
+        target,
+        plans,
+        earlier,
+        manifest_stamp,
+        shutil.disk_usage(root).free,
+        excluder.sets_by_size,
+        excluder.better_left_out,
+    )
     _check_not_all_references(merge)
     copying.check_free_space(target, merge.transfers(), merge.free_bytes)
     return merge
@@ -218,6 +240,7 @@ def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None
         place = folder.place_of(topic.path)
         folders.append(os.path.join(place, CACHE_FOLDER))
         written.append(folder.place_of(json_files.scores_path(topic)))
-        written.append(os.path.join(place, CACHE_FOLDER, "images.json"))
+        for name in ("images.json", topic_relations.PAIRS_FILE):
+            written.append(os.path.join(place, CACHE_FOLDER, name))
     folder.check_folders(folders)
     folder.check_replaceable(written)

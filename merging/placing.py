@@ -35,16 +35,14 @@ NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
 def plan_topic(
-    topic: Topic,
+    target: TargetTopic,
     sources: list[Topic],
-    earlier: list[ManifestLine],
     mode: str,
     excluder: Excluder,
     reporter: Reporter,
 ) -> TopicPlan:
-    """Plan what becomes of the images of `sources` in the target's `topic`. Raises UserError."""
-    plan = TopicPlan(topic, sources)
-    target = TargetTopic(topic, earlier)
+    """Plan what becomes of the images of `sources` in a topic of the target. Raises UserError."""
+    plan = TopicPlan(target.topic, sources)
     lines: dict[str, ManifestLine] = {}
     for source in sources:
         selection = select_images(source, target, excluder)

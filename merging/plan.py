@@ -79,6 +79,8 @@ class MergePlan:
     earlier: Mapping[str, Sequence[bytes]]  # manifest lines of earlier merges, by topic
     manifest_stamp: Stamp | None  # when it was read; None if there was none
     free_bytes: int  # on the target's file system
+    sets_by_size: int = 0  # of copies, with an image whose originality was not measured
+    better_left_out: int = 0  # copies that are better than the one in the target
 
     def manifest_lines(self) -> Iterator[bytes]:
         planned = {}

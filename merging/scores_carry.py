@@ -1,4 +1,4 @@
-"""Carries scores into the target of a merge, with what made them and the sizes of images.
+"""Carries scores into the target of a merge, with what made them, and what is known of images.
 
 So later scripts know the merged images as they knew those of the sources. What the target has
 already takes precedence.
@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 from common import cache, image_identity, topic_scores
 from common.cache import Cache, Extent, FileRecord, Provenance
 from common.errors import UserError
+from common.image_identity import ImageStamps
 from common.target_folder import TargetFolder
 from common.topics import FileStatus, Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
+from merging.originality_carry import CarriedOriginality
 
 MAX_EXAMPLES = 3  # of makers, named in an error
 
@@ -41,11 +43,13 @@ class CarriedScores:
     scored: dict[str, Stamp]  # the stamp of each image when it was scored
     extents: dict[str, tuple[Stamp, Extent]] = field(default_factory=dict)  # new to the target
     records: dict[str, FileRecord] = field(default_factory=dict)  # new to the target
+    originality: CarriedOriginality = field(default_factory=CarriedOriginality)
     has_new_scores: bool = False  # some that the target does not have yet
 
     @property
     def has_news(self) -> bool:
-        return self.has_new_scores or bool(self.extents or self.records)
+        has_new_facts = bool(self.extents or self.records or self.originality.has_news)
+        return self.has_new_scores or has_new_facts
 
 
 def read_carried_scores(
@@ -61,6 +65,7 @@ def read_carried_scores(
             lines_by_folder.setdefault(os.path.dirname(line.source), []).append(line)
     scores, target_cache, _ = topic_scores.read_scores_with_provenance(target)
     carried = CarriedScores(scores, makers={}, scored={})
+    carried.originality = CarriedOriginality(target_stamps, target_cache.originality)
     if target_cache.scores:
         carried.scored.update(target_cache.scores.images)
     if scores:
@@ -83,12 +88,16 @@ def _add_source(
     stamps = image_identity.stamps_as_recorded(source, known.files)
     stamps.confirm()
     count_before = len(carried.scores)
+    lines = list(lines)
+    arrived = {os.path.basename(line.source): line for line in lines if is_unchanged(line, stamps)}
+    names = {name: line.target_name for name, line in arrived.items() if line.target}
+    carried.originality.add_source(source, stamps, known, names)
     for line in lines:
         name, target_name = os.path.basename(line.source), line.target_name
         stamp = target_stamps.get(target_name)
         known_stamp = line.stamp  # under which the source's records know the image
         record = known.files.get(name)
-        if name in stamps and stamps.statuses[name].stamp == line.stamp:
+        if is_unchanged(line, stamps):
             known_stamp = stamps[name]
             if (
                 stamp
@@ -107,11 +116,16 @@ def _add_source(
         carried.scores[target_name] = score
         scored = known.scores.images.get(name) if known.scores else None
         if scored and stamp:
-            is_unchanged = scored == known_stamp
-            carried.scored[target_name] = stamp if is_unchanged else scored
+            carried.scored[target_name] = stamp if scored == known_stamp else scored
     if len(carried.scores) > count_before:
         carried.has_new_scores = True
         carried.makers.update([_score_maker(source, known, carried.makers)])
+
+
+def is_unchanged(line: ManifestLine, stamps: ImageStamps) -> bool:
+    """Tell whether the source image is as it was merged."""
+    name = os.path.basename(line.source)
+    return name in stamps and stamps.statuses[name].stamp == line.stamp
 
 
 def _score_maker(topic: Topic, known: Cache, others: ScoreMakers) -> tuple[str, ScoreMaker]:
@@ -163,6 +177,8 @@ def write_carried_scores(
         )
     elif carried.extents or carried.records:
         cache.update_cache(target, carried.extents, target_folder, carried.records)
+    if carried.originality.has_news:
+        carried.originality.write(target, target_folder)
 
 
 def _provenance(carried: CarriedScores) -> Provenance | None:

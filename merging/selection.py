@@ -39,7 +39,7 @@ def select_images(source: Topic, target: TargetTopic, excluder: Excluder) -> Sel
         if not is_readable(path) and not target.has_image(path, stamp):
             unreadable.append(name)
     exclusions = {}
-    for name, exclusion in excluder.find_exclusions(source, stamps, unreadable).items():
+    for name, exclusion in excluder.find_exclusions(source, target, stamps, unreadable).items():
         if not target.has_image(source.path_of(name), stamps[name]):
             exclusions[name] = exclusion
     dropped_in_target = []

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from common import terminal
+from common import keepers, terminal
 from common.reporter import section_lines
 from merging import manifest
 from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction
@@ -47,6 +47,8 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
         "left_behind": left_behind,
         "edited": sorted(edited),
         "dropped_in_target": sorted(dropped),
+        "sets_by_size": plan.sets_by_size,
+        "better_left_out": plan.better_left_out,
     }
     if dry_run:
         result["actions"] = [action._asdict() for action in plan.actions()]
@@ -146,6 +148,11 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
     if count := result["duplicates"]:
         copies = "1 copy" if count == 1 else f"{count:,} copies"
         yield f"👯 {copies} {would}dropped, each in favour of a better one"
+    if count := result["sets_by_size"]:
+        yield f"📏 {keepers.by_size_message(count)}"
+    if count := result["better_left_out"]:
+        better = "1 better copy" if count == 1 else f"{count:,} better copies"
+        yield f"♻️  {better} left out: the target has one; a merge into a new folder takes them"
     if count := result["variants"]:
         yield f"🔀 {plural(count, 'variant')} {would}dropped, because of --drop-variants"
     if count := result["references"]:

@@ -24,6 +24,7 @@ class DuplicateTotals:
     searched: int = 0  # images that the duplicates file covers
     entries: int = 0  # images with a duplicate
     redundant: int = 0  # images that a merge would drop
+    sets_by_size: int = 0  # with an image whose originality was not measured
     variants: Counter[str] = field(default_factory=Counter)  # pairs by kind
     outdated: str = ""  # how the folder differs from what was searched
     damaged: str = ""  # why the file cannot be read
@@ -45,7 +46,7 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
     if relations.copies is None or relations.copies_staleness is None:
         return DuplicateTotals(len(stamps))
     scores = keepers.scores_for_ranking(topic, reporter.warn)
-    redundant = keepers.topic_redundant(
+    choice = keepers.topic_redundant(
         topic,
         stamps,
         cached,
@@ -60,7 +61,8 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
         is_searched=True,
         searched=len(stamps) - len(relations.copies_staleness.unknown),
         entries=sum(has_copy(name, relations.copies) for name in relations.copies),
-        redundant=len(redundant),
+        redundant=len(choice.keepers),
+        sets_by_size=choice.sets_by_size,
         variants=_count_pairs(relations.variants or {}),
         outdated="; variants: ".join(stale.message for stale in relations.stale_files()),
     )

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from common import cache, captions, terminal
 from common.equal_images import EqualSets
-from common.keepers import Candidate
+from common.keeper_order import Candidate
 from common.topics import Stamp, Topic
 
 MAX_CAPTION_BYTES = 600  # shown of each caption

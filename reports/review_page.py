@@ -137,7 +137,7 @@ def _script_data(
         pairs = []
         for pair in each.pairs:
             both = sorted((numbers[pair.first], numbers[pair.second]))
-            pairs.append((*both, pair.kind, pair.likeness))
+            pairs.append((*both, pair.kind, pair.likeness, pair.why))
         members = [numbers[image] for image in each.images]
         orders = {}
         for rule, order in review_orders.bulk_orders(each, data).items():

@@ -15,12 +15,13 @@ from common import (
     image_identity,
     images,
     json_files,
+    keeper_order,
     keepers,
     topic_relations,
 )
 from common.across_file import Across
 from common.json_files import COPY, DOUBTFUL
-from common.keepers import Candidate
+from common.keeper_order import Candidate, Ranking
 from common.topics import Stamp, Topic
 from reports import review_images
 
@@ -36,6 +37,7 @@ class ReviewPair:
     second: str
     kind: str
     likeness: float | None
+    why: str = ""  # one of two copies is kept before the other
 
     @property
     def sort_key(self) -> tuple[float, str, str]:
@@ -130,7 +132,6 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
     except atomic_files.Damaged:
         return
     kinds = relations.kinds((COPY, *json_files.VARIANT_KINDS))
-    _add_topic_pairs(topic, kinds, data)
     shown = set()
     for name in stamps:
         path = topic.path_of(name)
@@ -138,27 +139,39 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
             shown.add(name)
     scores = keepers.scores_for_ranking(topic, _ignore)
     candidates = keepers.make_candidates(topic, stamps, cached, scores, _ignore, shown)
-    scores_count = keepers.all_scored(candidates)
     kept = {candidate.name for candidate in candidates if candidate.keep}
     # The page's script puts images to keep first, because it knows newer decisions.
     undecided = [replace(candidate, keep=False) for candidate in candidates]
-    for candidate in keepers.rank_candidates(undecided):
+    copies = relations.copies or {}
+    pair_traits = keepers.read_topic_pairs(topic, stamps)
+    ranking = keeper_order.rank_candidates(
+        undecided, relations.equals.add_stars(copies), pair_traits
+    )
+    _add_topic_pairs(topic, kinds, ranking, data)
+    for candidate in ranking.order:
         name = candidate.name
         if name in shown:
             extent = keepers.image_extent(topic, name, stamps[name], cached, _ignore) or (0, 0)
             path = topic.path_of(name)
             photo = data.describe(path, extent, stamps[name])
-            photo |= review_images.describe_rank(candidate, extent, name in kept, scores_count)
+            photo |= review_images.describe_rank(candidate, extent, name in kept, ranking.by_score)
+            if name in ranking.copies:
+                photo["worth"] = ranking.copies[name].worth
             if candidate.score is not None:
                 photo["facts"][-1] = f"score {candidate.score:.2f}"
             photo |= review_images.describe_equals(topic, name, relations.equals)
             data.photos[path] = photo
-    dropped = keepers.select_redundant(candidates, relations.copies or {}, equals=relations.equals)
-    data.dropped.update(map(topic.path_of, dropped))
+    choice = keepers.select_redundant(
+        candidates, copies, pairs=pair_traits, equals=relations.equals
+    )
+    data.dropped.update(map(topic.path_of, choice.keepers))
 
 
-def _add_topic_pairs(topic: Topic, kinds: json_files.Kinds, data: ReviewData) -> None:
+def _add_topic_pairs(
+    topic: Topic, kinds: json_files.Kinds, ranking: Ranking, data: ReviewData
+) -> None:
     likeness = topic_relations.read_pair_likeness(topic)
+    ranks = {image.name: rank for rank, image in enumerate(ranking.order)}
     for name, others in kinds.items():
         for other, kind in others.items():
             paths = {topic.path_of(name), topic.path_of(other)}
@@ -166,7 +179,11 @@ def _add_topic_pairs(topic: Topic, kinds: json_files.Kinds, data: ReviewData) ->
                 section = SECTION_OF_KIND.get(kind, "variants")
                 first = topic.path_of(name)
                 second = topic.path_of(other)
-                pair = ReviewPair(first, second, kind, likeness.get((first, second)))
+                why = ""
+                if kind == COPY:
+                    better, worse = sorted((ranks[name], ranks[other]))
+                    why = ranking.explain(ranking.order[better], ranking.order[worse])
+                pair = ReviewPair(first, second, kind, likeness.get((first, second)), why)
                 data.pairs[section].append(pair)
 
 

@@ -24,7 +24,7 @@ from common.across_file import Across
 from common.cache import Cache
 from common.equal_images import EqualSets
 from common.json_files import COPY, DOUBTFUL, Kinds
-from common.keepers import Candidate
+from common.keeper_order import Candidate
 from common.reporter import Reporter
 from common.topic_relations import TopicRelations
 from common.topic_scores import TopicScores
@@ -85,6 +85,7 @@ class Split:
     valid: list[str] = field(default_factory=list)
     skipped: set[str] = field(default_factory=set)  # not chosen because of a related image
     leaks: list[Leak] = field(default_factory=list)
+    sets_by_size: int = 0  # of copies, with an image whose originality was not measured
     best_score: float | None = None  # among all readable images
     lowest_score: float | None = None  # among the chosen images
     lowest_resolution: str | None = None
@@ -116,6 +117,10 @@ class Split:
         """Return the paths of related images, with the kind of each match."""
         return self.related.get(image.name, {})
 
+    def copies_of(self, image: Candidate) -> set[str]:
+        """Return the paths of copies."""
+        return {path for path, kind in self.matches_of(image).items() if kind == COPY}
+
 
 def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Reporter) -> Split:
     """Load a topic, with nothing chosen yet. Raises Damaged.
@@ -136,7 +141,10 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
 
     readable = [image for image in candidates if image.pixels]
     good = [image for image in readable if policy.is_good_enough(image)]
-    redundant = _find_redundant(good, kinds, equals) if policy.exclude_duplicates else set()
+    choice = keepers.KeeperChoice()
+    if policy.exclude_duplicates:
+        choice = _choose_keepers(topic, stamps, good, kinds, equals)
+    redundant = choice.keepers
     kept = [image for image in good if image.name not in redundant]
     names_across = across.names_by_folder.get(topic.path, set())
     in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
@@ -165,6 +173,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
         },
         dropped=dropped,
         has_scores=bool(scored),
+        sets_by_size=choice.sets_by_size,
         best_score=max((image.score or 0 for image in readable), default=None),
     )
 
@@ -212,12 +221,17 @@ def _read_relations(
     return relations
 
 
-def _find_redundant(candidates: Sequence[Candidate], kinds: Kinds, equals: EqualSets) -> set[str]:
-    """Return the images that are copies of better ones."""
-    copies = {}
-    for name, others in kinds.items():
-        copies[name] = [other for other, kind in others.items() if kind == COPY]
-    return set(keepers.select_redundant(candidates, copies, equals=equals))
+def _choose_keepers(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
+    candidates: Sequence[Candidate],
+    kinds: Kinds,
+    equals: EqualSets,
+) -> keepers.KeeperChoice:
+    """Choose the images that are copies of better ones."""
+    copies = json_files.copies_among(kinds)
+    pairs = keepers.read_topic_pairs(topic, stamps) if copies else {}
+    return keepers.select_redundant(candidates, copies, pairs=pairs, equals=equals)
 
 
 def _find_related_paths(

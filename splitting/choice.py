@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-from common import across_file, decisions, keepers
-from common.json_files import COPY
-from common.keepers import Candidate
+from common import across_file, decisions, keeper_order, keepers
+from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
+from common.keeper_order import Candidate
 from common.reporter import Reporter
 from common.topics import Topic
 from splitting.candidates import Leak, Split, SplitPolicy, load_split
@@ -31,8 +31,13 @@ def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporte
         if across.names_by_folder.get(topic.path):
             connected.append(split)
         else:
-            _choose_both_sets([split], [split], policy)
-    _choose_both_sets(connected, splits, policy)
+            _choose_both_sets([split], [split], policy, {})
+    pairs: dict[NameTuple, PairTraits] = {}
+    if connected and policy.exclude_duplicates:
+        for dataset in dict.fromkeys(split.topic.dataset_path for split in connected):
+            in_dataset = [each.topic for each in connected if each.topic.dataset_path == dataset]
+            pairs |= keepers.read_pairs_across(dataset, in_dataset)
+    _choose_both_sets(connected, splits, policy, pairs)
     train_paths = _train_paths(splits)
     for split in splits:
         split.leaks = _find_leaks(split, train_paths)
@@ -53,11 +58,14 @@ def _train_paths(splits: Iterable[Split]) -> set[str]:
 
 
 def _choose_both_sets(
-    splits: Sequence[Split], all_splits: Sequence[Split], policy: SplitPolicy
+    splits: Sequence[Split],
+    all_splits: Sequence[Split],
+    policy: SplitPolicy,
+    pairs: PairTraitsByNames,
 ) -> None:
     """Choose from topics that may match one another, then free the memory for the choice.
 
-    `all_splits` are those whose training images count.
+    `all_splits` are those whose training images count; `pairs` are of copies in different topics.
     """
     for role in (TRAIN, VALID):
         usable = splits
@@ -66,7 +74,7 @@ def _choose_both_sets(
         train_paths: set[str] = set()
         if any(split.related for split in usable):
             train_paths = _train_paths(all_splits)
-        _choose_without_copies(usable, role, policy, train_paths)
+        _choose_without_copies(usable, role, policy, train_paths, pairs)
     for split in splits:
         if policy.require_full and split.chosen_count < policy.full_count:
             split.train, split.valid = [], []
@@ -84,7 +92,11 @@ def _note_lowest(split: Split) -> None:
 
 
 def _choose_without_copies(
-    splits: Sequence[Split], role: str, policy: SplitPolicy, train_paths: Set[str]
+    splits: Sequence[Split],
+    role: str,
+    policy: SplitPolicy,
+    train_paths: Set[str],
+    pairs: PairTraitsByNames,
 ) -> None:
     """Choose one set of each topic, with none of the images at `train_paths`.
 
@@ -96,21 +108,22 @@ def _choose_without_copies(
         rivals: dict[str, tuple[Split, Candidate]] = {}  # chosen images with copies, by path
         for split in splits:
             for image in _choose_set(split, role, policy, train_paths):
-                has_copy = COPY in split.matches_of(image).values()
-                if policy.exclude_duplicates and has_copy:
+                if policy.exclude_duplicates and split.copies_of(image):
                     rivals[split.path_of(image)] = split, image
-        is_done = not _skip_worse_copies(rivals)
+        is_done = not _skip_worse_copies(rivals, pairs)
 
 
-def _skip_worse_copies(rivals: dict[str, tuple[Split, Candidate]]) -> bool:
+def _skip_worse_copies(
+    rivals: dict[str, tuple[Split, Candidate]], pairs: PairTraitsByNames
+) -> bool:
     """Mark each image as skipped that is a copy of a better one. Returns whether there are any."""
     kept: set[str] = set()
     has_skipped = False
     by_path = [replace(image, name=path) for path, (_, image) in rivals.items()]
-    for rival in keepers.rank_candidates(by_path):
+    copies = {path: split.copies_of(image) for path, (split, image) in rivals.items()}
+    for rival in keeper_order.rank_candidates(by_path, copies, pairs).order:
         split, image = rivals[rival.name]
-        copies = {path for path, kind in split.matches_of(image).items() if kind == COPY}
-        if copies.isdisjoint(kept):
+        if copies[rival.name].isdisjoint(kept):
             kept.add(rival.name)
         else:
             split.skipped.add(image.name)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from common import terminal
+from common import keepers, terminal
 from common.reporter import section_lines
 from splitting.candidates import Split, SplitPolicy
 
@@ -44,6 +44,7 @@ def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
         "valid": counts["valid"],
         "counts": dict(counts),
         "leaks": leaks,
+        "sets_by_size": sum(split.sets_by_size for split in splits.values()),
         "topics": topics,
     }
 
@@ -58,6 +59,8 @@ def summary_lines(
         f"   from {topics}: the best {policy.train_count} and the next {policy.valid_count} of each"
     )
     yield from topic_lines(splits, policy)
+    if count := result["sets_by_size"]:
+        yield f"📏 {keepers.by_size_message(count)}"
     leaks = []
     for leak in result["leaks"]:
         match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"

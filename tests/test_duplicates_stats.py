@@ -76,6 +76,7 @@ def test_the_whole_object(dataset: Path, run) -> None:
     assert status == 0
     assert told == {
         **entry(5, 17, 15, 7, 4),
+        "sets_by_size": 3,
         "median_images_per_cluster": 5,
         "median_duplicates_per_cluster": 2,
         "clusters": {

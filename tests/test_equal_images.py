@@ -22,7 +22,7 @@ import split_data
 from common import keepers, tree
 from common.equal_images import EqualSets
 from common.json_files import COPY
-from common.keepers import Candidate
+from common.keeper_order import Candidate
 from common.sidecar import load_sidecar
 from common.topics import Topic
 from duplicates import classification, verification

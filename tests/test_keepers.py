@@ -12,7 +12,7 @@ import pytest
 from conftest import draw_image
 
 from common import cache, keepers, tree
-from common.keepers import Candidate
+from common.keeper_order import Candidate, rank_candidates
 from common.topics import Topic
 
 
@@ -67,7 +67,7 @@ def test_redundant_images_and_their_keepers(
     order: str, pairs: tuple[str, ...], out: dict[str, str]
 ) -> None:
     for listed in itertools.permutations(images(order)):
-        assert keepers.select_redundant(listed, linked(*pairs)) == out
+        assert keepers.select_redundant(listed, linked(*pairs)).keepers == out
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_redundant_images_and_their_keepers(
 )
 def test_candidates_are_ranked_best_first(candidates: list[Candidate], names: list[str]) -> None:
     for listed in itertools.permutations(candidates):
-        assert [image.name for image in keepers.rank_candidates(listed)] == names
+        assert [image.name for image in rank_candidates(listed).order] == names
 
 
 def test_every_image_left_out_has_a_kept_match_and_no_two_kept_match() -> None:
@@ -111,7 +111,7 @@ def test_every_image_left_out_has_a_kept_match_and_no_two_kept_match() -> None:
             Candidate(name, int(rng.integers(1, 4)), int(rng.integers(1, 3)), None)
             for name in names
         ]
-        out = keepers.select_redundant(candidates, matches)
+        out = keepers.select_redundant(candidates, matches).keepers
         kept = set(names) - set(out)
         assert all(keeper in kept and keeper in matches[name] for name, keeper in out.items())
         assert not any(other in kept for name in kept for other in matches.get(name, ()))
@@ -132,14 +132,14 @@ def test_sizes_come_from_the_cache_and_else_from_the_header(make_topic) -> None:
     redundant = keepers.topic_redundant(
         topic, stamps, cache.Cache(), {}, matches, lambda path, reason: bad.append(path)
     )
-    assert redundant == {"small.png": "large.png"}
+    assert redundant.keepers == {"small.png": "large.png"}
     assert bad == []  # what matches nothing is not opened
     claimed = cache.Cache({"small.png": (stamps["small.png"], (9000, 9000))})
-    assert keepers.topic_redundant(topic, stamps, claimed, {}, matches, print) == {
+    assert keepers.topic_redundant(topic, stamps, claimed, {}, matches, print).keepers == {
         "large.png": "small.png"
     }
     stale = cache.Cache({"small.png": ((1, 1), (9000, 9000))})
-    assert keepers.topic_redundant(topic, stamps, stale, {}, matches, print) == {
+    assert keepers.topic_redundant(topic, stamps, stale, {}, matches, print).keepers == {
         "small.png": "large.png"
     }
 
@@ -152,4 +152,4 @@ def test_an_image_whose_size_cannot_be_read_ranks_last_and_is_reported(make_topi
     redundant = keepers.topic_redundant(
         topic, topic.image_stamps(), cache.Cache(), {}, matches, lambda path, why: bad.append(path)
     )
-    assert redundant == {"a.png": "b.png"} and bad == [str(folder / "a.png")]
+    assert redundant.keepers == {"a.png": "b.png"} and bad == [str(folder / "a.png")]

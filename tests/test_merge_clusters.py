@@ -156,7 +156,7 @@ def test_in_a_chain_of_copies_each_dropped_image_has_a_kept_direct_match(
         for line in manifest_lines(tmp_path / "full")
     ] == [
         ("a.jpg", None, ""),
-        ("b.jpg", "C/S/T/a.jpg", "matches a.jpg"),
+        ("b.jpg", "C/S/T/a.jpg", "matches a.jpg: 1.5x the pixels"),
         ("c.jpg", None, ""),
         ("d.jpg", None, ""),
     ]
@@ -195,7 +195,7 @@ def test_variants_are_kept_unless_their_kind_is_given(tmp_path: Path, merge) -> 
         **dict.fromkeys(
             ("a.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"), ("copied", None, "")
         ),  # c only matches b
-        "b.jpg": ("variant", "C/S/T/a.jpg", "a variant of a.jpg (cropped)"),
+        "b.jpg": ("variant", "C/S/T/a.jpg", "a variant of a.jpg (cropped): more pixels"),
     }
 
 
@@ -869,12 +869,13 @@ def merge_as_nobody(said: Path, *args: object) -> int:
 
 
 def test_image_without_permission_is_reported_and_merged_later(public_folder: Path) -> None:
-    for name in ("a.jpg", "b.jpg", "secret.jpg"):
+    for name in ("a.jpg", "b.jpg", "secret.jpg", "secret2.jpg"):
         write(public_folder / "A" / AT / name, name)
     add_records(
         public_folder / "A" / AT, matches={"secret.jpg": ["b.jpg"]}, pixels={"secret.jpg": 99}
     )
-    (public_folder / "A" / AT / "secret.jpg").chmod(0)
+    for name in ("secret.jpg", "secret2.jpg"):
+        (public_folder / "A" / AT / name).chmod(0)
     args = (public_folder / "A", "--output", public_folder / "full")
     assert merge_as_nobody(public_folder / "said", *args) == 0
     assert merge_as_nobody(public_folder / "said", *args, "--strict") == 1
@@ -885,10 +886,15 @@ def test_image_without_permission_is_reported_and_merged_later(public_folder: Pa
         ("copied", "C/S/T/a.jpg"),
         ("copied", "C/S/T/b.jpg"),
         ("unreadable", None),
+        ("unreadable", None),
     ]
-    (public_folder / "A" / AT / "secret.jpg").chmod(0o444)
+    for name in ("secret.jpg", "secret2.jpg"):
+        (public_folder / "A" / AT / name).chmod(0o444)
     assert merge_as_nobody(public_folder / "said", *args) == 0
-    assert (public_folder / "full" / AT / "secret.jpg").read_text() == "secret.jpg"
+    assert (public_folder / "full" / AT / "secret2.jpg").read_text() == "secret2.jpg"
+    lines = manifest_lines(public_folder / "full")
+    reasons = {os.path.basename(line["source"]): line["reason"] for line in lines}
+    assert reasons["secret.jpg"] == "matches b.jpg: it is in the target already"
 
 
 def test_read_only_target_is_refused(public_folder: Path) -> None:

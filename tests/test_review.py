@@ -26,9 +26,9 @@ from test_project import HEAVY_PACKAGES, run_and_list_modules
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cache, cli, keepers, tree
+from common import cache, cli, keeper_order, keepers, tree
 from common.equal_images import EqualSets
-from common.keepers import Candidate
+from common.keeper_order import Candidate
 from common.reporter import dump_json
 from common.topics import Topic
 from reports import review_page
@@ -133,8 +133,8 @@ def test_a_page_holds_every_set_and_hostile_names_are_text(dataset):
     assert [os.path.basename(image["path"]) for image in data["images"]] == names
     assert all(image["thumbnail"].startswith("data:image/webp") for image in data["images"])
     assert [each["pairs"] for each in data["sets"][::2]] == [
-        [[7, 8, "copy", 0.91]],
-        [[9, 10, "mirrored", None]],
+        [[7, 8, "copy", 0.91, "more pixels"]],
+        [[9, 10, "mirrored", None, ""]],
     ]
     assert written(dataset).read_text() == source
 
@@ -184,7 +184,7 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
 )
 def test_without_figures_a_page_shows_none(dataset, content):
     (dataset / "C/<b>S/U/.cache/pairs.json").write_text(content)
-    assert embedded(written(dataset))["sets"][1]["pairs"] == [[7, 8, "copy", None]]
+    assert embedded(written(dataset))["sets"][1]["pairs"] == [[7, 8, "copy", None, "more pixels"]]
 
 
 def test_only_a_page_needs_more_than_the_standard_library(dataset):
@@ -345,11 +345,11 @@ def test_pairs_across_topics_and_with_references(browser, press, far, tmp_path):
     across, references = embedded(page)["sets"][-2:]
     assert (across["section"], [pair[2:] for pair in across["pairs"]]) == (
         "across",
-        [["copy", 0.97]],
+        [["copy", 0.97, ""]],
     )
     assert (references["section"], [pair[2:] for pair in references["pairs"]]) == (
         "references",
-        [["copy", None]],
+        [["copy", None, ""]],
     )
     browser.open(page, 1200)
     assert (
@@ -454,7 +454,7 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
         different = {pair for pair in pairs if rng.random() < 0.2}
         equals = EqualSets(digests, names, different, share_matches=rng.random() < 0.7)
         order = []
-        for image in keepers.rank_candidates(images):
+        for image in keeper_order.rank_candidates(images).order:
             name, first = image.name, equals.set_of(image.name)
             photo = {"path": name, "dataset": 0}
             if first in equals.members:
@@ -465,7 +465,7 @@ def test_the_rule_in_the_page_is_the_rule(browser, dataset):
         listed = [[name, sorted(others)] for name, others in matches.items()]
         cases.append([order, listed, sorted(keep), sorted(different)])
         kept = [dataclasses.replace(image, keep=image.name in keep) for image in images]
-        expected.append(keepers.select_redundant(kept, matches, equals=equals))
+        expected.append(keepers.select_redundant(kept, matches, equals=equals).keepers)
     script = """([order, matches, keep, different]) => {
         const image = name => order.find(({path}) => path === name);
         decided = [{pairs: new Map(different.map(pair => [JSON.stringify(pair), "different"]))}];

@@ -77,6 +77,7 @@ def test_across_finds_copies_in_other_topics_and_leaves_topic_files_alone(
     }
     assert {path: path.read_bytes() for path in (tmp_path / "D/C/S").glob("*.json")} == before
     figures = json.loads((tmp_path / "D/.cache/pairs.json").read_text())
+    assert figures.pop("/terms").keys() == {"C/S/T/a.png", "C/S/U/e.png"}
     assert {one: list(others) for one, others in figures.items()} == {
         "C/S/T/a.png": ["C/S/U/d.png"],
         "C/S/T/b.png": ["C/S/U/d.png"],

@@ -4,7 +4,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = id => document.getElementById(id);
 const {images} = data;
-const pairOf = ([a, b, kind, alike]) => ({a: images[a], b: images[b], kind, alike});
+const pairOf = ([a, b, kind, alike, why]) => ({a: images[a], b: images[b], kind, alike, why});
 const sets = data.sets.map((set, i) => {
   const members = set.images.map(id => images[id]);
   const orders = Object.fromEntries(Object.entries(set.orders).map(([rule, ids]) => [rule, ids.map(id => images[id])]));
@@ -215,9 +215,12 @@ async function load(file) {
 // ---- Texts
 const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
-function reason(image, other) {
+function reason(set, image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
   if (!other) return "matches none of the kept images";
+  const isBetter = set.images.indexOf(image) < set.images.indexOf(other);
+  const pair = set.pairs.find(({a, b, why}) => why && (a === image ? b === other : a === other && b === image));
+  if (pair && isBetter) return pair.why;
   if (image.worth !== other.worth) return image.scored ? "most pixels × score" : "most pixels";
   return image.bytes !== other.bytes ? "most bytes" : "first by name";
 }
@@ -229,7 +232,7 @@ function fateOf(set, image) {
     return {className: "out", text: `dropped in favour of ${name}`};
   }
   const isKeeper = dropped || isKept(image) || set.section === "copies";
-  return isKeeper ? {className: "keeper", text: `kept: ${reason(image, dropped)}`} : {className: "", text: ""};
+  return isKeeper ? {className: "keeper", text: `kept: ${reason(set, image, dropped)}`} : {className: "", text: ""};
 }
 
 const likeness = alike => alike === null ? "" : ` · ${alike.toFixed(2)}`;

@@ -1,0 +1,163 @@
+"""The order in which images of a set are kept, best first, and the reason in words.
+
+Copies that were measured go by what each of them lost (common/copy_order.py). A set with an image
+that was not measured goes by size as a whole. Above all counts what a person decided. Works on
+names and numbers, with the standard library alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from common import copy_order
+from common.copy_order import Copy, RankedCopy
+from common.copy_traits import ImageTraits, PairTraitsByNames
+
+MIN_TOLD_RATIO = 1.05  # of pixels, that is no 1.0 when rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the rule needs to know about an image."""
+
+    name: str
+    pixels: int  # 0 if they are not known
+    size: int  # bytes
+    score: float | None  # None if the image has none
+    keep: bool = False  # a person decided to keep it
+    width: int = 0
+    traits: ImageTraits | None = None  # None if it was not measured
+    captioned: bool = False
+    in_target: bool = False  # an earlier merge brought it, and it is still there
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Width and height in pixels; zeros if they are not known."""
+        return self.width, self.pixels // max(1, self.width)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is kept, whatever it matches."""
+        return self.keep or self.in_target
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates from best to worst."""
+
+    order: list[Candidate]
+    by_score: bool = False  # scores count where no traits are known
+    copies: Mapping[str, RankedCopy] = field(default_factory=dict)  # of measured sets, by name
+    copy_like: Collection[str] = frozenset()  # names in these sets that look like those of copies
+    sets_by_size: int = 0  # with an image that was not measured
+
+    def explain(self, kept: Candidate, dropped: Candidate) -> str:
+        """Say in a few words why one image is kept before another that it matches."""
+        if kept.keep:
+            return "you keep it"
+        both = (self.copies.get(kept.name), self.copies.get(dropped.name))
+        if both[0] and both[1]:
+            return copy_order.explain_choice(both[0], both[1], set(self.copy_like))
+        return self._explain_by_size(kept, dropped)
+
+    def _explain_by_size(self, kept: Candidate, dropped: Candidate) -> str:
+        if kept.pixels != dropped.pixels and dropped.pixels and not self.by_score:
+            ratio = kept.pixels / dropped.pixels
+            return f"{ratio:.1f}x the pixels" if ratio >= MIN_TOLD_RATIO else "more pixels"
+        if size_value(kept, self.by_score) != size_value(dropped, self.by_score):
+            return "more pixels x score" if self.by_score else "more pixels"
+        return "more bytes" if kept.size != dropped.size else "first by name"
+
+
+def rank_candidates(
+    candidates: Iterable[Candidate],
+    copies_of: Mapping[str, Collection[str]] | None = None,
+    pairs: PairTraitsByNames | None = None,
+) -> Ranking:
+    """Rank the candidates from best to worst.
+
+    Copies are compared within each set that they connect; `pairs` has what was measured of them.
+    Without copies, every image is ranked by size alone.
+    """
+    by_size = rank_by_size(candidates)
+    places = {image.name: place for place, image in enumerate(by_size)}
+    order = list(by_size)
+    copies: dict[str, RankedCopy] = {}
+    copy_like: set[str] = set()
+    sets_by_size = 0
+    for component in connected_components(places, copies_of or {}):
+        members = [by_size[places[name]] for name in component]
+        as_copies = _as_copies(members)
+        if as_copies is None:
+            sets_by_size += 1
+            continue
+        ranked = copy_order.rank_copies(as_copies, pairs or {})
+        copies |= {each.copy.name: each for each in ranked}
+        copy_like |= copy_order.copy_like_names(as_copies)
+        by_name = {image.name: image for image in members}
+        best_first = sorted((by_name[each.copy.name] for each in ranked), key=_settled_key)
+        own_places = sorted(places[name] for name in component)
+        for place, image in zip(own_places, best_first, strict=True):
+            order[place] = image
+    return Ranking(order, all_scored(by_size), copies, copy_like, sets_by_size)
+
+
+def _as_copies(members: Iterable[Candidate]) -> list[Copy] | None:
+    """Return a set as copies to compare; None if one of them was not measured."""
+    copies = []
+    for image in members:
+        if image.traits is None:
+            return None
+        copies.append(Copy(image.name, image.traits, image.captioned))
+    return copies
+
+
+def _settled_key(image: Candidate) -> tuple[bool, bool]:
+    return not image.keep, not image.in_target
+
+
+def rank_by_size(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Sort by resolution x score if every image has a score above 0, else by resolution.
+
+    Then by bytes, then by name. Images that a person decided to keep come first.
+    """
+    candidates = list(candidates)
+    by_score = all_scored(candidates)
+
+    def sort_key(image: Candidate) -> tuple[bool, bool, float, int, str]:
+        return (*_settled_key(image), -size_value(image, by_score), -image.size, image.name)
+
+    return sorted(candidates, key=sort_key)
+
+
+def size_value(image: Candidate, by_score: bool) -> float:
+    if by_score and image.score is not None:
+        return image.pixels * image.score
+    return image.pixels
+
+
+def all_scored(candidates: Iterable[Candidate]) -> bool:
+    """Tell whether these images are ranked by their scores too, where nothing better is known."""
+    return all(image.score is not None and image.score > 0 for image in candidates)
+
+
+def connected_components(
+    names: Collection[str], matches: Mapping[str, Collection[str]]
+) -> list[list[str]]:
+    """Group the names that matches connect, directly or through others; none alone."""
+    components = []
+    visited: set[str] = set()
+    for start in names:
+        if start in visited or not matches.get(start):
+            continue
+        visited.add(start)
+        component = [start]
+        for name in component:  # grows meanwhile
+            for other in matches.get(name, ()):
+                if other in names and other not in visited:
+                    visited.add(other)
+                    component.append(other)
+        if len(component) > 1:
+            components.append(component)
+    return components

@@ -3,8 +3,8 @@
 
 Clusters, subclusters and topics of the same name are joined. Nothing is lost:
 
-  copies      keep the best (resolution x score), drop the others. Copies are what
-              duplicates_<topic>.json of the source lists; copies of reference images
+  copies      keep the original, or the copy that lost least of it; drop the others. Copies
+              are what duplicates_<topic>.json of the source lists; copies of reference images
               (duplicates_across.json) are dropped too
   variants    are kept, unless --drop-variants names their kind
   same path   in two datasets: the same bytes are kept once; other bytes are both kept, the later
@@ -23,7 +23,7 @@ that the result can be checked:
      "sidecars": ["owl.txt"], "size": 48213,
      "source": "/data/DataSet_1/Animals/Birds/Owls/owl.jpg", "target": "Animals/Birds/Owls/owl.jpg"}
     {"action": "duplicate", "kept": "Animals/Birds/Owls/owl.jpg", "mtime_ns": 1700000000000000000,
-     "reason": "matches owl.jpg", "sidecars": [], "size": 9120,
+     "reason": "matches owl.jpg: 2.1x the real detail", "sidecars": [], "size": 9120,
      "source": "/data/.../owl_small.jpg", "target": null}
 
 (each on a single line; actions: copied, renamed, duplicate, variant, reference, dropped, identical,

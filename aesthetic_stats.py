@@ -45,6 +45,7 @@ from common.topic_scores import AESTHETICS
 from reports import charts, html_option, levels, ranking, score_tables
 
 TOP_TOPICS = 5
+GALLERY_IMAGES = 60
 MIN_IMAGES = 5
 RANGES = (("middle 50 %", "q1", "q3"), ("middle 90 %", "p5", "p95"), ("range", "min", "max"))
 MAX_SHARES = 5  # of images at or above a score; more do not fit on a line
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.html:
         from reports import aesthetic_page  # Jinja2 and Pillow, needed for a page only
 
-        aesthetic_page.write_page(args.html, topics, data, reporter)
+        aesthetic_page.write_page(args.html, topics, data, args.gallery, reporter)
         html_option.announce_page(args, reporter)
     next_lines = cli.next_step(args, "find_duplicates.py", *args.paths)
     print_result(args, [*summary_lines(data, args.all), *next_lines], data | reporter.as_json())
@@ -97,7 +98,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--decisions", metavar="FILE", help="first add the decisions in FILE to decisions.json"
     )
-    html_option.add_html_options(parser, "with charts and thumbnails")
+    html_option.add_html_options(parser, "with charts, and the best and worst images to look at")
+    parser.add_argument(
+        "--gallery",
+        type=cli.whole_number,
+        default=GALLERY_IMAGES,
+        metavar="N",
+        help="best and worst images on it: of all, and of each cluster (default: %(default)s)",
+    )
     args = parser.parse_args(argv)
     if args.output is not None:
         atomic_files.check_output(args.output)

@@ -116,7 +116,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     for option, default in (("--train", TRAIN_COUNT), ("--valid", VALID_COUNT)):
         parser.add_argument(
             option,
-            type=whole_number,
+            type=cli.whole_number,
             default=default,
             metavar="N",
             help="images per topic (default: %(default)s)",
@@ -203,14 +203,6 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also remove exported files whose source images this run did not see",
     )
-
-
-def whole_number(value: str) -> int:
-    """Parse an integer of at least 0. An argparse type."""
-    return cli.positive_int(value) if int(value) else 0
-
-
-whole_number.__name__ = "whole number"  # argparse names the type in its error
 
 
 def no_image_message(splits: Sequence[Split], args: argparse.Namespace) -> str:

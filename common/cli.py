@@ -165,6 +165,14 @@ def positive_int(value: str) -> int:
 positive_int.__name__ = "number of at least 1"  # argparse names the type in its error
 
 
+def whole_number(value: str) -> int:
+    """Parse a whole number of at least 0; an argparse type."""
+    return positive_int(value) if int(value) else 0
+
+
+whole_number.__name__ = "whole number"
+
+
 def available_cores() -> int:
     """Return how many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -11,6 +11,7 @@
     ranking           topics ranked by their median score            aesthetic_stats.py
     score_tables      its tables in a terminal
     aesthetic_page    the page of a ranking                          aesthetic_stats.py --html
+    galleries         its best and worst images, to look at and to drop
     duplicate_counts  counts of copies and variants                  duplicates_stats.py
     review_sets       sets of images that match
     review_images     what the page shows of each

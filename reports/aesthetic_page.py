@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from common import atomic_files, terminal, tree
 from common.reporter import Reporter
 from common.topic_scores import AESTHETICS, load_topic_scores
 from common.topics import Topic
-from reports import levels, page, quantiles, ranking
+from reports import galleries, levels, page, quantiles, ranking
 
 MAX_STRIPS = 700  # topics that may get a strip of thumbnails; no page has room for more
 
@@ -17,13 +18,24 @@ Strips = Mapping[str, list[dict[str, str]]]  # figures by topic label
 
 
 def write_page(
-    path: str, topics: Sequence[Topic], data: Mapping[str, Any], reporter: Reporter
+    path: str,
+    topics: Sequence[Topic],
+    data: Mapping[str, Any],
+    gallery_size: int,
+    reporter: Reporter,
 ) -> None:
-    """Write the page of a ranking to `path`. `data` comes from ranking.ranking_json."""
+    """Write the page of a ranking to `path`. `data` comes from ranking.ranking_json.
+
+    `gallery_size` is the number of best images in a gallery, and of worst ones; 0 for none.
+    """
     groups = tree.group_by_level(topics, "topic")
     labels = _topics_for_strips(data)
     strips = {label: _make_strip(groups[label][0]) for label in labels[:MAX_STRIPS]}
+    shown = galleries.collect_galleries(topics, data, gallery_size)
     wanted = [figure["path"] for strip in strips.values() for figure in strip]
+    if shown:
+        wanted = list(dict.fromkeys([*shown.images_to_show(), *wanted]))
+    page_folder = os.path.dirname(os.path.abspath(path))
 
     def context(max_rows: int) -> dict[str, Any]:
         overall = data["overall"]
@@ -46,10 +58,15 @@ def write_page(
             "subclusters": _rows_by_rank(data["subclusters"], max_rows),
             "subclusters_left_out": max(0, len(data["subclusters"]) - max_rows),
             "groups": _topic_groups(data, strips, max_rows),
+            "galleries": shown,
+            "gallery_json": lambda thumbnails: galleries.gallery_json(
+                shown, thumbnails, page_folder, max_rows
+            ),
             "notes": _notes(data, len(labels) - len(strips)),
         }
 
-    page.write_page(path, "aesthetic.html", context, wanted, reporter)
+    scripts = ("controls.js", "page.js", "gallery.js")
+    page.write_page(path, "aesthetic.html", context, wanted, reporter, scripts=scripts)
 
 
 def _topics_for_strips(data: Mapping[str, Any]) -> list[str]:

@@ -39,6 +39,7 @@ def write_page(
     wanted: Sequence[str],
     reporter: Reporter,
     max_pixels: int = MAX_PIXELS,
+    scripts: Sequence[str] = ("controls.js", "page.js"),
 ) -> None:
     """Fill `template` with `context(max_rows)` and write it to `path`.
 
@@ -46,18 +47,21 @@ def write_page(
     which they get thumbnails while there is room. The template finds the thumbnails by path in
     `thumbnails`, and how many are missing in `left_out`.
     """
+
+    def render(max_rows: int, thumbnails: Mapping[str, str], left_out: int) -> bytes:
+        return render_page(template, context(max_rows), thumbnails, left_out, scripts)
+
     max_rows = MAX_ROWS
     max_text_bytes = MAX_PAGE_BYTES - (MIN_THUMBNAIL_BYTES if wanted else 0)
-    while max_rows > 1 and len(render_page(template, context(max_rows), {}, 0)) > max_text_bytes:
+    while max_rows > 1 and len(render(max_rows, {}, 0)) > max_text_bytes:
         max_rows //= 2
     frames = dict.fromkeys(wanted, "data:")  # everything but the thumbnails themselves
-    text_bytes = len(render_page(template, context(max_rows), frames, 0))
+    text_bytes = len(render(max_rows, frames, 0))
     thumbnails = make_thumbnails(wanted, MAX_PAGE_BYTES - text_bytes, max_pixels, reporter)
     left_out = len(set(wanted) - thumbnails.keys())
-    content = render_page(template, context(max_rows), thumbnails, left_out)
+    content = render(max_rows, thumbnails, left_out)
     with atomic_files.atomic_write(path) as file:
         file.write(content)
-    reporter.say(f"🌐 {terminal.escape(os.path.abspath(path))}: open it in a browser")
 
 
 def render_page(
@@ -65,9 +69,9 @@ def render_page(
     context: Context,
     thumbnails: Mapping[str, str],
     left_out: int,
-    script: str = "page.js",
+    scripts: Sequence[str] = ("controls.js", "page.js"),
 ) -> bytes:
-    """Return the page as it is written, with the style and a script of templates/ inside."""
+    """Return the page as it is written, with the style and scripts of templates/ inside."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader,
@@ -84,7 +88,7 @@ def render_page(
         "number": terminal.thousands,
         "name": _last_part,
     }
-    source = loader.get_source(environment, script)[0]
+    source = "".join(loader.get_source(environment, script)[0] for script in scripts)
     # The page's policy runs a script with this digest and no other.
     digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
     text = environment.get_template(template).render(

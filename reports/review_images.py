@@ -31,7 +31,7 @@ def describe_image(
         "path": os.path.relpath(path, dataset) if dataset else path,
         "place": terminal.escape(folder),
         "name": terminal.escape(os.path.basename(path)),
-        "url": _image_url(path, page_folder),
+        "url": image_url(path, page_folder),
         "facts": [
             f"{width} × {height}",
             terminal.format_bytes(size),
@@ -60,7 +60,7 @@ def _dataset_of(path: str, datasets: list[str]) -> str:
     return ""
 
 
-def _image_url(path: str, page_folder: str) -> str:
+def image_url(path: str, page_folder: str) -> str:
     """Return a relative URL if the image is below the page, because both may move together."""
     relative = os.path.relpath(path, page_folder)
     if relative.partition(os.sep)[0] == os.pardir:

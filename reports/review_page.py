@@ -54,7 +54,7 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
         context = _context(topics, sets, len(sets) - len(shown))
         context["data"] = _script_data(data, shown, thumbnails)
-        return page.render_page("review.html", context, {}, 0, script="review.js")
+        return page.render_page("review.html", context, {}, 0, scripts=("controls.js", "review.js"))
 
     room = MAX_PAGE_BYTES - len(render([], {}))
     fitting, text_bytes = _sets_that_fit(sets, data, room)

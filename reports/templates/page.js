@@ -1,4 +1,3 @@
-"use strict";
 // Filters the topics: all words must occur in the path of a topic. The address has the words, too: #find=owls.
 const box = document.getElementById("find");
 if (box) {
@@ -31,6 +30,7 @@ if (box) {
       box.value = given[1];
     }
     filter();
+    topics.find(topic => !topic.hidden && topic.getClientRects().length)?.scrollIntoView({block: "center"});
   }
   box.closest("label").hidden = false;
 }

@@ -1,8 +1,6 @@
-"use strict";
 // Shows sets and pairs, takes decisions, and applies the keeper rule after each, as the next merge will.
 // All ranking comes from the page's data: the order of each set's images, for the keeper rule and for each bulk rule.
 const data = JSON.parse(document.getElementById("data").textContent);
-const at = id => document.getElementById(id);
 const {images} = data;
 const pairOf = ([a, b, kind, alike, why]) => ({a: images[a], b: images[b], kind, alike, why});
 const sets = data.sets.map((set, i) => {
@@ -16,7 +14,7 @@ const topic = ({dataset, path}) => dataset + path.slice(0, path.lastIndexOf("/")
 
 // ---- Decisions
 // New decisions: those that the datasets do not have yet. One undo removes one entry of the log. An entry has steps
-// [dataset, "keep" or "leave", path], [dataset, "different", "same" or "undecided", path, path]
+// [dataset, "keep", "leave" or "drop", path], [dataset, "different", "same" or "undecided", path, path]
 // and [-1, "done" or "open", id of a set].
 const DRAFT = "review " + data.datasets.map(dataset => dataset.path).join("\n");
 let log = [], decided, done, out, drafted = true, savedState = null, here = null, chosen = 0;
@@ -24,10 +22,11 @@ const owner = ({a, b}) => a.dataset < 0 ? b.dataset : a.dataset;  // a reference
 const paths = ({a, b}) => [a.path, b.path].sort();
 const verdict = pair => decided[owner(pair)].pairs.get(JSON.stringify(paths(pair)));
 const isKept = image => image.kept || decided[image.dataset].keep.has(image.path);
-const steps = (dataset, {different = [], same = [], keep = []}) => [
+const steps = (dataset, {different = [], same = [], keep = [], drop = []}) => [
   ...different.map(pair => [dataset, "different", ...pair.sort()]),
   ...same.map(pair => [dataset, "same", ...pair.sort()]),
   ...keep.map(path => [dataset, "keep", path]),
+  ...drop.map(path => [dataset, "drop", path]),
 ];
 
 function readDraft() {
@@ -52,12 +51,13 @@ function writeDraft() {
 }
 
 function replay() {
-  decided = data.datasets.map(() => ({pairs: new Map(), keep: new Set()}));
+  decided = data.datasets.map(() => ({pairs: new Map(), keep: new Set(), drop: new Set()}));
   done = new Set();
   for (const [dataset, what, ...about] of log.flat()) {
     if (what === "done") done.add(about[0]);
     else if (what === "open") done.delete(about[0]);
     else if (what === "keep") decided[dataset].keep.add(about[0]);
+    else if (what === "drop") decided[dataset].drop.add(about[0]);
     else if (what === "leave") decided[dataset].keep.delete(about[0]);
     else if (what === "undecided") decided[dataset].pairs.delete(JSON.stringify(about));
     else decided[dataset].pairs.set(JSON.stringify(about), what);
@@ -164,46 +164,36 @@ function applyBulkRule(rule) {
 // ---- Saving
 // One file per dataset, as find_duplicates.py --decisions reads it; `files` has the size and time that the page saw.
 function decisionsOf(dataset) {
-  const {pairs, keep} = decided[dataset];
+  const {pairs, keep, drop} = decided[dataset];
   const listed = what => [...pairs].filter(([, said]) => said === what).map(([both]) => JSON.parse(both)).sort();
-  const content = {different: listed("different"), same: listed("same"), keep: [...keep].sort()};
+  const content = {different: listed("different"), same: listed("same"), keep: [...keep].sort(), ...(drop.size && {drop: [...drop].sort()})};
   const named = new Set([...content.different, ...content.same, content.keep].flat());
   const seen = images.filter(image => image.dataset === dataset && named.has(image.path));
   return {...content, files: Object.fromEntries(seen.map(({path, bytes, time}) => [path, [bytes, time]]))};
 }
 
 const stateOfAll = () => JSON.stringify(data.datasets.map((_, i) => decisionsOf(i)));
-const hasDecisions = ({pairs, keep}) => pairs.size + keep.size > 0;
-const shellQuoted = text => /^[\w\/.+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+const countDecisions = ({pairs, keep, drop}) => pairs.size + keep.size + drop.size;
 
 function save() {
   const commands = [];
   data.datasets.forEach(({name, path}, i) => {
-    if (!hasDecisions(decided[i])) return;
-    const href = URL.createObjectURL(new Blob([JSON.stringify(decisionsOf(i), null, 2) + "\n"], {type: "application/json"}));
-    const download = data.datasets.length > 1 ? `decisions_${name}.json` : "decisions.json";
-    make("a", {href, download}).click();
-    commands.push(`find_duplicates.py ${shellQuoted(path)} --decisions ~/Downloads/${shellQuoted(download)}`);
+    if (!countDecisions(decided[i])) return;
+    const file = data.datasets.length > 1 ? `decisions_${name}.json` : "decisions.json";
+    download(file, decisionsOf(i));
+    commands.push(`find_duplicates.py ${shellQuoted(path)} --decisions ~/Downloads/${shellQuoted(file)}`);
   });
   if (!commands.length) return;
   savedState = stateOfAll();
-  at("commands").textContent = commands.join("\n");
-  at("saved").hidden = false;
+  showCommands(commands);
   refresh();
-}
-
-async function copyCommands() {
-  const node = at("commands");
-  getSelection().selectAllChildren(node);
-  try { await navigator.clipboard.writeText(node.textContent); } catch { document.execCommand("copy"); }
-  at("copy").textContent = "Copied";
 }
 
 // A file belongs to the dataset that it is named after, else to the one with most of its images.
 async function load(file) {
   try {
     const content = JSON.parse(await file.text());
-    const named = new Set([...(content.different ?? []), ...(content.same ?? []), content.keep ?? []].flat());
+    const named = new Set([...(content.different ?? []), ...(content.same ?? []), content.keep ?? [], content.drop ?? []].flat());
     const known = data.datasets.map(({name}, i) => file.name === `decisions_${name}.json` ? Infinity
       : images.filter(image => image.dataset === i && named.has(image.path)).length);
     enter(steps(known.indexOf(Math.max(...known)), content));
@@ -213,7 +203,6 @@ async function load(file) {
 }
 
 // ---- Texts
-const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 function reason(set, image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
@@ -240,13 +229,6 @@ const label = (set, {a, b, kind, alike}) =>
   [a, b].map(image => set.images.indexOf(image) + 1).join(" – ") + ` · ${kind}` + likeness(alike);
 
 // ---- Elements
-function make(tag, properties, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
-const button = (label, onclick, className = "") => make("button", {onclick, className}, label);
-
 const MAX_LISTED_PAIRS = 60;  // of a set: in a large set, every image may match every other
 
 // What is known of an image; what differs within the set is bold.
@@ -255,7 +237,7 @@ function facts(image, others) {
   image.facts.forEach((fact, i) => {
     if (!fact) return;
     const differs = others.some(other => other.facts[i] !== fact);
-    node.append(node.childNodes.length ? " · " : "", differs ? make("b", {}, fact) : fact);
+    node.append(node.childNodes.length ? " · " : "", make(differs ? "b" : "span", {}, fact));
   });
   return node;
 }
@@ -310,7 +292,7 @@ function refresh() {
   out = applyRule();
   if (savedState !== stateOfAll()) savedState = null;
   writeDraft();
-  const total = decided.reduce((sum, {pairs, keep}) => sum + pairs.size + keep.size, 0);
+  const total = decided.map(countDecisions).reduce((sum, count) => sum + count, 0);
   const unsaved = savedState === null ? total : 0;
   at("count").textContent = `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(unsaved, "decision")} to save`
     + (drafted ? "" : " · this browser stores no draft: save before you close the page");
@@ -473,7 +455,6 @@ at("accept-identical").addEventListener("click", () => acceptAll(set => set.iden
 at("accept-alike").addEventListener("click", () =>
   acceptAll(set => ["copies", "references"].includes(set.section) && leastAlike(set) >= Number(at("alike").value)));
 at("apply-rule").addEventListener("click", () => applyBulkRule(at("rule").value));
-at("copy").addEventListener("click", copyCommands);
 for (const one of document.querySelectorAll("[data-key]")) one.addEventListener("click", () => KEYS[one.dataset.key]());
 for (const one of document.querySelectorAll("[data-filter]")) {
   one.addEventListener("click", () => { one.ariaPressed = one.ariaPressed !== "true"; filter(); });

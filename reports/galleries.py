@@ -27,6 +27,10 @@ class ScoredImage(NamedTuple):
     dataset: str  # path
 
 
+def _best_first(image: ScoredImage) -> tuple[float, str]:
+    return -image.score, image.path
+
+
 @dataclass
 class Gallery:
     """The best and worst images of a folder. `size` is the most of each that are kept."""
@@ -39,8 +43,9 @@ class Gallery:
 
     def add(self, images: Sequence[ScoredImage]) -> None:
         self.total += len(images)
-        best = sorted([*self.best, *images], key=lambda image: (-image.score, image.path))
-        worst = sorted([*self.worst, *images], key=lambda image: (image.score, image.path))
+        best = sorted([*self.best, *images], key=_best_first)
+        # In exactly the other order, so that no image is in both.
+        worst = sorted([*self.worst, *images], key=_best_first, reverse=True)
         self.best, self.worst = best[: self.size], worst[: self.size]
 
     def parts(self) -> dict[str, list[ScoredImage]]:
@@ -78,8 +83,7 @@ class Galleries:
         for gallery in self.clusters.values():
             yield gallery.title, gallery.parts()
         for sample in self.bins:
-            ordered = sorted(sample, key=lambda image: (-image.score, image.path))
-            yield "", {"Examples": ordered}
+            yield "", {"Examples": sorted(sample, key=_best_first)}
 
 
 def collect_galleries(

@@ -116,8 +116,8 @@ def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
             if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
                 return None
-            _check_limits(image, max_pixels)
-            orientation = _exif_orientation(image)
+            check_limits(image, max_pixels)
+            orientation = exif_orientation(image)
             width, height = image.size
             if orientation >= FIRST_SIDEWAYS_ORIENTATION:
                 width, height = height, width
@@ -140,15 +140,15 @@ def open_image(
     white instead of dropping the transparency.
     """
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
-        _check_limits(image, max_pixels)
+        check_limits(image, max_pixels)
         stored_size = image.size
         decoded = _decode_all(image, path, draft, mode)
-        orientation = _exif_orientation(decoded)
+        orientation = exif_orientation(decoded)
         if isinstance(image, TiffImagePlugin.TiffImageFile) and decoded.mode == "I":
             extrema: Any = decoded.getextrema()
             _refuse(unread_content.overflow_reason(image.tag_v2, extrema[0]))
         if decoded.mode.startswith("I") or decoded.mode == "F":
-            decoded = _to_uint8(decoded)
+            decoded = to_uint8(decoded)
         if on_white and decoded.has_transparency_data:
             decoded = _put_on_white(decoded)
         if decoded.mode != mode:
@@ -161,7 +161,7 @@ def open_image(
 def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
     """Decode the whole image without rotating it. Raises Unreadable."""
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
-        _check_limits(image, max_pixels)
+        check_limits(image, max_pixels)
         image_format, is_palette = str(image.format), image.mode == "P"
         is_lossless = image_format in LOSSLESS_FORMATS
         if image_format == "WEBP":
@@ -169,9 +169,9 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
                 is_lossless = LOSSLESS_WEBP_CHUNK in file.read(WEBP_HEADER_BYTES)
         decoded = _decode_all(image, path, None, "RGB")
         tables = getattr(decoded, "quantization", None)
-        orientation, taken = _exif_orientation(decoded), _exif_date(decoded)
+        orientation, taken = exif_orientation(decoded), _exif_date(decoded)
         if decoded.mode.startswith("I") or decoded.mode == "F":
-            decoded = _to_uint8(decoded)
+            decoded = to_uint8(decoded)
         if decoded.has_transparency_data:
             decoded = _put_on_white(decoded)
         return StoredImage(
@@ -285,11 +285,11 @@ def _pixel_digest(image: Image.Image) -> bytes:
 def read_header(path: str, max_pixels: int | None = None) -> Header:
     """Read size, format and traits from the header, without decoding pixels. Raises Unreadable."""
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
-        _check_limits(image, max_pixels or UNLIMITED_PIXELS)
+        check_limits(image, max_pixels or UNLIMITED_PIXELS)
         width, height = image.size
         if image.format == "PNG":
             _find_png_exif(image)
-        orientation = _exif_orientation(image)
+        orientation = exif_orientation(image)
         # Pillow exchanges the sides of a TIFF by itself.
         if orientation >= FIRST_SIDEWAYS_ORIENTATION and image.format != "TIFF":
             width, height = height, width
@@ -311,7 +311,7 @@ def _header_traits(image: ImageFile.ImageFile, orientation: int) -> Iterator[str
             yield "animated"
 
 
-def _check_limits(image: Image.Image, max_pixels: int) -> None:
+def check_limits(image: Image.Image, max_pixels: int) -> None:
     size = f"{image.width}x{image.height}"
     pixels = image.width * image.height
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -361,7 +361,7 @@ def _find_png_exif(image: Image.Image) -> None:
         position += length + 12
 
 
-def _exif_orientation(image: Image.Image) -> int:
+def exif_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; 1 if the EXIF block is corrupt."""
     try:
         # The method of a PNG would decode its pixels.
@@ -381,7 +381,7 @@ def _exif_date(image: Image.Image) -> str:
     return date[:MAX_DATE_CHARACTERS] if isinstance(date, str) and date.isprintable() else ""
 
 
-def _to_uint8(image: Image.Image) -> Image.Image:
+def to_uint8(image: Image.Image) -> Image.Image:
     """Scale deep grey to 8-bit grey, where convert("L") would clip it to white.
 
     The range of a 16-bit file is 0 to 65535. That of a float file is 0 to 1, 255 or 65535, the

@@ -84,17 +84,6 @@ def _correlations_after_moves(
     return best
 
 
-def joint_correlation(one: Array, other: Array, cell: int, wanted: Array) -> float:
-    """Return the correlation of all wanted cells taken together, the best over all MOVES."""
-    row, column = np.nonzero(np.kron(wanted, np.ones((cell, cell), bool)))
-    fixed = one[row, column] - one[row, column].mean()
-    around = np.pad(other, 1, mode="edge")
-    moved = np.stack([around[row + down, column + across] for down, across in (UNMOVED, *MOVES)])
-    moved -= moved.mean(1, keepdims=True)
-    lengths = np.sqrt((fixed * fixed).sum() * (moved * moved).sum(1))
-    return float((moved @ fixed / np.maximum(lengths, 1)).max())
-
-
 def flat_tone_share(luminance: Array) -> float:
     """Return the share of pixels in the two neighbouring bins of luminance that hold most."""
     bins = (luminance.ravel() * (TONE_BINS / 256)).astype(int)

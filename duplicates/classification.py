@@ -1,7 +1,8 @@
 """What two images are to each other: a copy, a kind of variant, doubtful, or nothing.
 
-decide_pair takes the whole decision. The rules are in duplicates/copy_rules.py and
-duplicates/variant_rules.py, their numbers in duplicates/thresholds.py.
+decide_pair takes a first look at two small images; pairs that may be copies then get a second look
+at full detail (duplicates/second_looks.py). The rules of the first look are in
+duplicates/copy_rules.py and duplicates/variant_rules.py, their numbers in duplicates/thresholds.py.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.json_files import DOUBTFUL
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
+from duplicates.geometry import IDENTITY, Affine
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING, AlignedPair, decide_variant
 
 # Bump when a rule or threshold changes: cached verdicts of other versions are recomputed.
-RULES_VERSION = 8
+RULES_VERSION = 9
 COPY = "copy"
+MAY_BE_COPY = "may be a copy"  # of the first look; never stored
 
 
 @dataclass(frozen=True)
@@ -42,21 +46,46 @@ class PairDecision:
     as_variant: AlignedPair | None = None
 
 
-def classify_pairs(pairs: Sequence[tuple[SmallImage, SmallImage]], variants: bool) -> list[Verdict]:
-    """Return the verdict on each pair, in order; without `variants`, only COPY or NOTHING.
+@dataclass(frozen=True)
+class FirstLook:
+    """A verdict, or MAY_BE_COPY and where to lay the second image on the first."""
+
+    verdict: Verdict
+    affine: Affine
+
+
+def look_at_pairs(
+    pairs: Sequence[tuple[SmallImage, SmallImage]], variants: bool
+) -> list[FirstLook]:
+    """Take a first look at each pair, in order; without `variants`, MAY_BE_COPY or NOTHING.
 
     Small matrix products run in one thread: more are many times slower, and round differently.
     """
     from threadpoolctl import threadpool_limits
 
+    looks = []
     with threadpool_limits(1):
-        return [decide_pair(one, other, variants).verdict for one, other in pairs]
+        for one, other in pairs:
+            decision = decide_pair(one, other, variants)
+            affine = decision.as_copy.affine if decision.as_copy else IDENTITY
+            looks.append(FirstLook(decision.verdict, affine))
+    return looks
+
+
+def classify_differing(
+    pairs: Sequence[tuple[SmallImage, SmallImage]], is_near: bool
+) -> list[Verdict]:
+    """Return the verdict on each pair that looked like copies and differs at full detail."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return [decide_differing_pair(one, other, is_near).verdict for one, other in pairs]
 
 
 def decide_pair(
     one: SmallImage, other: SmallImage, variants: bool = False, limits: Thresholds = THRESHOLDS
 ) -> PairDecision:
-    """Decide whether two images are copies, else with `variants` which kind of variant they are.
+    """Decide whether two images may be copies, else with `variants` which kind of variant they are.
 
     For `variants` both images need hints.
     """
@@ -64,16 +93,39 @@ def decide_pair(
     if not variants or _thumbnail_correlation(one, other) >= limits.min_thumbnail_correlation:
         as_copy = measure_as_copy(one.raster, other.raster, limits)
         decision = decide_copy(as_copy, limits)
-        if decision.is_copy:
-            return PairDecision(Verdict(COPY, as_copy.agreement), decision.rule, as_copy)
+        if decision.may_be_copy:
+            verdict = Verdict(MAY_BE_COPY, as_copy.agreement)
+            return PairDecision(verdict, decision.rule, as_copy)
         if not variants:
             return PairDecision(Verdict(NOTHING, 0.0), decision.rule, as_copy)
+    return decide_as_variant(one, other, limits, as_copy)
+
+
+def decide_as_variant(
+    one: SmallImage,
+    other: SmallImage,
+    limits: Thresholds = THRESHOLDS,
+    as_copy: Measurements | None = None,
+) -> PairDecision:
+    """Decide which kind of variant two images are that are no copies. Both need hints."""
     as_variant = measure_as_variant(one, other, limits)
     if as_variant is None:
         return PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     kind = decide_variant(as_variant, limits)
     verdict = Verdict(kind.kind, as_variant.seen.agreement)
     return PairDecision(verdict, kind.rule, as_copy, as_variant)
+
+
+def decide_differing_pair(one: SmallImage, other: SmallImage, is_near: bool) -> PairDecision:
+    """Decide about two images that look like copies and differ at full detail. Both need hints.
+
+    At least doubtful if they are near: if only one place differs, or the colours.
+    """
+    decision = decide_as_variant(one, other)
+    if decision.verdict.kind != NOTHING or not is_near:
+        return decision
+    seen = measure_as_copy(one.raster, other.raster)
+    return PairDecision(Verdict(DOUBTFUL, seen.agreement), "differs_at_full_detail", seen)
 
 
 def _thumbnail_correlation(one: SmallImage, other: SmallImage) -> float:

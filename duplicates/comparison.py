@@ -31,14 +31,11 @@ class Measurements:
     """What two images have in common. Shares are 0 to 1, levels 0 to 255; see the module."""
 
     compared_cells: int  # in the area that both images cover
-    joint_correlation: float  # of all textured cells; 1 unless there are few windows
     textured_cells: int  # with a texture in either image
     texture_agreement: float  # share of them that agree
     structured_windows: int  # with a structure in either image
     structure_agreement: float  # share of them that agree
     differing_cells: int  # in texture or in colour
-    texture_differing_cells: int  # in texture
-    conflicting_cells: int  # in texture, with a texture in both images
     plainer_side_agreement: float  # share of the windows of the image with fewer that agree
     block_differing_cells: int  # in the square of 3 x 3 cells with most
     quadrant_difference: float  # share of differing windows in the quarter with most
@@ -75,7 +72,6 @@ class _Texture:
     """Cells of two images, compared; masks have one entry per cell."""
 
     present: Array  # in either image
-    shared: Array  # in both
     agrees: Array
     differs: Array
 
@@ -176,7 +172,6 @@ def _compare_texture(
     correlations = cells.cell_correlations(left, right, CELL, present, limits)
     return _Texture(
         present=present,
-        shared=textured.all(0),
         agrees=present & (correlations >= limits.min_agreeing_correlation),
         differs=present & (correlations < limits.max_differing_correlation),
     )
@@ -210,14 +205,11 @@ def _summarize(compared: _Comparison, affine: Affine, limits: Thresholds) -> Mea
     differs_anywhere = differs | np.kron(structure.differs, np.ones((2, 2), bool))
     return Measurements(
         compared_cells=int(compared.kept.sum()),
-        joint_correlation=_joint_correlation(compared, limits),
         textured_cells=int(texture.present.sum()),
         texture_agreement=cells.true_share(texture.agrees[texture.present]),
         structured_windows=int(structure.present.sum()),
         structure_agreement=cells.true_share(structure.agrees[structure.present]),
         differing_cells=int(differs.sum()),
-        texture_differing_cells=int(texture.differs.sum()),
-        conflicting_cells=int((texture.differs & texture.shared).sum()),
         plainer_side_agreement=float(structure.agrees.sum() / max(1, structure.plainer_windows)),
         block_differing_cells=cells.max_in_3x3(differs),
         quadrant_difference=cells.worst_quadrant_share(
@@ -234,15 +226,6 @@ def _summarize(compared: _Comparison, affine: Affine, limits: Thresholds) -> Mea
         overlap=_overlap(affine),
         affine=affine,
     )
-
-
-def _joint_correlation(compared: _Comparison, limits: Thresholds) -> float:
-    """Correlate all texture at once if there is too little to compare it cell by cell."""
-    textured = compared.texture.present
-    if compared.structure.present.sum() >= limits.min_photo_windows or not textured.any():
-        return 1.0
-    left, right = compared.luma
-    return cells.joint_correlation(left, right, CELL, textured)
 
 
 def _overlap(affine: Affine) -> tuple[float, float]:

@@ -7,23 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import UserError
-from duplicates import classification, copy_rules, pair_measurement, thumbnails, variant_rules
-from duplicates.classification import PairDecision
+from duplicates import (
+    classification,
+    copy_rules,
+    pair_measurement,
+    second_looks,
+    thumbnails,
+    variant_rules,
+)
+from duplicates.classification import PairDecision, Verdict
 from duplicates.comparison import Measurements
+from duplicates.confirmation import Confirmation
 from duplicates.thresholds import THRESHOLDS
+from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import AlignedPair
 
 # The names that --json has for measurements.
 JSON_NAMES = {
     "cells": "compared_cells",
-    "fit": "joint_correlation",
     "textured": "textured_cells",
     "alike": "texture_agreement",
     "windows": "structured_windows",
     "crossed": "structure_agreement",
     "bad": "differing_cells",
-    "torn": "texture_differing_cells",
-    "clash": "conflicting_cells",
     "under": "plainer_side_agreement",
     "cluster": "block_differing_cells",
     "blot": "quadrant_difference",
@@ -46,6 +52,12 @@ class Explanation:
     decision: PairDecision
     as_copy: Measurements
     as_variant: AlignedPair | None
+    second_look: Confirmation | None  # of images that may be copies
+
+    @property
+    def stage(self) -> str:
+        """Which look took the decision."""
+        return "second look" if self.second_look else "first look"
 
 
 def explain_pair(one: str, other: str, max_pixels: int) -> Explanation:
@@ -63,18 +75,38 @@ def explain_pair(one: str, other: str, max_pixels: int) -> Explanation:
     as_copy = decision.as_copy
     if as_copy is None:
         as_copy = pair_measurement.measure_as_copy(first.raster, second.raster)
+    second_look = None
+    if decision.verdict.kind == classification.MAY_BE_COPY:
+        second_look = second_looks.confirm_files(one, other, as_copy.affine, max_pixels)
+        if second_look:
+            decision = _decide_again(decision, second_look, first, second)
     as_variant = decision.as_variant
     if as_variant is None:
         as_variant = pair_measurement.measure_as_variant(first, second)
-    return Explanation(decision, as_copy, as_variant)
+    return Explanation(decision, as_copy, as_variant, second_look)
+
+
+def _decide_again(
+    decision: PairDecision, second_look: Confirmation, one: SmallImage, other: SmallImage
+) -> PairDecision:
+    """Return the decision about two images that may be copies, after the look at full detail."""
+    if second_look.is_copy:
+        verdict = Verdict(classification.COPY, decision.verdict.likeness)
+    else:
+        verdict = classification.decide_differing_pair(one, other, second_look.is_near).verdict
+    return PairDecision(verdict, second_look.rule)
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """Yield, for people, each measurement with the threshold that it is compared with."""
     decision = explanation.decision
     kind = decision.verdict.kind or "nothing"
-    yield f"🔍 {kind} ({decision.verdict.likeness:.0%} agrees) by the rule {_rule(decision.rule)}"
+    by_rule = f"by the rule {_rule(decision.rule)}, at the {explanation.stage}"
+    yield f"🔍 {kind} ({decision.verdict.likeness:.0%} agrees) {by_rule}"
     yield from _copy_lines(explanation.as_copy)
+    if explanation.second_look:
+        answer = "the same" if explanation.second_look.is_copy else "not the same"
+        yield f"   at full detail: {answer}: {explanation.second_look.sentence()}"
     if explanation.as_variant is None:
         yield "   aligned by features or rotation: no alignment found"
     else:
@@ -84,9 +116,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
 def _copy_lines(seen: Measurements) -> Iterator[str]:
     copy = copy_rules.decide_copy(seen)
     needed = f"{THRESHOLDS.min_photo_agreement:.0%} of a photo"
-    if copy_rules.is_graphic(seen, THRESHOLDS):
-        needed = f"{THRESHOLDS.min_sure_agreement:.0%} of a graphic"
-    answer = "a copy" if copy.is_copy else "no copy"
+    if copy_rules.is_drawn(seen, THRESHOLDS):
+        needed = f"{THRESHOLDS.min_graphic_agreement:.0%} of a graphic"
+    answer = "may be a copy" if copy.may_be_copy else "no copy"
     yield f"   in the same framing: {answer} by the rule {_rule(copy.rule)}"
     yield from _measurement_lines(seen, needed)
     max_shift = THRESHOLDS.max_copy_shift_share
@@ -111,8 +143,7 @@ def _measurement_lines(seen: Measurements, needed: str) -> Iterator[str]:
     cells = f"of {seen.textured_cells} cells agree"
     yield f"      texture             {seen.texture_agreement:8.1%}  {cells}"
     together = f"{seen.block_differing_cells} in one 3 x 3 block"
-    conflicting = f"{seen.conflicting_cells} with a texture in both images"
-    differing = f"of {seen.compared_cells}, {together}, {conflicting}"
+    differing = f"of {seen.compared_cells}, {together}"
     yield f"      differing cells     {seen.differing_cells:8}  {differing}"
     residual = "levels from what the other cells predict"
     yield f"      worst cell          {seen.colour_residual_levels:8.0f}  {residual}"
@@ -137,5 +168,7 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "answer": decision.verdict.kind or None,
         "likeness": round(decision.verdict.likeness, 3),
         "rule": decision.rule,
+        "stage": explanation.stage,
+        "difference": explanation.second_look.sentence() if explanation.second_look else None,
         "figures": {name: getattr(seen, field) for name, field in JSON_NAMES.items()},
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from duplicates import alignment, comparison, geometry
+from duplicates import alignment, geometry
 from duplicates.comparison import Measurements, measure
-from duplicates.copy_rules import is_copy, is_graphic
+from duplicates.copy_rules import is_graphic
 from duplicates.geometry import Affine
 from duplicates.raster import Raster
 from duplicates.registration import luma_correlation, register
@@ -23,26 +23,19 @@ VARIANT_RIM_CELLS = 1  # along each edge that are not compared: a frame begins w
 
 
 def measure_as_copy(one: Raster, other: Raster, limits: Thresholds = THRESHOLDS) -> Measurements:
-    """Return the best of up to three looks at two images of one framing.
+    """Return the better of two looks at two images of one framing: as they are, and registered.
 
-    They are compared as they are; moved and stretched a little; and at half the size, in case one
-    has lost its finest texture. The first look at which they are copies is the best.
+    Registered means moved and stretched a little.
     """
     unmoved = measure(one, other, limits=limits)
-    if is_copy(unmoved, limits):
+    if _copy_evidence(unmoved) >= limits.min_clear_evidence:
         return unmoved
     start = _find_slight_shift(one, other, limits)
     if start is None:
         return unmoved
     affine = register(one, other, start, FINE_SIDE, FINE_STEPS)
     moved = measure(one, other, affine, limits=limits)
-    best = max(unmoved, moved, key=_copy_evidence)
-    if is_copy(best, limits) or not _is_worth_coarse_look(best, limits):
-        return best
-    side = comparison.COMPARED_SIDE // 2
-    coarse = measure(one, other, best.affine, side, limits=limits)
-    is_scattered = coarse.block_differing_cells <= limits.max_stray_block_cells
-    return coarse if is_scattered and is_copy(coarse, limits) else best
+    return max(unmoved, moved, key=_copy_evidence)
 
 
 def _find_slight_shift(one: Raster, other: Raster, limits: Thresholds) -> Affine | None:
@@ -61,16 +54,6 @@ def _starts(limits: Thresholds) -> list[Affine]:
     """Maps to register from: either image may be a slight crop of the other."""
     share = limits.zoom_share
     return [geometry.IDENTITY, geometry.zoom(share), geometry.zoom(1 / share)]
-
-
-def _is_worth_coarse_look(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether a photo mostly agrees, and no object is in only one of the images."""
-    if is_graphic(seen, limits) or seen.structure_agreement < limits.min_coarse_share:
-        return False
-    max_cells = limits.max_faded_texture_share * seen.compared_cells
-    has_other_texture = seen.conflicting_cells > max_cells
-    has_other_colour = seen.colour_residual_levels > limits.max_unexplained_levels
-    return not (has_other_texture and has_other_colour)
 
 
 def _copy_evidence(seen: Measurements) -> float:

@@ -37,49 +37,32 @@ class Thresholds:
     max_corner_height_share: float = 0.2
     min_quadrant_windows: int = 6  # that say something of a quarter of the image
 
-    # Which looks are worth taking.
+    # The first look for copies: what is worth a second look at full detail.
     min_thumbnail_correlation: float = 0.5  # no copy of the tuning pairs had less
     zoom_share: float = 0.94  # a copy may lack 3 % at each edge
     min_registered_correlation: float = 0.85  # copies of the tuning pairs had 0.94 or more
-    min_coarse_share: float = 0.4  # of windows that agree; below it none helped tuning pairs
+    min_clear_evidence: float = 0.9  # from here on no registration is tried
+    max_copy_shift_share: float = 0.044  # 3 % cropped measures 0.032, a bar of 5 % 0.045
+    min_textured_cells: int = 4  # with fewer, every cell must have the same colour
+    max_bare_levels: float = 1.0  # that such a cell may be off
+    min_photo_agreement: float = 0.5  # copies of the tuning pairs with noise had 0.5 or more
+    min_graphic_agreement: float = 0.75  # stick figures in other poses measured 0.74
+    min_marked_agreement: float = 0.95  # of the windows of the image without the mark
 
     # Photo or graphic.
     min_graphic_tone_share: float = 0.3  # of one tone: from here on an image counts as drawn
     min_photo_windows: int = 12  # fewer show too little for any tolerance
     min_detailed_windows: int = 60  # so many show much, even in a graphic
-    min_rich_windows: int = 90  # a small mark may cover other texture in such a graphic
-
-    # Copies of any kind.
-    max_copy_shift_share: float = 0.044  # 3 % cropped measures 0.032, a bar of 5 % 0.045
-    min_same_colour_cosine: float = 0.85  # a hue turned by 15 degrees measures 0.97, by 40 0.79
-    min_recoloured_levels: float = 24.0
-
-    # Copies of photos.
-    min_photo_agreement: float = 0.88
-    max_photo_differing_share: float = 0.04  # of cells, in texture or colour
-    max_photo_block_cells: int = 4  # differing in 3 x 3: more is a thing, not noise
-
-    # Copies with faded colours: strong contrast leaves white where colours were.
-    min_sure_agreement: float = 0.97
-    max_faded_texture_share: float = 0.007  # of cells that differ in texture
-    max_faded_differing_share: float = 0.12  # of cells that differ at all
-    min_faded_median_ratio: float = 0.2  # of the 95th percentile: colours changed all over
-
-    # Copies of graphics.
-    min_textured_cells: int = 4  # with fewer, every cell must have the same colour
-    max_bare_levels: float = 1.0  # that such a cell may be off
-    max_marked_levels: float = 4.0  # that 95 % of cells may be off beside a mark in a corner
-    min_marked_agreement: float = 0.95  # of the windows of the image without the mark
-    min_marked_windows: int = 4
-    min_joint_correlation: float = 0.93  # copies measured 0.94 or more, others 0.91 or less
-    max_graphic_luma_levels: float = 64.0  # by which a graphic may be lighter or darker
-    max_stray_block_cells: int = 2  # differing in 3 x 3
-    max_close_levels: float = 10.0  # that no cell may exceed,
-    max_small_levels: float = 16.0  # and 95 % of cells, before colours are fitted
-    min_noisy_agreement: float = 0.85  # then noise or compression may have eaten at texture
-    max_residual_ratio: float = 1.3  # of the worst cell to the 95th percentile
 
     # Variants: how much of them is the same.
+    min_same_colour_cosine: float = 0.85  # a hue turned by 15 degrees measures 0.97, by 40 0.79
+    min_recoloured_levels: float = 24.0
+    min_sure_agreement: float = 0.97
+    max_photo_block_cells: int = 4  # differing in 3 x 3: more is a thing, not noise
+    max_close_levels: float = 10.0  # that no cell may exceed,
+    max_small_levels: float = 16.0  # and 95 % of cells, before colours are fitted
+    max_residual_ratio: float = 1.3  # of the worst cell to the 95th percentile
+    max_graphic_luma_levels: float = 64.0  # by which a graphic may be lighter or darker
     min_contained_share: float = 0.85  # of the lesser image, that is in the larger one
     min_clean_structure_agreement: float = 0.95  # agreement without anything laid over it
     min_clean_texture_agreement: float = 0.7

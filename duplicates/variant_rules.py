@@ -12,7 +12,7 @@ import numpy as np
 
 from common.json_files import DOUBTFUL
 from duplicates.comparison import Measurements
-from duplicates.copy_rules import is_graphic, is_recoloured
+from duplicates.copy_rules import is_graphic
 from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 
@@ -45,6 +45,14 @@ def decide_variant(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> Varian
         if kind is not None:
             return VariantDecision(kind, rule.__name__)
     raise AssertionError("the last rule always answers")
+
+
+def is_recoloured(seen: Measurements, limits: Thresholds) -> bool:
+    """Whether colours point elsewhere, and by many levels. A grey copy has none that could."""
+    return (
+        seen.colour_cosine < limits.min_same_colour_cosine
+        and seen.colour_p95_levels >= limits.min_recoloured_levels
+    )
 
 
 def agrees_everywhere(seen: Measurements, limits: Thresholds) -> bool:

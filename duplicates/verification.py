@@ -10,18 +10,25 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from common import json_files, sidecar
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
 from common.topics import Stamp, Topic
-from duplicates import classification, thumbnails
-from duplicates.classification import Verdict
+from duplicates import classification, copy_sets, thumbnails
+from duplicates.classification import MAY_BE_COPY, FirstLook, Verdict
+from duplicates.geometry import IDENTITY
 from duplicates.pool import Pool
 from duplicates.thumbnails import SmallImage
+from duplicates.variant_rules import NOTHING
+
+if TYPE_CHECKING:
+    from duplicates.confirmation import Confirmation
 
 VERDICT_LAYOUT = {"kinds": ("uint8", ()), "likeness": ("float32", ())}
 KIND_CODES = ("", classification.COPY, *json_files.VARIANT_KINDS)  # a kind is stored as its index
@@ -96,7 +103,7 @@ def verify_pairs(
     if new.pairs:
         names = {name for pair in new.pairs.values() for name in pair}
         images = opener.open_images(topic, sorted(names), variants)
-        _classify(new, images, verdicts, variants, opener)
+        _classify(topic, stamps, new, images, verdicts, variants, opener)
         verdicts.save()
     if not keep_others:
         verdicts.save(proposed_pairs.stamps)
@@ -144,69 +151,135 @@ def _read_verdicts(keyed: _PairsByKey, verdicts: Sidecar) -> dict[ImagePair, Ver
     return matches
 
 
+class _NewPairs:
+    """Pairs without a verdict, whose images could be opened, and the sidecar for their verdicts."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        stamps: Mapping[str, Stamp],
+        keyed: _PairsByKey,
+        images: Mapping[str, SmallImage],
+        verdicts: Sidecar,
+        bar: tqdm,
+    ) -> None:
+        self.topic = topic
+        self.stamps = stamps
+        self.images = images
+        self.keys: dict[ImagePair, str] = {}
+        for key, (one, other) in keyed.pairs.items():
+            if one in images and other in images:
+                # Across topics a name is a path; sorted by file name, as if in one topic.
+                first, second = sorted((one, other), key=os.path.basename)
+                self.keys[first, second] = key
+        self._pair_stamps = keyed.stamps
+        self._verdicts = verdicts
+        self._bar = bar
+
+    def image_pair(self, pair: ImagePair) -> tuple[SmallImage, SmallImage]:
+        return self.images[pair[0]], self.images[pair[1]]
+
+    def add_verdict(self, pairs: Sequence[ImagePair], verdict: Verdict) -> None:
+        keys = [self.keys[pair] for pair in pairs]
+        codes = np.full(len(keys), KIND_CODES.index(verdict.kind))
+        likeness = np.full(len(keys), verdict.likeness)
+        stamps = [self._pair_stamps[key] for key in keys]
+        self._verdicts.add(keys, stamps, kinds=codes, likeness=likeness)
+        self._bar.update(len(keys))
+
+
 def _classify(
+    topic: Topic,
+    stamps: Mapping[str, Stamp],
     keyed: _PairsByKey,
     images: Mapping[str, SmallImage],
     verdicts: Sidecar,
     variants: bool,
     opener: ImageOpener,
 ) -> None:
-    """Classify the pairs whose images could be opened, and add their verdicts to the sidecar.
-
-    Pairs of equal images are classified once.
-    """
-
-    def add_verdict(keys: Sequence[str], verdict: Verdict) -> None:
-        codes = np.full(len(keys), KIND_CODES.index(verdict.kind))
-        likeness = np.full(len(keys), verdict.likeness)
-        stamps = [keyed.stamps[key] for key in keys]
-        verdicts.add(keys, stamps, kinds=codes, likeness=likeness)
-
-    equal_keys, groups = _group_equal_pairs(keyed.pairs, images)
-    if equal_keys:
-        add_verdict(equal_keys, classification.EQUAL)
-    classify = functools.partial(classification.classify_pairs, variants=variants)
+    """Classify the pairs whose images could be opened, and add their verdicts to the sidecar."""
     with (
         opener.reporter.progress(len(keyed.pairs), unit="pair") as bar,
         sidecar.checkpoints(verdicts.save) as save_when_due,
     ):
-        for batch, answers in opener.pool.run(classify, _tasks(groups, keyed.pairs, images)):
-            for keys, verdict in zip(batch, answers, strict=True):
-                add_verdict(keys, verdict)
-                bar.update(len(keys))
+        new = _NewPairs(topic, stamps, keyed, images, verdicts, bar)
+        candidates: dict[ImagePair, FirstLook] = {}
+        for pairs, look in _look_first(new, variants, opener):
+            if look.verdict.kind == MAY_BE_COPY:
+                candidates |= dict.fromkeys(pairs, look)
+            else:
+                new.add_verdict(pairs, look.verdict)
             save_when_due()
+        differing: dict[bool, list[ImagePair]] = {True: [], False: []}
+        for pair, said in _look_again(new, candidates, opener):
+            if said.is_copy:
+                likeness = candidates[pair].verdict.likeness
+                new.add_verdict([pair], Verdict(classification.COPY, likeness))
+            elif variants:
+                differing[said.is_near].append(pair)
+            else:
+                new.add_verdict([pair], Verdict(NOTHING, 0.0))
+            save_when_due()
+        for is_near, pairs in differing.items():
+            for pair, verdict in _classify_differing(new, pairs, is_near, opener):
+                new.add_verdict([pair], verdict)
+                save_when_due()
 
 
-def _group_equal_pairs(
-    pairs: Mapping[str, ImagePair], images: Mapping[str, SmallImage]
-) -> tuple[list[str], list[list[str]]]:
-    """Return the keys of pairs of one and the same image, and groups of keys of equal pairs."""
-    groups: dict[tuple[bytes, bytes], list[str]] = {}
-    for key, (one, other) in pairs.items():
-        if one in images and other in images:
-            encoded = (images[one].encoded, images[other].encoded)
-            groups.setdefault(encoded, []).append(key)
-    equal: list[str] = []
-    unequal: list[list[str]] = []
-    for (first, second), keys in groups.items():
-        if first == second:
-            equal += keys
+def _look_first(
+    new: _NewPairs, variants: bool, opener: ImageOpener
+) -> Iterator[tuple[list[ImagePair], FirstLook]]:
+    """Yield what a first look at small images says; pairs of equal ones are looked at once."""
+    groups: list[list[ImagePair]] = []
+    for equal, pairs in _group_equal_pairs(new).items():
+        if equal[0] == equal[1]:
+            yield pairs, FirstLook(Verdict(MAY_BE_COPY, 1.0), IDENTITY)
         else:
-            unequal.append(keys)
-    return equal, unequal
+            groups.append(pairs)
+    look = functools.partial(classification.look_at_pairs, variants=variants)
+    for batch, looks in opener.pool.run(look, _tasks(groups, new)):
+        yield from zip(batch, looks, strict=True)
+
+
+def _look_again(
+    new: _NewPairs, candidates: Mapping[ImagePair, FirstLook], opener: ImageOpener
+) -> Iterator[tuple[ImagePair, Confirmation]]:
+    """Yield what a second look at the files says of the pairs that may be copies."""
+    from duplicates import second_looks
+
+    affines = {pair: look.affine for pair, look in candidates.items()}
+    components = copy_sets.connected_components(sorted(candidates))
+    tasks = copy_sets.confirmation_tasks(components, affines, new.stamps, new.topic.path_of)
+    confirm = functools.partial(second_looks.confirm_sets, max_pixels=opener.max_pixels)
+    for members_of_sets, answers in opener.pool.run(confirm, tasks):
+        for members, confirmations in zip(members_of_sets, answers, strict=True):
+            for (one, other), said in confirmations.items():
+                yield (members[one], members[other]), said
+
+
+def _classify_differing(
+    new: _NewPairs, pairs: Sequence[ImagePair], is_near: bool, opener: ImageOpener
+) -> Iterator[tuple[ImagePair, Verdict]]:
+    """Yield which variants the pairs are that look like copies and differ at full detail."""
+    classify = functools.partial(classification.classify_differing, is_near=is_near)
+    for batch, answers in opener.pool.run(classify, _tasks([[pair] for pair in pairs], new)):
+        for group, verdict in zip(batch, answers, strict=True):
+            yield group[0], verdict
+
+
+def _group_equal_pairs(new: _NewPairs) -> dict[tuple[bytes, bytes], list[ImagePair]]:
+    """Group pairs by the bytes of their two small images."""
+    groups: dict[tuple[bytes, bytes], list[ImagePair]] = {}
+    for pair in new.keys:
+        one, other = new.image_pair(pair)
+        groups.setdefault((one.encoded, other.encoded), []).append(pair)
+    return groups
 
 
 def _tasks(
-    groups: Iterable[list[str]],
-    pairs: Mapping[str, ImagePair],
-    images: Mapping[str, SmallImage],
-) -> Iterator[tuple[list[list[str]], list[tuple[SmallImage, SmallImage]]]]:
+    groups: Iterable[list[ImagePair]], new: _NewPairs
+) -> Iterator[tuple[list[list[ImagePair]], list[tuple[SmallImage, SmallImage]]]]:
     """Yield batches of groups, with the two images of each group to classify."""
     remaining = iter(groups)
     while batch := list(itertools.islice(remaining, TASK_PAIRS)):
-        image_pairs = []
-        for keys in batch:
-            # Across topics a name is a path; sorted by file name, as if in one topic.
-            first, second = sorted(pairs[keys[0]], key=os.path.basename)
-            image_pairs.append((images[first], images[second]))
-        yield batch, image_pairs
+        yield batch, [new.image_pair(equal[0]) for equal in batch]

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from duplicates.classification import MAY_BE_COPY
 from duplicates.comparison import Measurements
-from duplicates.copy_rules import is_copy
+from duplicates.copy_rules import decide_copy
 from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.variant_rules import AlignedPair, decide_variant
@@ -38,10 +39,10 @@ class MeasuredPair:
     around: Surroundings | None  # of images that are aligned as variants
 
     def answer(self, limits: Thresholds = THRESHOLDS) -> str:
-        """Return what the rules say: "copy" or "no copy", or a kind of variant."""
+        """Return what the rules say: "may be a copy" or "no copy", or a kind of variant."""
         if self.around is not None:
             return decide_variant(AlignedPair(self.seen, self.around), limits).kind
-        return "copy" if is_copy(self.seen, limits) else "no copy"
+        return MAY_BE_COPY if decide_copy(self.seen, limits).may_be_copy else "no copy"
 
     def as_row(self) -> list[Any]:
         """Return the row of the table, but for the answer."""

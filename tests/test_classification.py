@@ -10,8 +10,8 @@ import itertools
 import string
 from collections.abc import Callable
 
-import numpy as np
 import pytest
+from both_looks import kind_of_pair, to_small
 from drawn_images import (
     badge,
     bubbles,
@@ -32,22 +32,17 @@ from drawn_images import (
 from PIL import Image, ImageEnhance, ImageOps
 from test_hash_rows import scene
 
-from duplicates.classification import COPY, decide_pair
+from duplicates.classification import COPY
 from duplicates.pair_measurement import measure_as_variant
-from duplicates.thumbnails import SmallImage, make_small_image
 from duplicates.variant_rules import NOTHING, decide_variant
 
 
-def small(image: Image.Image) -> SmallImage:
-    return make_small_image(np.asarray(image.convert("RGB")), hints=True)
-
-
 def copy_kind(one: Image.Image, other: Image.Image) -> str:
-    return decide_pair(small(one), small(other)).verdict.kind
+    return kind_of_pair(one, other)
 
 
 def variant_kind(one: Image.Image, other: Image.Image) -> str:
-    return decide_pair(small(one), small(other), variants=True).verdict.kind
+    return kind_of_pair(one, other, variants=True)
 
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
@@ -185,7 +180,7 @@ def test_a_drawing_under_a_text_is_doubtful_and_another_drawing_under_it_is_not(
 
 
 def test_colours_beside_a_text_must_be_as_they_were() -> None:
-    pair = measure_as_variant(small(scene(3)), small(lettered(scene(3))))
+    pair = measure_as_variant(to_small(scene(3)), to_small(lettered(scene(3))))
     assert pair and decide_variant(pair).kind == "overlaid"
     tinted = dataclasses.replace(pair, seen=dataclasses.replace(pair.seen, colour_cosine=0.5))
     assert decide_variant(tinted).kind in ("doubtful", NOTHING)

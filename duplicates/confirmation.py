@@ -1,0 +1,256 @@
+"""Confirm a copy at full detail: two images look alike at 256 pixels, are they the same at 1,024?
+
+One image is registered on the other to a fraction of a pixel; tones and sharpness are matched.
+A copy leaves the same grain everywhere. Another word, digit, thing or colour leaves more in one
+place than the rest of the pair leads one to expect: that is other content, and the pair no copy.
+
+Images are RGB (height, width, 3), uint8 as read and float32 once matched. Places are shares of
+width and height, and an affine map (2, 3) leads from places in `target` to places in `source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
+from duplicates.full_colours import (
+    Colours,
+    compare_colours,
+    drawn_part,
+    is_graphic,
+    is_other_render,
+    is_white_balance,
+)
+from duplicates.full_images import FullImage, frame_views
+from duplicates.full_registration import (
+    IDENTITY,
+    common_size,
+    covered_pixels,
+    register,
+    resize,
+    warp,
+)
+from duplicates.full_tones import burnt_weight, match_sharpness, match_tones
+from duplicates.residuals import (
+    Box,
+    bounding_box,
+    find_changes,
+    ground_ratio,
+    residual_layers,
+    strange_share,
+)
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Map = Array
+
+SENTENCES = {
+    "same_bytes": "the same file",
+    "same_pixels": "the same pixels",
+    "same_detail": "the same at full detail",
+    "corner_mark": "something in one corner that only one of them has",
+    "another_image": "another image in the same places",
+    "other_colours": "the same drawing or scene in other colours",
+    "other_content": "other content in one small place",
+    "other_frames": "another number of frames",
+    "icon_pixels": "a small icon with other pixels",
+}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What is left between two images at full detail."""
+
+    strange_share: float  # median share of the contrast that is left
+    colours: Colours
+    strength: float  # of the strongest place
+    boxes: tuple[Box, ...]  # places with other content, strongest first
+    exchanged: float  # 0 if only one image shows something in them, 0.7 if each shows as much
+    ground_ratio: float  # contrast of the plainer image there, to that beside it
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """Whether two images are the same at full detail, by which rule, and where they differ."""
+
+    is_copy: bool
+    rule: str
+    strength: float = 0.0  # of the strongest place; from 1 on it shows other content
+    box: Box | None = None
+
+    @property
+    def is_near(self) -> bool:
+        """Whether a person might take one image for the other."""
+        return self.rule != "another_image"
+
+    def sentence(self) -> str:
+        """What differs and where, for a person."""
+        if self.box is None:
+            return SENTENCES[self.rule]
+        left, top, right, bottom = self.box
+        place = f"{(left + right) / 2:.0%} from the left and {(top + bottom) / 2:.0%} from the top"
+        return f"{SENTENCES[self.rule]}, {place}, {right - left:.0%} of the width"
+
+
+def confirm_images(source: FullImage, target: FullImage, affine: Map) -> Confirmation:
+    """Compare all that two files show: three frames, transparency, deep samples.
+
+    The first difference decides; without any, return the comparison that came nearest to one.
+    """
+    if source.frame_count != target.frame_count:
+        return Confirmation(False, "other_frames")
+    few_colours = source.has_palette or target.has_palette
+    nearest = Confirmation(True, "same_detail")
+    for frames in zip(source.frames, target.frames, strict=True):
+        for _, first, second in frame_views(*frames):
+            said = confirm(first, second, affine, few_colours)
+            if not said.is_copy:
+                return said
+            nearest = max(nearest, said, key=lambda each: each.strength)
+    return nearest
+
+
+def confirm(
+    source: Array,
+    target: Array,
+    affine: Map,
+    few_colours: bool = False,
+    limits: ConfirmationLimits = LIMITS,
+) -> Confirmation:
+    """Compare two images, uint8 RGB, at full detail; `affine` is what the first look registered.
+
+    `few_colours`: one of them has a palette, which leaves more behind.
+    """
+    if np.array_equal(source, target):
+        return Confirmation(True, "same_pixels")
+    if are_icons(source, target, limits):
+        return confirm_icons(source, target, limits)
+    differences = measure_differences(source, target, affine, few_colours, limits)
+    return classify_differences(differences, limits)
+
+
+def confirm_icons(first: Array, second: Array, limits: ConfirmationLimits) -> Confirmation:
+    """Icons must also have nearly all pixels the same at the lesser's size: they have no grain."""
+    lesser, larger = sorted((first, second), key=lambda image: image.size)
+    shrunk = resize(larger, (lesser.shape[1], lesser.shape[0]))
+    everywhere = np.ones(lesser.shape[:2], bool)
+    shown = np.zeros_like(everywhere)
+    for image in (lesser, shrunk):
+        shown[drawn_part(image, limits)] = True
+    if is_other_render(compare_colours(lesser, shrunk, everywhere, limits), limits):
+        return Confirmation(False, "other_colours")
+    x, y = match_tones(lesser.astype(np.float32), shrunk.astype(np.float32), everywhere)
+    is_same = cv2.absdiff(x, y).max(-1) <= limits.max_icon_pixel_levels
+    if float(is_same[shown].mean()) < limits.min_icon_share:
+        return Confirmation(False, "icon_pixels")
+    differences = measure_differences(lesser, larger, IDENTITY, limits=limits)
+    return classify_differences(differences, limits)
+
+
+def are_icons(one: Array, other: Array, limits: ConfirmationLimits) -> bool:
+    """Whether one is small and drawn, or both are drawn and show only something small."""
+    if not (is_graphic(one, limits) or is_graphic(other, limits)):
+        return False
+    small = limits.max_icon_side_pixels
+    if any(max(image.shape[:2]) <= small and is_graphic(image, limits) for image in (one, other)):
+        return True
+    parts = [drawn_part(image, limits) for image in (one, other)]
+    return all(
+        max(rows.stop - rows.start, columns.stop - columns.start) <= small
+        for rows, columns in parts
+    )
+
+
+def measure_differences(
+    source: Array,
+    target: Array,
+    affine: Map,
+    few_colours: bool = False,
+    limits: ConfirmationLimits = LIMITS,
+) -> Differences:
+    """Register and match two images, and measure what is left."""
+    affine = register(source, target, affine)
+    size = common_size(source, target, affine)
+    moved, still = warp(source, size, affine), resize(target, size)
+    valid = covered_pixels(size, affine)
+    colours = compare_colours(moved, still, valid, limits)
+    burnt = burnt_weight(moved, still)
+    moved, still = match_tones(moved.astype(np.float32), still.astype(np.float32), valid)
+    moved, still = match_sharpness(moved, still, valid)
+    moved[~valid] = still[~valid]  # what one lacks must not leak into the windows along its edge
+    layers = list(residual_layers(moved, still, valid, burnt))
+    strength, boxes, exchanged = find_changes(layers, limits, few_colours)
+    ratio = ground_ratio(layers, boxes) if boxes else 0.0
+    return Differences(strange_share(layers, limits), colours, strength, boxes, exchanged, ratio)
+
+
+def classify_differences(
+    differences: Differences, limits: ConfirmationLimits = LIMITS
+) -> Confirmation:
+    """The first rule that holds decides; without any the images are the same at full detail."""
+    box = differences.boxes[0] if differences.boxes else None
+    for name, is_copy, holds in RULES:
+        if holds(differences, limits):
+            return Confirmation(is_copy, name, differences.strength, box)
+    return Confirmation(True, "same_detail", differences.strength)
+
+
+def another_image(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """Half of all places show something else."""
+    return differences.strange_share > limits.max_strange_share
+
+
+def other_colours(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """The colours changed in a way that no light or tone explains."""
+    colours = differences.colours
+    if colours.is_graphic:
+        return is_other_render(colours, limits)
+    turned = colours.hue_degrees > limits.max_hue_degrees
+    recoloured = (
+        colours.cosine < limits.min_same_colour_cosine
+        and colours.p95_levels >= limits.min_recoloured_levels
+    )
+    return (turned or recoloured) and not is_white_balance(colours, limits)
+
+
+def corner_mark(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """All that differs lies in one corner, and only one image shows something there."""
+    if differences.strength < 1 or not _only_one_has_something(differences, limits):
+        return False
+    left, top, right, bottom = bounding_box(differences.boxes)
+    near_side = min(left, 1 - right) <= limits.max_corner_offset_share
+    near_edge = min(top, 1 - bottom) <= limits.max_corner_offset_share
+    narrow = right - left <= limits.max_corner_width_share
+    flat = bottom <= limits.max_corner_height_share or top >= 1 - limits.max_corner_height_share
+    return near_side and near_edge and narrow and flat
+
+
+def _only_one_has_something(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """Whether only one image shows something of its own where they differ.
+
+    Over the texture of a photo this is hard to say; then the plainer one must look there as it does
+    beside it. In a drawing, one letter may be all that tells it from another; a mark is wider.
+    """
+    is_one_sided = differences.exchanged < limits.max_exchanged
+    if differences.colours.is_graphic:
+        left, _, right, _ = bounding_box(differences.boxes)
+        return is_one_sided and right - left >= limits.min_drawn_mark_width_share
+    return is_one_sided or differences.ground_ratio <= limits.max_ground_ratio
+
+
+def other_content(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """One place shows something else."""
+    return differences.strength >= 1
+
+
+Rule = tuple[str, bool, Callable[[Differences, ConfirmationLimits], bool]]
+RULES: tuple[Rule, ...] = (
+    ("another_image", False, another_image),
+    ("other_colours", False, other_colours),
+    ("corner_mark", True, corner_mark),
+    ("other_content", False, other_content),
+)

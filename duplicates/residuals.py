@@ -1,0 +1,214 @@
+"""What is left between two registered and matched images, and where it is other content.
+
+A copy leaves the same grain everywhere. Another word, digit or thing leaves more in one place
+than the rest of the pair leads one to expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from duplicates.confirmation_limits import ConfirmationLimits
+from duplicates.full_tones import LUMA, blur
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of width and height
+
+GRAIN_SIGMA = 0.7  # pixels by which both are blurred against noise
+DETAIL_SIGMA = 6.0  # pixels: what is coarser is compared in the next octave
+WINDOW_SIGMA = 2.5  # pixels that are judged together
+MIN_RING_PIXELS = 8  # around changed places, to which they are compared
+CONTRAST_FLOOR_LEVELS = 2.0  # added to a contrast before it is divided by
+EDGE_SLACK = 0.5  # pixels by which edges may miss
+RED_GREEN = np.array([0.7, -0.7, 0], np.float32)
+YELLOW_BLUE = np.array([-0.35, -0.35, 0.7], np.float32)
+# Colour is stored at half the size by JPEG and WebP, so its finest octave says nothing.
+PLANES = ((LUMA, (0, 1, 2, 3)), (RED_GREEN, (1, 2, 3)), (YELLOW_BLUE, (1, 2, 3)))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one plane of colours leaves in one octave; all (height, width)."""
+
+    is_luma: bool
+    octave: int
+    left: Array  # root mean square of the difference beyond what edges may miss by, in levels
+    contrast: Array  # of the image that has more there, in levels
+    unlikeness: Array  # sine of the angle between the two windows, 0 to 1
+    log_excess: Array
+    valid: Array  # bool: where both images show something
+    source: Array  # detail, in levels
+    target: Array
+
+    def strength(self, limits: ConfirmationLimits) -> Array:
+        """How surely each place shows other content: from 1 on it does."""
+        least_levels = limits.min_luma_levels if self.is_luma else limits.min_colour_levels
+        multiples = (
+            self.left / least_levels,
+            self.left / (self.contrast + 2) / limits.min_contrast_share,
+            self.log_excess / limits.min_log_excess,
+            self.unlikeness / limits.min_unlikeness,
+        )
+        return np.where(self.valid, np.minimum.reduce(multiples), 0).astype(np.float32)
+
+
+def residual_layers(source: Array, target: Array, valid: Array, weight: Array) -> Iterator[Layer]:
+    """What is left between two registered and matched images, by plane of colours and octave."""
+    for colour, octaves in PLANES:
+        x, y = (blur(cv2.transform(each, colour[None]), GRAIN_SIGMA) for each in (source, target))
+        inside, weights = valid, weight
+        for octave in range(max(octaves) + 1):
+            if min(x.shape) < 12:
+                break
+            if octave in octaves:
+                fine = x - blur(x, DETAIL_SIGMA), y - blur(y, DETAIL_SIGMA)
+                yield _layer(colour is LUMA, octave, *fine, inside, weights)
+            x, y, weights = (_halve(each) for each in (x, y, weights))
+            inside = _halve(inside.astype(np.float32)) > 0.99
+
+
+def _halve(values: Array) -> Array:
+    size = (values.shape[1] // 2, values.shape[0] // 2)
+    return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+
+def _layer(is_luma: bool, octave: int, x: Array, y: Array, valid: Array, weight: Array) -> Layer:
+    apart = np.maximum(_beyond_slack(x, y), _beyond_slack(y, x)) * weight
+    left = cv2.sqrt(blur(apart * apart, WINDOW_SIGMA))
+    mean_x, mean_y = blur(x, WINDOW_SIGMA), blur(y, WINDOW_SIGMA)
+    variance_x = (blur(x * x, WINDOW_SIGMA) - mean_x * mean_x).clip(0)
+    variance_y = (blur(y * y, WINDOW_SIGMA) - mean_y * mean_y).clip(0)
+    covariance = blur(x * y, WINDOW_SIGMA) - mean_x * mean_y
+    correlation = (covariance / cv2.sqrt((variance_x + 1) * (variance_y + 1))).clip(0, 1)
+    contrast = cv2.sqrt(np.maximum(variance_x, variance_y))
+    inner = cv2.erode(
+        valid.astype(np.uint8),
+        np.ones((5, 5), np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    ).astype(bool)
+    excess = _log_excess(left, contrast, inner)
+    unlikeness = cv2.sqrt(1 - correlation * correlation)
+    return Layer(is_luma, octave, left, contrast, unlikeness, excess, inner, x, y)
+
+
+def _beyond_slack(x: Array, y: Array) -> Array:
+    """How far x lies outside of what y shows within EDGE_SLACK pixels."""
+    around = np.ones((3, 3), np.uint8)
+    highest = y + EDGE_SLACK * (cv2.dilate(y, around) - y)
+    lowest = y - EDGE_SLACK * (y - cv2.erode(y, around))
+    beyond: Array = np.maximum(x - highest, lowest - x)
+    return beyond.clip(0)
+
+
+def _log_excess(left: Array, contrast: Array, valid: Array) -> Array:
+    """log of `left` over a power of the contrast, fitted over this pair (least absolute values)."""
+    pixels = int(np.count_nonzero(valid))
+    if pixels < 30:
+        return np.zeros_like(left)
+    logs, against = cv2.log(left + 0.3), cv2.log(contrast + 1)
+    step = max(1, pixels // 2000)
+    wanted, given = logs[valid][::step], against[valid][::step]
+    slope, weight = 0.0, np.ones_like(wanted)
+    for _ in range(6):
+        mean_given = (weight * given).sum() / weight.sum()
+        mean_wanted = (weight * wanted).sum() / weight.sum()
+        spread = (weight * (given - mean_given) ** 2).sum() + 1e-3 * len(given)
+        product = (weight * (given - mean_given) * (wanted - mean_wanted)).sum()
+        slope = float(np.clip(product / spread, 0, 1))
+        rest = wanted - mean_wanted - slope * (given - mean_given)
+        weight = 1 / np.maximum(np.abs(rest), 0.05)
+    level = float(np.median(wanted - slope * given))
+    return logs - level - slope * against
+
+
+def strange_share(layers: list[Layer], limits: ConfirmationLimits) -> float:
+    """Median share of the contrast that is left, in the coarsest octave of luminance."""
+    layer = [each for each in layers if each.is_luma][-1]
+    shows = layer.valid & (layer.contrast >= limits.min_contrast_levels)
+    if not shows.any():
+        return 0.0
+    return float(np.median(layer.left[shows] / (layer.contrast[shows] + 2)))
+
+
+def find_changes(
+    layers: list[Layer], limits: ConfirmationLimits, few_colours: bool
+) -> tuple[float, tuple[Box, ...], float]:
+    """Return the greatest strength, the boxes of all places with other content, and `exchanged`.
+
+    That is 0 if only one image shows something in them, 0.7 if each shows as much.
+    """
+    height, width = layers[0].valid.shape
+    changed_anywhere = np.zeros((height, width), np.float32)
+    greatest, sums, own = 0.0, np.zeros(5), np.zeros(2)
+    for layer in layers:
+        strength = layer.strength(limits) / (limits.palette_factor if few_colours else 1.0)
+        peak = float(strength.max())
+        greatest = max(greatest, peak)
+        if peak < 1:
+            continue
+        grown = cv2.resize(strength, (width, height), interpolation=cv2.INTER_LINEAR)
+        changed_anywhere = np.maximum(changed_anywhere, grown)
+        changed = strength >= 1
+        x, y = layer.source[changed], layer.target[changed]
+        apart = x - y
+        products = apart * apart, x * x, y * y, apart * x, -apart * y
+        sums += [each.sum() for each in products]
+        only_source = np.abs(x) > 3 * np.abs(y)
+        only_target = np.abs(y) > 3 * np.abs(x)
+        own += [(apart[only] ** 4).sum() for only in (only_source, only_target)]
+    if greatest < 1:
+        return greatest, (), 0.0
+    return greatest, _boxes(changed_anywhere), _exchanged(sums, own)
+
+
+def _boxes(strongest: Array) -> tuple[Box, ...]:
+    """The places from strength 1 on, with what touches them; strongest first."""
+    height, width = strongest.shape
+    near = cv2.dilate((strongest >= 1).astype(np.uint8), np.ones((9, 9), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(near)
+    boxes = []
+    for x, y, w, h, _ in stats[1:].tolist():
+        peak = float(strongest[y : y + h, x : x + w].max())
+        boxes.append((-peak, (x / width, y / height, (x + w) / width, (y + h) / height)))
+    return tuple(box for _, box in sorted(boxes))
+
+
+def ground_ratio(layers: list[Layer], boxes: tuple[Box, ...]) -> float:
+    """The contrast of the plainer image in the rectangle around all boxes, to that beside it.
+
+    About 1 if it shows there what it shows around: only the other one has something of its own.
+    """
+    finest = layers[0]
+    height, width = finest.source.shape
+    left, top, right, bottom = bounding_box(boxes)
+    x0, y0 = int(left * width), int(top * height)
+    x1, y1 = max(x0 + 1, round(right * width)), max(y0 + 1, round(bottom * height))
+    margin = max(MIN_RING_PIXELS, min(x1 - x0, y1 - y0) // 2)
+    ring = np.zeros((height, width), bool)
+    ring[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin] = True
+    ring[y0:y1, x0:x1] = False
+    ratios = []
+    for detail in (finest.source, finest.target):
+        inside = float(np.sqrt((detail[y0:y1, x0:x1] ** 2).mean()))
+        beside = float(np.sqrt((detail[ring] ** 2).mean())) if ring.any() else 0.0
+        ratios.append(inside / (beside + CONTRAST_FLOOR_LEVELS))
+    return min(ratios)
+
+
+def bounding_box(boxes: tuple[Box, ...]) -> Box:
+    """The rectangle around all boxes."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def _exchanged(sums: Array, own: Array) -> float:
+    """How much each image shows of its own, from sums of squares and products of the changes."""
+    correlations = sums[3:] / np.sqrt((sums[0] + 1) * (sums[1:3] + 1))
+    share_of_less = own.min() / (own.sum() + 1)
+    return float(np.clip(correlations.min(), 0, 3 * share_of_less))

@@ -1,0 +1,118 @@
+"""Second looks: confirm at full detail the pairs that the first look takes for copies.
+
+Each image of a set is decoded once for all its pairs. The pairs of a set are confirmed against its
+largest image; what follows from that needs no look of its own. Run by processes.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+from common import images
+from duplicates.confirmation import Confirmation, confirm_images
+from duplicates.copy_sets import CandidateSet, Positions
+from duplicates.full_colours import is_grey
+from duplicates.full_images import FullImage, read_full_image
+from duplicates.geometry import Affine
+
+DECODED_IMAGES = 32  # kept of one set: 100 MB, or 300 if they are animated
+# What these rules say of an image and the largest of its set holds for the copies of that one, too.
+INHERITED_REFUSALS = ("other_content", "another_image", "icon_pixels", "other_frames")
+
+
+def confirm_sets(
+    sets: Sequence[CandidateSet], max_pixels: int
+) -> list[dict[Positions, Confirmation]]:
+    """Confirm the pairs of each set; those whose images cannot be read any more are left out.
+
+    Runs in one thread: more are slower, and round differently.
+    """
+    import cv2
+    from threadpoolctl import threadpool_limits
+
+    cv2.setNumThreads(1)
+    with threadpool_limits(1):
+        return [_confirm_set(candidates, max_pixels) for candidates in sets]
+
+
+def confirm_files(one: str, other: str, affine: Affine, max_pixels: int) -> Confirmation | None:
+    """Confirm one pair of files; None if one cannot be read."""
+    answers = confirm_sets([CandidateSet([one, other], {(0, 1): affine})], max_pixels)
+    return answers[0].get((0, 1))
+
+
+def _confirm_set(candidates: CandidateSet, max_pixels: int) -> dict[Positions, Confirmation]:
+    @functools.lru_cache(maxsize=DECODED_IMAGES)
+    def read(position: int) -> FullImage | None:
+        return _read_if_readable(candidates.paths[position], max_pixels)
+
+    answers: dict[Positions, Confirmation] = {}
+    open_pairs = dict(candidates.pairs)
+    while open_pairs:
+        keeper = min(map(min, open_pairs))
+        with_keeper = [pair for pair in open_pairs if keeper in pair]
+        of_members: dict[int, Confirmation] = {}
+        for pair in with_keeper:
+            said = _confirm_pair(candidates.paths, pair, open_pairs.pop(pair), read)
+            if said:
+                answers[pair] = of_members[sum(pair) - keeper] = said
+        for pair in list(open_pairs):
+            inherited = inherit(pair, of_members)
+            if inherited and (not inherited.is_copy or _keeps_colours(keeper, pair, read)):
+                answers[pair] = inherited
+                del open_pairs[pair]
+    return answers
+
+
+def _read_if_readable(path: str, max_pixels: int) -> FullImage | None:
+    try:
+        return read_full_image(path, max_pixels)
+    except images.Unreadable:  # it was readable at the first look
+        return None
+
+
+def _confirm_pair(
+    paths: Sequence[str],
+    pair: Positions,
+    affine: Affine,
+    read: Callable[[int], FullImage | None],
+) -> Confirmation | None:
+    one, other = pair
+    try:
+        if filecmp.cmp(paths[one], paths[other], shallow=False):
+            return Confirmation(True, "same_bytes")
+    except OSError:
+        return None
+    source, target = read(one), read(other)
+    if source is None or target is None:
+        return None
+    return confirm_images(source, target, affine)
+
+
+def inherit(pair: Positions, of_members: Mapping[int, Confirmation]) -> Confirmation | None:
+    """Say what two members are to each other, from what each is to the largest; None if open."""
+    one, other = (of_members.get(member) for member in pair)
+    if one is None or other is None:
+        return None
+    if one.is_copy and other.is_copy:
+        return max(one, other, key=lambda said: said.strength)
+    refusal = other if one.is_copy else one
+    if (one.is_copy or other.is_copy) and refusal.rule in INHERITED_REFUSALS:
+        return refusal
+    return None
+
+
+def _keeps_colours(keeper: int, pair: Positions, read: Callable[[int], FullImage | None]) -> bool:
+    """Whether the largest image can say that two others have the same colours: if it has any.
+
+    Two colourings of a picture are each a copy of the grey one.
+    """
+    if not _is_grey(read(keeper)):
+        return True
+    return all(_is_grey(read(member)) for member in pair)
+
+
+def _is_grey(image: FullImage | None) -> bool:
+    return image is not None and is_grey(image.frames[0].on_white)

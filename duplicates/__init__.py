@@ -12,7 +12,8 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     candidate_pairs    pairs worth verifying, by hash, embedding, thumbnail or family
     equal_sets         sets of images with the same bytes or pixels, searched as one
     full_pixels        the digest of all pixels of an image
-    verification       verifies each proposed pair once, in parallel
+    verification       verifies each proposed pair once, in parallel: two looks
+    copy_sets          pairs that may be copies, as sets that are confirmed together
     variants           the search for variants, once the copies are known
     representatives    which images represent their copies in that search
     embeddings         embeddings and thumbnails of the representatives, in a sidecar
@@ -27,10 +28,10 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     across_results     what the search across topics found, written and counted
     pool               parallel processes, on this machine or others
 
-The decision about a pair:
+The first look at a pair:
 
     classification     from two images to copy, a kind of variant, doubtful or nothing
-    copy_rules         the rules that decide whether two images are copies, in order
+    copy_rules         the first look: the rules that decide whether two images may be copies
     variant_rules      the rules that decide which kind of variant they are, in order
     thresholds         every number in these rules, with its unit and source
     pair_measurement   what is measured of two images, aligned as copies or as variants
@@ -43,6 +44,17 @@ The decision about a pair:
     geometry           affine maps between two images
     raster             the pixels of an image, resized and warped as often as needed
     thumbnails         small images for all this, read in parallel
+The second look, at full detail, at pairs that may be copies:
+
+    second_looks       confirms the pairs of a set, each image decoded once
+    confirmation       from two images at full detail to a copy or not, by rules in order
+    confirmation_limits  every number in these rules
+    full_images        images at full detail: frames, transparency, deep samples
+    full_registration  registers one on the other, to a fraction of a pixel
+    full_tones         matches their tones and sharpness
+    full_colours       how their colours relate: light, tone, or another product
+    residuals          what is left then, and where it is other content
+
     explain            what is measured of two files, and which rule decides, for people
 
 Imports common/ and common/clip/ only.

@@ -219,7 +219,7 @@ def other_colours(differences: Differences, limits: ConfirmationLimits) -> bool:
 
 def corner_mark(differences: Differences, limits: ConfirmationLimits) -> bool:
     """All that differs lies in one corner, and only one image shows something there."""
-    if differences.strength < 1 or not _only_one_has_something(differences, limits):
+    if not differences.boxes or not _only_one_has_something(differences, limits):
         return False
     left, top, right, bottom = bounding_box(differences.boxes)
     near_side = min(left, 1 - right) <= limits.max_corner_offset_share

@@ -63,8 +63,7 @@ def photo_detail_decides(seen: Measurements, limits: Thresholds) -> bool | None:
 
 def graphic_has_corner_mark(seen: Measurements, limits: Thresholds) -> bool | None:
     """A mark covers a corner of a drawing, and all that the other one shows agrees."""
-    agrees = seen.plainer_side_agreement >= limits.min_marked_agreement
-    return True if seen.differs_in_one_corner and agrees else None
+    return True if seen.differs_in_one_corner and seen.plainer_side_agreement >= 1 else None
 
 
 def graphic_detail_decides(seen: Measurements, limits: Thresholds) -> bool | None:

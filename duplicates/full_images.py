@@ -71,8 +71,7 @@ def _frames_at(image: Image.Image, positions: list[int]) -> Iterator[Image.Image
         if position:
             image.seek(position)
         image.load()
-        turn = images.TRANSPOSE_TO_UPRIGHT.get(images.exif_orientation(image))
-        yield image.transpose(turn) if turn is not None else image
+        yield images.make_upright(image, images.exif_orientation(image))
 
 
 def _read_frame(image: Image.Image) -> Frame:

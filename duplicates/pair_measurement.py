@@ -19,6 +19,7 @@ COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
 COARSE_STEPS = 3
 FINE_SIDE = 64  # and then
 FINE_STEPS = 4
+CLEAR_EVIDENCE = 0.9  # for a copy: from here on no registration is tried, to save its time
 VARIANT_RIM_CELLS = 1  # along each edge that are not compared: a frame begins within them
 
 
@@ -28,7 +29,7 @@ def measure_as_copy(one: Raster, other: Raster, limits: Thresholds = THRESHOLDS)
     Registered means moved and stretched a little.
     """
     unmoved = measure(one, other, limits=limits)
-    if _copy_evidence(unmoved) >= limits.min_clear_evidence:
+    if _copy_evidence(unmoved) >= CLEAR_EVIDENCE:
         return unmoved
     start = _find_slight_shift(one, other, limits)
     if start is None:

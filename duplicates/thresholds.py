@@ -41,13 +41,11 @@ class Thresholds:
     min_thumbnail_correlation: float = 0.5  # no copy of the tuning pairs had less
     zoom_share: float = 0.94  # a copy may lack 3 % at each edge
     min_registered_correlation: float = 0.85  # copies of the tuning pairs had 0.94 or more
-    min_clear_evidence: float = 0.9  # from here on no registration is tried
     max_copy_shift_share: float = 0.044  # 3 % cropped measures 0.032, a bar of 5 % 0.045
     min_textured_cells: int = 4  # with fewer, every cell must have the same colour
     max_bare_levels: float = 1.0  # that such a cell may be off
     min_photo_agreement: float = 0.5  # copies of the tuning pairs with noise had 0.5 or more
     min_graphic_agreement: float = 0.75  # stick figures in other poses measured 0.74
-    min_marked_agreement: float = 0.95  # of the windows of the image without the mark
 
     # Photo or graphic.
     min_graphic_tone_share: float = 0.3  # of one tone: from here on an image counts as drawn

@@ -17,13 +17,13 @@ from PIL import Image, ImageEnhance
 from test_hash_rows import scene
 from tile_pairs import PINNING_TILE_PAIRS
 
-from duplicates.classification import decide_pair
+from duplicates.classification import decide_as_variant, decide_pair
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage, make_small_image
 
 PINS = Path(__file__).parent / "data" / "pinning_pairs.json"
 PAIRS_PER_PIN = 3
-BRIGHTENED_SCENES = {"burnt_weight down": (9, 1.65), "burnt_weight up": (3, 1.75)}  # seed, by
+BRIGHTENED_SCENES = {"burnt_weight down": (24, 1.61), "burnt_weight up": (27, 1.87)}  # seed, by
 
 
 def read_pins() -> dict[str, list[int]]:
@@ -54,8 +54,12 @@ def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
 
 
 def answers(one: SmallImage, other: SmallImage, limits: Thresholds = THRESHOLDS) -> list[str]:
-    """Return what a search for copies and a search for variants answer."""
-    return [decide_pair(one, other, is_wide, limits).verdict.kind for is_wide in (False, True)]
+    """Return what a search for copies and one for variants answer, and which variant they are.
+
+    The last one is asked if a second look says that they are no copies.
+    """
+    kinds = [decide_pair(one, other, is_wide, limits).verdict.kind for is_wide in (False, True)]
+    return [*kinds, decide_as_variant(one, other, limits).verdict.kind]
 
 
 def unpinned_by_table() -> list[str]:

@@ -162,14 +162,28 @@ TILE_PAIRS = (
     TilePair(49, 20, gradient=220),
     TilePair(192, 47, changed_area=(8, 6), gradient=220),
     TilePair(192, 48, changed_area=(8, 6), gradient=220),
+    TilePair(28, 9, 0.3, changed_area=(6, 2), is_added=True, stripes=10, contrast=6),
+    TilePair(23, 7, changed_area=(7, 2), stripes=10, changed_stripes=3, darker=20),
+    TilePair(28, 7, contrast=6, darker=20),
+    TilePair(39, 7, 0.55, is_added=True, darker=20, cropped=5),
+    TilePair(19, 12, changed_area=(6, 2), stripes=10, contrast=4, gradient=220, cropped=3),
+    TilePair(19, 14, is_added=True, contrast=4, gradient=220),
+    TilePair(19, 14, 0.5, is_added=True, stripes=10, contrast=10, gradient=220, cropped=3),
+    TilePair(31, 14, 0.3, is_added=True, gradient=220, cropped=8),
 )
 
 # Their answers change with thresholds that count while images are measured.
 PINNING_TILE_PAIRS = {
-    "max_corner_width_share down": TilePair(110, 7, changed_area=(7, 1), gradient=220),
-    "max_corner_width_share up": TilePair(110, 8, changed_area=(8, 1), gradient=220),
-    "max_corner_height_share down": TilePair(100, 9, changed_area=(3, 3), rows=15, gradient=220),
-    "max_corner_height_share up": TilePair(100, 12, changed_area=(3, 4), rows=15, gradient=220),
+    "max_corner_width_share down": TilePair(12, 7, changed_area=(7, 1), is_added=True),
+    "max_corner_width_share up": TilePair(12, 8, changed_area=(8, 1), is_added=True),
+    "max_corner_height_share down": TilePair(15, 9, changed_area=(3, 3), rows=15, is_added=True),
+    "max_corner_height_share up": TilePair(20, 12, changed_area=(3, 4), rows=15, is_added=True),
+    "zoom_share down": TilePair(
+        13, 4, 0.3, changed_area=(7, 1), is_added=True, contrast=6, darker=20, cropped=5
+    ),
+    "zoom_share up": TilePair(
+        33, 12, 0.3, changed_area=(6, 2), is_added=True, stripes=25, darker=20, cropped=3
+    ),
     "min_quadrant_windows down": TilePair(
         30, 5, -0.7, changed_area=(5, 1), contrast=12, gradient=220
     ),
@@ -182,5 +196,13 @@ PINNING_TILE_PAIRS = {
     "min_registered_correlation up": TilePair(
         160, contrast=15, sink=0, gradient=40, lighting=10, cropped=5
     ),
-    "min_colour_levels down": TilePair(160, gradient=100, hues=9, darker=26, tinted=60, tint=-30),
+    "min_colour_levels down": TilePair(141, 11, hues=9, tinted=60),
+    "min_colour_levels up": TilePair(
+        47, 2, changed_area=(4, 3), hues=9, darker=26, tinted=60, tint=30
+    ),
+    "min_texture_levels up": TilePair(61, 12, 0.6, stripes=13, contrast=5, gradient=220),
+    "max_differing_correlation down": TilePair(97, 14, 0.48, stripes=7, contrast=4, gradient=220),
+    "min_detailed_windows up": TilePair(79, darker=70),
+    "min_sure_agreement down": TilePair(8, 1, 0.55, contrast=10),
+    "min_sure_agreement up": TilePair(9, 1, 0.48, stripes=1),
 }

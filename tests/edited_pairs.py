@@ -1,0 +1,119 @@
+"""Pairs of images by number, edited a little or much, that tell each confirmation limit.
+
+Each number gives one pair, always the same: an image, and the same with something laid on it, in
+other colours or tones, mixed with another image, or as an icon with other pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from drawn_images import icon, turned_hue
+from drawn_pairs import draw_letters, draw_shapes
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from test_hash_rows import scene
+
+Rng = np.random.Generator
+Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
+
+
+def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
+    """Return the name of the edit and the two images, RGB."""
+    rng = np.random.default_rng(number)
+    name = list(EDITS)[number % len(EDITS)]
+    seed = int(rng.integers(0, 1000))
+    base = [lambda: scene(seed), lambda: draw_shapes(seed, rng), lambda: draw_letters(seed, rng)][
+        int(rng.choice(3, p=(0.6, 0.2, 0.2)))
+    ]()
+    one, other = EDITS[name](base.convert("RGB"), rng)
+    return name, one.convert("RGB"), other.convert("RGB")
+
+
+def _lay_text(image: Image.Image, rng: Rng, place: tuple[int, int], size: int) -> Image.Image:
+    """Lay a word on an image, more or less opaque."""
+    word = "".join(chr(int(letter)) for letter in rng.integers(65, 91, int(rng.integers(1, 9))))
+    colour = tuple(int(level) for level in rng.integers(0, 256, 3))
+    written = image.copy()
+    ImageDraw.Draw(written).text(place, word, colour, font_size=size)
+    return Image.blend(image, written, float(rng.uniform(0.05, 1)))
+
+
+def _lay_mark(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A text in a corner, or in both images another one."""
+    size = int(rng.integers(8, 40))
+    place = (int(rng.integers(0, 250)), int(rng.choice([2, 240 - size - int(rng.integers(2, 60))])))
+    marked = _lay_text(image, rng, place, size)
+    if rng.random() < 0.4:
+        return _lay_text(image, rng, place, size), marked
+    return image, marked
+
+
+def _lay_patch(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A soft or hard disc of another colour, anywhere."""
+    mask = Image.new("L", image.size, 0)
+    radius = int(rng.integers(3, 40))
+    x, y = int(rng.integers(20, 300)), int(rng.integers(20, 220))
+    opacity = int(rng.integers(10, 256))
+    ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), opacity)
+    mask = mask.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 4))))
+    colour = tuple(int(level) for level in rng.integers(0, 256, 3))
+    return image, Image.composite(Image.new("RGB", image.size, colour), image, mask)
+
+
+def _tint_patch(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A disc that has another colour of about the same brightness."""
+    _, patched = _lay_patch(image, rng)
+    grey = Image.merge(
+        "YCbCr", [image.convert("YCbCr").split()[0], *patched.convert("YCbCr").split()[1:]]
+    )
+    return image, grey.convert("RGB")
+
+
+def _turn_hue(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    vivid = ImageEnhance.Color(image).enhance(float(rng.uniform(0.3, 3)))
+    return vivid, turned_hue(vivid, float(rng.uniform(-0.12, 0.12)))
+
+
+def _balance_white(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    gains = rng.uniform(0.55, 1.3, 3)
+    pixels = np.asarray(image, np.float32) * gains
+    return image, Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _change_tone(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """Brightness, contrast and saturation at once, which one change of tone does not explain."""
+    changed = image
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        changed = enhance(changed).enhance(float(rng.uniform(0.4, 1.7)))
+    return image, changed
+
+
+def _mix(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    other = scene(int(rng.integers(0, 1000))).convert("RGB").resize(image.size)
+    return image, Image.blend(image, other, float(rng.uniform(0.02, 0.6)))
+
+
+def _change_icon(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """An icon with some pixels of another tone."""
+    side = int(rng.integers(44, 53))
+    one = icon(chr(int(rng.integers(65, 91)))).convert("RGB").resize((side, side))
+    pixels = np.asarray(one).astype(np.int16)
+    changed = rng.random((side, side)) < rng.uniform(0, 0.05)
+    pixels[changed] += int(rng.integers(8, 60)) * int(rng.choice([-1, 1]))
+    other = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    if rng.random() < 0.2:
+        other = _lay_text(other, rng, (int(rng.integers(0, 30)), int(rng.integers(0, 30))), 12)
+    return one, other
+
+
+EDITS: dict[str, Edit] = {
+    "mark": _lay_mark,
+    "patch": _lay_patch,
+    "tinted patch": _tint_patch,
+    "hue": _turn_hue,
+    "white balance": _balance_white,
+    "tone": _change_tone,
+    "mixed": _mix,
+    "icon": _change_icon,
+}

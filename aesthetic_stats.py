@@ -151,14 +151,14 @@ def summary_lines(data: Mapping[str, Any], with_tables: bool) -> Iterator[str]:
 
 
 def limit_line(text: str) -> str:
-    return f"   {terminal.truncate_middle(text, terminal.MAX_WIDTH - 3)}"
+    return f"   {terminal.truncate_middle(text, terminal.line_columns() - 3)}"
 
 
 def heading_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield how much was scored, what the scores mean, and what made them."""
     overall = data["overall"]
     datasets = terminal.truncate_middle(
-        terminal.list_few(data["datasets"]), terminal.MAX_WIDTH - 25
+        terminal.list_few(data["datasets"]), terminal.line_columns() - 25
     )
     yield f"🎨 {datasets}: median score {overall['median']:.2f}"
     counts = [terminal.plural(overall["images"], "scored image")]

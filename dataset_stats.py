@@ -107,7 +107,7 @@ def summary_lines(data: Mapping[str, Any], output: str) -> Iterator[str]:
     for level in levels.distinct_levels(data):
         counts.append(terminal.plural(len(data[f"{level}s"]), level))
     total = terminal.plural(data["total_files"], "image")
-    yield f"📊 {terminal.truncate_middle(datasets, terminal.MAX_WIDTH - 3)}"
+    yield f"📊 {terminal.truncate_middle(datasets, terminal.line_columns() - 3)}"
     yield f"   {total}, {terminal.format_bytes(data['bytes'])}"
     yield f"   {' · '.join(counts)}"
     yield from file_lines(data)
@@ -185,7 +185,8 @@ def size_lines(data: Mapping[str, Any], readable: int) -> Iterator[str]:
 def warning_lines(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield what needs attention before training."""
     warnings = []
-    for title, places, count in dataset_warnings.list_warnings(data, MAX_TRAINER_EXAMPLES):
+    listed = {**data, "small_topics": {}}  # split_data.py says what is too small for a split
+    for title, places, count in dataset_warnings.list_warnings(listed, MAX_TRAINER_EXAMPLES):
         # After a semicolon, a reason says what to do.
         short = [(place, reason.partition(";")[0]) for place, reason in places]
         warnings.append((title, short, count))

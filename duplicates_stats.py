@@ -67,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         review_page.write_page(args.html, topics, reporter)
         html_option.announce_page(args, reporter)
     reporter.print_totals(
-        data["images"], searched=data["searched"], not_searched=data["images"] - data["searched"]
+        data["images"],
+        searched=data["searched"],
+        unreadable=data["unreadable"],
+        not_searched=data["images"] - data["searched"] - data["unreadable"],
     )
     level = "dataset" if args.levels == 1 else "cluster"
     lines = [*summary_lines(data, level), *next_lines(args, data)]
@@ -123,6 +126,7 @@ def sum_counts(counts: Sequence[DuplicateTotals]) -> dict[str, Any]:
         "topics": len(counts),
         "images": sum(count.images for count in counts),
         "searched": sum(count.searched for count in counts),
+        "unreadable": sum(count.unreadable for count in counts),
         "duplicate_entries": sum(count.entries for count in counts),
         "redundant_images": sum(count.redundant for count in counts),
         "variants": dict(variants),

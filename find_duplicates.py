@@ -237,8 +237,8 @@ def set_lines(largest: Mapping[str, Any]) -> Iterator[str]:
     topic = terminal.escape(largest["topic"])
     keeper, reason = terminal.escape(largest["keeper"]), terminal.escape(largest["reasons"][0])
     advice = f"keep {keeper} ({reason}), drop {terminal.list_few(largest['copies'])}"
-    yield f"   {terminal.truncate_middle(topic, terminal.MAX_WIDTH - 3)}"
-    yield f"      {terminal.truncate_middle(advice, terminal.MAX_WIDTH - 6)}"
+    yield f"   {terminal.truncate_middle(topic, terminal.line_columns() - 3)}"
+    yield f"      {terminal.truncate_middle(advice, terminal.line_columns() - 6)}"
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ class Provenance:
     # The digest of each image in a large set of equal images (see common/equal_images.py). None if
     # nobody recorded them.
     equal: Mapping[str, str] | None = None
+    unreadable: frozenset[str] = frozenset()  # images that could not be decoded then
 
     def for_digest(self, digest: str) -> Provenance | None:
         """Return the provenance, this or the one before, of the file with that digest."""
@@ -223,7 +224,9 @@ def _parse_provenance(data: dict[str, Any] | None) -> Provenance | None:
     equal = data.get("equal")
     if equal is not None:
         equal = {name: str(digest) for name, digest in equal.items()}
-    return Provenance(dict(data["made_by"]), images, str(data.get("digest", "")), before, equal)
+    unreadable = frozenset(data.get("unreadable", ()))
+    digest = str(data.get("digest", ""))
+    return Provenance(dict(data["made_by"]), images, digest, before, equal, unreadable)
 
 
 def _provenance_json(provenance: Provenance) -> dict[str, Any]:
@@ -235,6 +238,8 @@ def _provenance_json(provenance: Provenance) -> dict[str, Any]:
         data["digest"] = provenance.digest
     if provenance.equal is not None:
         data["equal"] = dict(provenance.equal)
+    if provenance.unreadable:
+        data["unreadable"] = sorted(provenance.unreadable)
     if provenance.before:
         data["before"] = _provenance_json(provenance.before)
     return data

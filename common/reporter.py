@@ -101,7 +101,8 @@ class Reporter:
         terms = [f"{count:,} {words[name]}" for name, count in parts.items() if count]
         if not terms:
             terms = [f"0 {next(iter(words.values()))}"]
-        self.say(f"{terminal.plural(found, 'image')} found = {' + '.join(terms)}")
+        line = f"{terminal.plural(found, 'image')} found = {' + '.join(terms)}"
+        self.say("\n".join(terminal.wrap_line(line)))
 
     def _print(self, message: str) -> None:
         tqdm.write(message, file=sys.stderr)

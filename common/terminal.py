@@ -60,6 +60,16 @@ def usable_columns() -> int:
     return min(MAX_WIDTH, terminal_columns())
 
 
+def extra_columns() -> int:
+    """Return how many columns the terminal has beyond MAX_WIDTH: room for longer names."""
+    return max(0, terminal_columns() - MAX_WIDTH)
+
+
+def line_columns() -> int:
+    """Return how long a line with names may be: as wide as the terminal, and at least MAX_WIDTH."""
+    return MAX_WIDTH + extra_columns()
+
+
 def wrap_line(line: str) -> Iterator[str]:
     """Wrap the line if the terminal is narrower than it and than MAX_WIDTH. Drops only spaces."""
     width = usable_columns()
@@ -174,7 +184,7 @@ def format_table(
     """
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     gaps = 2 * (len(widths) - 1)
-    name_columns = usable_columns() - indent - sum(widths[1:]) - gaps
+    name_columns = terminal_columns() - indent - sum(widths[1:]) - gaps
     if usable_columns() < MAX_WIDTH and widths[0] > name_columns:
         heading, *entries = rows if has_heading else ([""] * len(widths), *rows)
         return [" " * indent + line for line in _rows_as_text(heading, entries)]

@@ -118,9 +118,17 @@ def write_results(
         old_copies = _read_or_quarantine(json_files.read_copies, topic, reporter)
         old_variants = _read_or_quarantine(json_files.read_variants, topic, reporter)
         old_cache = cache.load_cache(topic, reporter.warn)
-        provenance = Provenance(dict(made_by), dict(images.stamps), equal=verdicts.equal)
+        new_extents = sidecar.row_extents(images.rows, images.stamps)
+        provenance = Provenance(
+            dict(made_by),
+            dict(images.stamps),
+            equal=verdicts.equal,
+            unreadable=frozenset(images.stamps.keys() - new_extents),
+        )
         if with_variants:
-            variants_provenance: Provenance | None = replace(provenance, equal=None)
+            variants_provenance: Provenance | None = replace(
+                provenance, equal=None, unreadable=frozenset()
+            )
             variants = json_files.symmetrize(verdicts.variants, json_files.VARIANT_KINDS)
         else:
             variants_provenance = _still_valid_provenance(old_cache.variants, images)
@@ -137,7 +145,6 @@ def write_results(
         if with_variants or old_variants is not None:
             files["variants"] = json_files.variants_content(variants), variants_provenance
         files["duplicates"] = json_files.copies_content(verdicts.copies), provenance
-        new_extents = sidecar.row_extents(images.rows, images.stamps)
         extents = {**old_cache.extents, **new_extents}
         if images.stamps or old_copies is not None:
             has_new_extents = extents != old_cache.extents

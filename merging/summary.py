@@ -10,7 +10,7 @@ from typing import Any
 from common import keepers, terminal
 from common.reporter import section_lines
 from merging import manifest
-from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction
+from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction, TopicPlan
 
 LEFT_OUT = ("duplicates", "variants", "references", "dropped")  # counts of images
 PARTS = ("copied", "already_there", *LEFT_OUT, "identical", "unreadable")  # they add up to `found`
@@ -38,6 +38,7 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
     total = sum(counts_by_dataset.values(), Counter())
     result: dict[str, Any] = {
         **pick_counts(total),
+        "topics": sum(1 for topic in plan.topics if _has_images(topic)),
         "target": plan.target,
         "manifest": manifest.manifest_path(plan.target),
         "mode": mode,
@@ -53,6 +54,11 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
     if dry_run:
         result["actions"] = [action._asdict() for action in plan.actions()]
     return result
+
+
+def _has_images(plan: TopicPlan) -> bool:
+    """Tell whether the topic of the target will have an image."""
+    return any(line.target or line.kept for line in plan.lines)
 
 
 def pick_counts(counts: Counter[str]) -> dict[str, int]:
@@ -76,7 +82,7 @@ def summary_lines(
         yield ""
     done = "Would merge" if dry_run else "Merged"
     datasets = terminal.plural(len(result["datasets"]), "dataset")
-    topics = terminal.plural(len(plan.topics), "topic")
+    topics = terminal.plural(result["topics"], "topic")
     yield f"📦 {done} {datasets} into {terminal.escape(plan.target)} ({topics})"
     yield from table_lines(result)
     yield from count_lines(result)

@@ -8,8 +8,10 @@ from common.terminal import (
     MAX_WIDTH,
     display_width,
     escape,
+    extra_columns,
     format_percent,
     format_table,
+    line_columns,
     pad_cell,
     plural,
     truncate_distinct,
@@ -72,7 +74,9 @@ def bar_chart(
     """
     names = list(counts) if keep_order else sorted(counts, key=lambda name: (-counts[name], name))
     labels = {name: escape(name) or "(no name)" for name in names[:max_entries]}
-    truncated = truncate_distinct(labels.values(), LABEL_COLUMNS)
+    longest = max(map(display_width, labels.values()), default=0)
+    columns = max(LABEL_COLUMNS, min(longest, LABEL_COLUMNS + extra_columns()))
+    truncated = truncate_distinct(labels.values(), columns)
     rows = []
     for name, label in labels.items():
         bar = bar_line(counts[name] / (full or total or 1))
@@ -85,7 +89,7 @@ def bar_chart(
             yield from format_table(without_bars, " rr ", has_heading=False)
     else:
         for label, bar, count, percent, note in rows:
-            cell = pad_cell(label, LABEL_COLUMNS)
+            cell = pad_cell(label, columns)
             yield f"   {cell}  {bar}  {count:>9}  {percent:>6}  {note}".rstrip()
     if len(names) > max_entries:
         rest = sum(counts[name] for name in names[max_entries:])
@@ -102,7 +106,7 @@ def warnings_section(
         yield f"   {title}"
         rows = []
         for place, reason in places[:max_places]:
-            rows.append((escape(place), truncate_middle(escape(reason), MAX_WIDTH // 2)))
+            rows.append((escape(place), truncate_middle(escape(reason), line_columns() // 2)))
         if rows:
             yield from format_table(rows, indent=6, has_heading=False)
         if count > len(rows):

@@ -10,9 +10,10 @@ from typing import Any
 
 from common import atomic_files, cache, image_identity, keepers, terminal, topic_relations
 from common.across_file import Across
+from common.cache import Cache
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
-from common.topics import Topic
+from common.topics import Stamp, Topic
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class DuplicateTotals:
 
     images: int
     is_searched: bool = False
-    searched: int = 0  # images that the duplicates file covers
+    searched: int = 0  # readable images that the duplicates file covers
+    unreadable: int = 0  # images that the search could not decode
     entries: int = 0  # images with a duplicate
     redundant: int = 0  # images that a merge would drop
     sets_by_size: int = 0  # with an image whose originality was not measured
@@ -56,16 +58,26 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
         relations.equals,
     )
     has_copy = relations.equals.has_match
+    unreadable = _count_unreadable(cached, stamps)
     return DuplicateTotals(
         len(stamps),
         is_searched=True,
-        searched=len(stamps) - len(relations.copies_staleness.unknown),
+        searched=len(stamps) - len(relations.copies_staleness.unknown) - unreadable,
+        unreadable=unreadable,
         entries=sum(has_copy(name, relations.copies) for name in relations.copies),
         redundant=len(choice.keepers),
         sets_by_size=choice.sets_by_size,
         variants=_count_pairs(relations.variants or {}),
         outdated="; variants: ".join(stale.message for stale in relations.stale_files()),
     )
+
+
+def _count_unreadable(cached: Cache, stamps: Mapping[str, Stamp]) -> int:
+    """Count the images that the search could not decode, and that are still the same."""
+    search = cached.duplicates
+    if not search:
+        return 0
+    return sum(1 for name in search.unreadable if stamps.get(name) == search.images.get(name))
 
 
 def _count_pairs(variants: Mapping[str, Mapping[str, str]]) -> Counter[str]:

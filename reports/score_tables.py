@@ -29,7 +29,8 @@ def format_ranking(sections: Sections, ranked: Ranked, overall: Mapping[str, Any
     """
     names = terminal.shortest_unique_names(ranked)
     shown = [names[label] for labels in sections.values() for label in labels]
-    truncated = terminal.truncate_distinct(shown, NAME_COLUMNS)
+    name_columns = _name_columns(shown)
+    truncated = terminal.truncate_distinct(shown, name_columns)
     low = f"{overall['min']:.2f}"
     high = f"{overall['max']:.2f}"
     axis = low + high.rjust(PLOT_COLUMNS - len(low))
@@ -40,9 +41,15 @@ def format_ranking(sections: Sections, ranked: Ranked, overall: Mapping[str, Any
         else:
             rows.append((title, "images", "median", "quartiles", axis, ""))
         for label in labels:
-            cell = terminal.pad_cell(truncated[names[label]], NAME_COLUMNS)
+            cell = terminal.pad_cell(truncated[names[label]], name_columns)
             rows.append((cell, *_figures(ranked[label], overall)))
     return terminal.format_table(rows, " rrr  ")
+
+
+def _name_columns(names: Sequence[str]) -> int:
+    """Return how wide names may be: NAME_COLUMNS, or what the longest needs on a wide terminal."""
+    longest = max(map(terminal.display_width, names), default=0)
+    return max(NAME_COLUMNS, min(longest, NAME_COLUMNS + terminal.extra_columns()))
 
 
 def _figures(scores: Mapping[str, Any], overall: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,7 +81,7 @@ def extremes_lines(data: Mapping[str, Any], topics: Sequence[str]) -> Iterator[s
     best = topics[: min(data["top"], (len(topics) + 1) // 2)]
     worst = ranking.worst_first(data["topics"], topics[len(best) :])[: data["top"]]
     names = terminal.shortest_unique_names([*best, *worst])
-    room = max(terminal.terminal_columns(), terminal.MAX_WIDTH) - LIST_INDENT
+    room = terminal.line_columns() - LIST_INDENT
 
     def items(columns: int) -> list[list[str]]:
         truncated = terminal.truncate_distinct(names.values(), columns)
@@ -110,7 +117,7 @@ def full_tables(data: Mapping[str, Any]) -> Iterator[str]:
     for label, subcluster in sorted(subclusters.items()):
         topics = terminal.plural(subcluster["topics"], "topic")
         summary = f"median {subcluster['median']:.2f}, {topics}"
-        room = terminal.MAX_WIDTH - 5 - len(summary)
+        room = terminal.line_columns() - 5 - len(summary)
         yield ""
         yield f"📂 {terminal.truncate_middle(terminal.escape(label), room)}  {summary}"
         ranked = {topic: data["topics"][topic] for topic in subcluster["ranking"]}

@@ -65,6 +65,7 @@ def entry(
         "topics": topics,
         "images": images,
         "searched": searched,
+        "unreadable": 0,
         "duplicate_entries": duplicates,
         "redundant_images": redundant,
         "variants": variants,

@@ -39,6 +39,7 @@ points at the sources, which must stay. Captions and JSON are always copied.
 
 examples:
   merge_clusters.py DataSet_1 DataSet_2 DataSet_3 --dry-run | less
+  merge_clusters.py DataSet_1 DataSet_2 DataSet_3 --dry-run --html merge.html --open
   merge_clusters.py DataSet_1 DataSet_2 DataSet_3
   merge_clusters.py DataSet_* --output /big/full --mode hardlink --json > merge.json
 """
@@ -59,6 +60,7 @@ from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
 from merging import copying, merge, summary
 from merging.exclusion import MergePolicy
+from reports import html_option
 
 DEFAULT_OUTPUT = "full_dataset"
 KIND_CHOICES = ", ".join(json_files.ACTIONABLE_KINDS)
@@ -79,6 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.dry_run:
             merge.apply_merge(plan, folder, reporter)
     result = summary.make_result(plan, args.mode, args.dry_run)
+    if args.html:
+        from reports import merge_page  # Jinja2 and Pillow, needed for a page only
+
+        merge_page.write_page(args.html, plan, result, reporter)
+        html_option.announce_page(args, reporter)
     lines = list(summary.summary_lines(plan, result, args.verbose))
     lines += next_lines(args)
     print_result(args, lines, result | reporter.as_json())
@@ -126,7 +133,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--mixed-scores", action="store_true", help="merge scores that different models made"
     )
-    return parser.parse_args(argv)
+    html_option.add_html_options(parser, "that shows what goes in and what is left out")
+    args = parser.parse_args(argv)
+    html_option.check_html_options(args)
+    return args
 
 
 def next_lines(args: argparse.Namespace) -> list[str]:

@@ -52,15 +52,15 @@ import argparse
 import contextlib
 import math
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-from common import atomic_files, cli, json_files, terminal, tree
+from common import atomic_files, cli, json_files, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
 from merging.copying import TRANSFER_MODES, TransferMode
+from reports import html_option
 from splitting import choice, export, summary
 from splitting.candidates import Split, SplitPolicy
 from splitting.summary import TRAIN_FILE, VALID_FILE
@@ -97,6 +97,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     result = summary.make_result(splits_by_label)
     if export_plan:
         result["export"] = export_plan.as_json()
+    if args.html:
+        from reports import split_page  # Jinja2, needed for a page only
+
+        split_page.write_page(args.html, splits_by_label, result, reporter)
+        html_option.announce_page(args, reporter)
     lines = summary.summary_lines(splits_by_label, result, policy, args.output_dir)
     print_result(args, lines, result | reporter.as_json())
     reporter.print_totals(sum(result["counts"].values()), **result["counts"])
@@ -140,9 +145,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="choose no copies of better images, and no validation images related to training",
     )
+    html_option.add_html_options(parser, "that shows both sets, leaks, and what is left out")
     add_threshold_options(parser)
     add_export_options(parser)
     args = parser.parse_args(argv)
+    html_option.check_html_options(args)
     if not args.train + args.valid:
         parser.error("--train 0 --valid 0 picks no images")
     if not args.count_megapixels > 0:
@@ -205,19 +212,6 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def no_image_message(splits: Sequence[Split], args: argparse.Namespace) -> str:
-    """Say why no image was chosen, and what to type."""
-    given = terminal.escape(shlex.join(args.paths))
-    best_scores = [split.best_score for split in splits if split.best_score is not None]
-    if not best_scores:
-        return f"{given}: no image has a score; run aesthetic_scorer.py {given} first"
-    best = max(best_scores)
-    if args.min_score > best:
-        return f"--min-score {args.min_score:g}: the best score is {best:.2f}; ask for less"
-    asked = "--min-side, --require-full or --exclude-duplicates"
-    return f"{given}: no image to choose; ask for less with {asked}"
-
-
 def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> None:
     """Write both lists.
 
@@ -233,7 +227,7 @@ def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> None:
                     path = os.path.relpath(path, split.topic.dataset_path)
                 paths.append(path)
     if not train and not valid:
-        raise UserError(no_image_message(splits, args))
+        raise UserError(summary.no_image_message(splits, args.paths, args.min_score))
     for path, count in Counter(train + valid).items():
         if count > 1:
             raise UserError(

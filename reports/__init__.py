@@ -17,6 +17,9 @@
     review_images     what the page shows of each
     review_orders     its bulk rules, and what its filters ask
     review_page       the page to review them                        duplicates_stats.py --html
+    outcome_page      a page on what goes in and what is left out
+    merge_page        that of a merge                                merge_clusters.py --html
+    split_page        that of a split                                split_data.py --html
     html_option       the options --html and --open
     page              what all pages share: template, thumbnails, a limit on the size
 

@@ -40,6 +40,7 @@ def write_page(
     reporter: Reporter,
     max_pixels: int = MAX_PIXELS,
     scripts: Sequence[str] = ("controls.js", "page.js"),
+    max_bytes: int | None = None,
 ) -> None:
     """Fill `template` with `context(max_rows)` and write it to `path`.
 
@@ -51,13 +52,14 @@ def write_page(
     def render(max_rows: int, thumbnails: Mapping[str, str], left_out: int) -> bytes:
         return render_page(template, context(max_rows), thumbnails, left_out, scripts)
 
+    max_bytes = max_bytes or MAX_PAGE_BYTES
     max_rows = MAX_ROWS
-    max_text_bytes = MAX_PAGE_BYTES - (MIN_THUMBNAIL_BYTES if wanted else 0)
+    max_text_bytes = max_bytes - (MIN_THUMBNAIL_BYTES if wanted else 0)
     while max_rows > 1 and len(render(max_rows, {}, 0)) > max_text_bytes:
         max_rows //= 2
     frames = dict.fromkeys(wanted, "data:")  # everything but the thumbnails themselves
     text_bytes = len(render(max_rows, frames, 0))
-    thumbnails = make_thumbnails(wanted, MAX_PAGE_BYTES - text_bytes, max_pixels, reporter)
+    thumbnails = make_thumbnails(wanted, max_bytes - text_bytes, max_pixels, reporter)
     left_out = len(set(wanted) - thumbnails.keys())
     content = render(max_rows, thumbnails, left_out)
     with atomic_files.atomic_write(path) as file:

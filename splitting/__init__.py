@@ -2,6 +2,8 @@
 
     choice      chooses the best of each topic for training and validation      open this first
     candidates  the images of one topic that may be chosen, and how they rank
+    loading     loads them, and says why the others may not be chosen
+    left_out    some of the others, for the page
     layout      where an export puts images and captions, and what it writes for trainers
     export      makes a folder equal to a layout, and leaves alone what it did not put there
     export_manifest  what exports put there, and whether it is still that

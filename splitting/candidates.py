@@ -1,34 +1,16 @@
-"""The images of one topic that a split may choose: which they are, how they rank, what is left out.
-
-Needs only the standard library, and Pillow only for an image whose size no cache knows.
-"""
+"""The images of one topic that a split may choose: which they are, and how they rank."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from common import (
-    decisions,
-    equal_images,
-    image_identity,
-    json_files,
-    keepers,
-    terminal,
-    topic_relations,
-    topic_scores,
-)
-from common.across_file import Across
-from common.cache import Cache
-from common.equal_images import EqualSets
-from common.json_files import COPY, DOUBTFUL, Kinds
+from common.json_files import COPY, Kinds
 from common.keeper_order import Candidate
-from common.reporter import Reporter
-from common.topic_relations import TopicRelations
-from common.topic_scores import TopicScores
-from common.topics import Stamp, Topic
+from common.topics import Topic
+from splitting.left_out import Examples
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
 
@@ -79,6 +61,7 @@ class Split:
     related: Kinds  # of these images: name to the paths of related images, and their kind
     total: int  # images that may be chosen
     excluded: Mapping[str, int]  # number of images that may not be chosen, by reason
+    left_out: Examples = field(default_factory=dict)  # some of those, by the same reasons
     dropped: Set[str] = frozenset()  # by a person
     has_scores: bool = True
     train: list[str] = field(default_factory=list)
@@ -120,146 +103,3 @@ class Split:
     def copies_of(self, image: Candidate) -> set[str]:
         """Return the paths of copies."""
         return {path for path, kind in self.matches_of(image).items() if kind == COPY}
-
-
-def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Reporter) -> Split:
-    """Load a topic, with nothing chosen yet. Raises Damaged.
-
-    `across` has the matches with images of other topics and with reference images.
-    """
-    scores_read = topic_scores.read_scores_with_provenance(topic)
-    scores, cached = topic_scores.load_topic_scores(topic, scores_read), scores_read[1]
-    stamps = image_identity.stamps_as_recorded(topic, cached.files)
-    scored = {name: stamp for name, stamp in stamps.items() if name in scores.usable}
-    candidates = keepers.make_candidates(
-        topic, scored, cached, scores.usable, reporter.report_unreadable
-    )
-    _warn_of_scores(topic, scores, _list_outdated_scores(scored, cached), reporter)
-    excludes_copies = policy.exclude_duplicates and bool(scores.usable)
-    relations = _read_relations(topic, stamps, cached, excludes_copies, reporter)
-    kinds, equals = relations.kinds({COPY, *json_files.ACTIONABLE_KINDS}), relations.equals
-
-    readable = [image for image in candidates if image.pixels]
-    good = [image for image in readable if policy.is_good_enough(image)]
-    choice = keepers.KeeperChoice()
-    if policy.exclude_duplicates:
-        choice = _choose_keepers(topic, stamps, good, kinds, equals)
-    redundant = choice.keepers
-    kept = [image for image in good if image.name not in redundant]
-    names_across = across.names_by_folder.get(topic.path, set())
-    in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
-    choosable = [image for image in kept if image.name not in in_reference]
-    choosable.sort(key=lambda image: (-policy.ranking_value(image), image.name))
-
-    dropped = decisions.decisions_for_topic(topic).drop & stamps.keys()
-    unscored = stamps.keys() - scored.keys() - dropped
-    may_be_skipped = 0
-    if policy.exclude_duplicates:
-        names_related = kinds.keys() | names_across
-        may_be_skipped = sum(image.name in names_related for image in choosable)
-    ranked = choosable[: policy.full_count + may_be_skipped]
-    return Split(
-        topic,
-        ranked,
-        related=_find_related_paths(topic, ranked, kinds, equals, across),
-        total=len(choosable),
-        excluded={
-            "below_the_cut": len(readable) - len(good),
-            "duplicates": len(redundant),
-            "match_a_reference": len(kept) - len(choosable),
-            "dropped": len(dropped),
-            "without_score": len(unscored),
-            "unreadable": len(candidates) - len(readable),
-        },
-        dropped=dropped,
-        has_scores=bool(scored),
-        sets_by_size=choice.sets_by_size,
-        best_score=max((image.score or 0 for image in readable), default=None),
-    )
-
-
-def _list_outdated_scores(scored: Mapping[str, Stamp], cached: Cache) -> list[str]:
-    if not cached.scores:
-        return []
-    stamps_then = cached.scores.images
-    return [name for name, stamp in scored.items() if stamps_then.get(name, stamp) != stamp]
-
-
-def _warn_of_scores(
-    topic: Topic, scores: TopicScores, changed: list[str], reporter: Reporter
-) -> None:
-    """Warn of images that cannot be chosen, or whose score is out of date."""
-    parts = (
-        (scores.unscored if scores.usable else [], "without a score"),
-        (scores.unusable, "whose score is no number"),
-        (scores.vanished, "scored but gone"),
-        (changed, "changed since scored"),
-    )
-    listed = terminal.list_counted(parts)
-    if listed:
-        path = terminal.escape(topic.path)
-        advice = "aesthetic_scorer.py scores them, or says why one cannot be read"
-        reporter.warn(f"{path}: {listed}; {advice}")
-
-
-def _read_relations(
-    topic: Topic,
-    stamps: Mapping[str, Stamp],
-    cached: Cache,
-    excludes_copies: bool,
-    reporter: Reporter,
-) -> TopicRelations:
-    """Return the copies and variants within the topic; warn of what is stale. Raises Damaged."""
-    relations = topic_relations.read_topic_relations(topic, stamps, cached)
-    for staleness in relations.stale_files():
-        reporter.warn(f"{terminal.escape(staleness.path)}: {staleness.message}")
-    if excludes_copies and relations.copies is None:
-        path = terminal.escape(topic.path)
-        reporter.warn(
-            f"{path}: not searched for duplicates, so none is excluded; run find_duplicates.py"
-        )
-    return relations
-
-
-def _choose_keepers(
-    topic: Topic,
-    stamps: Mapping[str, Stamp],
-    candidates: Sequence[Candidate],
-    kinds: Kinds,
-    equals: EqualSets,
-) -> keepers.KeeperChoice:
-    """Choose the images that are copies of better ones."""
-    copies = json_files.copies_among(kinds)
-    pairs = keepers.read_topic_pairs(topic, stamps) if copies else {}
-    return keepers.select_redundant(candidates, copies, pairs=pairs, equals=equals)
-
-
-def _find_related_paths(
-    topic: Topic, images: Sequence[Candidate], kinds: Kinds, equals: EqualSets, across: Across
-) -> Kinds:
-    """Return the paths related to each of the images, within the topic and in others.
-
-    Of a large set of equal images, only those among `images`.
-    """
-    by_node = equal_images.join_kinds(kinds, equals)
-    by_set: dict[str, list[str]] = {}
-    for image in images:
-        by_set.setdefault(equals.set_of(image.name), []).append(image.name)
-    names_across = across.names_by_folder.get(topic.path, set())
-    related: Kinds = {}
-    for image in images:
-        name, node = image.name, equals.node(image.name)
-        own_set = equals.set_of(name)
-        if node not in by_node and own_set not in equals.members and name not in names_across:
-            continue
-        kind_of_set = by_node.get(node, {}) | {own_set: COPY}
-        paths = {}
-        for first, kind in kind_of_set.items():
-            for other in by_set.get(first, (first,)):
-                if other != name and equals.may_match(name, other):
-                    paths[topic.path_of(other)] = kind
-        for path, kind in across.matches_in_dataset(topic.path_of(name)).items():
-            if kind != DOUBTFUL:
-                paths[path] = kind
-        related[name] = paths
-    return related

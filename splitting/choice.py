@@ -14,7 +14,8 @@ from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from common.keeper_order import Candidate
 from common.reporter import Reporter
 from common.topics import Topic
-from splitting.candidates import Leak, Split, SplitPolicy, load_split
+from splitting.candidates import Leak, Split, SplitPolicy
+from splitting.loading import load_split
 
 TRAIN, VALID = "train", "valid"
 

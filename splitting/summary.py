@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from common import keepers, terminal
@@ -126,3 +127,16 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
     yield from section_lines(
         "❔ Not exported, because their names are not UTF-8", exported["left_out"], MAX_LISTED
     )
+
+
+def no_image_message(splits: Sequence[Split], paths: Sequence[str], min_score: float) -> str:
+    """Say why no image was chosen, and what to type."""
+    given = terminal.escape(shlex.join(paths))
+    best_scores = [split.best_score for split in splits if split.best_score is not None]
+    if not best_scores:
+        return f"{given}: no image has a score; run aesthetic_scorer.py {given} first"
+    best = max(best_scores)
+    if min_score > best:
+        return f"--min-score {min_score:g}: the best score is {best:.2f}; ask for less"
+    asked = "--min-side, --require-full or --exclude-duplicates"
+    return f"{given}: no image to choose; ask for less with {asked}"

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "duplicates": {"common", "common.clip"},
     "merging": {"common"},
     "splitting": {"common", "merging.copying", "merging.naming", "merging.transfer"},
-    "reports": {"common"},
+    "reports": {"common", "merging.manifest", "merging.plan", "splitting.candidates"},
 }
 LIGHT_SCRIPTS = [
     name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")

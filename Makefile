@@ -1,5 +1,6 @@
 # make test   set up, lint, type-check and test: all that a fresh clone needs
 # make demo   set up, build a sample dataset and run all seven scripts on it
+# make axe    fetch what the tests of the pages' accessibility need (npm)
 # make setup | lint | bench | soak
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 VENV_IS_USABLE := $(shell test -x $(BIN)/python && echo yes)
 
-.PHONY: setup test lint soak bench demo clean
+.PHONY: setup test lint axe soak bench demo clean
 
 setup: $(READY)
 
@@ -30,6 +31,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+axe: $(READY)
+	$(BIN)/python tests/fetch_axe.py
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak

@@ -43,6 +43,7 @@ class PictureGroup:
     title: str
     pictures: Sequence[Picture]
     count: int
+    more: int = 0  # that the page does not show
 
 
 @dataclass
@@ -113,7 +114,9 @@ def _shorten(topic: TopicOutcome) -> TopicOutcome:
     groups = []
     for group in topic.groups:
         unseen = [picture for picture in group.pictures if picture.path not in seen]
-        groups.append(replace(group, pictures=unseen[:MAX_GROUP_IMAGES]))
+        shown = unseen[:MAX_GROUP_IMAGES]
+        more = group.count - len(group.pictures) + len(unseen) - len(shown)
+        groups.append(replace(group, pictures=shown, more=more))
     return replace(topic, pairings=pairings, groups=groups)
 
 
@@ -127,7 +130,7 @@ def _describe(topic: TopicOutcome) -> dict[str, Any]:
         if group.count:
             figures = [(picture.as_figure(), picture.note) for picture in group.pictures]
             count = terminal.thousands(group.count)
-            groups.append((f"{group.title} {count}", figures, group.count - len(figures)))
+            groups.append((f"{group.title} {count}", figures, group.more))
     return {
         "label": topic.label,
         "summary": topic.summary,

@@ -24,9 +24,8 @@ HOSTILE = "</script><img src=x onerror=alert(1)> 🦉.png".replace("/", "∕")
 NAMES = ["a.png", "b.png", "c.png", "d.png", "e.png", HOSTILE]
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    """b is a copy of a better one; c and d are variants; e is dropped by a person."""
+def make_dataset(tmp_path: Path) -> Path:
+    """Make a topic: b is a copy of a better one; c and d are variants; e is dropped by a person."""
     folder = tmp_path / "Set/C/S/T"
     folder.mkdir(parents=True)
     for number, name in enumerate(NAMES):
@@ -38,6 +37,11 @@ def dataset(tmp_path: Path) -> Path:
     write_scores(topic, dict.fromkeys(NAMES[:5], 5.0))
     (tmp_path / "Set/decisions.json").write_text(json.dumps({"drop": ["C/S/T/e.png"]}))
     return tmp_path / "Set"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    return make_dataset(tmp_path)
 
 
 def parts(page: Path) -> dict[str, list[str]]:

@@ -6,29 +6,34 @@ same, because on some file systems they are.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
-from common.atomic_files import Damaged, open_regular
+from common.atomic_files import Damaged, file_digest, open_regular
 from common.captions import casefold_nfc, stem_of
 from common.errors import UserError
 
 MAX_NAME_BYTES = 255  # the limit of common file systems
 MAX_TAG_BYTES = 100  # for the dataset in a new name: the image's own name needs room too
 READ_BYTES = 1 << 20  # compared at a time
+MAX_COMPARED_FILES = 8  # of one name and size, with another file; more are told by digest
 
 
-def candidate_stems(stem: str, dataset: str, suffixes: Sequence[str]) -> Iterator[str]:
+def candidate_stems(
+    stem: str, dataset: str, suffixes: Sequence[str], first_number: int = 1
+) -> Iterator[str]:
     """Yield new stems for a stem that is taken: `stem__dataset`, `stem__dataset_2` and so on.
 
-    The stem is shortened if a name with one of the suffixes would be too long for a file system.
+    With `first_number`, from that one on. The stem is shortened if a name with one of the suffixes
+    would be too long for a file system.
     Raises UserError.
     """
     longest_suffix = max(len(os.fsencode(suffix)) for suffix in suffixes)
     tag = f"__{truncate_name(dataset, MAX_TAG_BYTES)}"
-    for number in itertools.count(1):
+    for number in itertools.count(first_number):
         ending = tag if number == 1 else f"{tag}_{number}"
         room = MAX_NAME_BYTES - longest_suffix - len(os.fsencode(ending))
         if room < 1:
@@ -99,6 +104,43 @@ class _File(NamedTuple):
     path: str  # where its bytes can be read now
 
 
+class _Arrivals:
+    """The images that came under one name, to find one with given bytes without reading all."""
+
+    def __init__(self) -> None:
+        self._new: list[_File] = []  # whose size is not known yet
+        self._by_size: dict[int, list[_File]] = {}
+        self._by_digest: dict[int, dict[str, str]] = {}  # by size: digest to the first name
+        self._digested: dict[int, int] = {}  # by size: how many of the files, in order
+
+    def add(self, file: _File) -> None:
+        self._new.append(file)
+
+    def find_identical(self, path: str) -> str | None:
+        """Return the name of the first image with the bytes of the file at `path`."""
+        for file in self._new:
+            with contextlib.suppress(OSError):
+                self._by_size.setdefault(os.stat(file.path).st_size, []).append(file)
+        self._new.clear()
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            return None
+        same_size = self._by_size.get(size, [])
+        if len(same_size) > MAX_COMPARED_FILES:
+            return self._names_by_digest(size).get(file_digest(path))
+        return next((file.name for file in same_size if is_same_file(file.path, path)), None)
+
+    def _names_by_digest(self, size: int) -> dict[str, str]:
+        names = self._by_digest.setdefault(size, {})
+        files = self._by_size[size]
+        for file in files[self._digested.get(size, 0) :]:
+            if digest := file_digest(file.path):
+                names.setdefault(digest, file.name)
+        self._digested[size] = len(files)
+        return names
+
+
 class NameRegistry:
     """The names in one folder, present and planned. Keys are casefolded."""
 
@@ -106,7 +148,9 @@ class NameRegistry:
         self._files: dict[str, _File] = {}
         self._images: dict[str, set[str]] = {}  # stem: image names
         self._sidecars: dict[str, set[str]] = {}  # stem: suffixes
-        self._arrivals: dict[str, list[str]] = {}  # name in a source: names here of its images
+        self._arrivals: dict[str, _Arrivals] = {}  # by the name in a source
+        # Stem, dataset, suffix and room: all candidate stems before this number are taken.
+        self._first_numbers: dict[tuple[str, str, str, int], int] = {}
 
     def add_image(self, name: str, path: str) -> None:
         key = casefold_nfc(name)
@@ -120,7 +164,8 @@ class NameRegistry:
 
     def add_arrival(self, name: str, source_name: str) -> None:
         """Note that the image `name` is here for certain and was `source_name` in its source."""
-        self._arrivals.setdefault(casefold_nfc(source_name), []).append(name)
+        file = _File(name, self._files[casefold_nfc(name)].path)
+        self._arrivals.setdefault(casefold_nfc(source_name), _Arrivals()).add(file)
 
     def owner(self, name: str) -> str | None:
         """Return the name that occupies this one: itself, or one that differs by case."""
@@ -134,14 +179,33 @@ class NameRegistry:
 
     def identical_arrival(self, source_name: str, path: str) -> str | None:
         """Return the image here that came under this name with the bytes of the one at `path`."""
-        for name in self._arrivals.get(casefold_nfc(source_name), ()):
-            if is_same_file(self._files[casefold_nfc(name)].path, path):
-                return name
-        return None
+        arrivals = self._arrivals.get(casefold_nfc(source_name))
+        return arrivals.find_identical(path) if arrivals else None
 
     def has_only_images(self, stem: str, names: Iterable[str]) -> bool:
         """Tell whether all images of this stem are among `names`."""
         return self._images.get(casefold_nfc(stem), set()) <= set(map(casefold_nfc, names))
+
+    def find_free_stem(
+        self, stem: str, dataset: str, suffixes: Sequence[str], sidecars: dict[str, str]
+    ) -> str:
+        """Return a new stem that images with these suffixes and sidecars can take.
+
+        What is taken for a suffix stays taken, so that thousands of images of one name do not each
+        try all names before theirs. Raises UserError.
+        """
+        all_suffixes = [*suffixes, *sidecars]
+        longest = max(len(os.fsencode(suffix)) for suffix in all_suffixes)
+        keys = [(casefold_nfc(stem), dataset, suffix, longest) for suffix in suffixes]
+        number = max((self._first_numbers.get(key, 1) for key in keys), default=1)
+        for candidate in candidate_stems(stem, dataset, all_suffixes, number):
+            for key, suffix in zip(keys, suffixes, strict=True):
+                if self.owner(candidate + suffix) and self._first_numbers.get(key, 1) == number:
+                    self._first_numbers[key] = number + 1
+            if not self.find_conflict(candidate, suffixes, sidecars):
+                return candidate
+            number += 1
+        raise AssertionError("candidate stems are endless")
 
     def find_conflict(self, stem: str, suffixes: Iterable[str], sidecars: dict[str, str]) -> str:
         """Return why images with these suffixes and sidecars (suffix: path) cannot take `stem`.

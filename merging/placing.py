@@ -121,11 +121,9 @@ class Placer:
             self._assign_stem(group, self._free_stem(group), conflict)
 
     def _free_stem(self, group: PlacedGroup) -> str:
-        suffixes = [*group.unplaced, *group.sidecars]
-        for stem in naming.candidate_stems(group.stem, self._source.dataset, suffixes):
-            if not self._names.find_conflict(stem, group.unplaced, group.sidecars):
-                return stem
-        raise AssertionError("candidate stems are endless")
+        return self._names.find_free_stem(
+            group.stem, self._source.dataset, list(group.unplaced), group.sidecars
+        )
 
     def _find_places(self, group: StemGroup, incoming: Mapping[str, Stamp]) -> PlacedGroup:
         """Find the images that have a place: from an earlier merge, or as identical images."""

@@ -79,6 +79,7 @@ class PlaceRegistry:
 
     def __init__(self, kept: Iterable[KeptImage]) -> None:
         self._folders: dict[tuple[str, ...], str] = {(role,): role for role in ROLES}
+        self._first_numbers: dict[tuple[str, str, str, str], int] = {}
         self._taken = {casefold_nfc(os.path.join(role, METADATA_FILE)) for role in ROLES}
         self._kept = {casefold_nfc(os.path.splitext(image.place)[0]): image for image in kept}
 
@@ -105,20 +106,28 @@ class PlaceRegistry:
         """
         stem, suffix = os.path.splitext(name)
         suffix = SUFFIX_REPLACEMENTS.get(suffix.lower(), suffix)
-        stems = itertools.chain([stem], naming.candidate_stems(stem, dataset, [suffix]))
-        places = (os.path.join(folder, candidate.replace("\\", "+")) for candidate in stems)
-        place = self._take_first_free(places, (suffix, stamp))
+        key = (folder, casefold_nfc(stem), dataset, suffix)
+        number = self._first_numbers.get(key, 0)  # all places before this one are taken
+        stems = naming.candidate_stems(stem, dataset, [suffix], max(1, number))
+        if number == 0:
+            stems = itertools.chain([stem], stems)
+        places = [os.path.join(folder, next(stems).replace("\\", "+"))]
+        while not self._is_free(places[-1], (suffix, stamp)):
+            places.append(os.path.join(folder, next(stems).replace("\\", "+")))
+        place = places[-1]
+        self._taken.add(casefold_nfc(place))
+        while places and casefold_nfc(places.pop(0)) in self._taken:
+            number += 1
+        self._first_numbers[key] = number
         self._kept.pop(casefold_nfc(place), None)
         return place + suffix
 
-    def _take_first_free(
-        self, places: Iterable[str], image: tuple[str, Stamp] | None = None
-    ) -> str:
-        place = next(place for place in places if self._is_free(place, image))
+    def _take_first_free(self, places: Iterable[str]) -> str:
+        place = next(place for place in places if self._is_free(place))
         self._taken.add(casefold_nfc(place))
         return place
 
-    def _is_free(self, place: str, image: tuple[str, Stamp] | None) -> bool:
+    def _is_free(self, place: str, image: tuple[str, Stamp] | None = None) -> bool:
         key = casefold_nfc(place)
         kept = self._kept.get(key)
         if kept and image != (os.path.splitext(kept.place)[1], kept.stamp):

@@ -42,13 +42,18 @@ class ImageStamps(dict[str, Stamp]):
         super().__init__()
         self.folder = folder
         self.statuses = statuses
-        self._known = known
+        self._known: dict[str, FileRecord] = {}
         self.unconfirmed: dict[str, FileRecord] = {}
         self.confirmed: dict[str, FileRecord] = {}  # with their status now
-        for name, status in statuses.items():
-            self[name] = status.stamp
-            record = known.get(name)
-            if record and record.stamp[0] == status.stamp[0]:
+        self.update({name: status.stamp for name, status in statuses.items()})
+        self.add_known(known)
+
+    def add_known(self, known: FileRecords) -> None:
+        """Take records of images of which none is known yet."""
+        for name, record in known.items():
+            status = self.statuses.get(name)
+            if status and name not in self._known and record.stamp[0] == status.stamp[0]:
+                self._known[name] = record
                 self[name] = record.stamp
                 if not record.is_of(status):
                     self.unconfirmed[name] = record
@@ -123,6 +128,17 @@ def confirm_topic(topic: Topic) -> ImageStamps:
         with contextlib.suppress(UserError):  # a read-only tree is asked again next time
             cache.update_cache(topic, records=stamps.confirmed)
     return stamps
+
+
+def confirm_by_rows(stamps: ImageStamps, records: FileRecords) -> FileRecords:
+    """Take the digests beside stored rows for images of which no other digest is known.
+
+    Returns those that a look confirmed, to be stored. Reads images whose time has changed.
+    """
+    before = set(stamps.confirmed)
+    stamps.add_known(records)
+    stamps.confirm(records)
+    return {name: stamps.confirmed[name] for name in stamps.confirmed.keys() - before}
 
 
 def confirm(stamps: Mapping[str, Stamp], names: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ while its image has the stamp that it had when the row was made. Needs numpy; ho
     names    uint8    the image names as JSON (any name of a file); row i belongs to name i
     stamps   int64    (n, 2): size in bytes and mtime_ns
     about    uint8    what made the rows, as JSON
+    digests  uint8    (n, 32): SHA-256 of each image; zeros, or no such array, if it is not known
     ...               the caller's own arrays, n rows each
 """
 
@@ -26,11 +27,14 @@ import numpy as np
 
 from common import atomic_files, cache, json_files
 from common.errors import UserError
-from common.topics import Stamp, Topic
+from common.topics import FileStatus, Stamp, Topic
 
 MAX_ROW_VALUES = (
     2048  # in a row of an array whose layout allows any length; models have up to 1,280
 )
+DIGESTS = "digests"
+DIGEST_BYTES = 32
+NO_DIGEST = bytes(DIGEST_BYTES)
 SIZE_TOLERANCE = 10  # times what a topic's images explain: rows of deleted ones stay for a while
 CHECKPOINT_SECONDS = 45.0  # between saves of a large topic: a kill loses at most this much work
 
@@ -61,6 +65,7 @@ class Sidecar:
         self._blocks: dict[str, list[Array]] = {key: [] for key in layout}  # joined when needed
         self._rows_on_disk = 0
         self.new_records: dict[str, cache.FileRecord] = {}  # of images whose rows were added
+        self._digests: dict[str, str] = {}  # of images whose rows were read
 
     def valid_rows(self, stamps: Mapping[str, Stamp]) -> dict[str, int]:
         """Return name to row of the images with the stamp of their row, in order of `stamps`."""
@@ -92,8 +97,25 @@ class Sidecar:
             self._blocks[key].append(block)
         for row, name in enumerate(names, start=len(self._names)):
             self._row[name] = row
+            self._digests.pop(name, None)
         self._names.extend(names)
         self._stamps.extend(stamps)
+
+    def file_records(self) -> dict[str, cache.FileRecord]:
+        """Return what the rows say of the images' bytes, for those that no other record knows."""
+        records = {}
+        for name, digest in self._digests.items():
+            stamp = self._stamps[self._row[name]]
+            records[name] = cache.FileRecord(digest, stamp, FileStatus(stamp, 0, 0))
+        return records
+
+    def _digests_array(self) -> dict[str, Array]:
+        """Return the array of digests by its name; none if no digest is known."""
+        known = self._digests | {name: row.digest for name, row in self.new_records.items()}
+        digests = [bytes.fromhex(known.get(name, "")) or NO_DIGEST for name in self._names]
+        if not any(digest != NO_DIGEST for digest in digests):
+            return {}
+        return {DIGESTS: np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES)}
 
     def save(self, stamps: Mapping[str, Stamp] | None = None) -> None:
         """Write the rows of the images with these stamps, in that order; drop the others.
@@ -114,6 +136,7 @@ class Sidecar:
             "names": _pack_json(names),
             "about": _pack_json(self.about),
             "stamps": np.array(self._stamps, dtype=np.int64).reshape(-1, 2),
+            **self._digests_array(),
             **arrays,
         }
         cache.make_cache_folder(self._topic)
@@ -143,6 +166,10 @@ class Sidecar:
         own = {key: arrays[key] for key in self._layout}
         self.add(names, [(size, mtime_ns) for size, mtime_ns in stamps.tolist()], **own)
         self._rows_on_disk = len(names)
+        if DIGESTS in arrays and _fits(arrays[DIGESTS], ("uint8", (DIGEST_BYTES,)), len(names)):
+            digests = map(bytes.hex, map(bytes, arrays[DIGESTS]))
+            pairs = zip(names, digests, strict=True)
+            self._digests = {name: digest for name, digest in pairs if digest.strip("0")}
 
     def max_bytes(self) -> int:
         """Return how large a file with a row for each image of the topic can be."""
@@ -180,7 +207,7 @@ def load_sidecar(
     try:
         with atomic_files.open_regular(sidecar.path) as file:
             atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
-            sidecar.fill(_read_arrays(file, ("names", "stamps", "about", *layout)))
+            sidecar.fill(_read_arrays(file, ("names", "stamps", "about", DIGESTS, *layout)))
         return sidecar
     except FileNotFoundError:
         return sidecar

@@ -55,6 +55,7 @@ def plan_hashing(topic: Topic, reporter: Reporter) -> HashingJob:
     """What there is to hash in the topic now."""
     stamps = image_identity.confirm_topic(topic)
     rows = load_hash_rows(topic, reporter)
+    rows.new_records |= image_identity.confirm_by_rows(stamps, rows.file_records())
     hashed = rows.valid_rows(stamps)
     missing = [name for name in stamps if name not in hashed]
     return HashingJob(topic, stamps, missing, rows)

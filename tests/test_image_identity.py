@@ -20,6 +20,7 @@ import find_duplicates
 import merge_clusters
 from common import cache, image_identity
 from common.topics import Topic
+from duplicates import hash_rows
 
 NAMES = ("a.png", "b.png", "c.png", "d.png")
 LATER_NS = 1_900_000_000_000_000_000
@@ -157,3 +158,13 @@ def test_a_read_only_tree_is_confirmed_in_each_run(dataset):
     stamps.confirm(["a.png"])
     assert stamps.unconfirmed.keys() == {"b.png", "c.png", "d.png", "copy.png"}
     assert dict(stamps) == dict(image_identity.stamps_as_recorded(topic_in(dataset), known))
+
+
+def test_rows_know_the_bytes_of_their_images_without_the_json_cache(dataset, monkeypatch):
+    copy = copy_tree(dataset)
+    Path(cache.images_json_path(topic_in(copy))).unlink()
+    decoded = []
+    monkeypatch.setattr(hash_rows.images, "open_image", lambda *args, **_: decoded.append(args))
+    assert search(copy) == {*NAMES, "copy.png"}  # for their digests
+    assert decoded == [] and search(copy) == set()
+    assert results_of(copy)["duplicates_T.json"] == results_of(dataset)["duplicates_T.json"]

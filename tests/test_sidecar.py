@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from common import sidecar
+from common.cache import FileRecord
 from common.errors import UserError
-from common.topics import Topic
+from common.topics import FileStatus, Topic
 
 LAYOUT = {"hashes": ("uint64", ()), "vectors": ("float32", (None,)), "extents": ("int32", (2,))}
 ABOUT = {"model": "small", "weights": "sha256:0"}
@@ -245,3 +246,27 @@ def test_a_save_that_fails_does_not_hide_why_the_work_ended(topic: Topic) -> Non
 
     with pytest.raises(KeyboardInterrupt), sidecar.checkpoints(fail):
         raise KeyboardInterrupt
+
+
+def test_digests_lie_beside_the_rows_and_fall_with_them(topic: Topic) -> None:
+    made = load(topic)
+    made.add(NAMES[:2], [STAMPS[name] for name in NAMES[:2]], **arrays(2))
+    status = FileStatus(STAMPS[NAMES[0]], 5, 6)
+    made.new_records[NAMES[0]] = FileRecord("ab" * 32, STAMPS[NAMES[0]], status)
+    made.save()
+    rows = load(topic)
+    [(name, record)] = rows.file_records().items()
+    assert (name, record.digest, record.stamp) == (NAMES[0], "ab" * 32, STAMPS[NAMES[0]])
+    assert record.is_of(status)
+    with np.load(made.path) as file:
+        assert file["digests"].shape == (2, 32) and not file["digests"][1].any()
+    rows.add(NAMES[:1], [(7, 7)], **arrays(1))
+    assert rows.file_records() == {}
+    rows.save()
+    assert load(topic).file_records() == {}
+
+
+def test_rows_without_digests_are_read_as_they_are(topic: Topic, saved: sidecar.Sidecar) -> None:
+    with np.load(saved.path) as file:
+        assert "digests" not in file
+    assert load(topic).file_records() == {}

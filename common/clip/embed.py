@@ -68,6 +68,7 @@ def plan_embedding(
 ) -> EmbeddingJob:
     """The job for a topic: those of the wanted images that have no vector from `model` yet."""
     vectors = load_vectors(topic, model, reporter)
+    vectors.new_records |= image_identity.confirm_by_rows(stamps, vectors.file_records())
     stored = vectors.valid_rows(stamps)
     return EmbeddingJob(topic, stamps, [name for name in wanted if name not in stored], vectors)
 

@@ -109,10 +109,11 @@ def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None
     with decode_errors_as_unreadable(path), open(path, "rb") as file:
         if file.read(len(JPEG_START)) != JPEG_START:
             return None
+        file.seek(-len(JPEG_END), os.SEEK_END)
+        if file.read() != JPEG_END:
+            return None
         file.seek(0)
         content = bytearray(file.read())
-        if not content.endswith(JPEG_END):
-            return None
         with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
             if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
                 return None
@@ -226,16 +227,13 @@ def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: 
         has_end = not ends_in_zeros
         if has_end and not is_progressive and not _ends_in_fill_level(image):
             return image
-    with open(path, "rb") as file:
-        content = file.read()
+    content = jpeg_stream.read_without_padding(path)
     if is_progressive and jpeg_stream.lacks_scans(content):
         raise OSError("truncated")
     if has_end and not _ends_in_fill_level(image):
         return image
     if has_end:
         content = jpeg_stream.split_at_end(content)
-    if ends_in_zeros:
-        content = content.rstrip(b"\0") + b"\0"  # one zero may belong to the pixels
     content = content.removesuffix(JPEG_END[:1])
     # If pixels are missing, they are made from whatever follows, and differ between the two.
     with_filler = _load_jpeg(_open_bytes(content + JPEG_FILLER + JPEG_END), draft, mode)

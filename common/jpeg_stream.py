@@ -5,8 +5,11 @@ libjpeg takes an end marker in the middle for the end, and fills the rest with g
 
 from __future__ import annotations
 
+import os
+
 END = b"\xff\xd9"
 SCAN_START = b"\xff\xda"
+TAIL_BYTES = 1 << 20  # read at a time from the end of a file
 LAST_COEFFICIENT = 63
 FILL_LEVEL = 128  # what libjpeg fills in for missing blocks, in every channel
 
@@ -46,3 +49,18 @@ def lacks_scans(content: bytes) -> bool:
                 coefficients.difference_update(range(first, last + 1))
         position = content.find(SCAN_START, position + 2, end)
     return any(missing.values())
+
+
+def read_without_padding(path: str) -> bytes:
+    """Read a file without the zeros at its end, which may be a gigabyte of them, but for one.
+
+    One zero may belong to the pixels. Raises OSError.
+    """
+    with open(path, "rb") as file:
+        end = os.fstat(file.fileno()).st_size
+        tail = b""
+        while end and not tail:
+            start = max(0, end - TAIL_BYTES)
+            tail = os.pread(file.fileno(), end - start, start).rstrip(b"\0")
+            end = start
+        return file.read(end + len(tail) + 1)

@@ -23,7 +23,7 @@ from common.topics import Stamp, stamp_from_status
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 STAGING_FOLDER = ".merge_unfinished"  # on the target's file system, so a rename is enough
 # What runs leave in it when they are killed: ours, and those of earlier versions.
-STAGED_NAME = re.compile(r"\.[0-9a-f]{16}\.tmp|\d+")
+STAGED_NAME = re.compile(r"\.[0-9a-f]{16}\.tmp")
 # Errors of file systems that lack a feature; network and FUSE ones vary.
 NO_LINK_ERRNOS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 NO_ATTRIBUTE_ERRNOS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}

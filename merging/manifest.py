@@ -47,6 +47,7 @@ class ManifestLine:
     kept: str | None = None  # the image that was kept instead
     reason: str = ""
     sidecars: tuple[str, ...] = ()  # names in the target of the caption and other sidecars
+    ignored_links: tuple[str, ...] = ()  # names beside the source that are no captions of it
     levels: int = MAX_LEVELS  # from its dataset down to its topic
 
     @property
@@ -57,7 +58,7 @@ class ManifestLine:
 
     def to_json(self) -> bytes:
         size, mtime_ns = self.stamp
-        fields = {
+        fields: dict[str, object] = {
             "source": self.source,
             "size": size,
             "mtime_ns": mtime_ns,
@@ -67,6 +68,8 @@ class ManifestLine:
             "reason": self.reason,
             "sidecars": self.sidecars,
         }
+        if self.ignored_links:
+            fields["ignored_links"] = self.ignored_links
         return json_files.json_line(fields)
 
 
@@ -92,6 +95,7 @@ def parse_line(line: bytes, levels: int = MAX_LEVELS) -> ManifestLine:
         kept=fields["kept"],
         reason=str(fields["reason"]),
         sidecars=tuple(fields["sidecars"]),
+        ignored_links=tuple(map(str, fields.get("ignored_links", ()))),
         levels=levels,
     )
     _check_places(parsed)

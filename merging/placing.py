@@ -31,6 +31,7 @@ COUNTER_OF_ACTION = {
     manifest.DROPPED: "dropped",
     manifest.UNREADABLE: "unreadable",
 }
+LINK_ELSEWHERE = "links to a file of another place"
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
@@ -76,6 +77,7 @@ class Placer:
         self._mode = mode
         self._counts = plan.counts.setdefault(source.dataset_path, Counter())
         self._lines: dict[str, ManifestLine] = {}
+        self._ignored_links: dict[str, tuple[str, ...]] = {}  # by an image of their stem
 
     def place_images(self, selection: Selection) -> dict[str, ManifestLine]:
         """Return a manifest line for each image of the source, by its path."""
@@ -97,6 +99,7 @@ class Placer:
                 self._plan.keepers_elsewhere[self._source.path_of(name)] = exclusion.keeper
             stamp = selection.stamps[name]
             self._drop_image(name, stamp, exclusion.action, kept, exclusion.reason)
+        self._note_ignored_links()
         return self._lines
 
     def _place_groups(self, stamps: Mapping[str, Stamp], incoming: Mapping[str, Stamp]) -> None:
@@ -105,8 +108,11 @@ class Placer:
         groups, unmatched = captions.group_by_stem(stamps, others)
         for name in unmatched:
             self._leave_behind(self._source.path_of(name), "goes with no image")
-        for name in captions.drop_foreign_links(self._source, groups):
-            self._leave_behind(self._source.path_of(name), "links to a file of another place")
+        for each in groups:
+            if names := captions.drop_foreign_links(self._source, [each]):
+                self._ignored_links[each.images[0]] = tuple(names)
+                for name in names:
+                    self._leave_behind(self._source.path_of(name), LINK_ELSEWHERE)
         conflicting: list[tuple[PlacedGroup, str]] = []
         for stem_group in groups:
             group = self._find_places(stem_group, incoming)
@@ -119,6 +125,13 @@ class Placer:
                 self._assign_stem(group, group.stem, "")
         for group, conflict in conflicting:
             self._assign_stem(group, self._free_stem(group), conflict)
+
+    def _note_ignored_links(self) -> None:
+        """Name each link that is no caption in the line of the first image of its stem."""
+        for name, links in self._ignored_links.items():
+            path = self._source.path_of(name)
+            if path in self._lines:
+                self._lines[path] = replace(self._lines[path], ignored_links=links)
 
     def _free_stem(self, group: PlacedGroup) -> str:
         return self._names.find_free_stem(

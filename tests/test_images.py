@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +269,18 @@ def test_drafts_keep_both_sides_as_large_as_requested(tmp_path):
         assert (image.size, extent) == (size, (1600, 1000))
         near = np.asarray(whole.resize(size, Image.Resampling.BOX)).astype(int)
         assert np.abs(np.asarray(image) - near).mean() < 2
+
+
+def test_a_gigabyte_of_zeros_behind_a_jpeg_is_not_read_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "padded.jpg"
+    draw_image(1).save(path)
+    expected, _ = images.open_image(str(path))
+    os.truncate(path, 1 << 30)  # sparse: takes no room on the disk
+    tracemalloc.start()
+    try:
+        found, _ = images.open_image(str(path))
+        assert images.read_plain_jpeg(str(path)) is None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.tobytes() == expected.tobytes() and peak < 20_000_000

@@ -102,12 +102,13 @@ def test_merge_through_a_link_is_refused(tmp_path: Path, place: str) -> None:
     assert files_with_stamps(tmp_path) == before
 
 
-def test_foreign_files_in_the_staging_folder_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["thesis.txt", "0", "12"])
+def test_foreign_files_in_the_staging_folder_stay(tmp_path: Path, name: str) -> None:
     write(tmp_path / "A/C/S/T/a.jpg", "a")
-    write(tmp_path / "full/.merge_unfinished/thesis.txt", "mine")
+    write(tmp_path / "full/.merge_unfinished" / name, "mine")
     assert run_merge(tmp_path / "A", "--output", tmp_path / "full")[0] == 0
-    assert (tmp_path / "full/.merge_unfinished/thesis.txt").read_text() == "mine"
-    assert os.listdir(tmp_path / "full/.merge_unfinished") == ["thesis.txt"]
+    assert (tmp_path / "full/.merge_unfinished" / name).read_text() == "mine"
+    assert os.listdir(tmp_path / "full/.merge_unfinished") == [name]
 
 
 def test_entry_of_a_source_is_never_removed(tmp_path: Path) -> None:
@@ -551,3 +552,18 @@ def test_manifests_of_earlier_versions_are_read(export: Export, tmp_path: Path, 
     data = export("DS", "--mode", mode)
     assert data["export"]["edited"] == [] and data["export"]["put"] == 0
     assert manifest.read_text() == with_digest
+
+
+def test_a_link_that_is_no_caption_is_named_in_the_manifest(tmp_path: Path) -> None:
+    write(tmp_path / "A/C/S/T/a.jpg", "a")
+    write(tmp_path / "A/C/S/T/b.jpg", "b")
+    write(tmp_path / "secret.txt", "secret")
+    (tmp_path / "A/C/S/T/a.txt").symlink_to(tmp_path / "secret.txt")
+    for _ in range(2):
+        assert run_merge(tmp_path / "A", "--output", tmp_path / "full")[0] == 0
+        lines = (tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()
+        named = {
+            json.loads(line)["target"]: json.loads(line).get("ignored_links") for line in lines
+        }
+        assert named == {"C/S/T/a.jpg": ["a.txt"], "C/S/T/b.jpg": None}
+    assert not (tmp_path / "full/C/S/T/a.txt").exists()

@@ -7,6 +7,7 @@ disk with the defaults) and prints a table.
 
     benchmarks/merge.py
     benchmarks/merge.py --files 5000 --planned 100000 --folder /mnt/scratch
+    benchmarks/merge.py --files 9000 --per-topic 3 --copying-only
 """
 
 from __future__ import annotations
@@ -48,20 +49,23 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=5, help="runs of each kind; the median is shown"
     )
+    parser.add_argument("--per-topic", type=int, help="files in each topic (default: many)")
+    parser.add_argument("--copying-only", action="store_true", help="measure merges alone")
     parser.add_argument("--folder", help="where the data is made (default: the temporary folder)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         root = Path(folder)
-        measure_copying(root, args.files, args.rounds)
-        measure_splitting(root, args.files)
-        measure_planning(root, args.planned)
+        measure_copying(root, args.files, args.rounds, args.per_topic)
+        if not args.copying_only:
+            measure_splitting(root, args.files)
+            measure_planning(root, args.planned)
 
 
-def measure_copying(root: Path, count: int, rounds: int) -> None:
+def measure_copying(root: Path, count: int, rounds: int, per_topic: int | None) -> None:
     dataset = root / "DataSet"
     content = random.Random(1).randbytes(FILE_BYTES)
     for number in range(count):
-        path = make_place(dataset, number, count)
+        path = make_place(dataset, number, count, per_topic)
         path.write_bytes(number.to_bytes(8, "big") + content[8:])
     target = root / "full"
     seconds = {"cp -r, sync": [], "merge": [], "hardlink": []}
@@ -135,8 +139,10 @@ def measure_planning(root: Path, count: int) -> None:
         print_row(f"{count:,} images: {run}", seconds, f"peak of all so far {peak:.2f} GB")
 
 
-def make_place(dataset: Path, number: int, count: int) -> Path:
+def make_place(dataset: Path, number: int, count: int, per_topic: int | None = None) -> Path:
     topics = max(MIN_TOPICS, count // MAX_IMAGES_PER_TOPIC)
+    if per_topic:
+        topics = count // per_topic
     folder = dataset / f"Cluster{number % topics % 4}" / "Sub" / f"Topic{number % topics}"
     if number < topics:
         folder.mkdir(parents=True)

@@ -54,7 +54,7 @@ def dataset(make_topic: Callable[..., Path], tmp_path: Path) -> Path:
     folder = make_topic("DS/C/S/T", *NAMES)
     shutil.copy(folder / "a.png", folder / "copy.png")
     assert score(tmp_path / "DS") == {*NAMES, "copy.png"}
-    assert search(tmp_path / "DS") == {*NAMES}  # scoring told that the copy has the same bytes
+    assert search(tmp_path / "DS") == {*NAMES, "copy.png"}  # of the copy, its traits
     return tmp_path / "DS"
 
 

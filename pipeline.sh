@@ -8,6 +8,7 @@
 #   --reports FOLDER   where train_set.json, valid_set.json, statistics and HTML pages go
 #                      (default: the folder that contains the merged dataset)
 #   --levels 1|2       for datasets laid out as DataSet/Topic or DataSet/Cluster/Topic
+#   --include PATTERN, --exclude PATTERN   only some topics of the datasets
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
 #
@@ -32,7 +33,7 @@ main() {
     parse_args "$@"
     check_target
     mkdir -p -- "$reports"
-    local sources=("${datasets[@]}" ${levels[@]+"${levels[@]}"})
+    local sources=("${datasets[@]}" ${levels[@]+"${levels[@]}"} ${patterns[@]+"${patterns[@]}"})
     local merged=("$output" ${levels[@]+"${levels[@]}"})
     step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
 
@@ -58,7 +59,7 @@ main() {
 }
 
 parse_args() {
-    datasets=() scorer_options=() levels=() output=full_dataset reports=
+    datasets=() scorer_options=() levels=() patterns=() output=full_dataset reports=
     while (($#)); do
         case $1 in
         -h | --help) print_usage && exit ;;
@@ -73,6 +74,12 @@ parse_args() {
             shift
             ;;
         --levels=*) levels=("$1") ;;
+        --include | --exclude)
+            (($# > 1)) || fail "$1 needs a pattern"
+            patterns+=("$1" "$2")
+            shift
+            ;;
+        --include=* | --exclude=*) patterns+=("$1") ;;
         --output=* | --reports=*) printf -v "$(cut -d= -f1 <<<"${1#--}")" %s "${1#*=}" ;;
         --*=* | --rescore | --only-missing | --no-cache | --check | --fast-decode | --ray | \
             --json | --quiet | --strict) scorer_options+=("$1") ;;

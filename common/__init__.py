@@ -12,6 +12,7 @@ A dataset:
     tree             finds the topics below given folders
     folder_walk      walks the folders, counts images and files that are not read
     given_levels     what the given folders were taken for, and what may be written above them
+    topic_patterns   selects topics: --include and --exclude
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row
     image_identity   tells whether an image still is the one that the records know

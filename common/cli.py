@@ -119,6 +119,15 @@ def make_parser(
         help="each PATH is a dataset with so many levels above its images: 1 is DataSet/Topic, "
         "2 DataSet/Cluster/Topic, 3 has subclusters too (default: look where the images are)",
     )
+    for option, what in (("--include", "work only on"), ("--exclude", "leave out")):
+        shared.add_argument(
+            option,
+            action="append",
+            default=[],
+            metavar="PATTERN",
+            help=f"{what} topics whose path below the dataset matches, or that of a folder above "
+            "them; may be given several times",
+        )
     shared.add_argument(
         "--json", action="store_true", help="print one JSON object to stdout, not the summary"
     )
@@ -145,13 +154,16 @@ def next_step(args: argparse.Namespace, script: str, *arguments: str) -> list[st
     """Return the line that says what to type next; none in a script that runs all of them.
 
     The command works where this script was started: it is called in the same way. It looks at the
-    same levels.
+    same levels, and if it works on the same folders at the same topics.
     """
     if os.environ.get(NO_NEXT_STEP):
         return []
     path = os.path.join(os.path.dirname(sys.argv[0]) or ".", script)
-    levels = ["--levels", str(args.levels)] if args.levels else []
-    return [f"👉 next: {terminal.escape(shlex.join([path, *arguments, *levels]))}"]
+    shared = ["--levels", str(args.levels)] if args.levels else []
+    if set(args.paths) & set(arguments):  # on the same dataset
+        shared += [f"--include={pattern}" for pattern in args.include]
+        shared += [f"--exclude={pattern}" for pattern in args.exclude]
+    return [f"👉 next: {terminal.escape(shlex.join([path, *arguments, *shared]))}"]
 
 
 def positive_int(value: str) -> int:

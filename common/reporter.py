@@ -48,6 +48,7 @@ class Reporter:
     def __init__(self, args: argparse.Namespace) -> None:
         self.quiet: bool = args.quiet
         self.unreadable = 0
+        self.excluded = 0  # images in topics that --include and --exclude leave out
         self.unread_files: dict[str, int] = {}  # of formats that are not read, by ending
         self._strict: bool = getattr(args, "strict", False)
         self._bad_files = _open_for_append(getattr(args, "bad_files", None))
@@ -90,6 +91,9 @@ class Reporter:
         """
         if found != sum(parts.values()):
             raise AssertionError(f"the counts do not add up: {found} != {parts}")
+        if self.excluded:
+            found += self.excluded
+            parts["excluded"] = self.excluded
         durability.sync_renames()
         for link in cache_link.unusable_links():
             path = terminal.escape(link)

@@ -73,7 +73,7 @@ def search_datasets(
         for dataset, dataset_topics in _group_by_dataset(topics).items():
             kinds = search_dataset(dataset, dataset_topics, search)
             across_results.count_kinds(kinds, pair_counts, reference_counts)
-            if not _is_whole_dataset(dataset, args.paths):
+            if not _is_whole_dataset(dataset, args):
                 _report_partial_search(dataset, len(dataset_topics), reporter)
     return {"pairs": dict(pair_counts), "references": dict(reference_counts)}
 
@@ -84,7 +84,7 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
     candidates = propose_pairs(dataset, images, search)
     images.free_rows()
     stamps = _stamps_of_pairs(images, [*candidates.unverified, *candidates.equal])
-    verdicts = verify_candidates(dataset, stamps, candidates, search.opener)
+    verdicts = verify_candidates(dataset, stamps, candidates, search)
     if search.network:
         verdicts |= find_variants(dataset, topics, images, candidates, verdicts, search)
         stamps = _stamps_of_pairs(images, verdicts)
@@ -165,11 +165,14 @@ def propose_pairs(dataset: str, images: ImageTable, search: _Search) -> Candidat
 
 
 def verify_candidates(
-    dataset: str, stamps: Mapping[str, Stamp], candidates: Candidates, opener: ImageOpener
+    dataset: str, stamps: Mapping[str, Stamp], candidates: Candidates, search: _Search
 ) -> Verdicts:
     """Decide about each candidate pair; unrelated ones are left out."""
     topic = across_file.dataset_as_topic(dataset)
-    verdicts = verification.verify_pairs(topic, stamps, candidates.unverified, False, opener)
+    keep_others = not _is_whole_dataset(dataset, search.args)
+    verdicts = verification.verify_pairs(
+        topic, stamps, candidates.unverified, False, search.opener, keep_others
+    )
     return verdicts | dict.fromkeys(candidates.equal, classification.EQUAL)
 
 
@@ -205,6 +208,7 @@ def find_variants(
         references.drop_same_files(dataset, readable),
         True,
         search.opener,
+        keep_others=not _is_whole_dataset(dataset, search.args),
     )
     return representatives.propagate_verdicts(verdicts, representatives_of, copies)
 
@@ -245,10 +249,12 @@ def _stamps_of_pairs(images: ImageTable, pairs: Iterable[ImagePair]) -> dict[str
     return images.stamps_of({path for pair in pairs for path in pair})
 
 
-def _is_whole_dataset(dataset: str, paths: Iterable[str]) -> bool:
-    """Whether the dataset's folder is, or is below, one of the given paths."""
+def _is_whole_dataset(dataset: str, args: argparse.Namespace) -> bool:
+    """Whether the dataset's folder is, or is below, one of the given paths, and all of it counts."""
+    if args.include or args.exclude:
+        return False
     folder = os.path.join(os.path.realpath(dataset), "")
-    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for path in paths)
+    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for path in args.paths)
 
 
 def _report_partial_search(dataset: str, topic_count: int, reporter: Reporter) -> None:

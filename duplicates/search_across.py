@@ -250,7 +250,7 @@ def _stamps_of_pairs(images: ImageTable, pairs: Iterable[ImagePair]) -> dict[str
 
 
 def _is_whole_dataset(dataset: str, args: argparse.Namespace) -> bool:
-    """Whether the dataset's folder is, or is below, one of the given paths, and all of it counts."""
+    """Tell whether a given path holds the whole dataset, and no pattern limits the search."""
     if args.include or args.exclude:
         return False
     folder = os.path.join(os.path.realpath(dataset), "")

@@ -10,7 +10,8 @@ Clusters, subclusters and topics of the same name are joined. Nothing is lost:
   same path   in two datasets: the same bytes are kept once; other bytes are both kept, the later
               one as photo__DataSet_2.jpg
   sidecars    captions and others (photo.txt, photo.caption, photo.json, photo.npz) go with their
-              image, under its name; other files are listed, not copied
+              image, under its name; other files are listed, not copied. The caption of a dropped
+              copy goes to its keeper, if that has none (--captions)
   records     scores, what made them, image sizes and decisions are joined
 
 Copies in different topics are kept, unless --drop-across is given. What you dropped is left out
@@ -58,7 +59,7 @@ from collections.abc import Sequence
 from common import cli, json_files
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
-from merging import copying, merge, summary
+from merging import captions_carry, copying, merge, summary
 from merging.exclusion import MergePolicy
 from reports import html_option
 
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_copies=not args.keep_duplicates,
         drop_variants=args.drop_variants,
         drop_across=args.drop_across,
+        captions=args.captions,
     )
     with TargetFolder(target, "--output") as folder:
         plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
@@ -129,6 +131,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--drop-across",
         action="store_true",
         help="also drop copies in other topics of the same dataset",
+    )
+    parser.add_argument(
+        "--captions",
+        choices=captions_carry.CAPTION_RULES,
+        default=captions_carry.CaptionRule.KEEPER.value,
+        help="which caption an image gets, if dropped copies of it have one too "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--mixed-scores", action="store_true", help="merge scores that different models made"

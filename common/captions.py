@@ -18,6 +18,7 @@ from common.topics import Topic
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
 LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))
+MAX_CAPTION_BYTES = 1_000_000  # a larger file is no caption
 MAX_BLANK_BYTES = 1 << 16  # of white space, from which a caption counts as empty
 
 _ignored_links: set[str] = set()
@@ -166,6 +167,19 @@ def _list_captions(topic: Topic) -> list[str]:
         if is_caption_name and os.path.isfile(topic.path_of(name)):
             captions.append(name)
     return captions
+
+
+def caption_among(image: str, names: Iterable[str]) -> str:
+    """Return the caption of an image among the names in its folder; empty if there is none."""
+    by_lower_ending = {}
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        if ending.lower() in CAPTION_SUFFIXES:
+            by_lower_ending[stem + ending.lower()] = name
+    for wanted in _caption_names(image, stem_of(image)):
+        if wanted in by_lower_ending:
+            return by_lower_ending[wanted]
+    return ""
 
 
 def _caption_names(image: str, stem: str) -> list[str]:

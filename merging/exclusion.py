@@ -36,6 +36,7 @@ class MergePolicy:
     drop_copies: bool = True  # within a topic, and those of reference images
     drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
     drop_across: bool = False  # copies in other topics of the dataset
+    captions: str = "keeper"  # a captions_carry.CaptionRule
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Exclusion:
     action: str  # of its line in the manifest
     keeper: str  # path of the image that is kept instead; empty if there is none
     reason: str
+    rank: int = 0  # among the dropped, the best first
 
 
 @dataclass
@@ -68,9 +70,10 @@ class MatchGraph:
         """Return the redundant images, each with the reason why it is dropped."""
         by_node = equal_images.join_kinds(self.kinds, self.equals)
         exclusions = {}
-        for path, keeper in choice.keepers.items():
+        for rank, (path, keeper) in enumerate(choice.keepers.items()):
             why = choice.reasons.get(path, "")
-            exclusions[path] = self._exclusion(path, keeper, why, by_node)
+            exclusion = self._exclusion(path, keeper, why, by_node)
+            exclusions[path] = replace(exclusion, rank=rank)
         return exclusions
 
     def _exclusion(self, path: str, keeper: str, why: str, kinds_by_node: Kinds) -> Exclusion:

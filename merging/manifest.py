@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from common import json_files
 from common.atomic_files import Damaged
@@ -37,6 +38,15 @@ IN_TARGET = (COPIED, RENAMED, IDENTICAL)  # the image's bytes are at `target`, o
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedCaption:
+    """The caption of a copy that was dropped for an image."""
+
+    name: str  # in the target; empty if the image has another one
+    source: str  # absolute
+    digest: str  # SHA-256
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestLine:
     """What became of one source image. `target` and `kept` are paths below the target folder."""
 
@@ -48,6 +58,7 @@ class ManifestLine:
     reason: str = ""
     sidecars: tuple[str, ...] = ()  # names in the target of the caption and other sidecars
     ignored_links: tuple[str, ...] = ()  # names beside the source that are no captions of it
+    captions: tuple[CarriedCaption, ...] = ()  # of copies that were dropped for it
     levels: int = MAX_LEVELS  # from its dataset down to its topic
 
     @property
@@ -58,7 +69,7 @@ class ManifestLine:
 
     def to_json(self) -> bytes:
         size, mtime_ns = self.stamp
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "source": self.source,
             "size": size,
             "mtime_ns": mtime_ns,
@@ -70,6 +81,8 @@ class ManifestLine:
         }
         if self.ignored_links:
             fields["ignored_links"] = self.ignored_links
+        if self.captions:
+            fields["captions"] = [asdict(caption) for caption in self.captions]
         return json_files.json_line(fields)
 
 
@@ -96,6 +109,7 @@ def parse_line(line: bytes, levels: int = MAX_LEVELS) -> ManifestLine:
         reason=str(fields["reason"]),
         sidecars=tuple(fields["sidecars"]),
         ignored_links=tuple(map(str, fields.get("ignored_links", ()))),
+        captions=tuple(CarriedCaption(**each) for each in fields.get("captions", ())),
         levels=levels,
     )
     _check_places(parsed)
@@ -112,7 +126,7 @@ def _check_places(line: ManifestLine) -> None:
         raise ValueError("the target is not in the folder of its topic")
     if line.kept is not None:
         check_place(line.kept)
-    for name in line.sidecars:
+    for name in (*line.sidecars, *(each.name for each in line.captions if each.name)):
         if os.sep in check_place(name):
             raise ValueError("a sidecar is not in the folder of its topic")
 

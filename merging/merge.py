@@ -25,7 +25,7 @@ from common.errors import UserError
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import CACHE_FOLDER, Topic, stamp_of
-from merging import copying, decisions_carry, manifest, placing, scores_carry
+from merging import captions_carry, copying, decisions_carry, manifest, placing, scores_carry
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
 from merging.target import TargetTopic
@@ -100,6 +100,7 @@ def plan_merge(
     if not mixed_scores:
         scores_carry.refuse_mixed_scores(makers)
     _fill_in_keepers_elsewhere(plans)
+    captions_carry.carry_captions(plans, policy.captions)
     merge = MergePlan(
         target,
         plans,

@@ -98,6 +98,7 @@ class Placer:
             if not keeper and exclusion.action not in manifest.WITHOUT_KEEPER:
                 self._plan.keepers_elsewhere[self._source.path_of(name)] = exclusion.keeper
             stamp = selection.stamps[name]
+            self._plan.ranks[self._source.path_of(name)] = exclusion.rank
             self._drop_image(name, stamp, exclusion.action, kept, exclusion.reason)
         self._note_ignored_links()
         return self._lines

@@ -48,6 +48,7 @@ class TopicPlan:
     counts: dict[str, Counter[str]] = field(default_factory=dict)  # by the path of the dataset
     # source path of a dropped image to that of its keeper, if the keeper is in another topic
     keepers_elsewhere: dict[str, str] = field(default_factory=dict)
+    ranks: dict[str, int] = field(default_factory=dict)  # of dropped copies, by source path
 
     def actions(self) -> Iterator[PlannedAction]:
         """Yield what happens to every file: first what is copied, then the rest."""

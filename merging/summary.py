@@ -14,7 +14,8 @@ from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedActio
 
 LEFT_OUT = ("duplicates", "variants", "references", "dropped")  # counts of images
 PARTS = ("copied", "already_there", *LEFT_OUT, "identical", "unreadable")  # they add up to `found`
-OTHER_COUNTS = ("renamed", "sidecars", "bytes_copied", "bytes_saved")
+CAPTION_COUNTS = ("captions_moved", "captions_left")
+OTHER_COUNTS = ("renamed", "sidecars", *CAPTION_COUNTS, "bytes_copied", "bytes_saved")
 MAX_LISTED_FILES = 3  # in the summary, of each sort
 DROP_ACTIONS = (
     manifest.DUPLICATE,
@@ -167,5 +168,9 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"🗑  {plural(count, 'image')} {would}left out, as you decided"
     if count := result["renamed"]:
         yield f"🔁 {plural(count, 'image')} {would}renamed: another image has the name"
+    if count := result["captions_moved"]:
+        yield f"💬 {plural(count, 'caption')} of dropped copies {would}given to their keepers"
+    if count := result["captions_left"]:
+        yield f"💬 {plural(count, 'other caption')} of dropped copies left out, see the manifest"
     if count := result["sidecars"]:
         yield f"📝 {plural(count, 'caption')} and other sidecars {would}copied with their images"

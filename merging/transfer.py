@@ -49,6 +49,7 @@ class Transfer:
     stamp: Stamp
     mode: str  # a TransferMode
     torn: Stamp | None = None
+    content: bytes | None = None  # that is written in place of the source's
 
 
 def transfer_file(transfer: Transfer, folder: TargetFolder) -> None:
@@ -88,9 +89,13 @@ def _copy_file(transfer: Transfer, place: str, folder: TargetFolder) -> None:
         name, target = folder.create_temporary()
         try:
             with target:
-                _copy_bytes(source, target)
-                target.flush()
-                copied_bytes = os.fstat(target.fileno()).st_size
+                copied_bytes = None
+                if transfer.content is None:
+                    _copy_bytes(source, target)
+                    target.flush()
+                    copied_bytes = os.fstat(target.fileno()).st_size
+                else:
+                    target.write(transfer.content)
                 status = os.fstat(source.fileno())
                 _check_unchanged(transfer, status, copied_bytes)
                 _copy_attributes(source, target, status)

@@ -38,7 +38,6 @@ SPLIT_WORDS = re.compile(
 )
 # Suffixes that sd-scripts skip, and others for such files.
 SUFFIX_REPLACEMENTS = {".jpe": ".jpg", ".jfif": ".jpg"}
-MAX_CAPTION_BYTES = 1_000_000  # a larger file is no caption
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?")
 KOHYA_HEAD = """\
 # For kohya sd-scripts: --dataset_config {path}
@@ -221,10 +220,10 @@ def _add_images(
 
 def _add_caption(layout: Layout, image_place: str, path: str) -> str:
     """Add a caption, unless it is empty, and return its text."""
-    if os.stat(path).st_size > MAX_CAPTION_BYTES:
+    if os.stat(path).st_size > captions.MAX_CAPTION_BYTES:
         layout.large_captions.append(path)
         return ""
-    content = captions.read_caption(path, MAX_CAPTION_BYTES)
+    content = captions.read_caption(path, captions.MAX_CAPTION_BYTES)
     if not content:
         return ""
     place = os.path.splitext(image_place)[0] + CAPTION_ENDING

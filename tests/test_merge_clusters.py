@@ -432,11 +432,11 @@ def test_files_without_an_image_are_reported_not_copied(tmp_path: Path, merge) -
     assert {(os.path.basename(left["path"]), left["reason"]) for left in result["left_behind"]} == {
         ("notes.md", "goes with no image"),
         (".DS_Store", "goes with no image"),
-        ("b.txt", "goes with an image that is left out"),
         ("a.txt", "cannot be read"),
     }
     assert {path.name for path in (tmp_path / "full" / AT).iterdir()} == {
-        *("a.jpg", "duplicates_T.jpg", "aesthetic_data.jpg", "aesthetic_data.json", ".cache")
+        *("a.jpg", "duplicates_T.jpg", "aesthetic_data.jpg", "aesthetic_data.json", ".cache"),
+        "a.txt",  # the caption of b.jpg
     }
 
 

@@ -1,0 +1,222 @@
+"""The caption of a dropped copy goes to its keeper, if that has none. Only plans.
+
+What is in the target is never rewritten. A caption that does not come along is named in the
+manifest line of the keeper, and counted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from common import atomic_files, captions
+from common.topics import Topic, stamp_of
+from merging import manifest
+from merging.manifest import CarriedCaption, ManifestLine
+from merging.plan import TopicPlan
+from merging.transfer import Transfer, TransferMode
+
+
+class CaptionRule(StrEnum):
+    """Which caption an image gets, if several of its copies have one."""
+
+    KEEPER = "keeper"  # its own, else that of the best copy
+    LONGEST = "longest"
+    JOIN = "join"  # all, best first, with commas between
+
+
+CAPTION_RULES = [rule.value for rule in CaptionRule]
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption that is not empty."""
+
+    path: str
+    line: str  # its text, with single spaces
+
+
+class _TopicCaptions:
+    """The names in one topic of the target, present and planned."""
+
+    def __init__(self, plan: TopicPlan) -> None:
+        self.plan = plan
+        self.present: set[str] = set()
+        if os.path.isdir(plan.topic.path):
+            self.present.update(os.listdir(plan.topic.path))
+        self.arriving = {os.path.basename(each.target): each for each in plan.transfers}
+        self._folded = set(map(captions.casefold_nfc, self.present | self.arriving.keys()))
+        self._by_stem: dict[str, list[str]] = {}
+        for name in sorted(self.present | self.arriving.keys()):
+            self._by_stem.setdefault(captions.stem_of(name), []).append(name)
+        self._images_of_stem = Counter[str]()
+        self.numbers: dict[str, int] = {}  # of the lines of images in the target, by name
+        for number, line in enumerate(plan.lines):
+            if line.target and line.action != manifest.SUPERSEDED:
+                self._images_of_stem[captions.stem_of(line.target_name)] += 1
+                self.numbers[line.target_name] = number
+
+    def caption_of(self, image: str) -> str:
+        """Return the name of an image's caption, present or planned; empty if there is none."""
+        stem = captions.stem_of(image)
+        names = self._by_stem.get(stem, []) + self._by_stem.get(image, [])
+        return captions.caption_among(image, names)
+
+    def is_of_one_image(self, caption: str, image: str) -> bool:
+        """Tell whether a caption belongs to this image alone."""
+        is_specific = caption.startswith(image)
+        return is_specific or self._images_of_stem[captions.stem_of(image)] == 1
+
+    def read(self, name: str) -> Caption | None:
+        """Read a caption by its name; None if it is empty."""
+        if name in self.present:
+            return _read(self.plan.topic.path_of(name))
+        return _read(self.arriving[name].source) if name else None
+
+    def free_name(self, image: str, caption_path: str) -> str:
+        """Return a name for a caption of the image alone; empty if it is taken."""
+        ending = os.path.splitext(caption_path)[1].lower()
+        stem = captions.stem_of(image)
+        wanted = (stem if self._images_of_stem[stem] == 1 else image) + ending
+        return "" if captions.casefold_nfc(wanted) in self._folded else wanted
+
+    def plan_caption(self, name: str, chosen: Sequence[Caption]) -> None:
+        """Plan to write a caption under this name, in place of one that was to come there."""
+        stamp = stamp_of(chosen[0].path) or (0, 0)
+        content = None
+        if len(chosen) > 1:
+            content = ", ".join(each.line for each in chosen).encode("utf-8", "surrogateescape")
+        target = self.plan.topic.path_of(name)
+        transfer = Transfer(chosen[0].path, target, stamp, TransferMode.COPY, None, content)
+        if name in self.arriving:
+            self.plan.transfers.remove(self.arriving[name])
+        self.plan.transfers.append(transfer)
+        self.arriving[name] = transfer
+        self._folded.add(captions.casefold_nfc(name))
+
+
+Dropped = dict[str, list[Caption]]  # by the place of the keeper, best copy first
+
+
+def carry_captions(plans: Sequence[TopicPlan], rule: str) -> None:
+    """Plan for each keeper without a caption to get that of a dropped copy."""
+    dropped = _find_dropped(plans)
+    for plan in plans if dropped else ():
+        places = [line.target for line in plan.lines if line.target in dropped]
+        if not places:
+            continue
+        topic = _TopicCaptions(plan)
+        for place in places:
+            name = os.path.basename(place)
+            if name in topic.numbers:
+                _carry_to(topic, name, dropped[place], rule)
+    _forget_left_behind(plans)
+
+
+def _find_dropped(plans: Sequence[TopicPlan]) -> Dropped:
+    """Return the captions of copies that were dropped."""
+    ranked: dict[str, list[tuple[int, str, Caption]]] = {}
+    for plan in plans:
+        for source in plan.sources:
+            for line, caption in _dropped_captions(source, plan.lines):
+                entry = (plan.ranks.get(line.source, 0), line.source, caption)
+                ranked.setdefault(line.kept or "", []).append(entry)
+    dropped: Dropped = {}
+    for place, entries in ranked.items():
+        dropped[place] = [caption for _, _, caption in sorted(entries, key=lambda each: each[:2])]
+    return dropped
+
+
+def _dropped_captions(
+    source: Topic, lines: Iterable[ManifestLine]
+) -> list[tuple[ManifestLine, Caption]]:
+    """Return the source's images that were dropped for a copy, each with its caption."""
+    dropped = {}
+    for line in lines:
+        is_copy = line.action == manifest.DUPLICATE
+        if is_copy and line.kept and os.path.dirname(line.source) == source.path:
+            dropped[os.path.basename(line.source)] = line
+    if not dropped:
+        return []
+    names, _ = captions.match_captions(source, source.image_names())
+    found = []
+    for name, line in dropped.items():
+        caption = _read(source.path_of(names[name])) if name in names else None
+        if caption:
+            found.append((line, caption))
+    return found
+
+
+def _read(path: str) -> Caption | None:
+    """Read a caption; None if it is empty, too large or cannot be read."""
+    try:
+        content = captions.read_caption(path, captions.MAX_CAPTION_BYTES + 1)
+    except OSError:
+        return None
+    text = content.decode("utf-8", "surrogateescape").strip("\ufeff")
+    line = " ".join(text.split())
+    if not line or len(content) > captions.MAX_CAPTION_BYTES:
+        return None
+    return Caption(path, line)
+
+
+def _carry_to(topic: _TopicCaptions, image: str, dropped: Sequence[Caption], rule: str) -> None:
+    """Choose the caption of one keeper, and note in its line what became of the others."""
+    number = topic.numbers[image]
+    line = topic.plan.lines[number]
+    own_name = topic.caption_of(image)
+    own = topic.read(own_name)
+    entries = {}
+    for entry in line.captions:
+        if not entry.name or entry.name in topic.present:
+            entries[entry.source] = entry
+    new = [caption for caption in dropped if caption.path not in entries]
+    chosen = [] if own_name in topic.present else _choose(own, new, rule)
+    if chosen and chosen != [own]:
+        if own and own_name in topic.arriving:
+            new.insert(0, own)
+        name = own_name if topic.is_of_one_image(own_name, image) else ""
+        own_name = name or topic.free_name(image, chosen[0].path)
+        if own_name:
+            topic.plan_caption(own_name, chosen)
+            sidecars = tuple(each for each in line.sidecars if each != own_name)
+            line = replace(line, sidecars=sidecars)
+        else:
+            chosen = []
+    texts = {caption.line for caption in chosen or ([own] if own else [])}
+    for caption in new:
+        is_used = caption in chosen or (len(chosen) > 1 and caption.line in texts)
+        if is_used or caption.line not in texts:
+            name = own_name if is_used else ""
+            digest = atomic_files.file_digest(caption.path)
+            entries[caption.path] = CarriedCaption(name, caption.path, digest)
+            _count(topic.plan, "captions_moved" if name else "captions_left")
+    topic.plan.lines[number] = replace(line, captions=tuple(entries.values()))
+
+
+def _count(plan: TopicPlan, key: str) -> None:
+    plan.counts.setdefault(plan.sources[0].dataset_path, Counter())[key] += 1
+
+
+def _choose(own: Caption | None, dropped: Sequence[Caption], rule: str) -> list[Caption]:
+    """Return the captions to use, best first."""
+    both = [own, *dropped] if own else list(dropped)
+    if rule == CaptionRule.JOIN:
+        unique = {caption.line: caption for caption in reversed(both)}
+        return [caption for caption in both if unique[caption.line] is caption]
+    if rule == CaptionRule.LONGEST and both:
+        return [max(both, key=lambda caption: len(caption.line))]
+    return both[:1]
+
+
+def _forget_left_behind(plans: Sequence[TopicPlan]) -> None:
+    """Do not list captions as left behind that come along after all."""
+    named: set[str] = set()
+    for plan in plans:
+        for line in plan.lines:
+            named.update(entry.source for entry in line.captions if entry.name)
+    for plan in plans:
+        plan.left_behind = [each for each in plan.left_behind if each.path not in named]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from math import log2
-from statistics import median
+from statistics import linear_regression, median
 
 from common.copy_traits import ImageTraits, PairTraits, image_text
 from common.worth_rules import RULES
@@ -43,8 +43,19 @@ def band_level(traits: ImageTraits, low: float, high: float) -> float | None:
     return sum(levels) / len(levels) / 10 if levels else None
 
 
+def band_gap(large: ImageTraits, small: ImageTraits, low: float, high: float) -> float | None:
+    """Mean level in dB by which the smaller image is above the larger one; None past an end."""
+    levels = [band_level(image, low, high) for image in (small, large)]
+    return None if None in levels else levels[0] - levels[1]  # type: ignore[operator]
+
+
 def is_upscale(large: ImageTraits, small: ImageTraits) -> bool:
-    """Say whether the larger image's spectrum breaks off where the smaller image's ends."""
+    """Say whether the larger image is the smaller one enlarged.
+
+    Its spectrum then breaks off where that of the smaller one ends, and the filter that enlarged
+    it took something just before that. A soft photo falls slowly, and its reduced copy is the one
+    that lacks something there.
+    """
     ratio = large.side / small.side
     if ratio < RULES.min_upscale:
         return False
@@ -53,11 +64,30 @@ def is_upscale(large: ImageTraits, small: ImageTraits) -> bool:
     limit = small.side / 2
     inner = band_level(large, 0.55 * limit, 0.85 * limit)
     outer = band_level(large, min(1.25, 0.475 * (1 + ratio)) * limit, min(1.75, ratio) * limit)
-    edge = band_level(large, 0.72 * limit, 0.97 * limit)
-    source_edge = band_level(small, 0.72 * limit, 0.97 * limit)
-    if inner is None or outer is None or edge is None or source_edge is None:
+    edge_gap = band_gap(large, small, 0.72 * limit, 0.97 * limit)
+    middle_gap = band_gap(large, small, 0.4 * limit, 0.65 * limit)
+    if inner is None or outer is None or edge_gap is None or middle_gap is None:
         return False
-    return inner - outer + source_edge - edge > RULES.upscale_drop_db
+    return (
+        inner - outer + edge_gap > RULES.upscale_drop_db
+        and edge_gap - middle_gap > RULES.upscale_bend_db
+        and softness_slope(small) > RULES.max_soft_slope_db
+    )
+
+
+def softness_slope(image: ImageTraits) -> float:
+    """Change in dB with the square of the frequency, of which 1 is the highest of the image.
+
+    A soft lens gives a straight line. 0 if there is too little to see.
+    """
+    limit = image.side / 2
+    squares, levels = [], []
+    for place, level in enumerate(image.spectrum):
+        frequency = MIN_CYCLES * 2 ** ((place + 0.5) / BINS_PER_OCTAVE) / limit
+        if 0.2 < frequency < 0.8:
+            squares.append(frequency**2)
+            levels.append(level / 10)
+    return linear_regression(squares, levels).slope if len(squares) > 2 else 0.0
 
 
 def full_detail(images: Sequence[ImageTraits]) -> list[int]:

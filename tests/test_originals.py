@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SHARED, draw_image
-from PIL import Image
+from PIL import Image, ImageFilter
 
 import aesthetic_scorer
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cli, images
+from common import cli, images, worth
+from common.copy_traits import ImageTraits
+from common.images import StoredImage
 from common.reporter import dump_json
+from duplicates import originality
 
 QUIET = ["--quiet", "--workers", "0"]
 PHOTOS = 6
@@ -70,6 +74,33 @@ def test_of_thirty_sets_the_original_stays(tmp_path: Path) -> None:
     assert len(dropped) == 5 * PHOTOS
     assert len(wrong) <= 1, wrong
     assert not [each for each in wrong if each[0].startswith(("same", "double"))]
+
+
+def measure(image: Image.Image, quality: int) -> ImageTraits:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    picture = Image.open(file)
+    table = tuple(picture.quantization[0])
+    stored = StoredImage(picture.convert("RGB"), "JPEG", False, False, table, "", 1)
+    return originality.measure_image(stored)
+
+
+@pytest.mark.skipif(not (SHARED / "photos").is_dir(), reason="needs real photos")
+@pytest.mark.parametrize("blur", [0, 0.5, 0.8, 1.2])  # pixels
+def test_a_soft_photo_is_no_enlargement_of_its_reduced_copy(blur: float) -> None:
+    taken_for_one, told = 0, 0
+    paths = sorted((SHARED / "photos" / "wallpapers").rglob("*.jp*g"))[3::9]
+    for path in paths:
+        photo = Image.open(path).convert("RGB")
+        photo.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        half = photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.LANCZOS)
+        double = half.resize(photo.size, Image.Resampling.BICUBIC)
+        told += worth.is_upscale(measure(double, 85), measure(half, 90))
+        soft = photo.filter(ImageFilter.GaussianBlur(blur))
+        small = soft.resize(half.size, Image.Resampling.LANCZOS)
+        taken_for_one += worth.is_upscale(measure(soft, 95), measure(small, 85))
+    assert told >= 0.9 * len(paths)
+    assert taken_for_one <= 0.1 * len(paths)
 
 
 def draw_photo(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:

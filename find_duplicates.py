@@ -236,9 +236,10 @@ def kinds_line(title: str, pairs: Mapping[str, int]) -> str:
 def set_lines(largest: Mapping[str, Any]) -> Iterator[str]:
     topic = terminal.escape(largest["topic"])
     keeper, reason = terminal.escape(largest["keeper"]), terminal.escape(largest["reasons"][0])
-    advice = f"keep {keeper} ({reason}), drop {terminal.list_few(largest['copies'])}"
+    advice = f"keep {keeper}, drop {terminal.list_few(largest['copies'])}"
     yield f"   {terminal.truncate_middle(topic, terminal.line_columns() - 3)}"
     yield f"      {terminal.truncate_middle(advice, terminal.line_columns() - 6)}"
+    yield f"      why: {terminal.truncate_middle(reason, terminal.line_columns() - 11)}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     equal_sets         sets of images with the same bytes or pixels, searched as one
     full_pixels        the digest of all pixels of an image
     verification       verifies each proposed pair once, in parallel: two looks
+    pair_looks         the two looks at pairs, and what follows from them in large sets
     copy_sets          pairs that may be copies, as sets that are confirmed together
     variants           the search for variants, once the copies are known
     representatives    which images represent their copies in that search

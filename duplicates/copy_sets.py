@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from common.topics import Stamp
+from duplicates import geometry
 from duplicates.geometry import Affine
+from duplicates.thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from duplicates.confirmation import Confirmation
 
 Pair = tuple[str, str]
+Name = TypeVar("Name", str, int)
 Positions = tuple[int, int]  # of the two images of a pair in their set
 
+LARGE_SET_PAIRS = 64  # from here on, what follows from other pairs gets no look
+# What these rules say of an image and the largest of its set holds for the copies of that one, too.
+INHERITED_REFUSALS = ("other_content", "another_image", "icon_pixels", "other_frames")
 TASK_PAIRS = 16  # second looks that a process takes in one go, if it is not one larger set
 
 
@@ -20,6 +32,73 @@ class CandidateSet:
 
     paths: Sequence[str]  # the largest file first
     pairs: Mapping[Positions, Affine]  # where to lay the second image on the first
+
+
+@dataclass(frozen=True)
+class Star:
+    """The pairs of one image of a large set, the centre, with others of it."""
+
+    centre: str
+    pairs: Sequence[Pair]
+    images: frozenset[str]  # all of the set
+
+    def other_image(self, pair: Pair) -> str:
+        return pair[1] if pair[0] == self.centre else pair[0]
+
+    def pair_with(self, member: str) -> Pair:
+        pair = (self.centre, member)
+        return pair if pair in self._known_pairs else (member, self.centre)
+
+    @functools.cached_property
+    def _known_pairs(self) -> frozenset[Pair]:
+        return frozenset(self.pairs)
+
+    def affine_to_centre(self, pair: Pair, affine: Affine) -> Affine:
+        """Turn the map from the second image of a pair to the first into one to the centre."""
+        return affine if pair[0] == self.centre else geometry.inverse(affine)
+
+
+def large_stars(
+    pairs: Iterable[Pair], stamps: Mapping[str, Stamp], finished: Set[str]
+) -> list[Star]:
+    """Return a star of each large set of connected pairs whose images are not finished.
+
+    Its centre is the image with most pairs; of several, the largest file.
+    """
+    stars = []
+    for component in connected_components(pairs):
+        if len(component) < LARGE_SET_PAIRS or component[0][0] in finished:
+            continue
+        counts = Counter(name for pair in component for name in pair)
+        centre = min(counts, key=lambda name: (-counts[name], -stamps[name][0], name))
+        with_centre = [pair for pair in component if centre in pair]
+        stars.append(Star(centre, with_centre, frozenset(counts)))
+    return stars
+
+
+def inherit(
+    pair: tuple[Name, Name], of_members: Mapping[Name, Confirmation]
+) -> Confirmation | None:
+    """Say what two images are to each other, from what each is to a third; None if open."""
+    one, other = (of_members.get(member) for member in pair)
+    if one is None or other is None:
+        return None
+    if one.is_copy and other.is_copy:
+        return max(one, other, key=lambda said: said.strength)
+    refusal = other if one.is_copy else one
+    if (one.is_copy or other.is_copy) and refusal.rule in INHERITED_REFUSALS:
+        return refusal
+    return None
+
+
+def affine_between(first_to_centre: Affine, second_to_centre: Affine) -> Affine:
+    """Return the map from places in the second image to places in the first."""
+    return geometry.compose(geometry.inverse(first_to_centre), second_to_centre)
+
+
+def meets_edges(affine: Affine) -> bool:
+    """Whether no edge is off by more than a slight crop explains."""
+    return geometry.edge_shift(affine) <= THRESHOLDS.max_copy_shift_share
 
 
 def connected_components(pairs: Iterable[Pair]) -> list[list[Pair]]:
@@ -48,10 +127,13 @@ def confirmation_tasks(
     stamps: Mapping[str, Stamp],
     path_of: Callable[[str], str],
 ) -> Iterator[tuple[list[list[str]], list[CandidateSet]]]:
-    """Yield small components together: the members of each, and the set to confirm."""
+    """Yield small components together: the members of each, and the set to confirm.
+
+    A large component is divided, the pairs of its largest images first.
+    """
     members_of_sets: list[list[str]] = []
     sets: list[CandidateSet] = []
-    for component in components:
+    for component in _divide_large(components, stamps):
         members = _largest_first(component, stamps)
         position = {name: number for number, name in enumerate(members)}
         pairs = {(position[pair[0]], position[pair[1]]): affines[pair] for pair in component}
@@ -62,6 +144,16 @@ def confirmation_tasks(
             members_of_sets, sets = [], []
     if sets:
         yield members_of_sets, sets
+
+
+def _divide_large(
+    components: Iterable[list[Pair]], stamps: Mapping[str, Stamp]
+) -> Iterator[list[Pair]]:
+    for component in components:
+        rank = {name: number for number, name in enumerate(_largest_first(component, stamps))}
+        ranked = sorted(component, key=lambda pair: sorted((rank[pair[0]], rank[pair[1]])))
+        for start in range(0, len(ranked), LARGE_SET_PAIRS):
+            yield ranked[start : start + LARGE_SET_PAIRS]
 
 
 def _largest_first(pairs: Iterable[Pair], stamps: Mapping[str, Stamp]) -> list[str]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import filecmp
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from common import images
+from duplicates import copy_sets
 from duplicates.confirmation import Confirmation, confirm_images
 from duplicates.copy_sets import CandidateSet, Positions
 from duplicates.full_colours import is_grey
 from duplicates.full_images import FullImage, read_full_image
 from duplicates.geometry import Affine
+from duplicates.thumbnails import SmallImage
 
 DECODED_IMAGES = 32  # kept of one set: 100 MB, or 300 if they are animated
-# What these rules say of an image and the largest of its set holds for the copies of that one, too.
-INHERITED_REFUSALS = ("other_content", "another_image", "icon_pixels", "other_frames")
 
 
 def confirm_sets(
@@ -54,13 +54,17 @@ def _confirm_set(candidates: CandidateSet, max_pixels: int) -> dict[Positions, C
         keeper = min(map(min, open_pairs))
         with_keeper = [pair for pair in open_pairs if keeper in pair]
         of_members: dict[int, Confirmation] = {}
+
+        def keeps(pair: Positions, keeper: int = keeper) -> bool:
+            return keeps_colours(_is_grey(read(keeper)), (_is_grey(read(one)) for one in pair))
+
         for pair in with_keeper:
             said = _confirm_pair(candidates.paths, pair, open_pairs.pop(pair), read)
             if said:
                 answers[pair] = of_members[sum(pair) - keeper] = said
         for pair in list(open_pairs):
-            inherited = inherit(pair, of_members)
-            if inherited and (not inherited.is_copy or _keeps_colours(keeper, pair, read)):
+            inherited = copy_sets.inherit(pair, of_members)
+            if inherited and (not inherited.is_copy or keeps(pair)):
                 answers[pair] = inherited
                 del open_pairs[pair]
     return answers
@@ -91,27 +95,28 @@ def _confirm_pair(
     return confirm_images(source, target, affine)
 
 
-def inherit(pair: Positions, of_members: Mapping[int, Confirmation]) -> Confirmation | None:
-    """Say what two members are to each other, from what each is to the largest; None if open."""
-    one, other = (of_members.get(member) for member in pair)
-    if one is None or other is None:
-        return None
-    if one.is_copy and other.is_copy:
-        return max(one, other, key=lambda said: said.strength)
-    refusal = other if one.is_copy else one
-    if (one.is_copy or other.is_copy) and refusal.rule in INHERITED_REFUSALS:
-        return refusal
-    return None
+class GreyImages:
+    """Tells which small images are grey, each looked at once."""
+
+    def __init__(self, images: Mapping[str, SmallImage]) -> None:
+        self._images = images
+        self._is_grey: dict[str, bool] = {}
+
+    def keeps_colours(self, centre: str, pair: tuple[str, str]) -> bool:
+        return keeps_colours(self.is_grey(centre), map(self.is_grey, pair))
+
+    def is_grey(self, name: str) -> bool:
+        if name not in self._is_grey:
+            self._is_grey[name] = is_grey(self._images[name].raster.pixels)
+        return self._is_grey[name]
 
 
-def _keeps_colours(keeper: int, pair: Positions, read: Callable[[int], FullImage | None]) -> bool:
-    """Whether the largest image can say that two others have the same colours: if it has any.
+def keeps_colours(centre_is_grey: bool, members_are_grey: Iterable[bool]) -> bool:
+    """Whether an image can say that two others have the same colours: if it has any.
 
-    Two colourings of a picture are each a copy of the grey one.
+    Two colourings of an image are each a copy of the grey one.
     """
-    if not _is_grey(read(keeper)):
-        return True
-    return all(_is_grey(read(member)) for member in pair)
+    return not centre_is_grey or all(members_are_grey)
 
 
 def _is_grey(image: FullImage | None) -> bool:

@@ -1,0 +1,175 @@
+"""The two looks at pairs of images, in parallel: a first look at all, a second at likely copies.
+
+In a large set of copies, only the pairs with one image are looked at; what that says of two others
+follows. So 500 copies take 499 looks, not 124,750.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.topics import Stamp, Topic
+from duplicates import classification, copy_sets
+from duplicates.classification import COPY, MAY_BE_COPY, FirstLook, Verdict
+from duplicates.copy_sets import Pair
+from duplicates.geometry import IDENTITY, Affine
+from duplicates.pool import Pool
+from duplicates.thumbnails import SmallImage
+from duplicates.variant_rules import NOTHING
+
+if TYPE_CHECKING:
+    from duplicates.confirmation import Confirmation
+
+TASK_PAIRS = 64  # that a process looks at in one go
+
+Decisions = Iterator[tuple[Sequence[Pair], Verdict]]
+
+
+@dataclass(frozen=True)
+class LookTask:
+    """Images by name, and how to look at their pairs."""
+
+    topic: Topic
+    stamps: Mapping[str, Stamp]
+    images: Mapping[str, SmallImage]
+    variants: bool
+    pool: Pool
+    max_pixels: int
+
+    def small_images(self, pair: Pair) -> tuple[SmallImage, SmallImage]:
+        return self.images[pair[0]], self.images[pair[1]]
+
+
+@dataclass
+class Looks:
+    """What the looks said of pairs that may be copies."""
+
+    first: dict[Pair, FirstLook]
+    second: dict[Pair, Confirmation]
+
+
+def decide_pairs(pairs: Sequence[Pair], task: LookTask) -> Decisions:
+    """Yield the verdict on each pair, some pairs together.
+
+    Pairs whose images can no longer be read are left out.
+    """
+    open_pairs = dict.fromkeys(pairs)
+    finished = set[str]()  # images of large sets in which no more follows
+    while stars := copy_sets.large_stars(open_pairs, task.stamps, finished):
+        for star in stars:
+            looks = Looks({}, {})
+            yield from _look_at(star.pairs, task, looks)
+            for pair in star.pairs:
+                del open_pairs[pair]
+            inherited = _inherit_in_star(star, open_pairs, looks, task)
+            yield from _decide_confirmed(inherited, task)
+            for pair in inherited.first:
+                del open_pairs[pair]
+            if len(inherited.first) < len(star.pairs):
+                finished |= star.images
+    yield from _look_at(list(open_pairs), task, Looks({}, {}))
+
+
+def _look_at(pairs: Sequence[Pair], task: LookTask, looks: Looks) -> Decisions:
+    """Take both looks at pairs; also put those of likely copies into `looks`."""
+    for group, look in _look_first(pairs, task):
+        if look.verdict.kind == MAY_BE_COPY:
+            looks.first |= dict.fromkeys(group, look)
+        else:
+            yield group, look.verdict
+    looks.second |= _look_again(looks.first, task)
+    yield from _decide_confirmed(looks, task)
+
+
+def _decide_confirmed(looks: Looks, task: LookTask) -> Decisions:
+    """Yield the verdicts on the pairs that got a second look."""
+    differing: dict[bool, list[Pair]] = {True: [], False: []}
+    for pair, said in looks.second.items():
+        if said.is_copy:
+            yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
+        elif task.variants:
+            differing[said.is_near].append(pair)
+        else:
+            yield [pair], Verdict(NOTHING, 0.0)
+    for is_near, pairs in differing.items():
+        classify = functools.partial(classification.classify_differing, is_near=is_near)
+        for batch, verdicts in task.pool.run(classify, _tasks([[pair] for pair in pairs], task)):
+            yield from zip(batch, verdicts, strict=True)
+
+
+def _look_first(pairs: Sequence[Pair], task: LookTask) -> Iterator[tuple[list[Pair], FirstLook]]:
+    """Yield what a first look at small images says; pairs of equal ones are looked at once."""
+    groups: dict[tuple[bytes, bytes], list[Pair]] = {}
+    for pair in pairs:
+        one, other = task.small_images(pair)
+        groups.setdefault((one.encoded, other.encoded), []).append(pair)
+    unequal: list[list[Pair]] = []
+    for (one_bytes, other_bytes), group in groups.items():
+        if one_bytes == other_bytes:
+            yield group, FirstLook(Verdict(MAY_BE_COPY, 1.0), IDENTITY)
+        else:
+            unequal.append(group)
+    look = functools.partial(classification.look_at_pairs, variants=task.variants)
+    for batch, looks in task.pool.run(look, _tasks(unequal, task)):
+        yield from zip(batch, looks, strict=True)
+
+
+def _look_again(first: Mapping[Pair, FirstLook], task: LookTask) -> dict[Pair, Confirmation]:
+    """Look at full detail at the pairs that may be copies."""
+    if not first:
+        return {}
+    from duplicates import second_looks  # OpenCV
+
+    affines = {pair: look.affine for pair, look in first.items()}
+    components = copy_sets.connected_components(sorted(first))
+    tasks = copy_sets.confirmation_tasks(components, affines, task.stamps, task.topic.path_of)
+    confirm = functools.partial(second_looks.confirm_sets, max_pixels=task.max_pixels)
+    confirmations: dict[Pair, Confirmation] = {}
+    for members_of_sets, answers in task.pool.run(confirm, tasks):
+        for members, of_set in zip(members_of_sets, answers, strict=True):
+            for (one, other), said in of_set.items():
+                confirmations[members[one], members[other]] = said
+    return confirmations
+
+
+def _inherit_in_star(
+    star: copy_sets.Star, open_pairs: Iterable[Pair], looks: Looks, task: LookTask
+) -> Looks:
+    """Return what the looks at the pairs with one image say of the other pairs of its set."""
+    of_members: dict[str, Confirmation] = {}
+    affines: dict[str, Affine] = {}
+    for pair, said in looks.second.items():
+        member = star.other_image(pair)
+        of_members[member] = said
+        affines[member] = star.affine_to_centre(pair, looks.first[pair].affine)
+    inherited = Looks({}, {})
+    if not of_members:
+        return inherited
+    from duplicates import second_looks  # OpenCV
+
+    grey = second_looks.GreyImages(task.images)
+    for pair in open_pairs:
+        follows = copy_sets.inherit(pair, of_members)
+        if follows is None:
+            continue
+        affine = copy_sets.affine_between(affines[pair[0]], affines[pair[1]])
+        meets = copy_sets.meets_edges(affine) and grey.keeps_colours(star.centre, pair)
+        if follows.is_copy and not meets:
+            continue
+        likeness = [looks.first[star.pair_with(member)].verdict.likeness for member in pair]
+        inherited.first[pair] = FirstLook(Verdict(MAY_BE_COPY, min(likeness)), affine)
+        inherited.second[pair] = follows
+    return inherited
+
+
+def _tasks(
+    groups: Iterable[list[Pair]], task: LookTask
+) -> Iterator[tuple[list[list[Pair]], list[tuple[SmallImage, SmallImage]]]]:
+    """Yield batches of groups, with the two images of each group to look at."""
+    remaining = iter(groups)
+    while batch := list(itertools.islice(remaining, TASK_PAIRS)):
+        yield batch, [task.small_images(group[0]) for group in batch]

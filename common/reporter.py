@@ -50,6 +50,7 @@ class Reporter:
         self.unreadable = 0
         self.excluded = 0  # images in topics that --include and --exclude leave out
         self.unread_files: dict[str, int] = {}  # of formats that are not read, by ending
+        self._said_once = set[str]()
         self._strict: bool = getattr(args, "strict", False)
         self._bad_files = _open_for_append(getattr(args, "bad_files", None))
 
@@ -65,6 +66,12 @@ class Reporter:
     def say(self, message: str) -> None:
         if not self.quiet:
             self._print(message)
+
+    def say_once(self, message: str) -> None:
+        """Say this unless this run has said it before."""
+        if message not in self._said_once:
+            self._said_once.add(message)
+            self.say(message)
 
     def warn(self, message: str) -> None:
         self.say(f"⚠️  {message}")

@@ -21,6 +21,12 @@ from common.topics import Stamp, Topic
 
 SEARCH_COMMAND = "find_duplicates.py"
 VARIANTS_COMMAND = "find_duplicates.py --variants"
+# Of the rules in duplicates/. Bump when one changes: cached verdicts of others are recomputed.
+RULES_VERSION = 9
+OLDER_RULES = (
+    "copies and variants are used as an earlier version found them; "
+    f"{SEARCH_COMMAND} looks at them again"
+)
 PAIRS_FILE = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once
 
 Parsed = TypeVar("Parsed")
@@ -60,6 +66,7 @@ class TopicRelations:
     copies_staleness: Staleness | None = None
     variants_staleness: Staleness | None = None
     equals: EqualSets = field(default=NO_SETS, compare=False)
+    has_older_rules: bool = field(default=False, compare=False)  # than those of this version
 
     def kinds(self, counted: Collection[str]) -> Kinds:
         """Return the matches of the counted kinds, for each image that has one."""
@@ -94,6 +101,7 @@ def read_topic_relations(
     copies_found, variants_found = None, None
     copies_staleness, variants_staleness = None, None
     equals = NO_SETS
+    provenance = None
     if copies:
         copies_found, provenance, copies_staleness = _read_listed_copies(topic, stamps, cached)
     if variants:
@@ -117,8 +125,18 @@ def read_topic_relations(
         )
     decided.apply_to(copies_found, variants_found)
     return TopicRelations(
-        copies_found, variants_found, copies_staleness, variants_staleness, equals
+        copies_found,
+        variants_found,
+        copies_staleness,
+        variants_staleness,
+        equals,
+        has_older_rules=_has_older_rules(provenance),
     )
+
+
+def _has_older_rules(provenance: Provenance | None) -> bool:
+    version = provenance.made_by.get("rules") if provenance else None
+    return isinstance(version, int) and version < RULES_VERSION
 
 
 def _read_listed_copies(

@@ -19,8 +19,6 @@ from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING, AlignedPair, decide_variant
 
-# Bump when a rule or threshold changes: cached verdicts of other versions are recomputed.
-RULES_VERSION = 9
 COPY = "copy"
 MAY_BE_COPY = "may be a copy"  # of the first look; never stored
 

@@ -11,10 +11,11 @@ from common import decisions, json_files
 from common.durability import BackgroundWriter
 from common.locks import Claims
 from common.reporter import Reporter
+from common.topic_relations import RULES_VERSION
 from common.topics import Topic
 from duplicates import copy_measurement, equal_sets, results, variants, verification
 from duplicates.candidate_pairs import Candidates
-from duplicates.classification import EQUAL, RULES_VERSION, Verdict
+from duplicates.classification import EQUAL, Verdict
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.equal_sets import EqualGroups
 from duplicates.pool import Pool

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from common import across_file, image_identity, json_files, terminal
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
+from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import (
     across_results,
@@ -90,7 +91,7 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
         stamps = _stamps_of_pairs(images, verdicts)
     folders = [_topic_folder(dataset, topic) for topic in topics]
     scope = across_results.search_scope(folders, search.args)
-    made_by = {**search.proposer.about, "rules": classification.RULES_VERSION}
+    made_by = {**search.proposer.about, "rules": RULES_VERSION}
     warn = search.reporter.warn
     topics_by_folder = dict(zip(folders, topics, strict=True))
 

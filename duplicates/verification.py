@@ -16,6 +16,7 @@ from common import json_files, sidecar
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.sidecar import Sidecar
+from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import classification, pair_looks, thumbnails
 from duplicates.classification import Verdict
@@ -120,7 +121,7 @@ def _load_verdicts(
     topic: Topic, stamps: Mapping[str, Stamp], variants: bool, reporter: Reporter
 ) -> Sidecar:
     name = "looked-variants" if variants else "looked"
-    about = {"rules": classification.RULES_VERSION, "kinds": KIND_CODES}
+    about = {"rules": RULES_VERSION, "kinds": KIND_CODES}
     return sidecar.load_sidecar(
         topic,
         name,

@@ -212,6 +212,8 @@ class Excluder:
         relations = topic_relations.read_topic_relations(
             topic, stamps, cached, copies=policy.drop_copies, variants=bool(policy.drop_variants)
         )
+        if relations.has_older_rules:
+            self._reporter.say_once(topic_relations.OLDER_RULES)
         for staleness in relations.stale_files():
             path = terminal.escape(staleness.path)
             self._reporter.warn(f"{path}: {staleness.message}; such images are kept")

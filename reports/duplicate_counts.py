@@ -47,6 +47,8 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
         return DuplicateTotals(len(stamps), damaged=reason)
     if relations.copies is None or relations.copies_staleness is None:
         return DuplicateTotals(len(stamps))
+    if relations.has_older_rules:
+        reporter.say_once(topic_relations.OLDER_RULES)
     scores = keepers.scores_for_ranking(topic, reporter.warn)
     choice = keepers.topic_redundant(
         topic,

@@ -143,6 +143,8 @@ def _read_relations(
 ) -> TopicRelations:
     """Return the copies and variants within the topic; warn of what is stale. Raises Damaged."""
     relations = topic_relations.read_topic_relations(topic, stamps, cached)
+    if relations.has_older_rules:
+        reporter.say_once(topic_relations.OLDER_RULES)
     for staleness in relations.stale_files():
         reporter.warn(f"{terminal.escape(staleness.path)}: {staleness.message}")
     if excludes_copies and relations.copies is None:

@@ -14,6 +14,8 @@ from drawn_pairs import draw_letters, draw_shapes
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from test_hash_rows import scene
 
+FIRST_TARGETED_NUMBER = 100_000  # from here on, pairs for limits that few of the others come near
+
 Rng = np.random.Generator
 Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 
@@ -21,12 +23,13 @@ Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     """Return the name of the edit and the two images, RGB."""
     rng = np.random.default_rng(number)
-    name = list(EDITS)[number % len(EDITS)]
+    edits = EDITS if number < FIRST_TARGETED_NUMBER else TARGETED_EDITS
+    name = list(edits)[number % len(edits)]
     seed = int(rng.integers(0, 1000))
     base = [lambda: scene(seed), lambda: draw_shapes(seed, rng), lambda: draw_letters(seed, rng)][
         int(rng.choice(3, p=(0.6, 0.2, 0.2)))
     ]()
-    one, other = EDITS[name](base.convert("RGB"), rng)
+    one, other = edits[name](base.convert("RGB"), rng)
     return name, one.convert("RGB"), other.convert("RGB")
 
 
@@ -116,4 +119,56 @@ EDITS: dict[str, Edit] = {
     "tone": _change_tone,
     "mixed": _mix,
     "icon": _change_icon,
+}
+
+
+def _lay_wide_mark(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A text along a lower corner, over half of the width and more."""
+    word = "".join(chr(int(letter)) for letter in rng.integers(65, 91, int(rng.integers(6, 13))))
+    size = int(rng.integers(22, 40))
+    marked = image.copy()
+    place = (int(rng.integers(2, 40)), 236)
+    ImageDraw.Draw(marked).text(place, word, "white", font_size=size, anchor="ls")
+    return image, marked
+
+
+def _shift_icon_tone(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """An icon with some pixels of about as many other levels as are allowed."""
+    one = icon(chr(int(rng.integers(65, 91)))).convert("RGB").resize((48, 48))
+    pixels = np.asarray(one).astype(np.int16)
+    changed = rng.random((48, 48)) < rng.uniform(0.02, 0.05)
+    pixels[changed] += int(rng.integers(14, 22)) * int(rng.choice([-1, 1]))
+    return one, Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _mix_patch(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A disc in which another image shines through."""
+    other = scene(int(rng.integers(0, 1000))).convert("RGB").resize(image.size)
+    mixed = Image.blend(image, other, float(rng.uniform(0.1, 0.6)))
+    mask = Image.new("L", image.size, 0)
+    x, y, radius = int(rng.integers(60, 260)), int(rng.integers(60, 180)), int(rng.integers(8, 50))
+    ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), 255)
+    mask = mask.filter(ImageFilter.GaussianBlur(3))
+    return image, Image.composite(mixed, image, mask)
+
+
+def _mix_faintly(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """Two images of little contrast, one of them mixed with another image."""
+    faint = ImageEnhance.Contrast(image).enhance(float(rng.uniform(0.05, 0.4)))
+    _, other = _mix(image, rng)
+    other = ImageEnhance.Contrast(other).enhance(float(rng.uniform(0.05, 0.4)))
+    return faint, Image.blend(faint, other, float(rng.uniform(0.1, 0.9)))
+
+
+def _turn_pale_hue(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    pale = ImageEnhance.Color(image).enhance(float(rng.uniform(0.15, 0.6)))
+    return pale, turned_hue(pale, float(rng.uniform(0.15, 0.5)))
+
+
+TARGETED_EDITS: dict[str, Edit] = {
+    "wide mark": _lay_wide_mark,
+    "icon tone": _shift_icon_tone,
+    "mixed patch": _mix_patch,
+    "faintly mixed": _mix_faintly,
+    "pale hue": _turn_pale_hue,
 }

@@ -19,13 +19,13 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import keepers, tree
+from common import keepers, topic_relations, tree
 from common.equal_images import EqualSets
 from common.json_files import COPY
 from common.keeper_order import Candidate
 from common.sidecar import load_sidecar
 from common.topics import Topic
-from duplicates import classification, verification
+from duplicates import verification
 
 COUNT = 40
 EQUAL_NAMES = [f"p{number:02}.jpg" for number in range(COUNT)]
@@ -144,7 +144,7 @@ def test_equal_files_are_decoded_once_and_never_compared(folder, capsys) -> None
     assert max(counts.values()) == counts[CENTRE]
     assert {counts[name] for name in EQUAL_NAMES[1:]} == {1}  # for its digest
     topic = topic_of(folder)
-    about = {"rules": classification.RULES_VERSION, "kinds": verification.KIND_CODES}
+    about = {"rules": topic_relations.RULES_VERSION, "kinds": verification.KIND_CODES}
     verdicts = load_sidecar(topic, "looked", verification.VERDICT_LAYOUT, about, print)
     assert not verdicts.valid_rows({f"{CENTRE}/{name}": (0, 0) for name in EQUAL_NAMES})
     assert len(verdicts._names) == 0

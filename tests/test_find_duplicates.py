@@ -22,8 +22,7 @@ from test_hash_rows import scene
 
 import aesthetic_scorer
 import find_duplicates
-from common import cli, images
-from duplicates import classification
+from common import cli, images, topic_relations
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_provenance_and_image_sizes_are_recorded(dataset: Path, run) -> None:
     assert cached["duplicates"]["made_by"] == {
         "method": "phash",
         "threshold": 10,
-        "rules": classification.RULES_VERSION,
+        "rules": topic_relations.RULES_VERSION,
     }
     assert sorted(cached["duplicates"]["images"]) == sorted(BEACH)
 

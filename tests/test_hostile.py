@@ -25,10 +25,10 @@ import zoo
 from conftest import ROOT, run_script
 from result_files import write_copies
 
-from common import atomic_files, cache, json_files, sidecar, topic_scores
+from common import atomic_files, cache, json_files, sidecar, topic_relations, topic_scores
 from common.target_folder import TargetFolder
 from common.topics import Topic
-from duplicates import classification, verification
+from duplicates import verification
 from merging import copying
 
 SCRIPTS = (
@@ -175,7 +175,7 @@ def test_our_own_files_are_never_too_large(tmp_path):
         dict.fromkeys(sorted(names), (0, 0)),
         list(itertools.combinations(sorted(names), 2)),
     )
-    about = {"rules": classification.RULES_VERSION, "kinds": verification.KIND_CODES}
+    about = {"rules": topic_relations.RULES_VERSION, "kinds": verification.KIND_CODES}
     looked = sidecar.load_sidecar(topic, "looked", verification.VERDICT_LAYOUT, about, pytest.fail)
     rows = {"kinds": np.ones(len(pairs)), "likeness": np.ones(len(pairs))}
     looked.add([f"{one}/{other}" for one, other in pairs], [(0, 0)] * len(pairs), **rows)

@@ -1,9 +1,10 @@
-"""Every threshold is pinned from both sides by a measured or a drawn pair."""
+"""Every threshold of both looks is pinned from both sides by a measured or a drawn pair."""
 
 from __future__ import annotations
 
 import functools
 
+import confirmation_pins
 import measured_pairs
 import pinning_pairs
 import pytest
@@ -32,3 +33,10 @@ def test_a_moved_threshold_changes_an_answer(move: str) -> None:
         if pinning_pairs.answers(one, other, limits) != pinning_pairs.answers(one, other):
             return
     pytest.fail(f"{move}: no pair of the table and no drawn pair has another answer")
+
+
+@pytest.mark.parametrize("move", confirmation_pins.MOVES)
+def test_a_moved_limit_of_the_second_look_changes_an_answer(move: str) -> None:
+    number = confirmation_pins.read_pins()[move]
+    limits = confirmation_pins.move_limit(*move.split())
+    assert confirmation_pins.is_copy(number, limits) != confirmation_pins.is_copy(number)

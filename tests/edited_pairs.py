@@ -14,6 +14,7 @@ from drawn_pairs import draw_letters, draw_shapes
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from test_hash_rows import scene
 
+FIRST_MOVED_NUMBER = 200_000  # from here on, pairs in which something moved a little
 FIRST_TARGETED_NUMBER = 100_000  # from here on, pairs for limits that few of the others come near
 
 Rng = np.random.Generator
@@ -23,7 +24,9 @@ Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     """Return the name of the edit and the two images, RGB."""
     rng = np.random.default_rng(number)
-    edits = EDITS if number < FIRST_TARGETED_NUMBER else TARGETED_EDITS
+    edits = EDITS
+    if number >= FIRST_TARGETED_NUMBER:
+        edits = TARGETED_EDITS if number < FIRST_MOVED_NUMBER else {"moved patch": _move_patch}
     name = list(edits)[number % len(edits)]
     seed = int(rng.integers(0, 1000))
     base = [lambda: scene(seed), lambda: draw_shapes(seed, rng), lambda: draw_letters(seed, rng)][
@@ -158,6 +161,20 @@ def _mix_faintly(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image
     _, other = _mix(image, rng)
     other = ImageEnhance.Contrast(other).enhance(float(rng.uniform(0.05, 0.4)))
     return faint, Image.blend(faint, other, float(rng.uniform(0.1, 0.9)))
+
+
+def _move_patch(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """A disc of the image, enlarged a little or moved by up to two pixels."""
+    mask = Image.new("L", image.size, 0)
+    x, y, radius = int(rng.integers(60, 260)), int(rng.integers(60, 180)), int(rng.integers(8, 60))
+    ImageDraw.Draw(mask).ellipse((x - radius, y - radius, x + radius, y + radius), 255)
+    across, down = rng.uniform(-2, 2, 2)
+    coefficients = (1, 0, float(across), 0, 1, float(down))
+    moved = image.transform(
+        image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
+    )
+    mask = mask.filter(ImageFilter.GaussianBlur(2))
+    return image, Image.composite(moved, image, mask)
 
 
 def _turn_pale_hue(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:

@@ -23,6 +23,7 @@ def dataset(tmp_path: Path) -> Path:
         topic.mkdir(parents=True)
         scene(1).save(topic / "a.png")
         scene(1).convert("RGB").save(topic / "b.jpg")
+        (topic / "aesthetic_data.json").write_text('{"a.png": 6.0, "b.jpg": 5.0}')
     find_duplicates.main([str(tmp_path / "D"), "--quiet"])
     for path in (tmp_path / "D").rglob("images.json"):
         record = json.loads(path.read_text())

@@ -131,6 +131,7 @@ TIES = (
     "shorter name",
     "first by name",
 )
+NAME_TIES = frozenset({TIES[2], *TIES[4:]})  # nothing but the names differs
 
 
 def tie_key(copy: Copy, copy_like: Set[str]) -> tuple[float | str | bool, ...]:

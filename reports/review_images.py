@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from common import cache, captions, terminal
+from common.copy_traits import ImageTraits
 from common.equal_images import EqualSets
-from common.keeper_order import Candidate
+from common.keeper_order import Candidate, Ranking
 from common.topics import Stamp, Topic
 
 MAX_CAPTION_BYTES = 600  # shown of each caption
+COMPRESSION_FACT, SCORE_FACT, DETAIL_FACT = 4, 5, 6  # their places among the facts
 
 
 def describe_image(
@@ -39,6 +41,7 @@ def describe_image(
             time.strftime("%Y-%m-%d", time.localtime(time_ns / 1e9)),
             _bits_per_pixel(size, width * height),
             "",  # the score
+            "",  # the real detail
         ],
         "caption": "",
         "pixels": width * height,
@@ -68,18 +71,21 @@ def image_url(path: str, page_folder: str) -> str:
     return quote(os.fsencode(relative))
 
 
-def describe_rank(
-    candidate: Candidate, extent: cache.Extent, is_kept: bool, scores_count: bool
-) -> dict[str, Any]:
-    """Return what decides about the keeper.
+def add_measured_facts(photo: dict[str, Any], candidate: Candidate, ranking: Ranking) -> None:
+    """Add the score and, if they were measured, the JPEG quality and the loss of detail."""
+    if candidate.score is not None:
+        photo["facts"][SCORE_FACT] = f"score {candidate.score:.2f}"
+    if candidate.traits and candidate.traits.jpeg_steps:
+        photo["facts"][COMPRESSION_FACT] = f"JPEG quality {jpeg_quality(candidate.traits)}"
+    if candidate.name in ranking.copies:
+        photo["detail_loss"] = ranking.copies[candidate.name].losses.get("detail", 0.0)
 
-    `is_kept` cannot be changed on the page; `scores_count` is whether scores rank its topic.
-    """
-    width, height = extent
-    worth: float = width * height
-    if scores_count and candidate.score:
-        worth *= candidate.score
-    return {"worth": worth, "scored": scores_count, "kept": is_kept}
+
+def jpeg_quality(traits: ImageTraits) -> int:
+    """Return the quality, 1 to 100, that libjpeg calls the steps of an image's table."""
+    steps = traits.jpeg_steps
+    quality: float = 100 - 50 * steps if steps <= 1 else 50 / steps
+    return round(quality)
 
 
 def describe_equals(topic: Topic, name: str, equals: EqualSets) -> dict[str, str]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from common import copy_order
+from common.worth_rules import RULES
+from reports import review_images
 from reports.review_sets import ReviewData, ReviewSet
 
 # What a bulk rule keeps of a set, and how it ranks images: larger values first. Ties keep the order
 # of the keeper rule.
 BULK_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
+    "detail": ("with most real detail", lambda photo: -photo.get("detail_loss", 0.0)),
     "pixels": ("with most pixels", lambda photo: photo["pixels"]),
     "bytes": ("with most bytes", lambda photo: photo["bytes"]),
     "oldest": ("with the oldest file", lambda photo: -int(photo["time"])),
@@ -19,13 +24,37 @@ BULK_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
 
 
 def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
-    """Return the images of a set, best first, for each bulk rule that ranks them differently."""
+    """Return the images of a set, best first, for each bulk rule that ranks them differently.
+
+    For a set across topics, the rules `in FOLDER` put the images of a folder first.
+    """
+
+    def ranked(value: Callable[[dict[str, Any]], float]) -> list[str]:
+        return sorted(each.images, key=lambda image: -value(data.photos[image]))
+
     orders = {}
+    if each.section == "across":
+        for folder in sorted({data.photos[image]["place"] for image in each.images}):
+            orders[f"in {folder}"] = ranked(functools.partial(_is_in, folder))
     for rule, (_, value) in BULK_RULES.items():
-        order = sorted(each.images, key=lambda image: -value(data.photos[image]))
-        if order != each.images:
-            orders[rule] = order
+        if ranked(value) != each.images:
+            orders[rule] = ranked(value)
     return orders
+
+
+def _is_in(folder: str, photo: dict[str, Any]) -> bool:
+    return bool(photo["place"] == folder)
+
+
+def add_detail_facts(each: ReviewSet, data: ReviewData) -> None:
+    """Say of each copy how much real detail it has, compared with the best of its set."""
+    photos = [data.photos[image] for image in each.images if "detail_loss" in data.photos[image]]
+    if each.section != "copies" or not photos:
+        return
+    least = min(photo["detail_loss"] for photo in photos)
+    for photo in photos:
+        share = 2 ** ((least - photo["detail_loss"]) / RULES.detail)
+        photo["facts"][review_images.DETAIL_FACT] = f"{share:.0%} of the real detail"
 
 
 def is_identical(each: ReviewSet, data: ReviewData) -> bool:
@@ -45,10 +74,13 @@ def is_identical(each: ReviewSet, data: ReviewData) -> bool:
     return True
 
 
-def is_decided_by_name(each: ReviewSet, data: ReviewData) -> bool:
-    """Return whether the two best images differ in nothing that the keeper rule weighs."""
-    first, second = (data.photos[image] for image in each.images[:2])
-    return bool(first["worth"] == second["worth"] and first["bytes"] == second["bytes"])
+def is_decided_by_name(each: ReviewSet) -> bool:
+    """Return whether the two best images differ in nothing but their names."""
+    best = set(each.images[:2])
+    return any(
+        {pair.first, pair.second} == best and pair.why in copy_order.NAME_TIES
+        for pair in each.pairs
+    )
 
 
 def captions_differ(each: ReviewSet, data: ReviewData) -> bool:

@@ -49,6 +49,8 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
     """
     data = review_sets.read_review_data(path, list(topics))
     review_images.add_captions(data.photos, list(topics))
+    for each in data.sets():
+        review_orders.add_detail_facts(each, data)
     sets = sorted(data.sets(), key=lambda each: each.pairs[0].sort_key)
 
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
@@ -149,7 +151,7 @@ def _script_data(
                 "pairs": pairs,
                 "orders": orders,
                 "identical": review_orders.is_identical(each, data),
-                "by_name": review_orders.is_decided_by_name(each, data),
+                "by_name": review_orders.is_decided_by_name(each),
                 "captions_differ": review_orders.captions_differ(each, data),
             }
         )

@@ -21,7 +21,7 @@ from common import (
 )
 from common.across_file import Across
 from common.json_files import COPY, DOUBTFUL
-from common.keeper_order import Candidate, Ranking
+from common.keeper_order import Ranking
 from common.topics import Stamp, Topic
 from reports import review_images
 
@@ -37,7 +37,7 @@ class ReviewPair:
     second: str
     kind: str
     likeness: float | None
-    why: str = ""  # one of two copies is kept before the other
+    why: str = ""  # the first of them in the order of the keeper rule is kept before the other
 
     @property
     def sort_key(self) -> tuple[float, str, str]:
@@ -154,11 +154,8 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
             extent = keepers.image_extent(topic, name, stamps[name], cached, _ignore) or (0, 0)
             path = topic.path_of(name)
             photo = data.describe(path, extent, stamps[name])
-            photo |= review_images.describe_rank(candidate, extent, name in kept, ranking.by_score)
-            if name in ranking.copies:
-                photo["worth"] = ranking.copies[name].worth
-            if candidate.score is not None:
-                photo["facts"][-1] = f"score {candidate.score:.2f}"
+            photo["kept"] = name in kept
+            review_images.add_measured_facts(photo, candidate, ranking)
             photo |= review_images.describe_equals(topic, name, relations.equals)
             data.photos[path] = photo
     choice = keepers.select_redundant(
@@ -179,10 +176,8 @@ def _add_topic_pairs(
                 section = SECTION_OF_KIND.get(kind, "variants")
                 first = topic.path_of(name)
                 second = topic.path_of(other)
-                why = ""
-                if kind == COPY:
-                    better, worse = sorted((ranks[name], ranks[other]))
-                    why = ranking.explain(ranking.order[better], ranking.order[worse])
+                better, worse = sorted((ranks[name], ranks[other]))
+                why = ranking.explain(ranking.order[better], ranking.order[worse])
                 pair = ReviewPair(first, second, kind, likeness.get((first, second)), why)
                 data.pairs[section].append(pair)
 
@@ -222,6 +217,4 @@ def _describe_outsider(path: str, data: ReviewData) -> dict[str, Any]:
         extent = header.width, header.height
         stamp = status.st_size, status.st_mtime_ns
     photo = data.describe(path, extent, stamp)
-    is_reference = photo["dataset"] < 0
-    outsider = Candidate(os.path.basename(path), extent[0] * extent[1], stamp[0], None)
-    return photo | review_images.describe_rank(outsider, extent, is_reference, False)
+    return photo | {"kept": photo["dataset"] < 0}  # a reference

@@ -145,17 +145,22 @@ def test_a_bulk_rule_decides_what_is_shown_and_nothing_else(browser, press, mixe
     assert browser.errors == []
 
 
-def test_a_bulk_rule_keeps_the_images_of_a_folder(browser, press, tmp_path):
-    """In a reviewed set of one topic all images share a folder: nothing changes."""
-    folder = tmp_path / "Set/C/S/T"
-    folder.mkdir(parents=True)
-    draw_image(1, (60, 45)).save(folder / "a.png")
-    draw_image(1, (40, 30)).save(folder / "b.png")
-    searched(topic_of(folder), {"a.png": {"b.png": 0.99}})
+def test_a_bulk_rule_keeps_the_images_of_a_folder(browser, tmp_path):
+    """Across topics, where the merge with --drop-across then keeps those."""
+    for topic, width in (("T", 60), ("U", 40)):
+        folder = tmp_path / "Set/C/S" / topic
+        folder.mkdir(parents=True)
+        draw_image(1, (width, width)).save(folder / "a.png")
+        searched(topic_of(folder), {})
+    matches = {"C/S/T/a.png": {"C/S/U/a.png": "copy"}, "C/S/U/a.png": {"C/S/T/a.png": "copy"}}
+    (tmp_path / "Set/duplicates_across.json").write_text(json.dumps(matches))
     browser.open(written(tmp_path / "Set"), 1200)
-    assert browser.value("[...at('rule').options].at(-1).value") == "in Set/C/S/T"
-    browser.value("at('rule').value = 'in Set/C/S/T'; at('apply-rule').click()")
-    assert count(browser).endswith("0 decisions to save")
+    rules = "[...at('rule').options].map(option => option.value).filter(isFolderRule)"
+    assert browser.value(rules) == ["in Set/C/S/T", "in Set/C/S/U"]
+    browser.value("at('rule').value = 'in Set/C/S/U'; at('apply-rule').click()")
+    assert count(browser).endswith("1 decision to save")
+    assert browser.value("decisionsOf(0).keep") == ["C/S/U/a.png"]
+    assert browser.errors == []
 
 
 def test_a_bulk_rule_leaves_what_a_person_decided(browser, press, mixed):
@@ -205,7 +210,7 @@ def test_full_size_shows_the_keeper_and_every_way_to_compare(browser, press, man
             "[...document.querySelectorAll('#panes .fate')].map(e => e.textContent)"
         )
 
-    assert fates() == ["kept: most pixels", "dropped in favour of 1"]
+    assert fates() == ["kept: 2.2x the pixels", "dropped in favour of 1"]
     press("2")
     assert fates() == ["dropped in favour of 2", "kept: you keep it"]
     for key, mode in (("f", "over"), ("c", "wipe"), ("x", "differ"), ("b", "")):

@@ -96,10 +96,10 @@ function first(values, fits) {
 }
 const mayMatch = (a, b) => !(a.equal || b.equal) || verdict({a, b}) !== "different";
 
-function matchesAmong(pairs) {
+function matchesAmong(pairs, acrossTopics = false) {
   const matches = new Map();
   for (const pair of pairs) {
-    const {a, b} = pair, counts = topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0;
+    const {a, b} = pair, counts = acrossTopics || topic(a) === topic(b) || a.dataset < 0 || b.dataset < 0;
     const stands = (a.node || b.node) && verdict(pair) !== "same" ? pair.kind : verdict(pair) ?? pair.kind;
     if (!counts || !["copy", "same"].includes(stands)) continue;
     for (const [one, other] of [[a, b], [b, a]]) matches.set(one, (matches.get(one) ?? new Set()).add(other));
@@ -145,16 +145,15 @@ function acceptAll(which) {
 const leastAlike = set => Math.min(...set.pairs.map(({alike}) => alike ?? 0));
 const isUndecided = set => !set.images.some(isKept) && !set.pairs.some(verdict);
 
-// Keeps what the keeper rule would keep with another order of the images, in each shown set of copies without a decision.
+const isFolderRule = rule => rule.startsWith("in ");  // of sets across topics; all others of copies within one
+
+// Keeps what the keeper rule would keep with another order of the images, in each shown set without a decision.
 function applyBulkRule(rule) {
-  const folder = rule.startsWith("in ") ? rule.slice(3) : null;
-  const entry = [];
-  for (const set of openSets().filter(set => set.section === "copies" && isUndecided(set))) {
-    const inFolder = image => image.place === folder;
-    if (folder !== null && !set.images.some(inFolder)) continue;
-    const order = folder === null ? set.orders[rule] ?? set.images
-      : [...set.images.filter(inFolder), ...set.images.filter(image => !inFolder(image))];
-    const dropped = selectRedundant(order, matchesAmong(set.pairs), new Set());
+  const section = isFolderRule(rule) ? "across" : "copies", entry = [];
+  for (const set of openSets().filter(set => set.section === section && isUndecided(set))) {
+    if (isFolderRule(rule) && !set.orders[rule]) continue;
+    const order = set.orders[rule] ?? set.images;
+    const dropped = selectRedundant(order, matchesAmong(set.pairs, section === "across"), new Set());
     if (set.images.every(image => dropped.has(image) === out.has(image))) continue;
     for (const image of order) if (!dropped.has(image)) entry.push([image.dataset, "keep", image.path]);
   }
@@ -207,11 +206,7 @@ async function load(file) {
 function reason(set, image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
   if (!other) return "matches none of the kept images";
-  const isBetter = set.images.indexOf(image) < set.images.indexOf(other);
-  const pair = set.pairs.find(({a, b, why}) => why && (a === image ? b === other : a === other && b === image));
-  if (pair && isBetter) return pair.why;
-  if (image.worth !== other.worth) return image.scored ? "most pixels × score" : "most pixels";
-  return image.bytes !== other.bytes ? "most bytes" : "first by name";
+  return set.pairs.find(({a, b}) => a === image ? b === other : a === other && b === image)?.why || "the best of equal ones";
 }
 
 function fateOf(set, image) {
@@ -442,8 +437,8 @@ for (const set of sets) {
   set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
   set.node = at(set.section).appendChild(make("article", {className: "set", set, onclick: () => here === set || go(set)}));
 }
-const folders = [...new Set(sets.filter(set => set.section === "copies").flatMap(set => set.images.map(image => image.place)))];
-at("rule").append(...folders.slice(0, 200).map(place => make("option", {value: `in ${place}`}, `in ${place}`)));
+const folderRules = new Set(sets.flatMap(set => Object.keys(set.orders)).filter(isFolderRule));
+at("rule").append(...[...folderRules].slice(0, 200).map(rule => make("option", {value: rule}, `${rule}, of those across topics`)));
 readDraft();
 refresh();
 for (const set of sets) watch.observe(set.node);

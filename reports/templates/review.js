@@ -20,7 +20,7 @@ const DRAFT = "review " + data.datasets.map(dataset => dataset.path).join("\n");
 let log = [], decided, done, out, drafted = true, savedState = null, here = null, chosen = 0;
 const owner = ({a, b}) => a.dataset < 0 ? b.dataset : a.dataset;  // a reference belongs to none
 const paths = ({a, b}) => [a.path, b.path].sort();
-const verdict = pair => decided[owner(pair)].pairs.get(JSON.stringify(paths(pair)));
+const verdict = pair => decided[owner(pair)].pairs.get(pair.key ??= JSON.stringify(paths(pair)));
 const isKept = image => image.kept || decided[image.dataset].keep.has(image.path);
 const steps = (dataset, {different = [], same = [], keep = [], drop = []}) => [
   ...different.map(pair => [dataset, "different", ...pair.sort()]),

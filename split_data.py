@@ -50,6 +50,7 @@ import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import contextlib
+import dataclasses
 import math
 import os
 from collections import Counter
@@ -63,6 +64,7 @@ from merging.copying import TRANSFER_MODES, TransferMode
 from reports import html_option
 from splitting import choice, export, summary
 from splitting.candidates import Split, SplitPolicy
+from splitting.earlier_split import SplitChanges, compare_with_earlier
 from splitting.summary import TRAIN_FILE, VALID_FILE
 
 TRAIN_COUNT, VALID_COUNT = 10, 5  # images per topic
@@ -87,14 +89,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     splits = choice.split_topics(topics, policy, reporter)
     export_plan = None
     if args.export is None:
-        write_lists(splits, args)
+        changes = write_lists(splits, args)
     else:
         with TargetFolder(os.path.abspath(args.export), "--export") as folder:
             export_plan = export.plan_export(splits, args.paths, folder, args.mode, args.prune)
-            write_lists(splits, args)
+            changes = write_lists(splits, args)
             export.apply_export(export_plan, folder, reporter)
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
     result = summary.make_result(splits_by_label)
+    if changes:
+        result["changes"] = dataclasses.asdict(changes)
     if export_plan:
         result["export"] = export_plan.as_json()
     if args.html:
@@ -212,8 +216,8 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> None:
-    """Write both lists.
+def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> SplitChanges | None:
+    """Write both lists; return how they differ from those that they replace, if there are any.
 
     Raises UserError if no image was chosen, or if a relative path would mean two images.
     """
@@ -235,8 +239,11 @@ def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> None:
             )
     with contextlib.suppress(FileExistsError):
         os.mkdir(args.output_dir)
-    json_files.write_json(os.path.join(args.output_dir, TRAIN_FILE), train)
+    train_file = os.path.join(args.output_dir, TRAIN_FILE)
+    changes = compare_with_earlier(train_file, train, valid)
+    json_files.write_json(train_file, train)
     json_files.write_json(os.path.join(args.output_dir, VALID_FILE), valid)
+    return changes
 
 
 if __name__ == "__main__":

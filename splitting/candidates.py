@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,12 +33,21 @@ class SplitPolicy:
         return self.train_count + self.valid_count
 
     def ranking_value(self, image: Candidate) -> float:
-        """Return what images are ranked by: megapixels that count x score, in pixels."""
-        return min(image.pixels, self.max_megapixels * PIXELS_PER_MEGAPIXEL) * (image.score or 0)
+        """Return what images are ranked by: megapixels that count x score, in pixels.
+
+        Below a score of 0 it is the score alone.
+        """
+        score = image.score or 0
+        if score <= 0:  # few pixels do not make a bad score better
+            return score
+        return min(image.pixels, self.max_megapixels * PIXELS_PER_MEGAPIXEL) * score
 
     def is_good_enough(self, image: Candidate) -> bool:
         score = image.score or 0
         return score >= self.min_score and min(image.extent) >= self.min_side
+
+
+RELATED = "related"  # through other images
 
 
 class Leak(NamedTuple):
@@ -46,7 +55,8 @@ class Leak(NamedTuple):
 
     valid_name: str
     train_path: str
-    kind: str  # of their match
+    kind: str  # of their match, or RELATED
+    through: Sequence[str] = ()  # the images between them, by path, if they do not match directly
 
 
 @dataclass(slots=True)
@@ -59,6 +69,7 @@ class Split:
     topic: Topic
     ranked: list[Candidate]  # those that may be chosen, best first, as many as a choice can need
     related: Kinds  # of these images: name to the paths of related images, and their kind
+    links: Mapping[str, Set[str]]  # of all images of the topic, by path: what they match
     total: int  # images that may be chosen
     excluded: Mapping[str, int]  # number of images that may not be chosen, by reason
     left_out: Examples = field(default_factory=dict)  # some of those, by the same reasons

@@ -14,7 +14,8 @@ from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from common.keeper_order import Candidate
 from common.reporter import Reporter
 from common.topics import Topic
-from splitting.candidates import Leak, Split, SplitPolicy
+from splitting.candidates import RELATED, Leak, Split, SplitPolicy
+from splitting.chains import Chains
 from splitting.loading import load_split
 
 TRAIN, VALID = "train", "valid"
@@ -40,22 +41,50 @@ def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporte
             pairs |= keepers.read_pairs_across(dataset, in_dataset)
     _choose_both_sets(connected, splits, policy, pairs)
     train_paths = _train_paths(splits)
+    chains = Chains(split.links for split in splits)
+    train_sets = chains.sets_of(train_paths)
     for split in splits:
-        split.leaks = _find_leaks(split, train_paths)
+        split.leaks = _find_leaks(split, train_paths, chains, train_sets)
     return splits
 
 
-def _find_leaks(split: Split, train_paths: Set[str]) -> list[Leak]:
+def _find_leaks(
+    split: Split, train_paths: Set[str], chains: Chains, train_sets: Set[int]
+) -> list[Leak]:
+    """Return the validation images that match a training image, directly or through others."""
     leaks = []
     for name in split.valid:
-        for path, kind in sorted(split.related.get(name, {}).items()):
-            if path in train_paths:
-                leaks.append(Leak(name, path, kind))
+        path = split.topic.path_of(name)
+        if not chains.is_in(path, train_sets):
+            continue
+        direct = []
+        for other, kind in sorted(split.related.get(name, {}).items()):
+            if other in train_paths:
+                direct.append(Leak(name, other, kind))
+        chain = [] if direct else chains.shortest_chain(path, train_paths)
+        if chain:
+            direct.append(Leak(name, chain[-1], RELATED, chain[1:-1]))
+        leaks += direct
     return leaks
 
 
 def _train_paths(splits: Iterable[Split]) -> set[str]:
     return {split.topic.path_of(name) for split in splits for name in split.train}
+
+
+class _TrainingImages:
+    """The images chosen for training, and what is related to them."""
+
+    def __init__(self, paths: Set[str], chains: Chains | None) -> None:
+        """With `chains`, what is connected with a training image through others counts too."""
+        self._paths = paths
+        self._chains = chains
+        self._sets = chains.sets_of(paths) if chains else set()
+
+    def is_related(self, split: Split, image: Candidate) -> bool:
+        if not self._paths.isdisjoint(split.matches_of(image)):
+            return True
+        return bool(self._chains and self._chains.is_in(split.path_of(image), self._sets))
 
 
 def _choose_both_sets(
@@ -68,6 +97,7 @@ def _choose_both_sets(
 
     `all_splits` are those whose training images count; `pairs` are of copies in different topics.
     """
+    chains = Chains(split.links for split in splits) if policy.exclude_duplicates else None
     for role in (TRAIN, VALID):
         usable = splits
         if policy.require_full:
@@ -75,7 +105,8 @@ def _choose_both_sets(
         train_paths: set[str] = set()
         if any(split.related for split in usable):
             train_paths = _train_paths(all_splits)
-        _choose_without_copies(usable, role, policy, train_paths, pairs)
+        train = _TrainingImages(train_paths, chains if role == VALID else None)
+        _choose_without_copies(usable, role, policy, train, pairs)
     for split in splits:
         if policy.require_full and split.chosen_count < policy.full_count:
             split.train, split.valid = [], []
@@ -96,10 +127,10 @@ def _choose_without_copies(
     splits: Sequence[Split],
     role: str,
     policy: SplitPolicy,
-    train_paths: Set[str],
+    train: _TrainingImages,
     pairs: PairTraitsByNames,
 ) -> None:
-    """Choose one set of each topic, with none of the images at `train_paths`.
+    """Choose one set of each topic, with none of the training images.
 
     If copies were chosen in several topics, the best by the rule of keepers is kept, and the other
     topics choose again.
@@ -108,7 +139,7 @@ def _choose_without_copies(
     while not is_done:
         rivals: dict[str, tuple[Split, Candidate]] = {}  # chosen images with copies, by path
         for split in splits:
-            for image in _choose_set(split, role, policy, train_paths):
+            for image in _choose_set(split, role, policy, train):
                 if policy.exclude_duplicates and split.copies_of(image):
                     rivals[split.path_of(image)] = split, image
         is_done = not _skip_worse_copies(rivals, pairs)
@@ -133,11 +164,11 @@ def _skip_worse_copies(
 
 
 def _choose_set(
-    split: Split, role: str, policy: SplitPolicy, train_paths: Set[str]
+    split: Split, role: str, policy: SplitPolicy, train: _TrainingImages
 ) -> list[Candidate]:
     """Fill one set of a topic with its best images.
 
-    With `exclude_duplicates`, images related to those at `train_paths` are skipped.
+    With `exclude_duplicates`, images related to training images are skipped.
     """
     wanted = policy.train_count if role == TRAIN else policy.valid_count
     unavailable = set() if role == TRAIN else {*split.train}
@@ -147,8 +178,7 @@ def _choose_set(
             break
         if image.name in unavailable or image.name in split.skipped:
             continue
-        is_unrelated = train_paths.isdisjoint(split.matches_of(image))
-        if policy.exclude_duplicates and not is_unrelated:
+        if policy.exclude_duplicates and train.is_related(split, image):
             split.skipped.add(image.name)
         else:
             chosen.append(image)

@@ -81,6 +81,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
         topic,
         ranked,
         related=_find_related_paths(topic, ranked, kinds, equals, across),
+        links=_find_links(topic, kinds, equals, across),
         total=len(choosable),
         excluded={reason: len(names[reason]) for reason in EXCLUSION_REASONS},
         left_out=left_out.find_examples(choice, names),
@@ -166,6 +167,21 @@ def _choose_keepers(
     copies = json_files.copies_among(kinds)
     pairs = keepers.read_topic_pairs(topic, stamps) if copies else {}
     return keepers.select_redundant(candidates, copies, pairs=pairs, equals=equals)
+
+
+def _find_links(
+    topic: Topic, kinds: Kinds, equals: EqualSets, across: Across
+) -> dict[str, set[str]]:
+    """Return what each image of the topic matches, by path, there and in other topics."""
+    links: dict[str, set[str]] = {}
+    for name, others in equals.add_stars(kinds).items():
+        links[topic.path_of(name)] = set(map(topic.path_of, others))
+    for name in across.names_by_folder.get(topic.path, ()):
+        path = topic.path_of(name)
+        for other, kind in across.matches_in_dataset(path).items():
+            if kind != DOUBTFUL:
+                links.setdefault(path, set()).add(other)
+    return links
 
 
 def _find_related_paths(

@@ -32,14 +32,16 @@ def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
             "lowest_resolution": split.lowest_resolution,
         }
         for leak in split.leaks:
-            leaks.append(
-                {
-                    "topic": label,
-                    "valid": leak.valid_name,
-                    "train": os.path.relpath(leak.train_path, split.topic.path),
-                    "kind": leak.kind,
-                }
-            )
+            entry: dict[str, Any] = {
+                "topic": label,
+                "valid": leak.valid_name,
+                "train": os.path.relpath(leak.train_path, split.topic.path),
+                "kind": leak.kind,
+            }
+            if leak.through:
+                between = [os.path.relpath(path, split.topic.path) for path in leak.through]
+                entry["through"] = between
+            leaks.append(entry)
     return {
         "train": counts["train"],
         "valid": counts["valid"],
@@ -62,9 +64,19 @@ def summary_lines(
     yield from topic_lines(splits, policy)
     if count := result["sets_by_size"]:
         yield f"📏 {keepers.by_size_message(count)}"
+    changes = result.get("changes")
+    if changes and changes["train_changed"]:
+        changed = terminal.plural(changes["train_changed"], "training image")
+        yield f"🔁 {changed} not in the {TRAIN_FILE} that this replaces"
+    if changes and changes["moved_to_valid"]:
+        moved = terminal.plural(changes["moved_to_valid"], "image")
+        yield f"🔁 {moved} moved from training to validation"
     leaks = []
     for leak in result["leaks"]:
-        match = f"{leak['valid']} matches {leak['train']} ({leak['kind']})"
+        through = ""
+        if "through" in leak:
+            through = f" through {terminal.list_few(leak['through'])}"
+        match = f"{leak['valid']} matches {leak['train']} ({leak['kind']}{through})"
         leaks.append(f"{leak['topic']}: {match}")
     yield from section_lines(
         "💧 Leaks, validation images that match a training image (--exclude-duplicates)",
@@ -79,16 +91,23 @@ def summary_lines(
 
 def topic_lines(splits: Mapping[str, Split], policy: SplitPolicy) -> Iterator[str]:
     """Yield the topics that cannot fill both sets."""
-    small, unscored = [], []
+    small, unscored, without_valid = [], [], []
     for label, split in splits.items():
         if 0 < split.available < policy.full_count:
             small.append(f"{label}: {split.available}")
+        if policy.valid_count and split.train and split.skipped and not split.valid:
+            without_valid.append(label)
         if split.topic.image_count and not split.has_scores:
             unscored.append(split.topic.path)
     title = "📉 Topics too small for both sets"
     if policy.require_full:
         title = "📉 Topics left out, too small for both sets"
     yield from section_lines(title, small, MAX_LISTED)
+    yield from section_lines(
+        "🪢 Topics without validation images: all others are related to training images",
+        without_valid,
+        MAX_LISTED,
+    )
     yield from section_lines(
         "❔ Topics without scores (run aesthetic_scorer.py)", unscored, MAX_LISTED
     )

@@ -262,14 +262,22 @@ def test_leaks_are_direct_matches_across_the_sets_and_can_be_excluded(
     result = split(tmp_path / "DS")
     assert result["leaks"] == [
         {"topic": "DS/C/S/T", "valid": "11.png", "train": "00.png", "kind": "copy"},
+        {
+            "topic": "DS/C/S/T",
+            "valid": "12.png",
+            "train": "00.png",
+            "kind": "related",
+            "through": ["11.png"],
+        },
         {"topic": "DS/C/S/T", "valid": "14.png", "train": "03.png", "kind": "copy"},
     ]
     result = split(tmp_path / "DS", "--exclude-duplicates")
     assert result["leaks"] == []
-    chosen = [name for name in names if name not in ("02.png", "11.png", "14.png")][:15]
-    assert [
-        os.path.basename(path) for path in result["train_set"] + result["valid_set"]
-    ] == chosen  # 12 is no stranger
+    # 12 matches 11, which matches 00
+    unwanted = ("02.png", "11.png", "12.png", "14.png")
+    chosen = [name for name in names if name not in unwanted][:15]
+    both = result["train_set"] + result["valid_set"]
+    assert [os.path.basename(path) for path in both] == chosen
 
 
 VARIANTS = {
@@ -489,8 +497,12 @@ def test_agrees_with_a_plain_loop(tmp_path_factory, sizes, scores, pairs, kinds,
             kept.append(name)
     chosen = sorted(kept if exclude else pixels, key=lambda name: (-worth[name], name))
     related = {frozenset(pair) for pair, kind in kinds.items() if kind != "doubtful"}
+    related |= {frozenset((name, other)) for name in matches for other in matches[name]}
     train, rest = chosen[:3], chosen[3:]
-    valid = [n for n in rest if not (exclude and any({n, other} in related for other in train))][:2]
+    connected = set(train)
+    for _ in sizes:
+        connected |= {name for pair in related if pair & connected for name in pair}
+    valid = [n for n in rest if not (exclude and n in connected)][:2]
 
     assert status == (0 if chosen else 2)
     if chosen:
@@ -519,3 +531,55 @@ def test_neither_numpy_nor_torch_is_loaded_and_pillow_only_without_a_cache(tmp_p
     there = Topic(str(folder), *folder.parts[-4:], image_count=1)
     cache.update_cache(there, {"a.png": (there.image_stamps()["a.png"], (5, 5))})
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr == "[]\n"
+
+
+def test_images_that_match_through_another_one_are_on_one_side(tmp_path: Path, split) -> None:
+    """b matches a, and c matches b; a and c do not match, and b has no score."""
+    sizes = {f"{name}.png": (90 - place, 10) for place, name in enumerate("acbdefgh")}
+    scores = {name: 5.0 for name in sizes if name != "b.png"}
+    chain = {"a.png": ["b.png"], "b.png": ["a.png", "c.png"], "c.png": ["b.png"]}
+    make_scored_topic(tmp_path / "D/C/S/T", scores, sizes, chain)
+    result = split(tmp_path / "D", "--train", 1, "--valid", 2)
+    assert result["leaks"] == [
+        {
+            "topic": "D/C/S/T",
+            "valid": "c.png",
+            "train": "a.png",
+            "kind": "related",
+            "through": ["b.png"],
+        }
+    ]
+    result = split(tmp_path / "D", "--train", 1, "--valid", 2, "--exclude-duplicates")
+    assert result["leaks"] == []
+    assert [os.path.basename(path) for path in result["valid_set"]] == ["d.png", "e.png"]
+    assert result["changes"] == {"train_changed": 0, "moved_to_valid": 0}
+
+
+def test_a_topic_whose_images_are_all_related_to_training_is_named(tmp_path: Path, capsys) -> None:
+    sizes = {f"{name}.png": (90 - place, 10) for place, name in enumerate("abc")}
+    variants = {"a.png": {"b.png": "mirrored"}, "b.png": {"c.png": "mirrored"}}
+    variants = json_files.symmetrize(variants, json_files.VARIANT_KINDS)
+    make_scored_topic(tmp_path / "D/C/S/T", dict.fromkeys(sizes, 5.0), sizes, {}, variants)
+    args = ["--train", "1", "--valid", "1", "--exclude-duplicates"]
+    status = cli.run_script(
+        split_data.main, [str(tmp_path / "D"), *args, "--output-dir", str(tmp_path)]
+    )
+    assert status == 0
+    assert "Topics without validation images" in capsys.readouterr().out
+
+
+def test_a_negative_score_never_wins_by_few_pixels(tmp_path: Path, split) -> None:
+    sizes = {"large.png": (90, 90), "small.png": (10, 10), "tiny.png": (5, 5)}
+    scores = {"large.png": -1.0, "small.png": -2.0, "tiny.png": -0.5}
+    make_scored_topic(tmp_path / "D/C/S/T", scores, sizes)
+    result = split(tmp_path / "D", "--train", 2, "--valid", 1)
+    assert [os.path.basename(path) for path in result["train_set"]] == ["tiny.png", "large.png"]
+
+
+def test_a_split_counts_how_it_differs_from_the_one_that_it_replaces(tmp_path: Path, split) -> None:
+    sizes = {"a.png": (30, 10), "b.png": (20, 10)}
+    folder = make_scored_topic(tmp_path / "D/C/S/T", dict.fromkeys(sizes, 5.0), sizes)
+    assert "changes" not in split(tmp_path / "D", "--train", 1, "--valid", 1)
+    (folder / "aesthetic_data.json").write_text(json.dumps({"a.png": 1.0, "b.png": 5.0}))
+    result = split(tmp_path / "D", "--train", 1, "--valid", 1)
+    assert result["changes"] == {"train_changed": 1, "moved_to_valid": 1}

@@ -33,8 +33,12 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_scripts_use_them_and_say_so_once(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where a split writes
     capsys.readouterr()
     assert merge_clusters.main([str(dataset), "--output", str(tmp_path / "M")]) == 0
     assert len(list((tmp_path / "M").rglob("*.png")) + list((tmp_path / "M").rglob("*.jpg"))) == 2

@@ -83,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     topics = writable_topics(tree.find_given_topics(args, reporter), reporter)
     across_topics = topics if args.across or args.against else []
     references.check_references(args.against, args.paths, across_topics)
+    if args.across and len({topic.dataset_path for topic in topics}) > 1:
+        reporter.say("--across compares topics within each dataset, not datasets with one another")
     decisions.add_decisions(topics, reporter, args.decisions)
     result = search(topics, threshold, args, reporter)
     searched = result["images"] - result["unreadable"]

@@ -337,3 +337,12 @@ def test_clip_across_copes_with_a_topic_without_readable_images(
     (tmp_path / "D/duplicates_across.json").write_text("{}")  # else nothing is written up there
     assert find(tmp_path / "D/C/S/A", "--across", *clip)[0] == 0
     assert find(tmp_path / "D", "--across", *clip)[1]["across"]["pairs"] == {"copy": 1}
+
+
+def test_across_says_that_datasets_are_not_compared_with_one_another(tmp_path: Path, find) -> None:
+    make(tmp_path / "D", T_a=1)
+    make(tmp_path / "E", T_a=1)
+    status, told, said = find(tmp_path / "D", tmp_path / "E", "--across")
+    assert status == 0 and told["across"]["pairs"] == {}
+    assert "not datasets with one another" in said
+    assert "not datasets" not in find(tmp_path / "D", "--across")[2]

@@ -1,6 +1,7 @@
 # make test   set up, lint, type-check and test: all that a fresh clone needs
 # make demo   set up, build a sample dataset and run all seven scripts on it
 # make axe    fetch what the tests of the pages' accessibility need (npm)
+# make docs-check   run every command of the documentation on the sample dataset
 # make setup | lint | bench | soak
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 VENV_IS_USABLE := $(shell test -x $(BIN)/python && echo yes)
 
-.PHONY: setup test lint axe soak bench demo clean
+.PHONY: setup test lint axe soak bench demo docs-check clean
 
 setup: $(READY)
 
@@ -44,6 +45,9 @@ demo: $(READY)
 	PYTHON=$(BIN)/python ./pipeline.sh demo/data/DataSet_1 demo/data/DataSet_2 --output demo/result/full_dataset --model tiny
 	@printf '\n%s\n   %s\n' '👉 Your own data, with CLIP ViT-L/14 (1.7 GB are downloaded once):' \
 		'$(CURDIR)/pipeline.sh DataSet_1 DataSet_2 --output full_dataset'
+
+docs-check: $(READY)
+	$(BIN)/python demo/doc_commands.py
 
 bench: $(READY)
 	for script in $(filter-out %/known_answers.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit; done

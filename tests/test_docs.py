@@ -4,6 +4,7 @@ somewhere.
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "demo"))
+import doc_commands
 import samples
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
@@ -165,3 +167,31 @@ def test_code_page_names_only_files_that_exist():
     tracked = {str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".venv" not in path.parts}
     assert len(names) > 10
     assert not {name for name in names if name not in tracked and name != "__init__.py"}
+
+
+DOC_COMMANDS = list(doc_commands.find_commands())
+
+
+def test_the_pages_have_commands_and_few_cannot_run_on_the_sample():
+    assert len(DOC_COMMANDS) > 50
+    not_run = [command for command in DOC_COMMANDS if command.not_run]
+    assert len(not_run) <= doc_commands.MAX_NOT_RUN, not_run
+
+
+@pytest.mark.parametrize(
+    "command", DOC_COMMANDS, ids=lambda command: f"{command.page}: {command.line}"
+)
+def test_the_parser_accepts_every_command_of_the_pages(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "splits").mkdir()
+    script, *arguments = command.words
+    if script == "pipeline.sh":
+        known = read(ROOT / "pipeline.sh") + read(ROOT / "aesthetic_scorer.py")
+        assert all(word in known for word in arguments if word == "--output")
+        assert {word for word in arguments if word.startswith("--")} <= {"--output", "--model"}
+        return
+    module = importlib.import_module(script.removesuffix(".py"))
+    if hasattr(module, "parse_args"):
+        assert module.parse_args(arguments).paths
+    else:
+        assert module.make_parser().parse_args(arguments).paths

@@ -35,7 +35,7 @@ class Candidates:
     """Pairs of images that may be copies. Each pair is in one of the two lists, once."""
 
     unverified: list[ImagePair]
-    equal: list[ImagePair]  # flat images with the same pixels: copies without verification
+    equal: list[ImagePair]  # flat images with the same pixels in 8 bits on white
 
 
 def as_name_pairs(names: Sequence[str], blocks: Iterable[RowPairs]) -> list[ImagePair]:

@@ -5,7 +5,6 @@ Knows Pillow and numpy. An image is read once for all its pairs: about 3 MB, 10 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -129,38 +128,3 @@ def _stretched(samples: Array, low: float, high: float) -> Array:
     scaled = (samples - low) * (255 / ((high - low) or 1))
     grey = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def stored_digest(path: str, max_pixels: int) -> int:
-    """64 bits for every sample as stored: what tells flat images apart.
-
-    Plain 8-bit images count by RGB, transparent ones by RGBA, deep greys by their own values.
-    Animations, and deep colours that Pillow reduces to 8 bits, count by the file's bytes.
-    """
-    digest = hashlib.blake2b(digest_size=8)
-    with (
-        images.decode_errors_as_unreadable(path),
-        Image.open(path, formats=DECODERS) as image,
-    ):
-        images.check_limits(image, max_pixels)
-        deep = image.mode[0] in "IF"
-        reduced = not deep and any(";16" in str(tile) for tile in image.tile)
-        if reduced or frame_count(image) > 1:
-            with open(path, "rb") as file:
-                return int.from_bytes(hashlib.file_digest(file, _short_blake).digest(), "big")
-        if not deep and not image.has_transparency_data:
-            upright, _ = images.open_image(path, max_pixels)
-        else:
-            upright = next(_frames_at(image, [0]))
-            upright = upright if deep else upright.convert("RGBA")
-            opaque = not deep and upright.getchannel("A").getextrema()[0] == 255
-            upright = upright.convert("RGB") if opaque else upright
-    digest.update(repr((upright.size, upright.mode)).encode())
-    for top in range(0, upright.height, images.STRIP_ROWS):
-        bottom = min(top + images.STRIP_ROWS, upright.height)
-        digest.update(np.asarray(upright.crop((0, top, upright.width, bottom))).tobytes())
-    return int.from_bytes(digest.digest(), "big")
-
-
-def _short_blake() -> Any:
-    return hashlib.blake2b(digest_size=8)

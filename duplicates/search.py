@@ -15,7 +15,7 @@ from common.topic_relations import RULES_VERSION
 from common.topics import Topic
 from duplicates import copy_measurement, equal_sets, results, variants, verification
 from duplicates.candidate_pairs import Candidates
-from duplicates.classification import EQUAL, Verdict
+from duplicates.classification import Verdict
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.equal_sets import EqualGroups
 from duplicates.pool import Pool
@@ -78,10 +78,10 @@ def verify_candidates(
 
     Unrelated pairs are left out. Raises TopicBusy.
     """
-    verdicts = verification.verify_pairs(
-        images.topic, images.stamps, candidates.unverified, False, opener
-    )
-    return equal.expand_verdicts(verdicts | dict.fromkeys(candidates.equal, EQUAL))
+    # Flat images with equal pixels too: they may differ in transparency, or below 8 bits.
+    pairs = [*candidates.unverified, *candidates.equal]
+    verdicts = verification.verify_pairs(images.topic, images.stamps, pairs, False, opener)
+    return equal.expand_verdicts(verdicts)
 
 
 def find_variants(

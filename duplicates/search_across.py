@@ -20,7 +20,6 @@ from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import (
     across_results,
-    classification,
     copy_measurement,
     embeddings,
     proposers,
@@ -171,10 +170,8 @@ def verify_candidates(
     """Decide about each candidate pair; unrelated ones are left out."""
     topic = across_file.dataset_as_topic(dataset)
     keep_others = not _is_whole_dataset(dataset, search.args)
-    verdicts = verification.verify_pairs(
-        topic, stamps, candidates.unverified, False, search.opener, keep_others
-    )
-    return verdicts | dict.fromkeys(candidates.equal, classification.EQUAL)
+    pairs = [*candidates.unverified, *candidates.equal]
+    return verification.verify_pairs(topic, stamps, pairs, False, search.opener, keep_others)
 
 
 def find_variants(

@@ -113,24 +113,6 @@ def pairs_sharing_representative(representatives: Representatives) -> set[ImageP
     return pairs_within_families(set(names) for names in represented.values())
 
 
-def pairs_behind_copies(
-    copies: Iterable[ImagePair], representatives: Representatives
-) -> set[ImagePair]:
-    """All pairs of images whose representatives are copies: they may be copies too.
-
-    None for representatives of more than MAX_FAMILY_IMAGES pairs.
-    """
-    represented = images_by_representative(representatives)
-    pairs = set[ImagePair]()
-    for one, other in copies:
-        ones = represented.get(one, [one])
-        others = represented.get(other, [other])
-        products = set(itertools.product(ones, others))
-        if len(products) <= MAX_FAMILY_IMAGES:
-            pairs |= {(min(pair), max(pair)) for pair in products if pair[0] != pair[1]}
-    return pairs
-
-
 def find_families(verdicts: Mapping[ImagePair, Verdict]) -> dict[str, set[str]]:
     """Map each image with a match to its family: all that matches lead to from it, with itself."""
     families: dict[str, set[str]] = {}

@@ -208,7 +208,8 @@ def find_variants(
         search.opener,
         keep_others=not _is_whole_dataset(dataset, search.args),
     )
-    return representatives.propagate_verdicts(verdicts, representatives_of, copies)
+    propagated = representatives.propagate_verdicts(verdicts, representatives_of, copies)
+    return variants.doubt_copies(propagated)
 
 
 def _load_representatives(

@@ -2,6 +2,9 @@
 
 Only representatives of the copies are compared. Pairs are proposed by embeddings of a small network
 (duplicates/effnet.py), by thumbnails and by the search for copies. What is found leads to more.
+
+It adds no copy, so that a search lists the same ones with and without variants: a pair that only
+this search proposes and that looks like a copy is doubtful.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence, Set
 
+from common.json_files import DOUBTFUL
 from common.topics import Stamp, Topic
 from duplicates import candidate_pairs, verification
 from duplicates.classification import COPY, EQUAL, Verdict
@@ -19,7 +23,6 @@ from duplicates.representatives import (
     copies_by_image,
     find_families,
     images_to_embed,
-    pairs_behind_copies,
     pairs_sharing_representative,
     pairs_within_families,
     pick_representatives,
@@ -38,7 +41,7 @@ def find_variants(
     network: EmbeddingNetwork,
     opener: ImageOpener,
 ) -> dict[ImagePair, Verdict]:
-    """Find variants, doubtful pairs, and copies that were not proposed before.
+    """Find variants and doubtful pairs, but no copies.
 
     stamps: of the readable images. proposed: by the search for copies. Raises TopicBusy.
     """
@@ -66,10 +69,17 @@ def find_variants(
             break
         pairs = more_pairs
         verdicts = verify(pairs)
-    new_copies = [pair for pair, verdict in verdicts.items() if verdict.kind == COPY]
-    pairs |= pairs_behind_copies(new_copies, representatives)
     verdicts = verify(pairs, is_last=True)
-    return propagate_verdicts(verdicts, representatives, copies)
+    return doubt_copies(propagate_verdicts(verdicts, representatives, copies))
+
+
+def doubt_copies(verdicts: Mapping[ImagePair, Verdict]) -> dict[ImagePair, Verdict]:
+    """Make pairs that look like copies doubtful: only the search for copies lists copies."""
+    doubted = dict(verdicts)
+    for pair, verdict in verdicts.items():
+        if verdict.kind == COPY:
+            doubted[pair] = dataclasses.replace(verdict, kind=DOUBTFUL)
+    return doubted
 
 
 def propose_pairs(

@@ -54,7 +54,7 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
     sets = sorted(data.sets(), key=lambda each: each.pairs[0].sort_key)
 
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
-        context = _context(topics, sets, len(sets) - len(shown))
+        context = _context(topics, sets, len(sets) - len(shown), data.unlisted_doubtful)
         context["data"] = _script_data(data, shown, thumbnails)
         return page.render_page("review.html", context, {}, 0, scripts=("controls.js", "review.js"))
 
@@ -74,7 +74,9 @@ def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
         file.write(content)
 
 
-def _context(topics: Sequence[Topic], sets: Sequence[ReviewSet], left_out: int) -> dict[str, Any]:
+def _context(
+    topics: Sequence[Topic], sets: Sequence[ReviewSet], left_out: int, unlisted_doubtful: int
+) -> dict[str, Any]:
     """Return what the template shows apart from the sets."""
     names = dict.fromkeys(topic.dataset or topic.name for topic in topics)
     counts = Counter(each.section for each in sets)
@@ -91,6 +93,8 @@ def _context(topics: Sequence[Topic], sets: Sequence[ReviewSet], left_out: int) 
         "sections": sections,
         "rules": [(rule, label) for rule, (label, _) in review_orders.BULK_RULES.items()],
         "sets_left_out": left_out,
+        "doubtful_left_out": unlisted_doubtful,
+        "max_doubtful": review_sets.MAX_DOUBTFUL_PAIRS,
         "notes": [],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from reports import review_images
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")
 SECTION_OF_KIND = {COPY: "copies", DOUBTFUL: "doubtful"}  # within a topic; all others are variants
+MAX_DOUBTFUL_PAIRS = 200  # on a page; more than a person reviews in one go
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class ReviewPair:
 
     @property
     def sort_key(self) -> tuple[float, str, str]:
-        """The least similar pairs come first."""
+        """Doubtful pairs come first, most similar first; then the others, least similar first."""
+        if self.kind == DOUBTFUL:
+            likeness = 0.0 if self.likeness is None else self.likeness
+            return -likeness - 1, self.first, self.second
         likeness = 1.0 if self.likeness is None else self.likeness
         return likeness, self.first, self.second
 
@@ -52,7 +57,7 @@ class ReviewSet:
 
     section: str
     images: list[str]
-    pairs: list[ReviewPair]  # least similar first
+    pairs: list[ReviewPair]  # by sort_key
 
 
 @dataclass
@@ -68,6 +73,7 @@ class ReviewData:
     )
     dropped: set[str] = field(default_factory=set)  # by the keeper rule in a merge
     dropped_by_person: set[str] = field(default_factory=set)  # in no set
+    unlisted_doubtful: int = 0  # doubtful pairs over MAX_DOUBTFUL_PAIRS, in no set
 
     def describe(self, path: str, extent: cache.Extent, stamp: Stamp) -> dict[str, Any]:
         """Return what the page shows of an image."""
@@ -116,6 +122,7 @@ def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:
     for topic in topics:
         _add_topic(topic, across, data)
     _add_pairs_across(across, data)
+    _limit_doubtful_pairs(data)
     return data
 
 
@@ -203,6 +210,16 @@ def _add_pairs_across(across: Across, data: ReviewData) -> None:
                 for path in both - references:
                     if not data.photos[path]["kept"]:
                         data.dropped.add(path)
+
+
+def _limit_doubtful_pairs(data: ReviewData) -> None:
+    """Leave the most similar MAX_DOUBTFUL_PAIRS of all sections, and count the others."""
+    pairs = itertools.chain.from_iterable(data.pairs.values())
+    doubtful = sorted((pair for pair in pairs if pair.kind == DOUBTFUL), key=lambda p: p.sort_key)
+    unlisted = set(doubtful[MAX_DOUBTFUL_PAIRS:])
+    data.unlisted_doubtful = len(unlisted)
+    for section, of_section in data.pairs.items():
+        data.pairs[section] = [pair for pair in of_section if pair not in unlisted]
 
 
 def _describe_outsider(path: str, data: ReviewData) -> dict[str, Any]:

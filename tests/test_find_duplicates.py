@@ -591,6 +591,27 @@ def test_variants_are_found_and_a_second_run_opens_no_image(
     assert everything(family) == before
 
 
+def test_copies_are_the_same_with_and_without_variants(tmp_path: Path, run) -> None:
+    """The search for variants proposes the pairs that this threshold refuses."""
+    topic = tmp_path / "DataSet/Sea/Warm/beach"
+    topic.mkdir(parents=True)
+    for number in range(3):
+        made = scene(number)
+        made.save(topic / f"{number}.png")
+        made.save(topic / f"{number}_again.jpg", quality=95)
+        smaller = made.crop((3, 3, 317, 237)).resize((200, 150))
+        smaller.save(topic / f"{number}_small.jpg", quality=30)
+    run(tmp_path / "DataSet", "--threshold", 0)
+    copies = written(tmp_path / "DataSet/Sea/Warm")["duplicates_beach.json"]
+    assert copies["0.png"] == ["0_again.jpg"] and copies["0_small.jpg"] == []
+    for _ in range(2):  # also with the verdicts of the run before
+        told = run(tmp_path / "DataSet", "--threshold", 0, "--variants")[1]
+        assert written(tmp_path / "DataSet/Sea/Warm")["duplicates_beach.json"] == copies
+        kinds = json.loads((tmp_path / "DataSet/Sea/Warm/variants_beach.json").read_text())
+        assert kinds["0_small.jpg"]["0.png"] == "doubtful"
+        assert told["redundant"] == 3 and set(told["variants"]) == {"doubtful"}
+
+
 def test_search_without_variants_keeps_valid_earlier_ones(family: Path, run) -> None:
     run(family, "--variants")
     variants = family / "Sea/Warm/variants_beach.json"

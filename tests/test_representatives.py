@@ -108,11 +108,3 @@ def test_images_with_one_representative_are_compared_with_each_other() -> None:
         ("blue", "red"),
         ("grey", "red"),
     }
-
-
-def test_copies_of_copies_are_proposed() -> None:
-    representing = {"a": ["b"], "b": ["b"], "c": ["c"]}
-    assert representatives.pairs_behind_copies([("b", "c")], representing) == {
-        ("a", "c"),
-        ("b", "c"),
-    }

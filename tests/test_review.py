@@ -31,7 +31,7 @@ from common.equal_images import EqualSets
 from common.keeper_order import Candidate
 from common.reporter import dump_json
 from common.topics import Topic
-from reports import review_page
+from reports import review_page, review_sets
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>.jpg",
@@ -169,6 +169,35 @@ def test_a_page_is_bounded_and_the_most_doubtful_sets_come_first(tmp_path, monke
         a for x in copies.values() for a in x.values()
     )[:kept]
     assert data["dropped_elsewhere"] == 40 - kept + 89
+
+
+def test_a_page_shows_the_most_similar_doubtful_pairs_and_counts_the_others(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawings of one style are doubtful by hundreds."""
+    monkeypatch.setattr(review_sets, "MAX_DOUBTFUL_PAIRS", 4)
+    folder = dataset / "C/S/Drawn"
+    folder.mkdir(parents=True)
+    doubtful, figures = {}, {}
+    for number in range(10):
+        one, other = f"{number}a.png", f"{number}b.png"
+        for name in (one, other):
+            draw_image(number, (60, 40)).save(folder / name)
+        doubtful[one] = {other: "doubtful"}
+        figures[one] = {other: ["doubtful", (60 + number * 3 % 10) / 100]}
+    searched(topic_of(folder), {}, doubtful)
+    (folder / ".cache/pairs.json").write_text(json.dumps(figures))
+    page = written(dataset)
+    sets = embedded(page)["sets"]
+    likeness = [each["pairs"][0][3] for each in sets if each["section"] == "doubtful"]
+    assert likeness == [0.69, 0.68, 0.67, 0.66]
+    assert [each["section"] for each in sets if each["section"] != "doubtful"] == [
+        "copies",
+        "copies",
+        "variants",
+    ]
+    # Also one of another topic, whose likeness is not known.
+    assert "7 doubtful pairs left out; the most similar 4 are here" in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import draw_image
 from PIL import Image
+from test_hash_rows import scene
 
 import find_duplicates
 from common import cli
@@ -173,6 +174,23 @@ def test_finds_variants_across_topics_and_of_references(tmp_path: Path, find) ->
     draw_image(8, (320, 240)).save(tmp_path / "D/C/S/U/turned.png")
     find(tmp_path / "D", "--across", "--variants")
     assert read_across(tmp_path / "D") == {"T/b": found["T/b"]}
+
+
+def test_copies_across_are_the_same_with_and_without_variants(tmp_path: Path, find) -> None:
+    """The search for variants proposes the pair that this threshold refuses."""
+    make(tmp_path / "D", T_a=1, U_b=2)
+    (tmp_path / "R").mkdir()
+    made = scene(5)
+    made.save(tmp_path / "D/C/S/T/c.png")
+    smaller = made.crop((3, 3, 317, 237)).resize((200, 150))
+    smaller.save(tmp_path / "D/C/S/U/d.png")
+    smaller.resize((180, 130)).crop((3, 0, 180, 130)).save(tmp_path / "R/e.png")
+    search = ("--across", "--against", tmp_path / "R", "--threshold", 0)
+    assert find(tmp_path / "D", *search)[1]["across"] == {"pairs": {}, "references": {}}
+    told = find(tmp_path / "D", *search, "--variants")[1]
+    assert told["across"]["pairs"] == {"doubtful": 1}
+    assert set(told["across"]["references"]) == {"doubtful"}
+    assert read_across(tmp_path / "D")["T/c"]["U/d"] == "doubtful"
 
 
 def test_references_need_no_layout_and_are_never_written_into(tmp_path: Path, find) -> None:

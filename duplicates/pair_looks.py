@@ -86,13 +86,17 @@ def _look_at(pairs: Sequence[Pair], task: LookTask, looks: Looks) -> Decisions:
 
 
 def _decide_confirmed(looks: Looks, task: LookTask) -> Decisions:
-    """Yield the verdicts on the pairs that got a second look."""
+    """Yield the verdicts on the pairs that got a second look.
+
+    With task.variants none is a copy: only the search for copies lists copies, so that they are the
+    same with and without variants. What looks like one is a kind of variant, or doubtful.
+    """
     differing: dict[bool, list[Pair]] = {True: [], False: []}
     for pair, said in looks.second.items():
-        if said.is_copy:
+        if task.variants:
+            differing[said.is_copy or said.is_near].append(pair)
+        elif said.is_copy:
             yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
-        elif task.variants:
-            differing[said.is_near].append(pair)
         else:
             yield [pair], Verdict(NOTHING, 0.0)
     for is_near, pairs in differing.items():

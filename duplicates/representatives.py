@@ -14,7 +14,7 @@ import numpy as np
 from common import json_files
 from common.sidecar import Sidecar
 from common.topics import Stamp
-from duplicates.classification import COPY, Verdict
+from duplicates.classification import Verdict
 from duplicates.verification import ImagePair
 
 MAX_FAMILY_IMAGES = 128  # related images, all pairs of which are verified; of more, none
@@ -140,13 +140,13 @@ def propagate_verdicts(
 ) -> dict[ImagePair, Verdict]:
     """Give each pair of images the verdict about their most similar representatives.
 
-    Copies and doubtful pairs are not passed on. An image's own verdict comes first.
+    Doubtful pairs are not passed on. An image's own verdict comes first.
     """
     represented = images_by_representative(representatives)
     ranked: dict[ImagePair, tuple[int, Verdict]] = {}
     for (one, other), verdict in sorted(verdicts.items()):
         ones, others = [one], [other]
-        if verdict.kind not in (COPY, json_files.DOUBTFUL):
+        if verdict.kind != json_files.DOUBTFUL:
             ones = represented.get(one, ones)
             others = represented.get(other, others)
         for a, b in itertools.product(ones, others):

@@ -208,8 +208,7 @@ def find_variants(
         search.opener,
         keep_others=not _is_whole_dataset(dataset, search.args),
     )
-    propagated = representatives.propagate_verdicts(verdicts, representatives_of, copies)
-    return variants.doubt_copies(propagated)
+    return representatives.propagate_verdicts(verdicts, representatives_of, copies)
 
 
 def _load_representatives(

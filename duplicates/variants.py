@@ -4,7 +4,7 @@ Only representatives of the copies are compared. Pairs are proposed by embedding
 (duplicates/effnet.py), by thumbnails and by the search for copies. What is found leads to more.
 
 It adds no copy, so that a search lists the same ones with and without variants: a pair that only
-this search proposes and that looks like a copy is doubtful.
+this search proposes and that looks like a copy is a variant or doubtful.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence, Set
 
-from common.json_files import DOUBTFUL
 from common.topics import Stamp, Topic
 from duplicates import candidate_pairs, verification
-from duplicates.classification import COPY, EQUAL, Verdict
+from duplicates.classification import EQUAL, Verdict
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.embeddings import embed_images
 from duplicates.neighbours import Array, PairFilter
@@ -70,16 +69,7 @@ def find_variants(
         pairs = more_pairs
         verdicts = verify(pairs)
     verdicts = verify(pairs, is_last=True)
-    return doubt_copies(propagate_verdicts(verdicts, representatives, copies))
-
-
-def doubt_copies(verdicts: Mapping[ImagePair, Verdict]) -> dict[ImagePair, Verdict]:
-    """Make pairs that look like copies doubtful: only the search for copies lists copies."""
-    doubted = dict(verdicts)
-    for pair, verdict in verdicts.items():
-        if verdict.kind == COPY:
-            doubted[pair] = dataclasses.replace(verdict, kind=DOUBTFUL)
-    return doubted
+    return propagate_verdicts(verdicts, representatives, copies)
 
 
 def propose_pairs(

@@ -122,6 +122,8 @@ def _load_verdicts(
 ) -> Sidecar:
     name = "looked-variants" if variants else "looked"
     about = {"rules": RULES_VERSION, "kinds": KIND_CODES}
+    if variants:
+        about["lists_copies"] = False  # verdicts of versions that did are looked at again
     return sidecar.load_sidecar(
         topic,
         name,

@@ -173,11 +173,11 @@ def summary_lines(data: Mapping[str, Any], level: str) -> Iterator[str]:
     yield f"   🖼  images                          {data['images']:>12,}"
     yield (
         f"   🔗 with at least one duplicate     {data['duplicate_entries']:>12,}"
-        f"  {searched_share(data, 'duplicate_entries')}"
+        f"  {share_searched(data, 'duplicate_entries')}"
     )
     yield (
         f"   ✂️  redundant                       {data['redundant_images']:>12,}"
-        f"  {searched_share(data, 'redundant_images')}"
+        f"  {share_searched(data, 'redundant_images')}"
     )
     if data["sets_by_size"]:
         yield f"   📏 {keepers.by_size_message(data['sets_by_size'])}"
@@ -189,7 +189,7 @@ def summary_lines(data: Mapping[str, Any], level: str) -> Iterator[str]:
         yield f"   📊 {title:31} {data[f'median_{noun}_per_cluster']:>12,.2f}"
     yield from ("", f"📁 {level.capitalize()}s, most redundant images first")
     yield from format_counts(most_redundant_first(data["clusters"]))
-    yield from across_lines(data["across"])
+    yield from summarize_across(data["across"])
     if data["worst_topics"]:
         yield from ("", "📂 Topics, most redundant images first")
         yield from format_counts({topic["topic"]: topic for topic in data["worst_topics"]})
@@ -213,7 +213,7 @@ def most_redundant_first(clusters: Mapping[str, Any]) -> dict[str, Any]:
     return {label: clusters[label] for label in sorted(clusters, key=sort_key)}
 
 
-def searched_share(counts: Mapping[str, Any], key: str) -> str:
+def share_searched(counts: Mapping[str, Any], key: str) -> str:
     return terminal.format_percent(counts[key], counts["searched"])
 
 
@@ -224,12 +224,12 @@ def format_counts(counts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         numbers = []
         for key in ("images", "duplicate_entries", "redundant_images"):
             numbers.append(terminal.thousands(row[key]))
-        share = searched_share(row, "redundant_images")
+        share = share_searched(row, "redundant_images")
         rows.append((terminal.escape(label), *numbers, share))
     return terminal.format_table(rows, " rrrr")
 
 
-def across_lines(across: Mapping[str, Any]) -> Iterator[str]:
+def summarize_across(across: Mapping[str, Any]) -> Iterator[str]:
     """Yield pairs across topics, and matches with references."""
     if across["pairs"]:
         yield from ("", f"🌐 Pairs across topics: {list_kinds(across['pairs'])}")

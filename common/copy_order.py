@@ -87,7 +87,7 @@ def rank_copies(copies: Sequence[Copy], pairs: PairTraitsByNames) -> list[Ranked
     beside: dict[str, dict[str, float]] = {copy.name: {} for copy in copies}
     for copy in copies:
         pair = pairs.get((min(copy.name, hub.name), max(copy.name, hub.name)), PairTraits())
-        copy_first = pair if copy.name < hub.name else pair.swapped()
+        copy_first = pair if copy.name < hub.name else pair.swap()
         of_hub, of_copy = pair_losses(hub.traits, copy.traits, copy_first)
         beside[hub.name] = worst_of(beside[hub.name], of_hub)
         beside[copy.name] = worst_of(beside[copy.name], of_copy)

@@ -58,7 +58,7 @@ class PairTraits:
     mark: int = 0  # 1: the first has a mark, a date or a caption that the second has not
     mosaic: int = 0  # 1: the first has a pixelated or blurred part
 
-    def swapped(self) -> PairTraits:
+    def swap(self) -> PairTraits:
         return PairTraits(-self.area, -self.mark, -self.mosaic)
 
 

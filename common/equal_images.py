@@ -57,7 +57,7 @@ class EqualSets:
         """Add the sets of another folder, with other names for their images."""
         different = set(self.different)
         for one, another in other.different:
-            different.add(_sorted_pair(rename(one), rename(another)))
+            different.add(_sort_pair(rename(one), rename(another)))
         self.different = different
         for first, names in other.members.items():
             renamed = [rename(name) for name in names]
@@ -76,7 +76,7 @@ class EqualSets:
 
     def may_match(self, one: str, other: str) -> bool:
         """Tell whether no person called the two images different."""
-        return not self.different or _sorted_pair(one, other) not in self.different
+        return not self.different or _sort_pair(one, other) not in self.different
 
     def is_copy(self, one: str, other: str) -> bool:
         """Tell whether two images are in one set, and copies."""
@@ -96,9 +96,9 @@ class EqualSets:
         for name, others in matches.items():
             for other, kind in others.items():
                 nodes = self._node_at_search(name), self._node_at_search(other)
-                if nodes[0] == nodes[1] or _sorted_pair(*nodes) in done:
+                if nodes[0] == nodes[1] or _sort_pair(*nodes) in done:
                     continue
-                done.add(_sorted_pair(*nodes))
+                done.add(_sort_pair(*nodes))
                 if pair := self._first_matching_pair(*nodes):
                     linked.setdefault(pair[0], {})[pair[1]] = kind
                     linked.setdefault(pair[1], {})[pair[0]] = kind
@@ -257,5 +257,5 @@ def prove_sets(
     return proven
 
 
-def _sorted_pair(one: str, other: str) -> Pair:
+def _sort_pair(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)

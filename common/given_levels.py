@@ -61,7 +61,7 @@ def check_may_write(dataset: str, file_name: str, topics: Iterable[Topic], optio
         for folder in topic.given_folders:
             if os.path.join(real_path, "").startswith(os.path.join(folder, "")):
                 return
-    folder = _given_folder(members[0])
+    folder = _find_given_folder(members[0])
     level = next(
         number for number in range(MAX_LEVELS + 1) if members[0].folder_above(number) == folder
     )
@@ -75,7 +75,7 @@ def check_may_write(dataset: str, file_name: str, topics: Iterable[Topic], optio
     )
 
 
-def _given_folder(topic: Topic) -> str:
+def _find_given_folder(topic: Topic) -> str:
     """Return the given folder that the topic is, or is below; or the topic's."""
     for level in range(topic.levels):
         folder = topic.folder_above(level)

@@ -151,7 +151,7 @@ def open_image(
         if decoded.mode.startswith("I") or decoded.mode == "F":
             decoded = to_uint8(decoded)
         if on_white and decoded.has_transparency_data:
-            decoded = _put_on_white(decoded)
+            decoded = _paste_on_white(decoded)
         if decoded.mode != mode:
             decoded = decoded.convert(mode)
         decoded = make_upright(decoded, orientation)
@@ -174,7 +174,7 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
         if decoded.mode.startswith("I") or decoded.mode == "F":
             decoded = to_uint8(decoded)
         if decoded.has_transparency_data:
-            decoded = _put_on_white(decoded)
+            decoded = _paste_on_white(decoded)
         return StoredImage(
             decoded if decoded.mode == "RGB" else decoded.convert("RGB"),
             image_format,
@@ -186,7 +186,7 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
         )
 
 
-def _put_on_white(image: Image.Image) -> Image.Image:
+def _paste_on_white(image: Image.Image) -> Image.Image:
     with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, with_alpha)

@@ -86,7 +86,7 @@ def rank_candidates(
     copies: dict[str, RankedCopy] = {}
     copy_like: set[str] = set()
     sets_by_size = 0
-    for component in connected_components(places, copies_of or {}):
+    for component in group_connected(places, copies_of or {}):
         members = [by_size[places[name]] for name in component]
         as_copies = _as_copies(members)
         if as_copies is None:
@@ -96,7 +96,7 @@ def rank_candidates(
         copies |= {each.copy.name: each for each in ranked}
         copy_like |= copy_order.copy_like_names(as_copies)
         by_name = {image.name: image for image in members}
-        best_first = sorted((by_name[each.copy.name] for each in ranked), key=_settled_key)
+        best_first = sorted((by_name[each.copy.name] for each in ranked), key=_person_key)
         own_places = sorted(places[name] for name in component)
         for place, image in zip(own_places, best_first, strict=True):
             order[place] = image
@@ -113,7 +113,7 @@ def _as_copies(members: Iterable[Candidate]) -> list[Copy] | None:
     return copies
 
 
-def _settled_key(image: Candidate) -> tuple[bool, bool]:
+def _person_key(image: Candidate) -> tuple[bool, bool]:
     return not image.keep, not image.in_target
 
 
@@ -126,7 +126,7 @@ def rank_by_size(candidates: Iterable[Candidate]) -> list[Candidate]:
     by_score = all_scored(candidates)
 
     def sort_key(image: Candidate) -> tuple[bool, bool, float, int, str]:
-        return (*_settled_key(image), -size_value(image, by_score), -image.size, image.name)
+        return (*_person_key(image), -size_value(image, by_score), -image.size, image.name)
 
     return sorted(candidates, key=sort_key)
 
@@ -142,7 +142,7 @@ def all_scored(candidates: Iterable[Candidate]) -> bool:
     return all(image.score is not None and image.score > 0 for image in candidates)
 
 
-def connected_components(
+def group_connected(
     names: Collection[str], matches: Mapping[str, Collection[str]]
 ) -> list[list[str]]:
     """Group the names that matches connect, directly or through others; none alone."""

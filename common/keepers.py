@@ -69,7 +69,7 @@ def make_candidates(
     """
     candidates = []
     decided = decisions.decisions_for_topic(topic)
-    captioned = _captioned_images(topic, stamps) if cached.originality else set()
+    captioned = _images_with_caption(topic, stamps) if cached.originality else set()
     for name, stamp in stamps.items():
         if name in decided.drop:
             continue
@@ -94,7 +94,7 @@ def make_candidates(
     return candidates
 
 
-def _captioned_images(topic: Topic, names: Collection[str]) -> set[str]:
+def _images_with_caption(topic: Topic, names: Collection[str]) -> set[str]:
     """Return the images whose caption is not empty."""
     matched, _ = captions.match_captions(topic, names)
     return {image for image, name in matched.items() if captions.has_text(topic.path_of(name))}

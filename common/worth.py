@@ -23,7 +23,7 @@ FIRST_SHARP_BIN = 19  # 40 cycles: coarser things say nothing of sharpness
 # Detail
 
 
-def compared_places(images: Sequence[ImageTraits]) -> list[int]:
+def places_to_compare(images: Sequence[ImageTraits]) -> list[int]:
     """Return the places of the images that each is compared with: all, or some of a large set."""
     places = range(len(images))
     if len(images) <= MAX_COMPARED_COPIES:
@@ -98,7 +98,7 @@ def full_detail(images: Sequence[ImageTraits]) -> list[int]:
     return [max(0, *levels) for levels in zip_longest(*spectra, fillvalue=0)]
 
 
-def detailed_side(image: ImageTraits, full: Sequence[int]) -> float:
+def side_with_detail(image: ImageTraits, full: Sequence[int]) -> float:
     """Pixels of the longer side that hold detail: their part of the spectrum has not fallen."""
     shown = total = 0.0
     for place, level in enumerate(image.spectrum):
@@ -112,9 +112,9 @@ def detailed_side(image: ImageTraits, full: Sequence[int]) -> float:
 def detail_losses(images: Sequence[ImageTraits]) -> list[float]:
     """An enlargement has no more detail than its source."""
     full = full_detail(images)
-    own = [detailed_side(image, full) for image in images]
+    own = [side_with_detail(image, full) for image in images]
     real = list(own)
-    sources = compared_places(images)
+    sources = places_to_compare(images)
     for place, large in enumerate(images):
         for source in sources:
             if is_upscale(large, images[source]):
@@ -125,7 +125,7 @@ def detail_losses(images: Sequence[ImageTraits]) -> list[float]:
 # Compression
 
 
-def seen_steps(image: ImageTraits) -> float:
+def visible_steps(image: ImageTraits) -> float:
     """Steps of the worst JPEG that the image itself shows."""
     return max(image.jpeg_steps, image.past_steps)
 
@@ -155,7 +155,7 @@ def share_blocks(image: ImageTraits, other: ImageTraits) -> bool:
 
     A mere re-save would still show the steps themselves.
     """
-    steps = seen_steps(other)
+    steps = visible_steps(other)
     if steps <= RULES.min_shared_steps or other.block_edges <= RULES.min_block_edges:
         return False
     if image.block_edges <= RULES.shared_blocks * other.block_edges:
@@ -164,24 +164,24 @@ def share_blocks(image: ImageTraits, other: ImageTraits) -> bool:
     return not stays_visible or is_edited(image, other)
 
 
-def inherited_steps(image: ImageTraits, other: ImageTraits) -> float:
+def steps_from_copy(image: ImageTraits, other: ImageTraits) -> float:
     """Steps that the image must have gone through because the other did."""
     if image.pixel_digest == other.pixel_digest:
-        return seen_steps(other)
+        return visible_steps(other)
     if abs(image.side / other.side - 1) < RULES.same_size:
-        return seen_steps(other) if share_blocks(image, other) else 0.0
+        return visible_steps(other) if share_blocks(image, other) else 0.0
     if image.side > other.side:
-        return seen_steps(other) if is_upscale(image, other) else 0.0
-    return 0.0 if is_upscale(other, image) else min(RULES.resized_steps, seen_steps(other))
+        return visible_steps(other) if is_upscale(image, other) else 0.0
+    return 0.0 if is_upscale(other, image) else min(RULES.resized_steps, visible_steps(other))
 
 
 def past_steps(images: Sequence[ImageTraits]) -> list[float]:
     """Steps of the worst JPEG in the past of each, seen or inherited."""
-    others = [images[place] for place in compared_places(images)]
+    others = [images[place] for place in places_to_compare(images)]
     worst = []
     for image in images:
-        inherited = [inherited_steps(image, other) for other in others]
-        worst.append(max([seen_steps(image), *inherited]))
+        inherited = [steps_from_copy(image, other) for other in others]
+        worst.append(max([visible_steps(image), *inherited]))
     return worst
 
 
@@ -191,7 +191,7 @@ def compression_losses(images: Sequence[ImageTraits]) -> list[float]:
     return [RULES.compression * log2(1 + 4 * steps) for steps in worst]
 
 
-def resaved_losses(images: Sequence[ImageTraits]) -> list[float]:
+def second_save_losses(images: Sequence[ImageTraits]) -> list[float]:
     """A past that the file's own table does not explain: it was saved again."""
     pasts = zip(images, past_steps(images), strict=True)
     return [
@@ -221,7 +221,7 @@ def notes_losses(images: Sequence[ImageTraits]) -> list[float]:
 def grain_losses(images: Sequence[ImageTraits]) -> list[float]:
     """Enlarging smooths grain: an enlargement counts as grainy as its source."""
     losses = []
-    others = [images[place] for place in compared_places(images)]
+    others = [images[place] for place in places_to_compare(images)]
     for image in images:
         sources = [other.grain_levels for other in others if is_upscale(image, other)]
         levels = max([image.grain_levels, *sources])
@@ -251,7 +251,7 @@ def oddity_losses(images: Sequence[ImageTraits]) -> list[float]:
 IMAGE_TERMS: dict[str, Callable[[Sequence[ImageTraits]], list[float]]] = {
     "detail": detail_losses,
     "compression": compression_losses,
-    "resaved": resaved_losses,
+    "resaved": second_save_losses,
     "colour": colour_losses,
     "palette": palette_losses,
     "grain": grain_losses,

@@ -21,16 +21,16 @@ from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
 from duplicates.full_colours import (
     Colours,
     compare_colours,
-    drawn_part,
     is_graphic,
     is_other_render,
     is_white_balance,
+    part_with_drawing,
 )
 from duplicates.full_images import FullImage, frame_views
 from duplicates.full_registration import (
     IDENTITY,
     common_size,
-    covered_pixels,
+    pixels_from_source,
     register,
     resize,
     warp,
@@ -140,7 +140,7 @@ def confirm_icons(first: Array, second: Array, limits: ConfirmationLimits) -> Co
     everywhere = np.ones(lesser.shape[:2], bool)
     shown = np.zeros_like(everywhere)
     for image in (lesser, shrunk):
-        shown[drawn_part(image, limits)] = True
+        shown[part_with_drawing(image, limits)] = True
     if is_other_render(compare_colours(lesser, shrunk, everywhere, limits), limits):
         return Confirmation(False, "other_colours")
     x, y = match_tones(lesser.astype(np.float32), shrunk.astype(np.float32), everywhere)
@@ -158,7 +158,7 @@ def are_icons(one: Array, other: Array, limits: ConfirmationLimits) -> bool:
     small = limits.max_icon_side_pixels
     if any(max(image.shape[:2]) <= small and is_graphic(image, limits) for image in (one, other)):
         return True
-    parts = [drawn_part(image, limits) for image in (one, other)]
+    parts = [part_with_drawing(image, limits) for image in (one, other)]
     return all(
         max(rows.stop - rows.start, columns.stop - columns.start) <= small
         for rows, columns in parts
@@ -176,7 +176,7 @@ def measure_differences(
     affine = register(source, target, affine)
     size = common_size(source, target, affine)
     moved, still = warp(source, size, affine), resize(target, size)
-    valid = covered_pixels(size, affine)
+    valid = pixels_from_source(size, affine)
     colours = compare_colours(moved, still, valid, limits)
     burnt = burnt_weight(moved, still)
     moved, still = match_tones(moved.astype(np.float32), still.astype(np.float32), valid)

@@ -155,7 +155,7 @@ def measure_across(
     `topics` are by their folders below the dataset, images by their paths there. Writes what was
     measured of an image into the cache of its topic. Returns the stamps of the images, too.
     """
-    copies, stamps = _connected_copies(topics, across)
+    copies, stamps = _read_copies_across(topics, across)
     measured = CopyMeasurements()
     names_by_folder: dict[str, list[str]] = {}
     for path in sorted(copies):
@@ -176,7 +176,7 @@ def measure_across(
     return measured, stamps
 
 
-def _connected_copies(
+def _read_copies_across(
     topics: Mapping[str, Topic], across: Copies
 ) -> tuple[dict[str, set[str]], dict[str, Stamp]]:
     """Return all copies, within topics and across, that are connected with a pair across.
@@ -194,7 +194,7 @@ def _connected_copies(
         for name, stamp in image_identity.confirm_topic(topics[folder]).items():
             stamps[os.path.join(folder, name)] = stamp
     connected: set[str] = set()
-    for component in keeper_order.connected_components(stamps.keys(), copies):
+    for component in keeper_order.group_connected(stamps.keys(), copies):
         if not across.keys().isdisjoint(component):
             connected.update(component)
     return {path: copies[path] for path in connected}, stamps
@@ -208,7 +208,7 @@ def _pairs_with_hubs(
     Of images with the same pixels one is enough.
     """
     pairs: list[NameTuple] = []
-    for component in keeper_order.connected_components(copies.keys(), copies):
+    for component in keeper_order.group_connected(copies.keys(), copies):
         if not images.keys() >= set(component):
             continue
         hub = copy_order.hub_of([Copy(name, images[name]) for name in component]).name

@@ -47,10 +47,10 @@ class Star:
 
     def pair_with(self, member: str) -> Pair:
         pair = (self.centre, member)
-        return pair if pair in self._known_pairs else (member, self.centre)
+        return pair if pair in self._all_pairs else (member, self.centre)
 
     @functools.cached_property
-    def _known_pairs(self) -> frozenset[Pair]:
+    def _all_pairs(self) -> frozenset[Pair]:
         return frozenset(self.pairs)
 
     def affine_to_centre(self, pair: Pair, affine: Affine) -> Affine:
@@ -66,7 +66,7 @@ def large_stars(
     Its centre is the image with most pairs; of several, the largest file.
     """
     stars = []
-    for component in connected_components(pairs):
+    for component in group_connected(pairs):
         if len(component) < LARGE_SET_PAIRS or component[0][0] in finished:
             continue
         counts = Counter(name for pair in component for name in pair)
@@ -101,7 +101,7 @@ def meets_edges(affine: Affine) -> bool:
     return geometry.edge_shift(affine) <= THRESHOLDS.max_copy_shift_share
 
 
-def connected_components(pairs: Iterable[Pair]) -> list[list[Pair]]:
+def group_connected(pairs: Iterable[Pair]) -> list[list[Pair]]:
     """Divide pairs into those that are connected by common images, in order of the first pair."""
     parents: dict[str, str] = {}
 

@@ -45,11 +45,11 @@ class EqualGroups:
                 self._large_followers.update(names[1:])
                 self.large_digests |= {name: digests[name] for name in names}
 
-    def searched(self, names: Iterable[str]) -> list[str]:
+    def keep_searched(self, names: Iterable[str]) -> list[str]:
         """Return the images that are searched: all but the followers in a set."""
         return [name for name in names if name not in self._followers]
 
-    def listed(self, names: Iterable[str]) -> list[str]:
+    def keep_listed(self, names: Iterable[str]) -> list[str]:
         """Return the images whose matches are listed: all but the followers in a large set."""
         return [name for name in names if name not in self._large_followers]
 
@@ -57,7 +57,7 @@ class EqualGroups:
         """Return pairs of searched images as pairs of all listed ones."""
         expanded = []
         for one, other in pairs:
-            for pair in itertools.product(self._listed_members(one), self._listed_members(other)):
+            for pair in itertools.product(self._members_to_list(one), self._members_to_list(other)):
                 expanded.append((min(pair), max(pair)))
         return sorted(expanded)
 
@@ -74,7 +74,7 @@ class EqualGroups:
             expanded |= dict.fromkeys(pairs, EQUAL)
         return expanded
 
-    def _listed_members(self, first: str) -> list[str]:
+    def _members_to_list(self, first: str) -> list[str]:
         names = self._members.get(first, [first])
         return names if len(names) <= MAX_LISTED_IMAGES else [first]
 
@@ -118,7 +118,7 @@ def _group_equal_rows(names: Sequence[str], rows: Sidecar) -> list[list[str]]:
 
 def _pixel_digests(images: TopicRows, names: Sequence[str], opener: ImageOpener) -> dict[str, str]:
     """Return the digests of the pixels of images; decodes those that the cache does not know."""
-    known = _known_pixel_digests(images)
+    known = _read_pixel_digests(images)
     digests = {name: known[name] for name in names if name in known}
     unknown = [name for name in names if name not in known]
     tasks = []
@@ -131,7 +131,7 @@ def _pixel_digests(images: TopicRows, names: Sequence[str], opener: ImageOpener)
     return {name: digest for name, digest in digests.items() if digest}
 
 
-def _known_pixel_digests(images: TopicRows) -> dict[str, str]:
+def _read_pixel_digests(images: TopicRows) -> dict[str, str]:
     """Return the digests of pixels that the last search recorded of unchanged images."""
     last = cache.load_cache(images.topic).duplicates
     known = {}

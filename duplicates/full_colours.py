@@ -93,7 +93,7 @@ def is_grey(image: Array) -> bool:
     return _is_grey(small.reshape(-1, 3).astype(np.float32))
 
 
-def drawn_part(image: Array, limits: ConfirmationLimits) -> tuple[slice, slice]:
+def part_with_drawing(image: Array, limits: ConfirmationLimits) -> tuple[slice, slice]:
     """The rows and columns of all that is not of the most frequent tone; at least one pixel."""
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).astype(np.int16)
     ground = int(np.bincount(grey.ravel(), minlength=256).argmax())

@@ -82,10 +82,12 @@ def _read_frame(image: Image.Image) -> Frame:
     clear = image.convert("RGBA")
     if clear.getchannel("A").getextrema()[0] == 255:
         return Frame(_shrunk_rgb(clear))
-    return Frame(_shrunk_rgb(_on_ground(clear, "white")), _shrunk_rgb(_on_ground(clear, "black")))
+    return Frame(
+        _shrunk_rgb(_paste_on_ground(clear, "white")), _shrunk_rgb(_paste_on_ground(clear, "black"))
+    )
 
 
-def _on_ground(clear: Image.Image, colour: str) -> Image.Image:
+def _paste_on_ground(clear: Image.Image, colour: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", clear.size, colour), clear)
 
 
@@ -110,7 +112,11 @@ def frame_views(first: Frame, second: Frame) -> Iterator[tuple[str, Array, Array
     """
     if first.samples is not None and second.samples is not None:
         low, high = _range_of(np.concatenate([first.samples.ravel(), second.samples.ravel()]))
-        yield "samples", _stretched(first.samples, low, high), _stretched(second.samples, low, high)
+        yield (
+            "samples",
+            _stretch_levels(first.samples, low, high),
+            _stretch_levels(second.samples, low, high),
+        )
         return
     yield "on white", first.on_white, second.on_white
     if first.on_black is not None and second.on_black is not None:
@@ -124,7 +130,7 @@ def _range_of(samples: Array) -> tuple[float, float]:
     return float(samples.min()), float(samples.max())
 
 
-def _stretched(samples: Array, low: float, high: float) -> Array:
+def _stretch_levels(samples: Array, low: float, high: float) -> Array:
     scaled = (samples - low) * (255 / ((high - low) or 1))
     grey = np.rint(scaled.clip(0, 255)).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)

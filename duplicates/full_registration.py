@@ -92,7 +92,7 @@ def warp(image: Array, size: Size, affine: Map) -> Array:
     )
 
 
-def covered_pixels(size: Size, affine: Map) -> Array:
+def pixels_from_source(size: Size, affine: Map) -> Array:
     """Where `affine` shows something of the source; bool (height, width)."""
     across = (np.arange(size[0]) + 0.5) / size[0]
     down = ((np.arange(size[1]) + 0.5) / size[1])[:, None]

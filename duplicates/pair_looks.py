@@ -129,7 +129,7 @@ def _look_again(first: Mapping[Pair, FirstLook], task: LookTask) -> dict[Pair, C
     from duplicates import second_looks  # OpenCV
 
     affines = {pair: look.affine for pair, look in first.items()}
-    components = copy_sets.connected_components(sorted(first))
+    components = copy_sets.group_connected(sorted(first))
     tasks = copy_sets.confirmation_tasks(components, affines, task.stamps, task.topic.path_of)
     confirm = functools.partial(second_looks.confirm_sets, max_pixels=task.max_pixels)
     confirmations: dict[Pair, Confirmation] = {}

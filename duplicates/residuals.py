@@ -78,7 +78,7 @@ def _halve(values: Array) -> Array:
 
 
 def _layer(is_luma: bool, octave: int, x: Array, y: Array, valid: Array, weight: Array) -> Layer:
-    apart = np.maximum(_beyond_slack(x, y), _beyond_slack(y, x)) * weight
+    apart = np.maximum(_excess_over_slack(x, y), _excess_over_slack(y, x)) * weight
     left = cv2.sqrt(blur(apart * apart, WINDOW_SIGMA))
     mean_x, mean_y = blur(x, WINDOW_SIGMA), blur(y, WINDOW_SIGMA)
     variance_x = (blur(x * x, WINDOW_SIGMA) - mean_x * mean_x).clip(0)
@@ -97,7 +97,7 @@ def _layer(is_luma: bool, octave: int, x: Array, y: Array, valid: Array, weight:
     return Layer(is_luma, octave, left, contrast, unlikeness, excess, inner, x, y)
 
 
-def _beyond_slack(x: Array, y: Array) -> Array:
+def _excess_over_slack(x: Array, y: Array) -> Array:
     """How far x lies outside of what y shows within EDGE_SLACK pixels."""
     around = np.ones((3, 3), np.uint8)
     highest = y + EDGE_SLACK * (cv2.dilate(y, around) - y)
@@ -164,7 +164,7 @@ def find_changes(
         own += [(apart[only] ** 4).sum() for only in (only_source, only_target)]
     if greatest < 1:
         return greatest, (), 0.0
-    return greatest, _boxes(changed_anywhere), _exchanged(sums, own)
+    return greatest, _boxes(changed_anywhere), _exchange_strength(sums, own)
 
 
 def _boxes(strongest: Array) -> tuple[Box, ...]:
@@ -207,7 +207,7 @@ def bounding_box(boxes: tuple[Box, ...]) -> Box:
     return min(left), min(top), max(right), max(bottom)
 
 
-def _exchanged(sums: Array, own: Array) -> float:
+def _exchange_strength(sums: Array, own: Array) -> float:
     """How much each image shows of its own, from sums of squares and products of the changes."""
     correlations = sums[3:] / np.sqrt((sums[0] + 1) * (sums[1:3] + 1))
     share_of_less = own.min() / (own.sum() + 1)

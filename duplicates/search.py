@@ -67,7 +67,7 @@ def search_topics(
 
 def propose_pairs(images: TopicRows, equal: EqualGroups, proposer: Proposer) -> Candidates:
     """Propose pairs of the topic's readable images, one of each set of equal ones."""
-    names = equal.searched(images.rows.valid_rows(images.stamps))
+    names = equal.keep_searched(images.rows.valid_rows(images.stamps))
     return proposer.propose_pairs(names, images.rows.rows(names))
 
 
@@ -93,7 +93,7 @@ def find_variants(
     opener: ImageOpener,
 ) -> dict[ImagePair, Verdict]:
     """Find the variants of the topic's listed images, given the verdicts on its candidates."""
-    listed = equal.listed(images.rows.valid_rows(images.stamps))
+    listed = equal.keep_listed(images.rows.valid_rows(images.stamps))
     stamps = {name: images.stamps[name] for name in listed}
     copies = {}
     for (one, other), verdict in verdicts.items():

@@ -121,7 +121,7 @@ def _find_dropped(plans: Sequence[TopicPlan]) -> Dropped:
     ranked: dict[str, list[tuple[int, str, Caption]]] = {}
     for plan in plans:
         for source in plan.sources:
-            for line, caption in _dropped_captions(source, plan.lines):
+            for line, caption in _list_dropped_captions(source, plan.lines):
                 entry = (plan.ranks.get(line.source, 0), line.source, caption)
                 ranked.setdefault(line.kept or "", []).append(entry)
     dropped: Dropped = {}
@@ -130,7 +130,7 @@ def _find_dropped(plans: Sequence[TopicPlan]) -> Dropped:
     return dropped
 
 
-def _dropped_captions(
+def _list_dropped_captions(
     source: Topic, lines: Iterable[ManifestLine]
 ) -> list[tuple[ManifestLine, Caption]]:
     """Return the source's images that were dropped for a copy, each with its caption."""

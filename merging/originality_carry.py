@@ -48,7 +48,7 @@ class CarriedOriginality:
                 target_first, target_second = names[first], names[second]
                 if target_first > target_second:
                     target_first, target_second = target_second, target_first
-                    pair = pair.swapped()
+                    pair = pair.swap()
                 self.pairs[target_first, target_second] = pair
 
     def write(self, target: Topic, target_folder: TargetFolder) -> None:

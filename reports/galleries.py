@@ -77,7 +77,7 @@ class Galleries:
             paths.update(dict.fromkeys(image.path for image in row if image))
         return list(paths)
 
-    def named_parts(self) -> Iterator[tuple[str, dict[str, list[ScoredImage]]]]:
+    def titles_and_parts(self) -> Iterator[tuple[str, dict[str, list[ScoredImage]]]]:
         """Yield each gallery: its title, and its images by the title of their part."""
         yield self.overall.title, self.overall.parts()
         for gallery in self.clusters.values():
@@ -99,7 +99,7 @@ def collect_galleries(
     for label, group in tree.group_by_level(topics, "cluster").items():
         clusters[label] = Gallery(label, size)
         for topic in group:
-            images = _scored_images(topic)
+            images = _images_with_score(topic)
             overall.add(images)
             clusters[label].add(images)
             _add_to_bins(images, lows, bins)
@@ -107,7 +107,7 @@ def collect_galleries(
     return Galleries(overall, shown if len(shown) > 1 else {}, bins)
 
 
-def _scored_images(topic: Topic) -> list[ScoredImage]:
+def _images_with_score(topic: Topic) -> list[ScoredImage]:
     try:
         scores = load_topic_scores(topic).usable
     except atomic_files.Damaged:  # since it was ranked
@@ -140,7 +140,7 @@ def gallery_json(
     numbers: dict[ScoredImage, int] = {}
     listed = []
     images_left = max_images
-    for title, parts in galleries.named_parts() if galleries else ():
+    for title, parts in galleries.titles_and_parts() if galleries else ():
         numbered = []
         for name, images in parts.items():
             shown = [image for image in images if thumbnails.get(image.path)][:images_left]

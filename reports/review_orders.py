@@ -29,16 +29,16 @@ def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
     For a set across topics, the rules `in FOLDER` put the images of a folder first.
     """
 
-    def ranked(value: Callable[[dict[str, Any]], float]) -> list[str]:
+    def rank_by(value: Callable[[dict[str, Any]], float]) -> list[str]:
         return sorted(each.images, key=lambda image: -value(data.photos[image]))
 
     orders = {}
     if each.section == "across":
         for folder in sorted({data.photos[image]["place"] for image in each.images}):
-            orders[f"in {folder}"] = ranked(functools.partial(_is_in, folder))
+            orders[f"in {folder}"] = rank_by(functools.partial(_is_in, folder))
     for rule, (_, value) in BULK_RULES.items():
-        if ranked(value) != each.images:
-            orders[rule] = ranked(value)
+        if rank_by(value) != each.images:
+            orders[rule] = rank_by(value)
     return orders
 
 

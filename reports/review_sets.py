@@ -83,7 +83,7 @@ class ReviewData:
         """Yield the connected components of each section."""
         positions = {path: number for number, path in enumerate(self.photos)}
         for section, pairs in self.pairs.items():
-            for component in _connected_pairs(pairs):
+            for component in _group_pairs(pairs):
                 paths = {path for pair in component for path in (pair.first, pair.second)}
                 yield ReviewSet(
                     section,
@@ -92,7 +92,7 @@ class ReviewData:
                 )
 
 
-def _connected_pairs(pairs: list[ReviewPair]) -> list[list[ReviewPair]]:
+def _group_pairs(pairs: list[ReviewPair]) -> list[list[ReviewPair]]:
     """Group pairs that share images, directly or through other pairs."""
     component_of: dict[str, list[ReviewPair]] = {}  # images of one component share a list
     for pair in pairs:

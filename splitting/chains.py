@@ -20,7 +20,7 @@ class Chains:
                 for other in others:
                     self._links.setdefault(other, set()).add(path)
         self._set_of: dict[str, int] = {}
-        components = keeper_order.connected_components(self._links.keys(), self._links)
+        components = keeper_order.group_connected(self._links.keys(), self._links)
         for number, paths in enumerate(components):
             self._set_of.update(dict.fromkeys(paths, number))
 

@@ -22,7 +22,7 @@ from merging.transfer import Transfer, TransferMode
 from splitting import export_check, export_manifest
 from splitting.candidates import Split
 from splitting.export_manifest import Entry, ExportedFiles, is_as_exported
-from splitting.kept_files import find_kept_files, kept_images
+from splitting.kept_files import find_kept_files, find_kept_images
 from splitting.layout import CAPTION_ENDING, Layout, is_utf8, plan_layout
 
 MISREAD_BY_LOADERS = ("::", "*", "?", "[")  # in the path of a folder
@@ -105,8 +105,8 @@ def plan_export(
         if any(is_as_exported(folder, entry) for entry in earlier[place]):
             ours.add(place)
     kept = {} if prune else find_kept_files(earlier, ours, splits)
-    layout = plan_layout(splits, target, mode, kept_images(folder, earlier, kept))
-    wanted = _wanted_entries(layout)
+    layout = plan_layout(splits, target, mode, find_kept_images(folder, earlier, kept))
+    wanted = _entries_to_write(layout)
     folder.check_folders({os.path.dirname(place) for place in wanted})
     kept = {place: reason for place, reason in kept.items() if place not in wanted}
 
@@ -133,7 +133,7 @@ def _check_loadable(target: str) -> None:
         )
 
 
-def _wanted_entries(layout: Layout) -> dict[str, Entry]:
+def _entries_to_write(layout: Layout) -> dict[str, Entry]:
     """Return the manifest's entries for the layout, by place.
 
     The time of a file without a source is that of the newest source.

@@ -67,7 +67,7 @@ def find_kept_files(
     return kept
 
 
-def kept_images(
+def find_kept_images(
     folder: TargetFolder, earlier: ExportedFiles, kept: Mapping[str, str]
 ) -> list[KeptImage]:
     """Return the images among the kept files, with their rows in metadata.jsonl."""

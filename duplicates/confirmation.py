@@ -200,7 +200,9 @@ def classify_differences(
 
 
 def another_image(differences: Differences, limits: ConfirmationLimits) -> bool:
-    """Half of all places show something else."""
+    """Half of all places show something else; in a drawing, whose copies leave little, fewer."""
+    if differences.colours.is_graphic:
+        return differences.strange_share > limits.max_drawn_strange_share
     return differences.strange_share > limits.max_strange_share
 
 

@@ -29,6 +29,9 @@ class ConfirmationLimits:
     max_hue_degrees: float = (
         20.0  # median turn of clear colours: copies 11, a red and an orange mug 28
     )
+    max_drawn_strange_share: float = (
+        0.15  # in a drawing: copies 0.08, other stick figures from 0.18
+    )
     min_hue_saturation_levels: float = 40.0  # levels from grey from which a colour has a hue
     min_graphic_tone_share: float = 0.3  # of one tone, from which an image is drawn
     max_same_colour_levels: float = (

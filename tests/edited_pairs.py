@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from test_hash_rows import scene
 
 FIRST_MOVED_NUMBER = 200_000  # from here on, pairs in which something moved a little
+FIRST_FIGURE_NUMBER = 300_000  # from here on, pairs of stick figures
 FIRST_TARGETED_NUMBER = 100_000  # from here on, pairs for limits that few of the others come near
 
 Rng = np.random.Generator
@@ -24,6 +25,8 @@ Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     """Return the name of the edit and the two images, RGB."""
     rng = np.random.default_rng(number)
+    if number >= FIRST_FIGURE_NUMBER:
+        return "stick figures", *_draw_figures(rng)
     edits = EDITS
     if number >= FIRST_TARGETED_NUMBER:
         edits = TARGETED_EDITS if number < FIRST_MOVED_NUMBER else {"moved patch": _move_patch}
@@ -34,6 +37,26 @@ def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     ]()
     one, other = edits[name](base.convert("RGB"), rng)
     return name, one.convert("RGB"), other.convert("RGB")
+
+
+def _draw_figures(rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """Two figures of lines, whose arms and legs point elsewhere by more or less."""
+    ends = rng.uniform((40, 60), (280, 140), (4, 2))
+    ends[2:, 1] += 130
+    moved = ends + rng.uniform(-1, 1, (4, 2)) * rng.uniform(0, 90)
+    return draw_figure(ends), draw_figure(moved)
+
+
+def draw_figure(ends: np.ndarray) -> Image.Image:
+    """A figure of lines with the ends of two arms and two legs there."""
+    image = Image.new("RGB", (320, 320), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((130, 20, 190, 80), outline="black", width=4)
+    draw.line((160, 80, 160, 200), "black", 4)
+    for number, end in enumerate(ends):
+        start = (160, 110) if number < 2 else (160, 200)
+        draw.line((*start, *(float(place) for place in end)), "black", 4)
+    return image
 
 
 def _lay_text(image: Image.Image, rng: Rng, place: tuple[int, int], size: int) -> Image.Image:

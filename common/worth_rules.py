@@ -14,9 +14,9 @@ class WorthRules:
 
     detail: float = 2.0  # per halving of the side that holds detail: that is what pixels lose
     fallen_db: float = 6.0  # below the sharpest copy that is no loss: sharpening adds 3 to 5
-    # The next three by 960 enlargements, of which 0.93 are told, 2,240 sharp and soft photos beside
+    # The next three by 960 enlargements, of which 0.86 are told, 2,240 sharp and soft photos beside
     # reduced copies (0.015 taken for enlargements), and 360 enlargements of soft photos (0.38).
-    upscale_drop_db: float = 4.5
+    upscale_drop_db: float = 6.0
     upscale_bend_db: float = 0.25
     max_soft_slope_db: float = -15.0
     min_upscale: float = 1.09  # ratio of sides below which no spectrum tells

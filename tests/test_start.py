@@ -38,7 +38,8 @@ def suite(tmp_path) -> Path:
     shutil.copytree(ROOT / "common", folder / "common", ignore=shutil.ignore_patterns("clip"))
     for script in SCRIPTS:
         shutil.copy(ROOT / script, folder)
-    shutil.copytree(ROOT / "merging", folder / "merging")
+    for package in ("merging", "reports"):
+        shutil.copytree(ROOT / package, folder / package)
     return folder
 
 

@@ -67,7 +67,7 @@ class EqualSets:
             self._node_of[rename(name)] = rename(node)
 
     def node(self, name: str) -> str:
-        """Return the image that stands for all those with the same matches, or the image itself."""
+        """Return the first of all images with the same matches, or the image itself."""
         return self._node_of.get(name, name)
 
     def set_of(self, name: str) -> str:

@@ -205,7 +205,7 @@ def line_spectrum(luma: Array) -> Array:
     """Spectrum of some rows and columns in dB, by cycles along the longer side at any size.
 
     Levels are relative to those of 10 to 40 cycles, times the squared frequency: photos are nearly
-    flat. BINS_PER_OCTAVE from MIN_CYCLES on, as far as the size goes; empty for a tiny image.
+    flat. BINS_PER_OCTAVE from MIN_CYCLES up to what the size shows; empty for a tiny image.
     """
     longer = max(luma.shape)
     bins = int(BINS_PER_OCTAVE * np.log2(max(1, 0.485 * longer / MIN_CYCLES)))

@@ -49,6 +49,11 @@ Layout = Mapping[str, RowType]
 WRONG_CONTENT = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, OverflowError)
 CUT_FILE = (OSError, EOFError, MemoryError, RuntimeError, struct.error, TokenError)
 UNREADABLE = (*WRONG_CONTENT, *CUT_FILE, zipfile.BadZipFile, zlib.error)
+RULES = "rules"  # key of `about`: the number of the rules by which rows were decided
+
+
+class EarlierRules(Exception):
+    """A file whose rows were decided by rules of an earlier version."""
 
 
 class Sidecar:
@@ -148,10 +153,15 @@ class Sidecar:
         self._rows_on_disk = len(names)
 
     def fill(self, arrays: dict[str, Array]) -> None:
-        """Put a file's arrays into an empty sidecar. Raises ValueError if they do not fit."""
+        """Put a file's arrays into an empty sidecar.
+
+        Raises ValueError if they do not fit, and EarlierRules.
+        """
         names = _unpack_json(arrays["names"])
         about = _unpack_json(arrays["about"])
         stamps = arrays["stamps"]
+        if RULES in self.about and about.get(RULES, math.inf) < self.about[RULES]:
+            raise EarlierRules
         if about != json.loads(json.dumps(self.about)):
             raise ValueError(f"made by something else: {json.dumps(about)}")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -201,7 +211,8 @@ def load_sidecar(
     """Read the topic's rows in `.cache/NAME.npz`; none if there is no such file.
 
     A file that is damaged, has other arrays, or was made by something else than `about` is set
-    aside with a warning. If rows are not images, `max_bytes` returns how large a file can be.
+    aside with a warning; one by earlier rules is replaced when rows are saved. If rows are not
+    images, `max_bytes` returns how large a file can be.
     """
     sidecar = Sidecar(topic, name, layout, about)
     try:
@@ -209,7 +220,7 @@ def load_sidecar(
             atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
             sidecar.fill(_read_arrays(file, ("names", "stamps", "about", DIGESTS, *layout)))
         return sidecar
-    except FileNotFoundError:
+    except (FileNotFoundError, EarlierRules):
         return sidecar
     except atomic_files.Damaged as error:
         reason = error.reason

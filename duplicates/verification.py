@@ -121,7 +121,7 @@ def _load_verdicts(
     topic: Topic, stamps: Mapping[str, Stamp], variants: bool, reporter: Reporter
 ) -> Sidecar:
     name = "looked-variants" if variants else "looked"
-    about = {"rules": RULES_VERSION, "kinds": KIND_CODES}
+    about = {sidecar.RULES: RULES_VERSION, "kinds": KIND_CODES}
     if variants:
         about["lists_copies"] = False  # verdicts of versions that did are looked at again
     return sidecar.load_sidecar(

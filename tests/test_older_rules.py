@@ -13,6 +13,7 @@ import find_duplicates
 import merge_clusters
 import split_data
 from common import topic_relations
+from duplicates import verification
 
 
 @pytest.fixture
@@ -53,3 +54,24 @@ def test_a_search_looks_at_them_again(dataset: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     duplicates_stats.main([str(dataset)])
     assert topic_relations.OLDER_RULES not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--variants"]])
+def test_verdicts_of_older_rules_are_replaced_without_a_warning(
+    dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch, options: list[str]
+) -> None:
+    for path in dataset.rglob("looked*.npz"):
+        path.unlink()
+    monkeypatch.setattr(verification, "RULES_VERSION", topic_relations.RULES_VERSION - 1)
+    find_duplicates.main([str(dataset), *options])
+    before = sorted(dataset.rglob("looked*.npz"))
+    old_bytes = [path.read_bytes() for path in before]
+    assert before
+    monkeypatch.undo()
+    capsys.readouterr()
+
+    find_duplicates.main([str(dataset), *options])
+
+    assert "⚠️" not in capsys.readouterr().err
+    assert sorted(dataset.rglob("looked*")) == before
+    assert all(path.read_bytes() != old for path, old in zip(before, old_bytes, strict=True))

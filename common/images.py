@@ -145,16 +145,7 @@ def open_image(
         stored_size = image.size
         decoded = _decode_all(image, path, draft, mode)
         orientation = exif_orientation(decoded)
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and decoded.mode == "I":
-            extrema: Any = decoded.getextrema()
-            _refuse(unread_content.overflow_reason(image.tag_v2, extrema[0]))
-        if decoded.mode.startswith("I") or decoded.mode == "F":
-            decoded = to_uint8(decoded)
-        if on_white and decoded.has_transparency_data:
-            decoded = _paste_on_white(decoded)
-        if decoded.mode != mode:
-            decoded = decoded.convert(mode)
-        decoded = make_upright(decoded, orientation)
+        decoded = make_upright(_to_mode(decoded, image, mode, on_white), orientation)
         is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION
         return decoded, stored_size[::-1] if is_sideways else stored_size
 
@@ -171,12 +162,8 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
         decoded = _decode_all(image, path, None, "RGB")
         tables = getattr(decoded, "quantization", None)
         orientation, taken = exif_orientation(decoded), _exif_date(decoded)
-        if decoded.mode.startswith("I") or decoded.mode == "F":
-            decoded = to_uint8(decoded)
-        if decoded.has_transparency_data:
-            decoded = _paste_on_white(decoded)
         return StoredImage(
-            decoded if decoded.mode == "RGB" else decoded.convert("RGB"),
+            _to_mode(decoded, image, "RGB", on_white=True),
             image_format,
             is_palette,
             is_lossless,
@@ -184,6 +171,20 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
             taken,
             orientation,
         )
+
+
+def _to_mode(
+    decoded: Image.Image, image: ImageFile.ImageFile, mode: str, on_white: bool
+) -> Image.Image:
+    """Convert the pixels of `image`, decoded, to an 8-bit mode."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and decoded.mode == "I":
+        extrema: Any = decoded.getextrema()
+        _refuse(unread_content.overflow_reason(image.tag_v2, extrema[0]))
+    if decoded.mode.startswith("I") or decoded.mode == "F":
+        decoded = to_uint8(decoded)
+    if on_white and decoded.has_transparency_data:
+        decoded = _paste_on_white(decoded)
+    return decoded if decoded.mode == mode else decoded.convert(mode)
 
 
 def _paste_on_white(image: Image.Image) -> Image.Image:
@@ -274,10 +275,16 @@ def _open_bytes(content: bytes) -> Image.Image:
 
 def _pixel_digest(image: Image.Image) -> bytes:
     digest = hashlib.blake2b()
+    for strip in pixel_strips(image):
+        digest.update(strip)
+    return digest.digest()
+
+
+def pixel_strips(image: Image.Image) -> Iterator[bytes]:
+    """Yield the pixels some rows at a time: all of a large image as bytes take much memory."""
     for top in range(0, image.height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, image.height)
-        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
-    return digest.digest()
+        yield image.crop((0, top, image.width, bottom)).tobytes()
 
 
 def read_header(path: str, max_pixels: int | None = None) -> Header:

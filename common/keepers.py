@@ -69,7 +69,7 @@ def make_candidates(
     """
     candidates = []
     decided = decisions.decisions_for_topic(topic)
-    captioned = _images_with_caption(topic, stamps) if cached.originality else set()
+    captioned = _images_with_caption(topic, stamps, cached.originality)
     for name, stamp in stamps.items():
         if name in decided.drop:
             continue
@@ -94,10 +94,21 @@ def make_candidates(
     return candidates
 
 
-def _images_with_caption(topic: Topic, names: Collection[str]) -> set[str]:
-    """Return the images whose caption is not empty."""
+def _images_with_caption(
+    topic: Topic, names: Collection[str], measured: Collection[str]
+) -> set[str]:
+    """Return the measured images whose caption is not empty: that decides between such copies.
+
+    `names` are all images of the topic.
+    """
+    if not measured:
+        return set()
     matched, _ = captions.match_captions(topic, names)
-    return {image for image, name in matched.items() if captions.has_text(topic.path_of(name))}
+    captioned = set()
+    for image, name in matched.items():
+        if image in measured and captions.has_text(topic.path_of(name)):
+            captioned.add(image)
+    return captioned
 
 
 def image_extent(

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from common import images
 
 PREFIX = "pixels "  # tells these digests from those of bytes
-STRIP_ROWS = 64  # of pixels digested at a time, because a large image as bytes takes much memory
 # What 8-bit RGB does not show of an image: two such images may differ although their pixels do not.
 HIDING_TRAITS = {"deep", "transparent", "animated"}
 
@@ -27,7 +26,6 @@ def _pixel_digest(path: str, max_pixels: int) -> str:
         return ""
     profile = image.info.get("icc_profile", b"")
     digest = hashlib.sha256(repr((image.size, profile)).encode())
-    for top in range(0, image.height, STRIP_ROWS):
-        bottom = min(top + STRIP_ROWS, image.height)
-        digest.update(image.crop((0, top, image.width, bottom)).tobytes())
+    for strip in images.pixel_strips(image):
+        digest.update(strip)
     return PREFIX + digest.hexdigest()

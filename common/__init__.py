@@ -31,6 +31,7 @@ Files that the scripts leave in a dataset:
     decisions        what a person decided about images
     equal_images     large sets of equal images: a star in the file, every pair a match
     keepers          which of several matching images is kept
+    connected        groups what matches connect, directly or through others
     keeper_order     the order in which they are kept, and the reason in words
     copy_order       the order of the copies of one picture, the original first
     worth            what each copy lost, in halvings of pixels

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from common import copy_order
+from common import connected, copy_order
 from common.copy_order import Copy, RankedCopy
 from common.copy_traits import ImageTraits, PairTraitsByNames
 
@@ -86,7 +86,7 @@ def rank_candidates(
     copies: dict[str, RankedCopy] = {}
     copy_like: set[str] = set()
     sets_by_size = 0
-    for component in group_connected(places, copies_of or {}):
+    for component in connected.group_connected(places, copies_of or {}):
         members = [by_size[places[name]] for name in component]
         as_copies = _as_copies(members)
         if as_copies is None:
@@ -140,24 +140,3 @@ def size_value(image: Candidate, by_score: bool) -> float:
 def all_scored(candidates: Iterable[Candidate]) -> bool:
     """Tell whether these images are ranked by their scores too, where nothing better is known."""
     return all(image.score is not None and image.score > 0 for image in candidates)
-
-
-def group_connected(
-    names: Collection[str], matches: Mapping[str, Collection[str]]
-) -> list[list[str]]:
-    """Group the names that matches connect, directly or through others; none alone."""
-    components = []
-    visited: set[str] = set()
-    for start in names:
-        if start in visited or not matches.get(start):
-            continue
-        visited.add(start)
-        component = [start]
-        for name in component:  # grows meanwhile
-            for other in matches.get(name, ()):
-                if other in names and other not in visited:
-                    visited.add(other)
-                    component.append(other)
-        if len(component) > 1:
-            components.append(component)
-    return components

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeVar
 
 from common import (
     cache,
+    connected,
     copy_order,
     copy_traits,
     image_identity,
     json_files,
-    keeper_order,
     keepers,
     sidecar,
 )
@@ -27,10 +26,9 @@ from common.copy_order import Copy
 from common.copy_traits import ImageTraits, NameTuple, PairTraits
 from common.json_files import Copies
 from common.topics import Stamp, Topic
+from duplicates.pool import batches
 from duplicates.thumbnails import SmallImage
 from duplicates.verification import ImageOpener, TopicBusy
-
-Item = TypeVar("Item")
 
 TASK_IMAGES = 8  # that a process measures in one go
 TASK_PAIRS = 32  # that a process compares in one go
@@ -101,7 +99,7 @@ def measure_images(
         cache.update_cache(topic, originality=measured.new_texts)
 
     measure = functools.partial(originality.measure_files, max_pixels=opener.max_pixels)
-    tasks = ((batch, list(map(topic.path_of, batch))) for batch in _batches(firsts, TASK_IMAGES))
+    tasks = ((batch, list(map(topic.path_of, batch))) for batch in batches(firsts, TASK_IMAGES))
     with (
         opener.reporter.progress(len(firsts), unit="copy") as bar,
         sidecar.checkpoints(save) as save_when_due,
@@ -141,8 +139,10 @@ def compare_copies(
     compared = [pair for pair in missing if small_images.keys() >= set(pair)]
     from duplicates import picture_pairs  # OpenCV
 
-    batches = list(_batches(compared, TASK_PAIRS))
-    tasks = ((batch, [(small_images[a], small_images[b]) for a, b in batch]) for batch in batches)
+    tasks = (
+        (batch, [(small_images[a], small_images[b]) for a, b in batch])
+        for batch in batches(compared, TASK_PAIRS)
+    )
     for batch, answers in opener.pool.run(picture_pairs.compare_small_images, tasks):
         measured.pairs.update(zip(batch, answers, strict=True))
 
@@ -193,11 +193,11 @@ def _read_copies_across(
                 copies.setdefault(os.path.join(folder, name), set()).update(paths)
         for name, stamp in image_identity.confirm_topic(topics[folder]).items():
             stamps[os.path.join(folder, name)] = stamp
-    connected: set[str] = set()
-    for component in keeper_order.group_connected(stamps.keys(), copies):
+    wanted: set[str] = set()
+    for component in connected.group_connected(stamps.keys(), copies):
         if not across.keys().isdisjoint(component):
-            connected.update(component)
-    return {path: copies[path] for path in connected}, stamps
+            wanted.update(component)
+    return {path: copies[path] for path in wanted}, stamps
 
 
 def _pairs_with_hubs(
@@ -208,7 +208,7 @@ def _pairs_with_hubs(
     Of images with the same pixels one is enough.
     """
     pairs: list[NameTuple] = []
-    for component in keeper_order.group_connected(copies.keys(), copies):
+    for component in connected.group_connected(copies.keys(), copies):
         if not images.keys() >= set(component):
             continue
         hub = copy_order.hub_of([Copy(name, images[name]) for name in component]).name
@@ -218,8 +218,3 @@ def _pairs_with_hubs(
                 seen.add(images[name].pixel_digest)
                 pairs.append((min(name, hub), max(name, hub)))
     return sorted(pairs)
-
-
-def _batches(items: Sequence[Item], size: int) -> Iterable[list[Item]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])

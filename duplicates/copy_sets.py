@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from common import connected
 from common.topics import Stamp
 from duplicates import geometry
 from duplicates.geometry import Affine
@@ -66,7 +67,7 @@ def large_stars(
     Its centre is the image with most pairs; of several, the largest file.
     """
     stars = []
-    for component in group_connected(pairs):
+    for component in connected.group_pairs(pairs, lambda pair: pair):
         if len(component) < LARGE_SET_PAIRS or component[0][0] in finished:
             continue
         counts = Counter(name for pair in component for name in pair)
@@ -99,26 +100,6 @@ def affine_between(first_to_centre: Affine, second_to_centre: Affine) -> Affine:
 def meets_edges(affine: Affine) -> bool:
     """Whether no edge is off by more than a slight crop explains."""
     return geometry.edge_shift(affine) <= THRESHOLDS.max_copy_shift_share
-
-
-def group_connected(pairs: Iterable[Pair]) -> list[list[Pair]]:
-    """Divide pairs into those that are connected by common images, in order of the first pair."""
-    parents: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        parents.setdefault(name, name)
-        while parents[name] != name:
-            parents[name] = parents[parents[name]]
-            name = parents[name]
-        return name
-
-    pairs = list(pairs)
-    for one, other in pairs:
-        parents[root(other)] = root(one)
-    components: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        components.setdefault(root(pair[0]), []).append(pair)
-    return list(components.values())
 
 
 def confirmation_tasks(

@@ -18,6 +18,7 @@ from common.image_identity import ImageStamps
 from common.sidecar import Sidecar
 from duplicates import full_pixels
 from duplicates.classification import EQUAL, Verdict
+from duplicates.pool import batches
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImageOpener, ImagePair
 
@@ -122,8 +123,7 @@ def _pixel_digests(images: TopicRows, names: Sequence[str], opener: ImageOpener)
     digests = {name: known[name] for name in names if name in known}
     unknown = [name for name in names if name not in known]
     tasks = []
-    for start in range(0, len(unknown), TASK_IMAGES):
-        batch = unknown[start : start + TASK_IMAGES]
+    for batch in batches(unknown, TASK_IMAGES):
         tasks.append((batch, [images.topic.path_of(name) for name in batch]))
     read = functools.partial(full_pixels.pixel_digests, max_pixels=opener.max_pixels)
     for batch, answers in opener.pool.run(read, tasks):

@@ -23,7 +23,7 @@ from common.topics import Topic
 from duplicates import equal_files, hash_rows
 from duplicates.equal_files import EqualFiles
 from duplicates.hash_rows import RowArrays
-from duplicates.pool import Pool
+from duplicates.pool import Pool, batches
 
 HASH_SIDECAR = "phash"
 CHUNK_IMAGES = 16  # that a process reads per task
@@ -128,8 +128,7 @@ def _leave_out_equal_files(job: HashingJob) -> HashingJob:
 
 def _read_tasks(jobs: Iterable[HashingJob]) -> Iterator[tuple[list[Entry], list[str]]]:
     """Chunks of the jobs' entries, each with the paths of its images."""
-    entries = _list_entries(jobs)
-    while chunk := list(itertools.islice(entries, CHUNK_IMAGES)):
+    for chunk in batches(_list_entries(jobs), CHUNK_IMAGES):
         yield chunk, [job.topic.path_of(name) for job, name in chunk if name]
 
 

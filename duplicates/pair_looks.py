@@ -7,17 +7,17 @@ follows. So 500 copies take 499 looks, not 124,750.
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from common import connected
 from common.topics import Stamp, Topic
 from duplicates import classification, copy_sets
 from duplicates.classification import COPY, MAY_BE_COPY, FirstLook, Verdict
 from duplicates.copy_sets import Pair
 from duplicates.geometry import IDENTITY, Affine
-from duplicates.pool import Pool
+from duplicates.pool import Pool, batches
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING
 
@@ -129,7 +129,7 @@ def _look_again(first: Mapping[Pair, FirstLook], task: LookTask) -> dict[Pair, C
     from duplicates import second_looks  # OpenCV
 
     affines = {pair: look.affine for pair, look in first.items()}
-    components = copy_sets.group_connected(sorted(first))
+    components = connected.group_pairs(sorted(first), lambda pair: pair)
     tasks = copy_sets.confirmation_tasks(components, affines, task.stamps, task.topic.path_of)
     confirm = functools.partial(second_looks.confirm_sets, max_pixels=task.max_pixels)
     confirmations: dict[Pair, Confirmation] = {}
@@ -174,6 +174,5 @@ def _tasks(
     groups: Iterable[list[Pair]], task: LookTask
 ) -> Iterator[tuple[list[list[Pair]], list[tuple[SmallImage, SmallImage]]]]:
     """Yield batches of groups, with the two images of each group to look at."""
-    remaining = iter(groups)
-    while batch := list(itertools.islice(remaining, TASK_PAIRS)):
+    for batch in batches(groups, TASK_PAIRS):
         yield batch, [task.small_images(group[0]) for group in batch]

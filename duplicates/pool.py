@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,13 @@ TASKS_AHEAD_PER_WORKER = 3  # submitted before they are needed: enough to hide o
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`; the last one may be shorter."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch
 
 
 class Pool:

@@ -20,7 +20,7 @@ from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import classification, pair_looks, thumbnails
 from duplicates.classification import Verdict
-from duplicates.pool import Pool
+from duplicates.pool import Pool, batches
 from duplicates.thumbnails import SmallImage
 
 VERDICT_LAYOUT = {"kinds": ("uint8", ()), "likeness": ("float32", ())}
@@ -53,9 +53,10 @@ class ImageOpener:
         read = functools.partial(
             thumbnails.read_small_images, max_pixels=self.max_pixels, hints=hints
         )
-        starts = range(0, len(to_read), TASK_IMAGES)
-        batches = [to_read[start : start + TASK_IMAGES] for start in starts]
-        tasks = ((batch, [topic.path_of(name) for name in batch]) for batch in batches)
+        tasks = (
+            (batch, [topic.path_of(name) for name in batch])
+            for batch in batches(to_read, TASK_IMAGES)
+        )
         for batch, answers in self.pool.run(read, tasks):
             for name, image in zip(batch, answers, strict=True):
                 if image:

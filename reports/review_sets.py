@@ -12,6 +12,7 @@ from common import (
     across_file,
     atomic_files,
     cache,
+    connected,
     decisions,
     image_identity,
     images,
@@ -40,6 +41,10 @@ class ReviewPair:
     kind: str
     likeness: float | None
     why: str = ""  # the first of them in the order of the keeper rule is kept before the other
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        return self.first, self.second
 
     @property
     def sort_key(self) -> tuple[float, str, str]:
@@ -83,29 +88,13 @@ class ReviewData:
         """Yield the connected components of each section."""
         positions = {path: number for number, path in enumerate(self.photos)}
         for section, pairs in self.pairs.items():
-            for component in _group_pairs(pairs):
-                paths = {path for pair in component for path in (pair.first, pair.second)}
+            for component in connected.group_pairs(pairs, lambda pair: pair.paths):
+                paths = {path for pair in component for path in pair.paths}
                 yield ReviewSet(
                     section,
                     sorted(paths, key=positions.__getitem__),
                     sorted(component, key=lambda pair: pair.sort_key),
                 )
-
-
-def _group_pairs(pairs: list[ReviewPair]) -> list[list[ReviewPair]]:
-    """Group pairs that share images, directly or through other pairs."""
-    component_of: dict[str, list[ReviewPair]] = {}  # images of one component share a list
-    for pair in pairs:
-        first = component_of.get(pair.first, [])
-        second = component_of.get(pair.second, [])
-        smaller, larger = sorted((first, second), key=len)
-        moved = [pair] if smaller is larger else [*smaller, pair]
-        larger += moved
-        for each in moved:
-            component_of[each.first] = larger
-            component_of[each.second] = larger
-    distinct = {id(component): component for component in component_of.values()}
-    return list(distinct.values())
 
 
 def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:

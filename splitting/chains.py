@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
 
-from common import keeper_order
+from common import connected
 
 Links = Mapping[str, Collection[str]]  # image to those that it matches, by path, both ways
 
@@ -20,7 +20,7 @@ class Chains:
                 for other in others:
                     self._links.setdefault(other, set()).add(path)
         self._set_of: dict[str, int] = {}
-        components = keeper_order.group_connected(self._links.keys(), self._links)
+        components = connected.group_connected(self._links.keys(), self._links)
         for number, paths in enumerate(components):
             self._set_of.update(dict.fromkeys(paths, number))
 

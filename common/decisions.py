@@ -215,6 +215,15 @@ def decisions_for_topic(topic: Topic) -> Decisions:
     return decided.still_valid(topic.path) if decided.same or decided.drop else decided
 
 
+def dropped_paths(datasets: Iterable[str]) -> set[str]:
+    """Return the paths of the images that a person dropped and that are unchanged since."""
+    dropped: set[str] = set()
+    for dataset in datasets:
+        decided = read_decisions(dataset).still_valid(dataset)
+        dropped.update(os.path.join(dataset, path) for path in decided.drop)
+    return dropped
+
+
 def add_file(topics: Sequence[Topic], path: str) -> str:
     """Add the decisions in the file or pipe `path` to those of the dataset; they overrule the old.
 

@@ -7,7 +7,7 @@ names and numbers, with the standard library alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from common import connected, copy_order
@@ -49,7 +49,7 @@ class Ranking:
     order: list[Candidate]
     by_score: bool = False  # scores count where no traits are known
     copies: Mapping[str, RankedCopy] = field(default_factory=dict)  # of measured sets, by name
-    copy_like: Collection[str] = frozenset()  # names in these sets that look like those of copies
+    copy_like: Set[str] = frozenset()  # names in these sets that look like those of copies
     sets_by_size: int = 0  # with an image that was not measured
 
     def explain(self, kept: Candidate, dropped: Candidate) -> str:
@@ -58,7 +58,7 @@ class Ranking:
             return "you keep it"
         both = (self.copies.get(kept.name), self.copies.get(dropped.name))
         if both[0] and both[1]:
-            return copy_order.explain_choice(both[0], both[1], set(self.copy_like))
+            return copy_order.explain_choice(both[0], both[1], self.copy_like)
         return self._explain_by_size(kept, dropped)
 
     def _explain_by_size(self, kept: Candidate, dropped: Candidate) -> str:

@@ -156,7 +156,9 @@ def _read(path: str) -> Caption | None:
         content = captions.read_caption(path, captions.MAX_CAPTION_BYTES + 1)
     except OSError:
         return None
-    text = content.decode("utf-8", "surrogateescape").strip("\ufeff")
+    text = captions.decode_caption(content)
+    if text is None:  # of another encoding: its bytes stay as they are
+        text = content.decode("utf-8", "surrogateescape")
     line = " ".join(text.split())
     if not line or len(content) > captions.MAX_CAPTION_BYTES:
         return None

@@ -149,10 +149,7 @@ def gallery_json(
             numbered.append((name, members))
         listed.append({"title": title, "parts": numbered})
     datasets = list(dict.fromkeys(image.dataset for image in numbers))
-    dropped: set[str] = set()
-    for dataset in datasets:
-        decided = decisions.read_decisions(dataset).still_valid(dataset)
-        dropped.update(os.path.join(dataset, path) for path in decided.drop)
+    dropped = decisions.dropped_paths(datasets)
     content = {
         "datasets": [{"name": os.path.basename(path), "path": path} for path in datasets],
         "images": [_describe(image, datasets, page_folder) for image in numbers],

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from common import copy_order
+from common import atomic_files, copy_order
 from common.worth_rules import RULES
 from reports import review_images
 from reports.review_sets import ReviewData, ReviewSet
@@ -37,8 +36,9 @@ def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
         for folder in sorted({data.photos[image]["place"] for image in each.images}):
             orders[f"in {folder}"] = rank_by(functools.partial(_is_in, folder))
     for rule, (_, value) in BULK_RULES.items():
-        if rank_by(value) != each.images:
-            orders[rule] = rank_by(value)
+        order = rank_by(value)
+        if order != each.images:
+            orders[rule] = order
     return orders
 
 
@@ -62,16 +62,9 @@ def is_identical(each: ReviewSet, data: ReviewData) -> bool:
     sizes = {data.photos[image]["bytes"] for image in each.images}
     if len(sizes) > 1:
         return False
-    digests = set()
-    for image in each.images:
-        try:
-            with open(image, "rb") as file:
-                digests.add(hashlib.file_digest(file, "sha256").digest())
-        except OSError:
-            return False
-        if len(digests) > 1:
-            return False
-    return True
+    first = atomic_files.file_digest(each.images[0])
+    others = (atomic_files.file_digest(image) for image in each.images[1:])
+    return bool(first) and all(digest == first for digest in others)
 
 
 def is_decided_by_name(each: ReviewSet) -> bool:

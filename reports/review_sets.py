@@ -105,9 +105,7 @@ def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:
     page_folder = os.path.dirname(os.path.abspath(page_path))
     data = ReviewData(page_folder, list(dict.fromkeys(topic.dataset_path for topic in topics)))
     across = across_file.read_across(topics, _ignore)
-    for dataset in data.datasets:
-        decided = decisions.read_decisions(dataset).still_valid(dataset)
-        data.dropped_by_person.update(os.path.join(dataset, path) for path in decided.drop)
+    data.dropped_by_person = decisions.dropped_paths(data.datasets)
     for topic in topics:
         _add_topic(topic, across, data)
     _add_pairs_across(across, data)

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from edited_pairs import edited_pair  # noqa: E402
+from measured_pairs import move_number  # noqa: E402
 
 from duplicates.confirmation import confirm  # noqa: E402
 from duplicates.confirmation_limits import LIMITS, ConfirmationLimits  # noqa: E402
@@ -25,7 +26,6 @@ from duplicates.geometry import IDENTITY  # noqa: E402
 PINS = Path(__file__).parent / "data" / "confirmation_pins.json"
 LIMIT_NAMES = [field.name for field in dataclasses.fields(ConfirmationLimits)]
 MOVES = [f"{name} {direction}" for name in LIMIT_NAMES for direction in ("down", "up")]
-SHARE_SUFFIXES = ("share", "cosine", "unlikeness")
 
 
 def read_pins() -> dict[str, int]:
@@ -35,15 +35,8 @@ def read_pins() -> dict[str, int]:
 
 
 def move_limit(name: str, direction: str) -> ConfirmationLimits:
-    """Return the limits with one of them moved, by as much as measured_pairs.move_threshold."""
-    value = getattr(LIMITS, name)
-    down, up = value * 0.8, value * 1.25
-    if isinstance(value, int):
-        down, up = value - 1, value + 1
-    elif name.endswith(SHARE_SUFFIXES):
-        step = min(value, 1 - value) / 4
-        down, up = value - step, value + step
-    return dataclasses.replace(LIMITS, **{name: down if direction == "down" else up})
+    """Return the limits with one of them moved, as measured_pairs.move_number does."""
+    return dataclasses.replace(LIMITS, **{name: move_number(LIMITS, name, direction)})
 
 
 def is_copy(number: int, limits: ConfirmationLimits = LIMITS) -> bool:

@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, Browser
 from hypothesis import settings
 from PIL import Image
 
@@ -58,6 +59,14 @@ def photos(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def folder_of_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scripts run in this process name others as `./script.py`, however pytest was started."""
     monkeypatch.setattr(sys, "argv", ["-c"])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here")
+    with Browser() as opened:
+        yield opened
 
 
 @pytest.fixture

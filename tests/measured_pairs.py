@@ -26,7 +26,7 @@ from duplicates.variant_rules import AlignedPair, decide_variant
 TABLE = Path(__file__).parent / "data" / "measured_pairs.jsonl"
 SEEN_FIELDS = [field.name for field in dataclasses.fields(Measurements)]
 AROUND_FIELDS = [field.name for field in dataclasses.fields(Surroundings)]
-SHARE_SUFFIXES = ("share", "agreement", "correlation", "cosine")
+SHARE_SUFFIXES = ("share", "agreement", "correlation", "cosine", "unlikeness")
 THRESHOLD_NAMES = [field.name for field in dataclasses.fields(Thresholds)]
 
 
@@ -87,16 +87,21 @@ def write_table(pairs: Iterable[MeasuredPair]) -> None:
 
 
 def move_threshold(name: str, direction: str) -> Thresholds:
-    """Return the thresholds with one of them moved down or up.
+    """Return the thresholds with one of them moved down or up."""
+    return dataclasses.replace(THRESHOLDS, **{name: move_number(THRESHOLDS, name, direction)})
+
+
+def move_number(limits: object, name: str, direction: str) -> float:
+    """Return a number of a dataclass, moved down or up.
 
     Whole numbers move by one, shares by a quarter of the way to 0 or 1, whichever is nearer, and
     all others by -20 % or +25 %.
     """
-    value = getattr(THRESHOLDS, name)
+    value: float = getattr(limits, name)
     down, up = value * 0.8, value * 1.25
     if isinstance(value, int):
         down, up = value - 1, value + 1
     elif name.endswith(SHARE_SUFFIXES):
         step = min(value, 1 - value) / 4
         down, up = value - step, value + step
-    return dataclasses.replace(THRESHOLDS, **{name: down if direction == "down" else up})
+    return down if direction == "down" else up

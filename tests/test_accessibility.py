@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import Browser
 from fetch_axe import AXE
 from test_outcome_pages import make_dataset
 
@@ -31,14 +31,10 @@ OPENERS = {  # what shows more of a page
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
+@pytest.fixture(scope="module", autouse=True)
+def axe() -> None:
     if not AXE.exists():
         pytest.skip("no axe-core here: type make axe, which needs npm and a network")
-    with Browser() as opened:
-        yield opened
 
 
 def serious_faults(browser: Browser) -> list[str]:

@@ -67,17 +67,21 @@ def merge(run, dataset: Path, target: Path, *options: object) -> tuple[dict, set
 
 
 def split(run, dataset: Path, folder: Path) -> tuple[dict, set[str], set[str]]:
+    """Split with no earlier lists in the folder: they would be compared with."""
+    for name in LISTS:
+        (folder / name).unlink(missing_ok=True)
     options = ("--train", 3, "--valid", 2, "--exclude-duplicates", "--output-dir", folder)
     status, result, said = run(split_data, dataset, *options)
     if status == 2:
         assert "no image" in said
         return {}, set(), set()
     sets = []
-    for name in ("train_set.json", "valid_set.json"):
+    for name in LISTS:
         sets.append({os.path.basename(path) for path in json.loads((folder / name).read_text())})
     return result, *sets
 
 
+LISTS = ("train_set.json", "valid_set.json")
 drops = st.sets(st.sampled_from(NAMES), max_size=5)
 keeps = st.sets(st.sampled_from(NAMES), max_size=2)
 matches = st.lists(st.sampled_from(PAIRS), unique=True, max_size=9)

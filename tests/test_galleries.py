@@ -6,11 +6,10 @@ import json
 import os
 import random
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import Browser
 from conftest import draw_image
 from result_files import write_scores
 from test_review import until
@@ -22,14 +21,6 @@ from common import cli, tree
 from reports import galleries
 
 HOSTILE = "</script><img src=x onerror=alert(1)> 🦉".replace("/", "∕")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
 from conftest import draw_image
 from result_files import write_copies, write_scores, write_variants
 from test_page import noise
@@ -114,14 +112,6 @@ def test_only_the_page_needs_more_than_the_script_itself(dataset, tmp_path):
     page = ("--html", tmp_path / "x.html")
     status, loaded, _ = run_and_list_modules("merge_clusters.py", *options, *page)
     assert status == 0 and "jinja2" in loaded and not loaded & HEAVY_PACKAGES
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("width", [390, 1200])

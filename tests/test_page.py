@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser
 from conftest import draw_image
 from PIL import Image
 
@@ -218,14 +217,6 @@ def test_a_long_list_of_what_wants_attention_starts_folded(tmp_path, topics, is_
     source = written("dataset", tmp_path / "Set", tmp_path).read_text()
     (attention,) = re.findall(r'<section class="attention">.*?</section>', source, re.DOTALL)
     assert f"<details{' open' if is_open else ''}><summary>{topics} topics too small" in attention
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with Browser() as opened:
-        yield opened
 
 
 VISIBLE = (

@@ -12,12 +12,12 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import Browser
 from conftest import draw_image
 from PIL import Image
 from result_files import write_copies, write_variants
@@ -233,14 +233,6 @@ def test_a_page_in_a_folder_that_is_not_there(dataset, capsys):
         == 2
     )
     assert "no such folder" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with Browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
+from browser import Browser
 from conftest import draw_image
 from test_review import count, embedded, press, saved, searched, topic_of, until, written
 
@@ -20,14 +19,6 @@ from common import cli
 __all__ = ["press"]  # a fixture
 
 SETS = 62
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here")
-    with Browser() as opened:
-        yield opened
 
 
 def done(browser: Browser) -> int:

@@ -12,6 +12,8 @@ Clusters, subclusters and topics of the same name are joined. Nothing is lost:
   sidecars    captions and others (photo.txt, photo.caption, photo.json, photo.npz) go with their
               image, under its name; other files are listed, not copied. The caption of a dropped
               copy goes to its keeper, if that has none (--captions)
+  damaged     images that the scorer or the search found damaged are left out, unless
+              --keep-unreadable is given
   records     scores, what made them, image sizes and decisions are joined
 
 Copies in different topics are kept, unless --drop-across is given. What you dropped is left out
@@ -77,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_variants=args.drop_variants,
         drop_across=args.drop_across,
         captions=args.captions,
+        keep_unreadable=args.keep_unreadable,
     )
     with TargetFolder(target, "--output") as folder:
         plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
@@ -138,6 +141,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         default=captions_carry.CaptionRule.KEEPER.value,
         help="which caption an image gets, if dropped copies of it have one too "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep-unreadable",
+        action="store_true",
+        help="merge images too that the scorer or the search found damaged",
     )
     parser.add_argument(
         "--mixed-scores", action="store_true", help="merge scores that different models made"

@@ -16,6 +16,7 @@ A dataset:
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row
     image_identity   tells whether an image still is the one that the records know
+    damage           which images are damaged, as scorer and search found them
     decode_errors    why an image could not be read, in words
     unread_content   sound images of kinds that are not read
     jpeg_stream      tells from its data whether a JPEG was cut

@@ -9,9 +9,11 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
                     "equal": {"a.jpg": digest by which it is in a large set of equal images}},
      "variants": {...},
      "files": {"a.jpg": "SHA-256 size mtime_ns, and mtime_ns ctime_ns inode at the last look"},
-     "originality": {"version": ..., "images": {"a.jpg": "size mtime_ns ..."}}}
+     "originality": {"version": ..., "images": {"a.jpg": "size mtime_ns ..."}},
+     "damaged": {"a.jpg": "as in files, then the reason"}}
 
-The last is that of common/copy_traits.py, for images with copies. Versions before ignore it.
+The last two are those of common/copy_traits.py, for images with copies, and of common/damage.py.
+Versions before ignore them.
 """
 
 from __future__ import annotations
@@ -117,6 +119,7 @@ class Cache:
     variants: Provenance | None = None
     files: FileRecords = field(default_factory=dict)
     originality: Mapping[str, str] = field(default_factory=dict)  # copy_traits.image_text by image
+    damaged: Mapping[str, str] = field(default_factory=dict)  # Damage.as_text by image
 
     def traits(self, name: str, stamp: Stamp) -> ImageTraits | None:
         """Return what was measured of the image, if it is as it was then."""
@@ -201,7 +204,8 @@ def _parse_cache(data: dict[str, Any]) -> Cache:
     extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
     records = {name: parse_record(text) for name, text in data.get("files", {}).items()}
     provenances = {key: _parse_provenance(data.get(key)) for key in TRACKED_FILES}
-    cached = Cache(extents, files=records, originality=_parse_originality(data))
+    damaged = dict(data.get("damaged", {}))
+    cached = Cache(extents, files=records, originality=_parse_originality(data), damaged=damaged)
     return replace(cached, **provenances)  # type: ignore[arg-type]
 
 
@@ -251,9 +255,10 @@ def update_cache(
     target_folder: TargetFolder | None = None,
     records: FileRecords | None = None,
     originality: Mapping[str, str] | None = None,
+    damaged: Mapping[str, str] | None = None,
     **provenances: Provenance | None,
 ) -> None:
-    """Add extents, records and traits, and replace the given provenances of TRACKED_FILES.
+    """Add extents, records and traits; replace `damaged` and the provenances that are given.
 
     The others stay; those of images that are gone are dropped. `target_folder` is that of
     atomic_files.atomic_write. Raises UserError.
@@ -274,6 +279,9 @@ def update_cache(
         traits = {name: text for name, text in all_traits.items() if name in present}
         if traits:
             data["originality"] = {"version": copy_traits.TRAITS_VERSION, "images": traits}
+        all_damaged = old.damaged if damaged is None else damaged
+        if damage_texts := {name: all_damaged[name] for name in all_damaged if name in present}:
+            data["damaged"] = damage_texts
         for key in TRACKED_FILES:
             provenance = provenances.get(key) or getattr(old, key)
             if provenance:
@@ -334,8 +342,8 @@ def write_with_provenance(
                 interim[key] = final[key].with_previous(getattr(old, key), digest)
         has_news = any(made != getattr(old, key) for key, made in interim.items())
         if extents is not None or records or originality or has_news:
-            update_cache(topic, extents, target_folder, records, originality, **interim)
+            update_cache(topic, extents, target_folder, records, originality, None, **interim)
         for key, (content, _) in files.items():
             atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, target_folder)
         if interim != final:
-            update_cache(topic, None, target_folder, None, None, **final)
+            update_cache(topic, None, target_folder, None, None, None, **final)

@@ -24,7 +24,11 @@ SIGNATURES = (  # position, bytes, name
     (0, b"\x76\x2f\x31\x01", "OpenEXR"),
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"%PDF", "PDF"),
+    (0, b"\0\0\1\0", "ICO"),
+    (0, b"icns", "ICNS"),
+    (0, b"qoif", "QOI"),
 )
+AVIF_BRANDS = (b"avif", b"avis")
 HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 SVG = re.compile(
     rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg[^>]*>\s*)?<svg"
@@ -51,7 +55,20 @@ def describe_unread_image(path: str) -> str:
     if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS:
         return f"HEIC, which is not read without its package; {HEIC_REMEDY}"
     kind = _kind_by_signature(start) or _jpeg_kind(start) or _tiff_kind(path, start)
-    return f"{kind}, which is not read; {SAVE_AS_USUAL}" if kind else ""
+    return f"{kind}, which is not read; {SAVE_AS_USUAL}" if kind else _missing_decoder(start)
+
+
+def _missing_decoder(start: bytes) -> str:
+    """Return what to do about an AVIF or WebP that Pillow was built without; empty for others."""
+    from PIL import AvifImagePlugin, WebPImagePlugin
+
+    is_avif = start[4:8] == b"ftyp" and start[8:12] in AVIF_BRANDS
+    is_webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+    if is_avif and not AvifImagePlugin.SUPPORTED:
+        return f"AVIF, which this Pillow was built without; {SAVE_AS_USUAL}"
+    if is_webp and not WebPImagePlugin.SUPPORTED:
+        return f"WebP, which this Pillow was built without; {SAVE_AS_USUAL}"
+    return ""
 
 
 def _kind_by_signature(start: bytes) -> str:

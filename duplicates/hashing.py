@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
-from common import image_identity, sidecar
+from common import damage, image_identity, sidecar
 from common.image_identity import ImageStamps
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
@@ -38,6 +38,12 @@ class HashingJob:
     missing: Sequence[str]
     rows: Sidecar
     equal: EqualFiles = field(default_factory=EqualFiles)  # the others without a row
+    failed: dict[str, str] = field(default_factory=dict)  # the reason of each unreadable image
+
+    @property
+    def images_to_decode(self) -> set[str]:
+        """The images without a row: those that are decoded, and their equals."""
+        return set(self.missing).union(*self.equal.followers.values())
 
 
 # A job with one of its missing images, or with "" after the last.
@@ -91,6 +97,7 @@ def hash_topics(
             for job, name in chunk:
                 if not name:
                     job.rows.save(job.stamps)
+                    damage.record_damage(job.topic, job.stamps, job.images_to_decode, job.failed)
                     open_jobs.popleft()
                     yield job
             save_when_due()
@@ -146,6 +153,7 @@ def _report_unreadable(
     for position, reason in unreadable.items():
         job, first = entries[position]
         for name in (first, *job.equal.followers.get(first, ())):
+            job.failed[name] = reason
             reporter.report_unreadable(job.topic.path_of(name), reason)
 
 

@@ -25,6 +25,7 @@ from common.keepers import KeeperChoice
 from common.reporter import Reporter
 from common.topic_relations import VARIANTS_COMMAND
 from common.topics import Stamp, Topic
+from merging import unreadable as unreadable_images
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
 from merging.target import TargetTopic
 
@@ -37,6 +38,7 @@ class MergePolicy:
     drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
     drop_across: bool = False  # copies in other topics of the dataset
     captions: str = "keeper"  # a captions_carry.CaptionRule
+    keep_unreadable: bool = False  # take damaged images too
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Excluder:
         reporter: Reporter,
         find_target: Callable[[Topic], TargetTopic],
     ) -> None:
-        self._policy = policy
+        self.policy = policy
         self._find_target = find_target  # of a source topic
         self._reporter = reporter
         self._across = across_file.read_across(topics, reporter.warn)
@@ -111,6 +113,13 @@ class Excluder:
         self.better_left_out = 0  # images that only an earlier merge stands before
         for topic in topics:
             self._topics.setdefault(topic.dataset_path, []).append(topic)
+
+    def find_unreadable(
+        self, source: Topic, target: TargetTopic, stamps: Mapping[str, Stamp]
+    ) -> dict[str, str]:
+        """Return the images that cannot be taken or are damaged, each with the reason."""
+        takes_damaged = self.policy.keep_unreadable
+        return unreadable_images.find_unreadable(source, target, stamps, takes_damaged)
 
     def find_exclusions(
         self,
@@ -124,7 +133,7 @@ class Excluder:
         No image is dropped in favour of an unreadable one, or that is in the target already.
         Raises Damaged.
         """
-        if self._policy.drop_across:
+        if self.policy.drop_across:
             by_path = self._dataset_exclusions(source.dataset_path)
         else:
             graph = MatchGraph(source.levels)
@@ -142,8 +151,8 @@ class Excluder:
             graph = MatchGraph(self._topics[dataset][0].levels)
             for topic in self._topics[dataset]:
                 stamps = topic.image_stamps()
-                unreadable = [name for name in stamps if not is_readable(topic.path_of(name))]
                 target = self._find_target(topic)
+                unreadable = self.find_unreadable(topic, target, stamps)
                 self._add_topic(graph, topic, target, stamps, unreadable)
             graph.pairs |= keepers.read_pairs_across(dataset, self._topics[dataset])
             self._exclusions[dataset] = self._exclude(graph)
@@ -173,12 +182,12 @@ class Excluder:
         matched = set[str]().union(*equals.members.values())
         for name in stamps:
             path = topic.path_of(name)
-            if self._policy.drop_across:
+            if self.policy.drop_across:
                 for other, kind in self._across.matches_in_dataset(path).items():
                     if kind == COPY:
                         kinds.setdefault(path, {})[other] = COPY
             reference = None
-            if self._policy.drop_copies:
+            if self.policy.drop_copies:
                 reference = self._across.reference_match(path, [COPY])
             if reference:
                 graph.references[path] = reference
@@ -208,7 +217,7 @@ class Excluder:
 
         Also returns the sets of equal images, by name.
         """
-        policy = self._policy
+        policy = self.policy
         relations = topic_relations.read_topic_relations(
             topic, stamps, cached, copies=policy.drop_copies, variants=bool(policy.drop_variants)
         )
@@ -228,7 +237,3 @@ class Excluder:
             by_path = {topic.path_of(other): kind for other, kind in others.items()}
             kinds[topic.path_of(name)] = by_path
         return kinds, relations.equals
-
-
-def is_readable(path: str) -> bool:
-    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)

@@ -17,12 +17,13 @@ from common.captions import StemGroup
 from common.reporter import Reporter
 from common.topics import Stamp, Topic, stamp_of
 from merging import manifest, naming
-from merging.exclusion import Excluder, is_readable
+from merging.exclusion import Excluder
 from merging.manifest import ManifestLine
 from merging.plan import LeftBehind, TopicPlan
 from merging.selection import Selection, select_images
 from merging.target import TargetTopic, other_names
 from merging.transfer import Transfer, TransferMode
+from merging.unreadable import NO_PERMISSION, is_readable
 
 COUNTER_OF_ACTION = {
     manifest.DUPLICATE: "duplicates",
@@ -32,7 +33,6 @@ COUNTER_OF_ACTION = {
     manifest.UNREADABLE: "unreadable",
 }
 LINK_ELSEWHERE = "links to a file of another place"
-NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
 def plan_topic(
@@ -49,8 +49,8 @@ def plan_topic(
         selection = select_images(source, target, excluder)
         lines |= Placer(plan, target, source, mode).place_images(selection)
         plan.dropped_in_target.update(map(source.path_of, selection.dropped_in_target))
-        for name in selection.unreadable:
-            reporter.report_unreadable(source.path_of(name), NO_PERMISSION)
+        for name, reason in selection.unreadable.items():
+            reporter.report_unreadable(source.path_of(name), reason)
     plan.lines = list(target.new_manifest_lines(lines, sources))
     plan.edited = target.edited
     return plan
@@ -89,9 +89,10 @@ class Placer:
             line = self._lines[self._source.path_of(name)]
             if line.target:
                 self._names.add_arrival(os.path.basename(line.target), name)
-        for name in selection.unreadable:
+        for name, reason in selection.unreadable.items():
             stamp = selection.stamps[name]
-            self._drop_image(name, stamp, manifest.UNREADABLE, None, NO_PERMISSION)
+            self._drop_image(name, stamp, manifest.UNREADABLE, None, reason)
+            self._counts["damaged"] += reason != NO_PERMISSION
         for name, exclusion in selection.exclusions.items():
             keeper = self._lines.get(exclusion.keeper)
             kept = self._target.path_in_target(keeper.target_name) if keeper else None

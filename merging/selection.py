@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common import decisions
 from common.topics import Stamp, Topic
 from merging import manifest
-from merging.exclusion import Excluder, Exclusion, is_readable
+from merging.exclusion import Excluder, Exclusion
 from merging.target import TargetTopic
 
 DECIDED = f"you decided to drop it ({decisions.FILE_NAME})"
@@ -19,7 +19,7 @@ class Selection:
     """The images of one source: which are dropped, and which come to the target."""
 
     stamps: Mapping[str, Stamp]  # of all of them, by name
-    unreadable: Collection[str]
+    unreadable: Mapping[str, str]  # the reason of each
     exclusions: Mapping[str, Exclusion]
     dropped_in_target: Collection[str]  # a person dropped them after an earlier merge
 
@@ -33,11 +33,7 @@ class Selection:
 def select_images(source: Topic, target: TargetTopic, excluder: Excluder) -> Selection:
     """Select the images to merge. What an earlier merge brought is in the target, and stays."""
     stamps = source.image_stamps()
-    unreadable = []
-    for name, stamp in stamps.items():
-        path = source.path_of(name)
-        if not is_readable(path) and not target.has_image(path, stamp):
-            unreadable.append(name)
+    unreadable = excluder.find_unreadable(source, target, stamps)
     exclusions = {}
     for name, exclusion in excluder.find_exclusions(source, target, stamps, unreadable).items():
         if not target.has_image(source.path_of(name), stamps[name]):

@@ -15,7 +15,7 @@ from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedActio
 LEFT_OUT = ("duplicates", "variants", "references", "dropped")  # counts of images
 PARTS = ("copied", "already_there", *LEFT_OUT, "identical", "unreadable")  # they add up to `found`
 CAPTION_COUNTS = ("captions_moved", "captions_left")
-OTHER_COUNTS = ("renamed", "sidecars", *CAPTION_COUNTS, "bytes_copied", "bytes_saved")
+OTHER_COUNTS = ("damaged", "renamed", "sidecars", *CAPTION_COUNTS, "bytes_copied", "bytes_saved")
 MAX_LISTED_FILES = 3  # in the summary, of each sort
 DROP_ACTIONS = (
     manifest.DUPLICATE,
@@ -166,6 +166,8 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"📌 {plural(count, 'image')} {would}dropped as copies of reference images"
     if count := result["dropped"]:
         yield f"🗑  {plural(count, 'image')} {would}left out, as you decided"
+    if count := result["damaged"]:
+        yield f"🩹 {plural(count, 'damaged image')} {would}left out; --keep-unreadable takes them"
     if count := result["renamed"]:
         yield f"🔁 {plural(count, 'image')} {would}renamed: another image has the name"
     if count := result["captions_moved"]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import image_identity, sidecar
+from common import damage, image_identity, sidecar
 from common.cache import Extent
 from common.clip.engine import Engine, Outcome, Part, PendingVectors
 from common.clip.model import Model
@@ -37,7 +37,7 @@ class EmbeddingJob:
     stamps: ImageStamps
     names: Sequence[str]
     vectors: Sidecar
-    failed: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # the reason of each
     stored: int = 0
 
     @property
@@ -237,7 +237,7 @@ class _EmbeddingRun:
             self._fail(job, image.name, reason)
 
     def _fail(self, job: EmbeddingJob, name: str, reason: str) -> None:
-        job.failed.append(name)
+        job.failed[name] = reason
         self._reporter.report_unreadable(job.topic.path_of(name), reason)
 
     def take_finished(self) -> Iterator[EmbeddingJob]:
@@ -246,6 +246,7 @@ class _EmbeddingRun:
             job = self._open.popleft()
             if self._keep:
                 job.vectors.save(job.stamps)
+            damage.record_damage(job.topic, job.stamps, set(job.names), job.failed)
             yield job
 
     def save_all(self) -> None:

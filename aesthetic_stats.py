@@ -38,10 +38,11 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import atomic_files, cli, decisions, json_files, terminal, tree
+from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topic_scores import AESTHETICS
+from keeping import decisions
 from reports import charts, html_option, levels, ranking, score_tables
 
 TOP_TOPICS = 5

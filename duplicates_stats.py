@@ -39,10 +39,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import across_file, cli, decisions, json_files, keepers, terminal, tree
+from common import cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
+from keeping import across_file, decisions, keepers
 from reports import charts, duplicate_counts, html_option
 from reports.duplicate_counts import DuplicateTotals
 

@@ -56,13 +56,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common import atomic_files, cache, cli, decisions, json_files, terminal, tree
+from common import atomic_files, cache, cli, json_files, terminal, tree
 from common.clip import worker_limits
 from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
 from duplicates import options, references
+from keeping import decisions
 
 if TYPE_CHECKING:
     from duplicates.results import TopicSummary

@@ -28,7 +28,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import sidecar  # noqa: E402
+from common.clip import sidecar  # noqa: E402
 from common.topics import Topic  # noqa: E402
 from duplicates import hash_rows, hashing, options  # noqa: E402
 

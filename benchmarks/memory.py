@@ -30,9 +30,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common import images  # noqa: E402
 from common.cli import MAX_PIXELS  # noqa: E402
 from duplicates import hash_rows  # noqa: E402
+from imaging import images  # noqa: E402
 
 ORIENTATION, TURNED = 0x0112, 6
 TILE = 512  # pixels a side, of a tiled TIFF

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from common import durability, terminal
-from common.dataset_files import dataset_file_kind
 from common.errors import UserError, os_error_to_user_error
+from common.image_formats import dataset_file_kind
 from common.target_folder import TargetFolder, temporary_name
 
 MIN_SIZE_LIMIT_BYTES = 64_000_000  # a file up to this size is read, whatever it is

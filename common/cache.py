@@ -1,7 +1,7 @@
 """`.cache/images.json` in each topic: image sizes, and what made scores, copies and variants.
 
 Needs only the standard library, so that scripts which never look at pixels start at once. Vectors
-and hashes are beside it (common/sidecar.py). The folder is safe to delete: only time is lost.
+and hashes are beside it (common/clip/sidecar.py). The folder is safe to delete: only time is lost.
 
     {"images": {"a.jpg": [size, mtime_ns, width, height]},
      "scores": {"made_by": {"model": ...}, "images": {"a.jpg": [size, mtime_ns]}, "digest": ...},
@@ -12,7 +12,7 @@ and hashes are beside it (common/sidecar.py). The folder is safe to delete: only
      "originality": {"version": ..., "images": {"a.jpg": "size mtime_ns ..."}},
      "damaged": {"a.jpg": "as in files, then the reason"}}
 
-The last two are those of common/copy_traits.py, for images with copies, and of common/damage.py.
+The last two are those of keeping/copy_traits.py, for images with copies, and of imaging/damage.py.
 Versions before ignore them.
 """
 
@@ -26,9 +26,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from common import atomic_files, copy_traits, json_files, locks
+from common import atomic_files, json_files, locks
 from common.atomic_files import Damaged, FolderGone
-from common.copy_traits import ImageTraits
 from common.errors import UserError, os_error_to_user_error
 from common.target_folder import TargetFolder
 from common.topics import FileStatus, Stamp, Topic
@@ -40,6 +39,8 @@ TRACKED_FILES: dict[str, tuple[Callable[[Topic], str], Callable[[Topic], int]]] 
     "variants": (json_files.variants_path, json_files.max_bytes_per_pair),
 }
 MAY_NOT_READ_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
+# Of `originality`. Bump it when a measurement changes: numbers of others are measured again.
+ORIGINALITY_VERSION = 1
 MAX_TRIES = 9  # to read or write what another run is changing
 
 Parsed = TypeVar("Parsed")
@@ -89,7 +90,7 @@ class Provenance:
     images: Mapping[str, Stamp]
     digest: str = ""  # of the file; empty for any file, as earlier versions left it
     before: Provenance | None = None  # of the previous file, which a kill may leave in place
-    # The digest of each image in a large set of equal images (see common/equal_images.py). None if
+    # The digest of each image in a large set of equal images (see keeping/equal_images.py). None if
     # nobody recorded them.
     equal: Mapping[str, str] | None = None
     unreadable: frozenset[str] = frozenset()  # images that could not be decoded then
@@ -121,11 +122,6 @@ class Cache:
     originality: Mapping[str, str] = field(default_factory=dict)  # copy_traits.image_text by image
     damaged: Mapping[str, str] = field(default_factory=dict)  # Damage.as_text by image
 
-    def traits(self, name: str, stamp: Stamp) -> ImageTraits | None:
-        """Return what was measured of the image, if it is as it was then."""
-        text = self.originality.get(name)
-        return copy_traits.parse_image(text, stamp) if text else None
-
     def extent(self, name: str, stamp: Stamp) -> Extent | None:
         """Return the image's width and height, if they were read from the file as it is now."""
         known_stamp, extent = self.extents.get(name, (None, None))
@@ -137,7 +133,7 @@ def images_json_path(topic: Topic) -> str:
 
 
 def sidecar_path(topic: Topic, name: str) -> str:
-    """Return the path of a sidecar (common/sidecar.py). It is here because numpy loads slowly."""
+    """Return the path of a sidecar. It is not in common/clip/sidecar.py, as numpy loads slowly."""
     return os.path.join(topic.cache_folder, f"{name}.npz")
 
 
@@ -211,7 +207,7 @@ def _parse_cache(data: dict[str, Any]) -> Cache:
 
 def _parse_originality(data: dict[str, Any]) -> dict[str, str]:
     section = data.get("originality", {})
-    if section.get("version") != copy_traits.TRAITS_VERSION:
+    if section.get("version") != ORIGINALITY_VERSION:
         return {}
     return dict(section["images"])
 
@@ -278,7 +274,7 @@ def update_cache(
         all_traits = {**old.originality, **(originality or {})}
         traits = {name: text for name, text in all_traits.items() if name in present}
         if traits:
-            data["originality"] = {"version": copy_traits.TRAITS_VERSION, "images": traits}
+            data["originality"] = {"version": ORIGINALITY_VERSION, "images": traits}
         all_damaged = old.damaged if damaged is None else damaged
         if damage_texts := {name: all_damaged[name] for name in all_damaged if name in present}:
             data["damaged"] = damage_texts

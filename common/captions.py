@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from common.dataset_files import CAPTION_SUFFIXES
+from common.image_formats import CAPTION_SUFFIXES
 from common.topics import Topic
 
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.

@@ -1,12 +1,15 @@
-"""The image formats that the suite reads: one table, with one row per format.
+"""The image formats that the suite reads, one row each, and which other files a dataset has.
 
 To add a format, add its row to KNOWN_FORMATS. Which files count as images, how they are opened, and
 whether a name fits its content all follow from the table. Opens no file and does not load Pillow.
+
+No output of a script may replace a file of a dataset: an image, a caption, or a record of ours.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 
 USUAL_BYTES_PER_PIXEL = 13  # of memory at the peak of decoding; most formats take 4 to 8
@@ -66,6 +69,15 @@ UNREAD_ENDINGS = {
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*")
 SIGNATURE_BYTES = 12
 
+CAPTION_SUFFIXES = (".txt", ".caption")  # if an image has both, the first one counts
+RECORD_NAMES = {
+    "aesthetic_data.json",
+    "decisions.json",
+    "duplicates_across.json",
+    "merge_manifest.jsonl",
+    "export_manifest.jsonl",
+}
+
 
 def is_image_name(name: str) -> bool:
     """Tell whether a file of that name counts as an image; hidden files do not."""
@@ -91,3 +103,44 @@ def starts_like_image(start: bytes) -> bool:
 def format_of_content(pillow_name: str) -> ImageFormat:
     """Return the format of content that Pillow calls `pillow_name`, such as JPEG for MPO."""
     return _BY_CONTENT.get(pillow_name) or ImageFormat(pillow_name, ())
+
+
+def dataset_file_kind(path: str) -> str:
+    """Return what the file at `path`, or where a link there leads, is; empty if none of these.
+
+    Judged by its name: an image, a record of these scripts, or a caption beside its image.
+    """
+    for candidate in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+        folder, name = os.path.split(candidate)
+        if is_image_name(name):
+            return "an image"
+        if _is_record(folder, name):
+            return "a record of these scripts"
+        if _is_caption(folder, name):
+            return "the caption of an image"
+    return ""
+
+
+def _is_record(folder: str, name: str) -> bool:
+    if name in RECORD_NAMES:
+        return True
+    if os.path.basename(folder) == ".cache":
+        return name == "images.json" or name.endswith(".npz")
+    kind, _, rest = name.partition("_")
+    topic = rest.removesuffix(".json")
+    is_named_so = kind in ("duplicates", "variants") and topic != rest
+    return is_named_so and bool(topic) and os.path.isdir(os.path.join(folder, topic))
+
+
+def _is_caption(folder: str, name: str) -> bool:
+    """Tell whether a file is there, with an image of its stem beside it."""
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in CAPTION_SUFFIXES or not os.path.lexists(os.path.join(folder, name)):
+        return False
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return any(
+        is_image_name(other) and stem in (other, *os.path.splitext(other)) for other in names
+    )

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from common import given_levels, terminal, topic_patterns
+from common import run_scope, terminal
 from common.errors import UserError, os_error_to_user_error
 from common.folder_walk import Folder, SkippedFiles, WalkedFolders, Warn, walk_folders
 from common.json_files import ACROSS_TOPIC
@@ -36,11 +36,11 @@ def find_given_topics(
     reporter.unread_files = dict(+skipped.unread)
     given = topics
     if args.include or args.exclude:
-        topics = topic_patterns.select_topics(given, args.include, args.exclude)
+        topics = run_scope.select_topics(given, args.include, args.exclude)
         counts = [sum(topic.image_count for topic in several) for several in (given, topics)]
         reporter.excluded = counts[0] - counts[1]
     if args.levels is None:
-        for line in given_levels.describe_partial_datasets(args.paths, topics):
+        for line in run_scope.describe_partial_datasets(args.paths, topics):
             reporter.say(f"📁 {line}")
     return topics
 

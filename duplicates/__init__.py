@@ -45,6 +45,7 @@ The first look at a pair:
     geometry           affine maps between two images
     raster             the pixels of an image, resized and warped as often as needed
     thumbnails         small images for all this, read in parallel
+
 The second look, at full detail, at pairs that may be copies:
 
     second_looks       confirms the pairs of a set, each image decoded once
@@ -58,5 +59,5 @@ The second look, at full detail, at pairs that may be copies:
 
     explain            what is measured of two files, and which rule decides, for people
 
-Imports common/ and common/clip/ only.
+Imports common/, imaging/, keeping/ and common/clip/ only.
 """

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import across_file
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp
 from duplicates import results
 from duplicates.classification import Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.verification import ImagePair
+from keeping import across_file
 
 MeasureCopies = Callable[[Copies], tuple[CopyMeasurements, dict[str, Stamp]]]
 

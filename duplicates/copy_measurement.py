@@ -1,7 +1,7 @@
-"""Measures the originality of images that have copies, each once: what common/keepers.py goes by.
+"""Measures the originality of images that have copies, each once: what keeping/keepers.py goes by.
 
 An image is measured by itself, then the copies of each set are compared with the best of them. Both
-are kept in `.cache/` (common/copy_traits.py).
+are kept in `.cache/` (keeping/copy_traits.py).
 """
 
 from __future__ import annotations
@@ -12,23 +12,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from common import (
-    cache,
-    connected,
-    copy_order,
-    copy_traits,
-    image_identity,
-    json_files,
-    keepers,
-    sidecar,
-)
-from common.copy_order import Copy
-from common.copy_traits import ImageTraits, NameTuple, PairTraits
+from common import cache, image_identity, json_files
+from common.clip import sidecar
 from common.json_files import Copies
 from common.topics import Stamp, Topic
 from duplicates.pool import batches
 from duplicates.thumbnails import SmallImage
 from duplicates.verification import ImageOpener, TopicBusy
+from keeping import connected, copy_order, copy_traits, keepers
+from keeping.copy_order import Copy
+from keeping.copy_traits import ImageTraits, NameTuple, PairTraits
 
 TASK_IMAGES = 8  # that a process measures in one go
 TASK_PAIRS = 32  # that a process compares in one go
@@ -81,7 +74,7 @@ def measure_images(
     cached = cache.load_cache(topic)
     missing: dict[tuple[str, ...], list[str]] = {}
     for name in names:
-        traits = cached.traits(name, stamps[name])
+        traits = copy_traits.parse_image(cached.originality.get(name), stamps[name])
         if traits:
             measured.images[name] = traits
         else:

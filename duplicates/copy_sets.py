@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from common import connected
 from common.topics import Stamp
 from duplicates import geometry
 from duplicates.geometry import Affine
 from duplicates.thresholds import THRESHOLDS
+from keeping import connected
 
 if TYPE_CHECKING:
     from duplicates.confirmation import Confirmation

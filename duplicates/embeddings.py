@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from common import sidecar
+from common.clip import sidecar
+from common.clip.sidecar import Sidecar
 from common.reporter import Reporter
-from common.sidecar import Sidecar
 from common.topics import Stamp, Topic
 from duplicates import alignment, effnet
 from duplicates.effnet import EmbeddingNetwork

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 from common import image_identity
+from common.clip.sidecar import Sidecar
 from common.image_identity import ImageStamps, Look
-from common.sidecar import Sidecar
 
 
 @dataclass(frozen=True)

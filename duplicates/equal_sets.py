@@ -1,7 +1,7 @@
 """Sets of images with the same bytes or pixels: one image of each is searched for all.
 
 Small sets are listed pair by pair. Those of more than equal_images.MAX_LISTED_IMAGES images are a
-star in the files (see common/equal_images.py), so that a thousand placeholders do not make a
+star in the files (see keeping/equal_images.py), so that a thousand placeholders do not make a
 million pairs.
 """
 
@@ -13,14 +13,14 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from common import cache
-from common.equal_images import MAX_LISTED_IMAGES
+from common.clip.sidecar import Sidecar
 from common.image_identity import ImageStamps
-from common.sidecar import Sidecar
 from duplicates import full_pixels
 from duplicates.classification import EQUAL, Verdict
 from duplicates.pool import batches
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImageOpener, ImagePair
+from keeping.equal_images import MAX_LISTED_IMAGES
 
 HASH_ARRAYS = ("hashes", "thumbnails", "colours", "extents")  # the same if the pixels are
 ROW_DIGEST_BYTES = 16

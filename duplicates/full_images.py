@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from common import images
 from common.image_formats import DECODERS
+from imaging import images
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from common import images
+from imaging import images
 
 PREFIX = "pixels "  # tells these digests from those of bytes
 # What 8-bit RGB does not show of an image: two such images may differ although their pixels do not.

@@ -14,16 +14,18 @@ from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
-from common import damage, image_identity, sidecar
+from common import image_identity
+from common.clip import sidecar
+from common.clip.sidecar import Sidecar
 from common.image_identity import ImageStamps
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import Sidecar
 from common.topics import Topic
 from duplicates import equal_files, hash_rows
 from duplicates.equal_files import EqualFiles
 from duplicates.hash_rows import RowArrays
 from duplicates.pool import Pool, batches
+from imaging import damage
 
 HASH_SIDECAR = "phash"
 CHUNK_IMAGES = 16  # that a process reads per task

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
-from common.sidecar import Sidecar
+from common.clip.sidecar import Sidecar
 from common.topics import Stamp
 from duplicates.neighbours import Array, PairFilter
 

@@ -1,6 +1,6 @@
 """Measure what one copy of a picture still holds, and the traces of what was done to it.
 
-Gives plain numbers, from which common/copy_order.py finds the original without pixels.
+Gives plain numbers, from which keeping/copy_order.py finds the original without pixels.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from common import images
-from common.copy_traits import ImageTraits
-from common.images import StoredImage
-from common.worth import BINS_PER_OCTAVE, MIN_CYCLES
 from duplicates import thumbnails
 from duplicates.thumbnails import SmallImage
+from imaging import images
+from imaging.images import StoredImage
+from keeping.copy_traits import ImageTraits
+from keeping.worth import BINS_PER_OCTAVE, MIN_CYCLES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MeasuredFile = tuple[ImageTraits, SmallImage]

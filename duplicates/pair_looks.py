@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from common import connected
 from common.topics import Stamp, Topic
 from duplicates import classification, copy_sets
 from duplicates.classification import COPY, MAY_BE_COPY, FirstLook, Verdict
@@ -20,6 +19,7 @@ from duplicates.geometry import IDENTITY, Affine
 from duplicates.pool import Pool, batches
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING
+from keeping import connected
 
 if TYPE_CHECKING:
     from duplicates.confirmation import Confirmation

@@ -1,6 +1,6 @@
 """Compare two small copies of a picture: which shows more, and which has a mark or a mosaic.
 
-Gives plain numbers for common/copy_order.py.
+Gives plain numbers for keeping/copy_order.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from common.copy_traits import PairTraits
 from duplicates.originality import LUMA, cells
 from duplicates.thumbnails import SmallImage
+from keeping.copy_traits import PairTraits
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

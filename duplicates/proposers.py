@@ -18,10 +18,10 @@ import numpy as np
 from common import terminal
 from common.clip import embed, gpu_similarity, model  # load torch only if it is needed
 from common.clip.ray import client
+from common.clip.sidecar import Sidecar
 from common.errors import UserError
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import Sidecar
 from common.topics import Stamp, Topic
 from duplicates import candidate_pairs, hash_rows, hashing, neighbours
 from duplicates.candidate_pairs import Candidates

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from common import across_file, atomic_files, given_levels, tree
+from common import atomic_files, run_scope, tree
 from common.errors import UserError
 from common.topics import FileStatus, Topic
+from keeping import across_file
 
 if TYPE_CHECKING:
     from duplicates.verification import ImagePair  # numpy
@@ -49,7 +50,7 @@ def check_references(folders: Sequence[str], paths: Sequence[str], topics: Seque
                 )
     option = "--against" if folders else "--across"
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        given_levels.check_may_write(dataset, across_file.FILE_NAME, topics, option)
+        run_scope.check_may_write(dataset, across_file.FILE_NAME, topics, option)
         atomic_files.check_writable(dataset)
 
 

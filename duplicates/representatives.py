@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import numpy as np
 
 from common import json_files
-from common.sidecar import Sidecar
+from common.clip.sidecar import Sidecar
 from common.topics import Stamp
 from duplicates.classification import Verdict
 from duplicates.verification import ImagePair

@@ -1,6 +1,6 @@
 """The matches within one topic, grouped by image and written together with what made them.
 
-common/keepers.py decides which image of a set is kept; the summary only says so.
+keeping/keepers.py decides which image of a set is kept; the summary only says so.
 """
 
 from __future__ import annotations
@@ -12,19 +12,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from common import (
-    atomic_files,
-    cache,
-    copy_traits,
-    decisions,
-    json_files,
-    keepers,
-    locks,
-    sidecar,
-    topic_relations,
-)
+from common import atomic_files, cache, json_files, locks
 from common.cache import Cache, Provenance
-from common.equal_images import EqualSets
+from common.clip import sidecar
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
@@ -32,6 +22,8 @@ from duplicates.classification import COPY, Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
+from keeping import copy_traits, decisions, keepers, topic_relations
+from keeping.equal_images import EqualSets
 
 Parsed = TypeVar("Parsed")
 

@@ -7,11 +7,10 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 
-from common import decisions, json_files
+from common import json_files
 from common.durability import BackgroundWriter
 from common.locks import Claims
 from common.reporter import Reporter
-from common.topic_relations import RULES_VERSION
 from common.topics import Topic
 from duplicates import copy_measurement, equal_sets, results, variants, verification
 from duplicates.candidate_pairs import Candidates
@@ -22,6 +21,8 @@ from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.results import TopicSummary, TopicVerdicts
 from duplicates.verification import ImageOpener, ImagePair, TopicBusy
+from keeping import decisions
+from keeping.topic_relations import RULES_VERSION
 
 
 def search_topics(

@@ -13,10 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import across_file, image_identity, json_files, terminal
+from common import image_identity, json_files, terminal
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
-from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import (
     across_results,
@@ -38,6 +37,8 @@ from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.references import ReferenceTopic
 from duplicates.verification import ImageOpener, ImagePair
+from keeping import across_file
+from keeping.topic_relations import RULES_VERSION
 
 Verdicts = dict[ImagePair, Verdict]
 

@@ -10,7 +10,6 @@ import filecmp
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from common import images
 from duplicates import copy_sets
 from duplicates.confirmation import Confirmation, confirm_images
 from duplicates.copy_sets import CandidateSet, Positions
@@ -18,6 +17,7 @@ from duplicates.full_colours import is_grey
 from duplicates.full_images import FullImage, read_full_image
 from duplicates.geometry import Affine
 from duplicates.thumbnails import SmallImage
+from imaging import images
 
 DECODED_IMAGES = 32  # kept of one set: 100 MB, or 300 if they are animated
 

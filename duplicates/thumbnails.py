@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from common import images
 from duplicates.geometry import Array
 from duplicates.raster import Raster
+from imaging import images
 
 if TYPE_CHECKING:
     from duplicates.alignment import Features

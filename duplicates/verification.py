@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from common import json_files, sidecar
+from common import json_files
+from common.clip import sidecar
+from common.clip.sidecar import Sidecar
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import Sidecar
-from common.topic_relations import RULES_VERSION
 from common.topics import Stamp, Topic
 from duplicates import classification, pair_looks, thumbnails
 from duplicates.classification import Verdict
 from duplicates.pool import Pool, batches
 from duplicates.thumbnails import SmallImage
+from keeping.topic_relations import RULES_VERSION
 
 VERDICT_LAYOUT = {"kinds": ("uint8", ()), "likeness": ("float32", ())}
 KIND_CODES = ("", classification.COPY, *json_files.VARIANT_KINDS)  # a kind is stored as its index

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from common import decisions
-from common.decisions import Decisions, PathPair
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
+from keeping import decisions
+from keeping.decisions import Decisions, PathPair
 from merging import manifest
 from merging.manifest import ManifestLine
 

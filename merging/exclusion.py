@@ -6,25 +6,16 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from common import (
-    across_file,
-    cache,
-    equal_images,
-    image_identity,
-    json_files,
-    keepers,
-    terminal,
-    topic_relations,
-    topic_scores,
-)
-from common.copy_traits import NameTuple, PairTraits
-from common.equal_images import EqualSets
+from common import cache, image_identity, json_files, terminal, topic_scores
 from common.json_files import COPY, Kinds
-from common.keeper_order import Candidate
-from common.keepers import KeeperChoice
 from common.reporter import Reporter
-from common.topic_relations import VARIANTS_COMMAND
 from common.topics import Stamp, Topic
+from keeping import across_file, equal_images, keepers, topic_relations
+from keeping.copy_traits import NameTuple, PairTraits
+from keeping.equal_images import EqualSets
+from keeping.keeper_order import Candidate
+from keeping.keepers import KeeperChoice
+from keeping.topic_relations import VARIANTS_COMMAND
 from merging import unreadable as unreadable_images
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
 from merging.target import TargetTopic

@@ -11,20 +11,13 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import (
-    across_file,
-    atomic_files,
-    decisions,
-    json_files,
-    locks,
-    topic_relations,
-    tree,
-)
+from common import atomic_files, json_files, locks, tree
 from common.captions import casefold_nfc
 from common.errors import UserError
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import CACHE_FOLDER, Topic, stamp_of
+from keeping import across_file, decisions, topic_relations
 from merging import captions_carry, copying, decisions_carry, manifest, placing, scores_carry
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan

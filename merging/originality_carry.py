@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import cache, copy_traits, json_files, keepers, topic_relations
+from common import cache, json_files
 from common.atomic_files import Damaged
 from common.cache import Cache
-from common.copy_traits import NameTuple, PairTraits
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
+from keeping import copy_traits, keepers, topic_relations
+from keeping.copy_traits import NameTuple, PairTraits
 
 
 @dataclass
@@ -39,7 +40,7 @@ class CarriedOriginality:
         if not known.originality:
             return
         for name, target_name in names.items():
-            traits = known.traits(name, stamps[name])
+            traits = copy_traits.parse_image(known.originality.get(name), stamps[name])
             stamp = self.target_stamps.get(target_name)
             if traits and stamp and target_name not in self.known_texts:
                 self.new_texts[target_name] = copy_traits.image_text(stamp, traits)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from common import decisions
 from common.topics import Stamp, Topic
+from keeping import decisions
 from merging import manifest
 from merging.exclusion import Excluder, Exclusion
 from merging.target import TargetTopic

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from common import keepers, terminal
+from common import terminal
 from common.reporter import section_lines
+from keeping import keepers
 from merging import manifest
 from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedAction, TopicPlan
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from common import damage
 from common.topics import Stamp, Topic
+from imaging import damage
 from merging.target import TargetTopic
 
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"

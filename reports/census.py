@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import images, tree
+from common import tree
 from common.image_formats import format_of_content
 from common.reporter import Reporter
 from common.topics import LEVEL_NAMES, Topic
+from imaging import images
 from reports import quantiles
 from reports.caption_checks import Checks
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import atomic_files, cache, image_identity, keepers, terminal, topic_relations
-from common.across_file import Across
+from common import atomic_files, cache, image_identity, terminal
 from common.cache import Cache
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
+from keeping import keepers, topic_relations
+from keeping.across_file import Across
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from common import atomic_files, images, terminal
+from common import atomic_files, terminal
 from common.cli import MAX_PIXELS, available_cores
 from common.reporter import Reporter
+from imaging import images
 
 TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 MAX_PAGE_BYTES = 4_900_000

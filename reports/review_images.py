@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from common import cache, captions, terminal
-from common.copy_traits import ImageTraits
-from common.equal_images import EqualSets
-from common.keeper_order import Candidate, Ranking
 from common.topics import Stamp, Topic
+from keeping.copy_traits import ImageTraits
+from keeping.equal_images import EqualSets
+from keeping.keeper_order import Candidate, Ranking
 
 MAX_CAPTION_BYTES = 600  # shown of each caption
 COMPRESSION_FACT, SCORE_FACT, DETAIL_FACT = 4, 5, 6  # their places among the facts

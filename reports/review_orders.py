@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from common import atomic_files, copy_order
-from common.worth_rules import RULES
+from common import atomic_files
+from keeping import copy_order
+from keeping.worth_rules import RULES
 from reports import review_images
 from reports.review_sets import ReviewData, ReviewSet
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from common import atomic_files, decisions, terminal
+from common import atomic_files, terminal
 from common.cli import MAX_PIXELS
 from common.reporter import Reporter
 from common.topics import Topic
+from keeping import decisions
 from reports import page, review_images, review_orders, review_sets
 from reports.review_sets import ReviewData, ReviewSet
 

@@ -8,23 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import (
-    across_file,
-    atomic_files,
-    cache,
-    connected,
-    decisions,
-    image_identity,
-    images,
-    json_files,
-    keeper_order,
-    keepers,
-    topic_relations,
-)
-from common.across_file import Across
+from common import atomic_files, cache, image_identity, json_files
 from common.json_files import COPY, DOUBTFUL
-from common.keeper_order import Ranking
 from common.topics import Stamp, Topic
+from imaging import images
+from keeping import across_file, connected, decisions, keeper_order, keepers, topic_relations
+from keeping.across_file import Across
+from keeping.keeper_order import Ranking
 from reports import review_images
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.json_files import COPY, Kinds
-from common.keeper_order import Candidate
 from common.topics import Topic
+from keeping.keeper_order import Candidate
 from splitting.left_out import Examples
 
 PIXELS_PER_MEGAPIXEL = 1_000_000

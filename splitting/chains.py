@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
 
-from common import connected
+from keeping import connected
 
 Links = Mapping[str, Collection[str]]  # image to those that it matches, by path, both ways
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-from common import across_file, decisions, keeper_order, keepers
-from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
-from common.keeper_order import Candidate
 from common.reporter import Reporter
 from common.topics import Topic
+from keeping import across_file, decisions, keeper_order, keepers
+from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
+from keeping.keeper_order import Candidate
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
 from splitting.chains import Chains
 from splitting.loading import load_split

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping
 
-from common.keepers import KeeperChoice
+from keeping.keepers import KeeperChoice
 
 MAX_EXAMPLES = 24  # of a reason in a topic
 

@@ -7,25 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
-from common import (
-    decisions,
-    equal_images,
-    image_identity,
-    json_files,
-    keepers,
-    terminal,
-    topic_relations,
-    topic_scores,
-)
-from common.across_file import Across
+from common import image_identity, json_files, terminal, topic_scores
 from common.cache import Cache
-from common.equal_images import EqualSets
 from common.json_files import COPY, DOUBTFUL, Kinds
-from common.keeper_order import Candidate
 from common.reporter import Reporter
-from common.topic_relations import TopicRelations
 from common.topic_scores import TopicScores
 from common.topics import Stamp, Topic
+from keeping import decisions, equal_images, keepers, topic_relations
+from keeping.across_file import Across
+from keeping.equal_images import EqualSets
+from keeping.keeper_order import Candidate
+from keeping.topic_relations import TopicRelations
 from splitting import left_out
 from splitting.candidates import Split, SplitPolicy
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from common import keepers, terminal
+from common import terminal
 from common.reporter import section_lines
+from keeping import keepers
 from splitting.candidates import Split, SplitPolicy
 
 TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"

@@ -19,8 +19,9 @@ from result_files import write_copies, write_scores
 import duplicates_stats
 import merge_clusters
 import split_data
-from common import across_file, atomic_files, cache, cli
+from common import atomic_files, cache, cli
 from common.topics import Stamp, Topic
+from keeping import across_file
 
 MADE = {"method": "phash", "threshold": 14}
 

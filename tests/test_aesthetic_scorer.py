@@ -25,7 +25,8 @@ from safetensors.torch import load_file, save_file
 from towers import SMALL, save_head, save_model
 
 import aesthetic_scorer
-from common import cli, images
+from common import cli
+from imaging import images
 
 TOPIC = "DataSet/Cluster/Sub/Topic"
 
@@ -143,7 +144,7 @@ def test_a_second_run_opens_no_image_and_loads_no_torch(make_topic, tmp_path, sc
     score(topic)
     before = {path: path.stat().st_mtime_ns for path in topic.rglob("*")}
     code = (
-        "import sys, common.images, aesthetic_scorer; common.images.open_image = None; "
+        "import sys, imaging.images, aesthetic_scorer; imaging.images.open_image = None; "
         f"aesthetic_scorer.main({[*options, str(topic)]!r}); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

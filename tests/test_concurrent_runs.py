@@ -247,7 +247,7 @@ def test_rescore_repairs_a_wrong_provenance_and_a_wrong_score(tmp_path: Path) ->
 
 SPY = """
 import atexit, runpy, sys, time
-from common import images
+from imaging import images
 opened, open_image = [], images.open_image
 def slowly(path, *args, **options):
     opened.append(path)

@@ -17,8 +17,9 @@ from zoo import draw_image, encode
 
 import aesthetic_scorer
 import find_duplicates
-from common import cache, cli, damage, decode_errors, image_identity, images
+from common import cache, cli, image_identity
 from common.cache import FileRecord
+from imaging import damage, decode_errors, images
 
 __all__ = ["merge"]  # the fixture
 PHOTO = encode(draw_image(3, (320, 240)), "JPEG")

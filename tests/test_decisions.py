@@ -17,9 +17,10 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import cache, cli, decisions
+from common import cache, cli
 from common.cache import Provenance
 from common.topics import Topic
+from keeping import decisions
 
 AT = "C/S/T"
 

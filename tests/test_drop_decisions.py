@@ -18,8 +18,9 @@ import aesthetic_stats
 import duplicates_stats
 import merge_clusters
 import split_data
-from common import decisions, tree
+from common import tree
 from common.atomic_files import Damaged
+from keeping import decisions
 
 PLACE = "C/S/T"
 NAMES = [f"{letter}.png" for letter in "abcdef"]

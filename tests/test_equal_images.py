@@ -19,13 +19,14 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import keepers, topic_relations, tree
-from common.equal_images import EqualSets
+from common import tree
+from common.clip.sidecar import load_sidecar
 from common.json_files import COPY
-from common.keeper_order import Candidate
-from common.sidecar import load_sidecar
 from common.topics import Topic
 from duplicates import verification
+from keeping import keepers, topic_relations
+from keeping.equal_images import EqualSets
+from keeping.keeper_order import Candidate
 
 COUNT = 40
 EQUAL_NAMES = [f"p{number:02}.jpg" for number in range(COUNT)]

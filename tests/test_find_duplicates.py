@@ -22,7 +22,9 @@ from test_hash_rows import scene
 
 import aesthetic_scorer
 import find_duplicates
-from common import cli, images, topic_relations
+from common import cli
+from imaging import images
+from keeping import topic_relations
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_second_run_opens_no_image_and_changes_no_file(
     first = run(dataset)
     before = everything(dataset)
     monkeypatch.setattr(
-        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+        "imaging.images.open_image", lambda *args, **options: pytest.fail("opened an image")
     )
     assert run(dataset) == first
     assert everything(dataset) == before
@@ -134,7 +136,7 @@ def test_another_threshold_opens_only_images_of_new_pairs(
     assert run(dataset, "--threshold", 64)[1]["matches"] == 3
     assert written(dataset / "Sea/Warm")["duplicates_beach.json"] == BEACH
     monkeypatch.setattr(
-        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+        "imaging.images.open_image", lambda *args, **options: pytest.fail("opened an image")
     )
     for threshold in (64, 14, 0):
         run(dataset, "--threshold", threshold)
@@ -582,7 +584,7 @@ def test_variants_are_found_and_a_second_run_opens_no_image(
     assert pairs["a.png"]["copy.jpg"][0] == "copy" and pairs["a.png"]["part.png"][0] == "cropped"
     before = everything(family)
     monkeypatch.setattr(
-        "common.images.open_image", lambda *args, **options: pytest.fail("opened an image")
+        "imaging.images.open_image", lambda *args, **options: pytest.fail("opened an image")
     )
     monkeypatch.setattr(
         "duplicates.effnet.EmbeddingNetwork.embed", lambda *_: pytest.fail("used the network")

@@ -12,8 +12,9 @@ import zoo
 from conftest import draw_image
 from PIL import Image, ImageDraw
 
-from common import cli, images
+from common import cli
 from duplicates import hash_rows
+from imaging import images
 
 
 def read(*paths: Path) -> hash_rows.RowArrays:

@@ -25,10 +25,12 @@ import zoo
 from conftest import ROOT, run_script
 from result_files import write_copies
 
-from common import atomic_files, cache, json_files, sidecar, topic_relations, topic_scores
+from common import atomic_files, cache, json_files, topic_scores
+from common.clip import sidecar
 from common.target_folder import TargetFolder
 from common.topics import Topic
 from duplicates import verification
+from keeping import topic_relations
 from merging import copying
 
 SCRIPTS = (

@@ -11,7 +11,8 @@ import pytest
 from conftest import ROOT, draw_image
 from PIL import features
 
-from common import image_formats, images
+from common import image_formats
+from imaging import images
 
 ENDINGS = [(row, ending) for row in image_formats.FORMATS for ending in row.endings]
 # Runs a script with one more row in the table.

@@ -14,7 +14,7 @@ import zoo
 from conftest import ROOT, draw_image
 from PIL import Image, ImageOps
 
-from common import images
+from imaging import images
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from conftest import draw_image
 
-from common import cache, keepers, tree
-from common.keeper_order import Candidate, rank_candidates
+from common import cache, tree
 from common.topics import Topic
+from keeping import keepers
+from keeping.keeper_order import Candidate, rank_candidates
 
 
 def linked(*pairs: str) -> dict[str, set[str]]:

@@ -12,8 +12,8 @@ import duplicates_stats
 import find_duplicates
 import merge_clusters
 import split_data
-from common import topic_relations
 from duplicates import verification
+from keeping import topic_relations
 
 
 @pytest.fixture

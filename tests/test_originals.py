@@ -16,11 +16,13 @@ import aesthetic_scorer
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cli, images, worth
-from common.copy_traits import ImageTraits
-from common.images import StoredImage
+from common import cli
 from common.reporter import dump_json
 from duplicates import originality
+from imaging import images
+from imaging.images import StoredImage
+from keeping import worth
+from keeping.copy_traits import ImageTraits
 
 QUIET = ["--quiet", "--workers", "0"]
 PHOTOS = 6
@@ -145,7 +147,7 @@ def measured_images(images_json: Path) -> set[str]:
 
 def forbid(monkeypatch: pytest.MonkeyPatch, *functions: str) -> None:
     for name in functions:
-        monkeypatch.setattr(f"common.images.{name}", lambda *_, **__: pytest.fail("opened"))
+        monkeypatch.setattr(f"imaging.images.{name}", lambda *_, **__: pytest.fail("opened"))
 
 
 def test_only_images_with_copies_are_measured_and_only_once(sets: Path, monkeypatch) -> None:
@@ -215,7 +217,7 @@ def test_changed_bytes_are_measured_again_and_copied_trees_are_not(
         opened.append(Path(path).name)
         return open_stored(path, max_pixels)
 
-    monkeypatch.setattr("common.images.open_stored", watch)
+    monkeypatch.setattr("imaging.images.open_stored", watch)
     search(tmp_path / "Copy")
     assert opened == ["c.webp"]
 

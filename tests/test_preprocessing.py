@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-from common import images
 from common.clip import gpu_decoding, preprocessing
 from common.clip.engine import Engine
 from common.clip.model import GPU_DECODE, resolve_model
 from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter
+from imaging import images
 
 BICUBIC = InterpolationMode.BICUBIC
 CROPPING = preprocessing.make_fit(Compose([Resize(64, BICUBIC), CenterCrop((64, 64))]))

@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
-PACKAGES = ("common", "duplicates", "merging", "splitting", "reports")
+PACKAGES = ("common", "imaging", "keeping", "duplicates", "merging", "splitting", "reports")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
@@ -27,11 +27,20 @@ MODULES = sorted(
 # What each package may import besides itself: packages, or single modules, below it.
 MAY_IMPORT = {
     "common": set(),
-    "common.clip": {"common"},
-    "duplicates": {"common", "common.clip"},
-    "merging": {"common"},
-    "splitting": {"common", "merging.copying", "merging.naming", "merging.transfer"},
-    "reports": {"common", "merging.manifest", "merging.plan", "splitting.candidates"},
+    "imaging": {"common"},
+    "keeping": {"common", "imaging"},
+    "common.clip": {"common", "imaging"},
+    "duplicates": {"common", "imaging", "keeping", "common.clip"},
+    "merging": {"common", "imaging.damage", "keeping"},
+    "splitting": {"common", "keeping", "merging.copying", "merging.naming", "merging.transfer"},
+    "reports": {
+        "common",
+        "imaging",
+        "keeping",
+        "merging.manifest",
+        "merging.plan",
+        "splitting.candidates",
+    },
 }
 LIGHT_SCRIPTS = [
     name for name in SCRIPTS if name not in ("aesthetic_scorer.py", "find_duplicates.py")

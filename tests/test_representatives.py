@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common import sidecar
+from common.clip import sidecar
 from common.topics import Topic
 from duplicates import embeddings, representatives
 from duplicates.classification import EQUAL, Verdict

@@ -26,11 +26,12 @@ from test_project import HEAVY_PACKAGES, run_and_list_modules
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cache, cli, keeper_order, keepers, tree
-from common.equal_images import EqualSets
-from common.keeper_order import Candidate
+from common import cache, cli, tree
 from common.reporter import dump_json
 from common.topics import Topic
+from keeping import keeper_order, keepers
+from keeping.equal_images import EqualSets
+from keeping.keeper_order import Candidate
 from reports import review_page, review_sets
 
 HOSTILE = [

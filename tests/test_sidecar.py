@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import sidecar
 from common.cache import FileRecord
+from common.clip import sidecar
 from common.errors import UserError
 from common.topics import FileStatus, Topic
 

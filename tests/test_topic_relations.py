@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from result_files import write_copies, write_variants
 
-from common import cache, json_files, topic_relations, tree
+from common import cache, json_files, tree
 from common.json_files import ACTIONABLE_KINDS, COPY, DOUBTFUL
-from common.topic_relations import Staleness, TopicRelations, read_topic_relations
 from common.topics import Topic
+from keeping import topic_relations
+from keeping.topic_relations import Staleness, TopicRelations, read_topic_relations
 
 
 def topic_of(folder: Path) -> Topic:

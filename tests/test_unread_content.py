@@ -13,8 +13,8 @@ from conftest import draw_image
 from PIL import Image
 from zoo import encode
 
-from common import images
 from common.image_formats import ENDINGS
+from imaging import images
 
 RGB = np.asarray(draw_image(1, (40, 30))).astype(np.uint16) * 257
 GREY = RGB[..., 0]

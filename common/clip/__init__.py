@@ -9,6 +9,7 @@
     encoder         the image tower, through open_clip: pixels to vectors
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image
+    sidecar         .cache/NAME.npz: one row of arrays per image
     heads           the linear layer that turns a vector into a score
     scorers         the named heads, one row each
     score_state     which scores of a topic are kept, pending or foreign
@@ -19,6 +20,6 @@
     ray/            the same work on many GPUs and machines
     models/         the weights of the embedded tiny model
 
-Imports common/ only. Nothing outside of this package imports torch, except the network in
-duplicates/effnet.py.
+Imports common/ and imaging/ only. Nothing outside of this package imports torch, except the network
+in duplicates/effnet.py.
 """

@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import damage, image_identity, sidecar
+from common import image_identity
 from common.cache import Extent
+from common.clip import sidecar
 from common.clip.engine import Engine, Outcome, Part, PendingVectors
 from common.clip.model import Model
+from common.clip.sidecar import Sidecar
 from common.image_identity import ImageStamps, Look
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
-from common.sidecar import Sidecar
 from common.topics import Topic
+from imaging import damage
 
 VECTOR_LAYOUT = {
     "vectors": ("float32", (None,)),

@@ -13,7 +13,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from common import image_identity, images, signals
+from common import image_identity, signals
 from common.cache import Extent
 from common.clip import encoder, preprocessing, weights, worker_limits
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
@@ -22,6 +22,7 @@ from common.clip.tower_shape import load_tower_shape
 from common.errors import UserError, decoder_died_error
 from common.image_identity import Look
 from common.reporter import Reporter
+from imaging import images
 
 if TYPE_CHECKING:
     import torch

@@ -23,7 +23,7 @@ from common.reporter import Reporter
 from common.topics import Stamp, Topic
 
 if TYPE_CHECKING:
-    from common.sidecar import Sidecar
+    from common.clip.sidecar import Sidecar
 
 UNKNOWN_SOURCE = "something unknown (its .cache is gone, or another program wrote it)"
 IDENTITY_KEYS = ("model", "weights", "decode", "head")  # scores that agree in these are comparable
@@ -181,7 +181,7 @@ def write_topic_scores(
     If another run wrote scores meanwhile, they are inspected again first. Returns the state that
     counts, the scores and their provenance. Raises UserError if the other scores are foreign.
     """
-    from common import sidecar
+    from common.clip import sidecar
 
     with locks.topic_lock(state.topic):
         state = _refresh_state(state, failed, policy, reporter)

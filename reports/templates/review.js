@@ -64,10 +64,10 @@ function replay() {
   }
 }
 
-// The keeper rule, as in common/keepers.py. `order` has the best image first; images to keep come before all others.
+// The keeper rule, as in keeping/keepers.py. `order` has the best image first; images to keep come before all others.
 // An image is dropped if it matches a keeper before it. Returns a Map from each dropped image to its first such keeper.
 // All images of one `equal` set match each other, and those of one `node` match what one of them matches: see
-// common/equal_images.py.
+// keeping/equal_images.py.
 function selectRedundant(order, matches, kept) {
   const staying = new Map(), dropped = new Map(), joined = new Map(), byNode = new Map(), bySet = new Map();
   const [node, set] = [one => one.node ?? one, one => one.equal ?? one];

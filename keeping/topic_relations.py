@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from common import cache, decisions, equal_images, image_identity, json_files, terminal
+from common import cache, image_identity, json_files, terminal
 from common.cache import Cache, Provenance
-from common.equal_images import NO_SETS, EqualSets
 from common.errors import UserError
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
+from keeping import decisions, equal_images
+from keeping.equal_images import NO_SETS, EqualSets
 
 SEARCH_COMMAND = "find_duplicates.py"
 VARIANTS_COMMAND = "find_duplicates.py --variants"

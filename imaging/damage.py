@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.image_identity import ImageStamps
 from common.topics import Topic
 
-# How the reasons of common/decode_errors.py and common/images.py start that blame the bytes.
+# How the reasons of imaging/decode_errors.py and imaging/images.py start that blame the bytes.
 DAMAGE_STARTS = ("empty file", "not an image", "cut short", "damaged")
 DECODER_REASON_START = "damaged or cut short ("  # the words of the decoder follow
 # In words of decoders that lack something: the file may be sound.

@@ -1,4 +1,4 @@
-"""The weights and thresholds of common/worth.py, in one place."""
+"""The weights and thresholds of keeping/worth.py, in one place."""
 
 from __future__ import annotations
 

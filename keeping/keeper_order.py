@@ -1,6 +1,6 @@
 """The order in which images of a set are kept, best first, and the reason in words.
 
-Copies that were measured go by what each of them lost (common/copy_order.py). A set with an image
+Copies that were measured go by what each of them lost (keeping/copy_order.py). A set with an image
 that was not measured goes by size as a whole. Above all counts what a person decided. Works on
 names and numbers, with the standard library alone.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from common import connected, copy_order
-from common.copy_order import Copy, RankedCopy
-from common.copy_traits import ImageTraits, PairTraitsByNames
+from keeping import connected, copy_order
+from keeping.copy_order import Copy, RankedCopy
+from keeping.copy_traits import ImageTraits, PairTraitsByNames
 
 MIN_TOLD_RATIO = 1.05  # of pixels, that is no 1.0 when rounded
 

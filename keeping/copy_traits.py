@@ -17,7 +17,6 @@ from common import json_files
 from common.errors import UserError
 from common.topics import Stamp
 
-TRAITS_VERSION = 1  # bump when a measurement changes: stored numbers of others are measured again
 PAIRS_KEY = "/terms"  # of pairs.json: no name of an image
 NO_LIKENESS = -1  # beside what is no likeness: readers of likenesses pass it over
 
@@ -41,7 +40,7 @@ class ImageTraits:
     rim_level: int  # grey level of that rim
     pixel_digest: int  # CRC of some rows and colours
     tones: tuple[int, ...]  # levels: five quantiles of red, green and blue
-    spectrum: tuple[int, ...]  # 0.1 dB, BINS_PER_OCTAVE from MIN_CYCLES on (common/worth.py)
+    spectrum: tuple[int, ...]  # 0.1 dB, BINS_PER_OCTAVE from MIN_CYCLES on (keeping/worth.py)
     taken: str  # EXIF date, "" if there is none
 
     @property
@@ -99,7 +98,7 @@ def image_text(stamp: Stamp, traits: ImageTraits) -> str:
 
 
 def parse_image(text: object, stamp: Stamp) -> ImageTraits | None:
-    """Return the stored traits of an image; None if they are those of other bytes, or damaged."""
+    """Return the stored traits of an image; None if there are none, or if its bytes are others."""
     columns = fields(ImageTraits)
     with contextlib.suppress(ValueError, AttributeError):
         size, mtime_ns, *texts = str(text).split(" ", len(columns) + 1)

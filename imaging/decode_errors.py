@@ -6,7 +6,7 @@ import contextlib
 
 from PIL import UnidentifiedImageError
 
-from common import unread_content
+from imaging import unread_content
 
 SNIFFED_BYTES = 512  # at a file's start, to tell text from an image
 # In what decoders say of a file that was cut; the last one if it has no pixels.

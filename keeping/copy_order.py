@@ -1,6 +1,6 @@
 """Order the copies of one picture, the original first, and say why.
 
-Each copy gets one number, its worth: minus all that it lost (common/worth.py). So there are no
+Each copy gets one number, its worth: minus all that it lost (keeping/worth.py). So there are no
 cycles, and the order of input does not matter. Ties are broken by format, caption, name and EXIF
 date, never by file times.
 """
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import inf
 
-from common.copy_traits import ImageTraits, PairTraits, PairTraitsByNames
-from common.worth import image_losses, is_upscale, pair_losses
-from common.worth_rules import RULES
+from keeping.copy_traits import ImageTraits, PairTraits, PairTraitsByNames
+from keeping.worth import image_losses, is_upscale, pair_losses
+from keeping.worth_rules import RULES
 
 # Best first; trainers read the first four.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")

@@ -1,6 +1,6 @@
 """Which of several matching images is kept: the one rule that all scripts share.
 
-Works on names and numbers, not on pixels; common/keeper_order.py has the order. Loads Pillow only
+Works on names and numbers, not on pixels; keeping/keeper_order.py has the order. Loads Pillow only
 for images whose size no cache knows.
 """
 
@@ -10,24 +10,14 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common import (
-    cache,
-    captions,
-    copy_traits,
-    decisions,
-    equal_images,
-    image_identity,
-    keeper_order,
-    terminal,
-    topic_relations,
-    topic_scores,
-)
+from common import cache, captions, image_identity, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
-from common.copy_traits import NameTuple, PairTraits, PairTraitsByNames
-from common.equal_images import NO_SETS, EqualSets
-from common.keeper_order import Candidate
 from common.topics import Stamp, Topic
+from keeping import copy_traits, decisions, equal_images, keeper_order, topic_relations
+from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
+from keeping.equal_images import NO_SETS, EqualSets
+from keeping.keeper_order import Candidate
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,7 @@ def make_candidates(
             score,
             keep=name in decided.keep,
             width=width,
-            traits=cached.traits(name, stamp),
+            traits=copy_traits.parse_image(cached.originality.get(name), stamp),
             captioned=name in captioned,
         )
         candidates.append(candidate)
@@ -125,7 +115,7 @@ def image_extent(
     known_extent = cached.extent(name, stamp)
     if known_extent:
         return known_extent
-    from common import images  # Pillow, only if the cache does not know the size
+    from imaging import images  # Pillow, only if the cache does not know the size
 
     path = topic.path_of(name)
     try:

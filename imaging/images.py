@@ -19,9 +19,9 @@ from typing import Any
 
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, _imaging
 
-from common import decode_errors, jpeg_stream, unread_content
 from common.cli import MAX_PIXELS
 from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, format_of_content
+from imaging import decode_errors, jpeg_stream, unread_content
 
 for _format in FORMATS:
     if _format.package:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import given_levels, image_identity, json_files, terminal
+from common import image_identity, json_files, run_scope, terminal
 from common.atomic_files import Damaged
 from common.errors import UserError
 from common.image_formats import is_image_name
@@ -239,7 +239,7 @@ def add_file(topics: Sequence[Topic], path: str) -> str:
             f"{path}: no such file; give --decisions the file that the review page saved"
         )
     dataset = datasets[0]
-    given_levels.check_may_write(dataset, FILE_NAME, topics, "--decisions")
+    run_scope.check_may_write(dataset, FILE_NAME, topics, "--decisions")
     new = _parse(path, json_files.read_json(path, {}, is_given=True))
     for name in new.paths:
         is_image = is_image_name(os.path.basename(name))

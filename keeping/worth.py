@@ -1,7 +1,7 @@
 """What each copy of a picture lost, in halvings of pixels: 1 is as bad as half of them gone.
 
 Works on the numbers that duplicates/originality.py measures, with the standard library alone.
-common/copy_order.py makes an order of it.
+keeping/copy_order.py makes an order of it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import zip_longest
 from math import log2
 from statistics import linear_regression, median
 
-from common.copy_traits import ImageTraits, PairTraits, image_text
-from common.worth_rules import RULES
+from keeping.copy_traits import ImageTraits, PairTraits, image_text
+from keeping.worth_rules import RULES
 
 MIN_CYCLES = 8  # along the longer side, where a spectrum begins
 BINS_PER_OCTAVE = 8

@@ -1,0 +1,16 @@
+"""Which of several matching images is kept: the one rule of all scripts, and what it goes by.
+
+    keepers          chooses the redundant images of a topic, each with its keeper; open this first
+    keeper_order     the order in which they are kept, and the reason in words
+    copy_order       the order of the copies of one picture, the original first
+    worth            what each copy lost, in halvings of pixels
+    worth_rules      the weights and thresholds of that
+    copy_traits      what was measured of a copy, and how it is stored
+    decisions        what a person decided about images
+    topic_relations  the copies and variants of a topic, checked against its folder
+    across_file      matches between topics
+    equal_images     large sets of equal images: a star in the file, every pair a match
+    connected        groups what matches connect, directly or through others
+
+Imports common/ and imaging/ only, and loads nothing heavy unless the size of an image must be read.
+"""

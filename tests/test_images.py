@@ -250,7 +250,7 @@ def test_a_missing_file_and_a_folder_have_a_reason(tmp_path):
 @zoo.needs_permissions
 def test_a_file_without_read_permission_says_how_to_fix_it(tmp_path):
     zoo.write_unreadable_files(tmp_path, locked=True)
-    code = f"from common import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
+    code = f"from imaging import images; images.open_image({str(tmp_path / 'locked.jpg')!r})"
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

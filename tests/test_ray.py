@@ -108,7 +108,7 @@ def comparable_bytes(path: Path) -> bytes:
     content = path.read_bytes()
     if path.name != "images.json":
         return content
-    return json.dumps(json.loads(content) | {"files": None}).encode()
+    return json.dumps(json.loads(content) | {"files": None, "damaged": None}).encode()
 
 
 def results(dataset: Path) -> dict[str, str]:

@@ -42,7 +42,7 @@ from common import atomic_files, cli, json_files, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topic_scores import AESTHETICS
-from keeping import decisions
+from keeping import decision_files
 from reports import charts, html_option, levels, ranking, score_tables
 
 TOP_TOPICS = 5
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(args)
     topics = tree.find_given_topics(args, reporter)
     if args.decisions:
-        decisions.add_decisions(topics, reporter, args.decisions)
+        decision_files.add_decisions(topics, reporter, args.decisions)
     data = ranking.ranking_json(topics, args.top, args.min_images, reporter)
     check_comparable(data, args.paths, reporter)
     if args.output:

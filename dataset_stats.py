@@ -40,7 +40,7 @@ from typing import Any
 
 from common import atomic_files, cli, json_files, terminal, tree
 from common.reporter import Reporter, print_result
-from reports import census, charts, dataset_warnings, html_option, levels
+from reports import census, census_json, charts, dataset_warnings, html_option, levels
 
 MAX_TRAINER_EXAMPLES = 2  # of each thing that trainers trip over; the JSON has more
 OUTPUT_FILE = "datasets_image_statistics.json"
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(args)
     topics = tree.find_given_topics(args, reporter)
     counted = census.take_census(topics, args.max_pixels, reporter)
-    data = census.census_json(counted) | reporter.as_json()
+    data = census_json.census_json(counted) | reporter.as_json()
     if args.output:
         json_files.write_json(args.output, data)
     else:

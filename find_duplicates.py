@@ -63,7 +63,7 @@ from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.topics import Topic
 from duplicates import options, references
-from keeping import decisions
+from keeping import decision_files
 
 if TYPE_CHECKING:
     from duplicates.results import TopicSummary
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     references.check_references(args.against, args.paths, across_topics)
     if args.across and len({topic.dataset_path for topic in topics}) > 1:
         reporter.say("--across compares topics within each dataset, not datasets with one another")
-    decisions.add_decisions(topics, reporter, args.decisions)
+    decision_files.add_decisions(topics, reporter, args.decisions)
     result = search(topics, threshold, args, reporter)
     searched = result["images"] - result["unreadable"]
     reporter.print_totals(result["images"], searched=searched, unreadable=result["unreadable"])

@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from common.cli import MAX_PIXELS  # noqa: E402
 from duplicates import hash_rows  # noqa: E402
-from imaging import images  # noqa: E402
+from imaging import exif, images  # noqa: E402
 
 ORIENTATION, TURNED = 0x0112, 6
 TILE = 512  # pixels a side, of a tiled TIFF
@@ -167,7 +167,7 @@ def interlaced_png(path: Path, side: int) -> None:
             packed += packer.compress(b"\0" + row.tobytes())
     header = side.to_bytes(4) + side.to_bytes(4) + bytes([8, 2, 0, 0, 1])
     parts = (b"IHDR", header), (b"IDAT", packed + packer.flush()), (b"IEND", b"")
-    path.write_bytes(images.PNG_SIGNATURE + b"".join(map(chunk, *zip(*parts, strict=True))))
+    path.write_bytes(exif.PNG_SIGNATURE + b"".join(map(chunk, *zip(*parts, strict=True))))
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

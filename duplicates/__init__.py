@@ -21,6 +21,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     effnet             the network that computes the embeddings
     copy_measurement   measures images that have copies, each once
     originality        what one copy of a picture still holds
+    jpeg_past          the JPEG that its pixels once were
     picture_pairs      what a copy shows beside another: a mark, a mosaic, a frame
     results            the matches of a topic, grouped by image and written
     search_across      the search between topics, and against reference folders
@@ -51,6 +52,7 @@ The second look, at full detail, at pairs that may be copies:
     second_looks       confirms the pairs of a set, each image decoded once
     confirmation       from two images at full detail to a copy or not, by rules in order
     confirmation_limits  every number in these rules
+    differences        what is left between two images at full detail
     full_images        images at full detail: frames, transparency, deep samples
     full_registration  registers one on the other, to a fraction of a pixel
     full_tones         matches their tones and sharpness

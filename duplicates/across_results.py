@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common import terminal
 from common.json_files import COPY, Copies, Kinds
+from common.reporter import Reporter
 from common.topics import Stamp
 from duplicates import results
 from duplicates.classification import Verdict
@@ -85,3 +87,17 @@ def count_kinds(kinds: Kinds, pairs: Counter[str], with_references: Counter[str]
                 with_references[kind] += 1
             elif one < other:
                 pairs[kind] += 1
+
+
+def is_whole_dataset(dataset: str, args: argparse.Namespace) -> bool:
+    """Tell whether a given path holds the whole dataset, and no pattern limits the search."""
+    if args.include or args.exclude:
+        return False
+    folder = os.path.join(os.path.realpath(dataset), "")
+    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for path in args.paths)
+
+
+def report_partial_search(dataset: str, topic_count: int, reporter: Reporter) -> None:
+    path = terminal.escape(across_file.path_in(dataset))
+    compared = terminal.plural(topic_count, "topic")
+    reporter.say(f"{path}: compared {compared}; matches of the other topics stay as they were")

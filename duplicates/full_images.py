@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from common.image_formats import DECODERS
-from imaging import images
+from imaging import exif, images, pixels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -70,13 +70,13 @@ def _frames_at(image: Image.Image, positions: list[int]) -> Iterator[Image.Image
         if position:
             image.seek(position)
         image.load()
-        yield images.make_upright(image, images.exif_orientation(image))
+        yield pixels.make_upright(image, exif.exif_orientation(image))
 
 
 def _read_frame(image: Image.Image) -> Frame:
     if image.mode[0] in "IF":
         samples = _shrunk_samples(image)
-        return Frame(_shrunk_rgb(images.to_uint8(image)), samples=samples)
+        return Frame(_shrunk_rgb(pixels.to_uint8(image)), samples=samples)
     if not image.has_transparency_data:
         return Frame(_shrunk_rgb(image))
     clear = image.convert("RGBA")

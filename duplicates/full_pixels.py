@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from imaging import images
+from imaging import images, pixels
 
 PREFIX = "pixels "  # tells these digests from those of bytes
 # What 8-bit RGB does not show of an image: two such images may differ although their pixels do not.
@@ -26,6 +26,6 @@ def _pixel_digest(path: str, max_pixels: int) -> str:
         return ""
     profile = image.info.get("icc_profile", b"")
     digest = hashlib.sha256(repr((image.size, profile)).encode())
-    for strip in images.pixel_strips(image):
+    for strip in pixels.pixel_strips(image):
         digest.update(strip)
     return PREFIX + digest.hexdigest()

@@ -22,7 +22,7 @@ from duplicates.classification import COPY, Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
-from keeping import copy_traits, decisions, keepers, topic_relations
+from keeping import copy_traits, decisions, keepers, pair_records
 from keeping.equal_images import EqualSets
 
 Parsed = TypeVar("Parsed")
@@ -199,7 +199,7 @@ def write_pair_figures(
     each other. Figures of an earlier search stay for variants that are still listed.
     """
     cache.make_cache_folder(topic)
-    path = topic_relations.pairs_path(topic)
+    path = pair_records.pairs_path(topic)
     # A damaged file is only replaced: the next search measures again.
     with contextlib.suppress(atomic_files.Damaged, AttributeError, TypeError):
         old_figures = json_files.read_json(path, {})

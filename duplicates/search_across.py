@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import image_identity, json_files, terminal
+from common import image_identity, json_files
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
@@ -74,8 +74,8 @@ def search_datasets(
         for dataset, dataset_topics in _group_by_dataset(topics).items():
             kinds = search_dataset(dataset, dataset_topics, search)
             across_results.count_kinds(kinds, pair_counts, reference_counts)
-            if not _is_whole_dataset(dataset, args):
-                _report_partial_search(dataset, len(dataset_topics), reporter)
+            if not across_results.is_whole_dataset(dataset, args):
+                across_results.report_partial_search(dataset, len(dataset_topics), reporter)
     return {"pairs": dict(pair_counts), "references": dict(reference_counts)}
 
 
@@ -170,7 +170,7 @@ def verify_candidates(
 ) -> Verdicts:
     """Decide about each candidate pair; unrelated ones are left out."""
     topic = across_file.dataset_as_topic(dataset)
-    keep_others = not _is_whole_dataset(dataset, search.args)
+    keep_others = not across_results.is_whole_dataset(dataset, search.args)
     pairs = [*candidates.unverified, *candidates.equal]
     return verification.verify_pairs(topic, stamps, pairs, False, search.opener, keep_others)
 
@@ -207,7 +207,7 @@ def find_variants(
         references.drop_same_files(dataset, readable),
         True,
         search.opener,
-        keep_others=not _is_whole_dataset(dataset, search.args),
+        keep_others=not across_results.is_whole_dataset(dataset, search.args),
     )
     return representatives.propagate_verdicts(verdicts, representatives_of, copies)
 
@@ -246,17 +246,3 @@ def _load_representatives(
 
 def _stamps_of_pairs(images: ImageTable, pairs: Iterable[ImagePair]) -> dict[str, Stamp]:
     return images.stamps_of({path for pair in pairs for path in pair})
-
-
-def _is_whole_dataset(dataset: str, args: argparse.Namespace) -> bool:
-    """Tell whether a given path holds the whole dataset, and no pattern limits the search."""
-    if args.include or args.exclude:
-        return False
-    folder = os.path.join(os.path.realpath(dataset), "")
-    return any(folder.startswith(os.path.join(os.path.realpath(path), "")) for path in args.paths)
-
-
-def _report_partial_search(dataset: str, topic_count: int, reporter: Reporter) -> None:
-    path = terminal.escape(across_file.path_in(dataset))
-    compared = terminal.plural(topic_count, "topic")
-    reporter.say(f"{path}: compared {compared}; matches of the other topics stay as they were")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import importlib
 import io
 import os
@@ -21,7 +20,11 @@ from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, _imaging
 
 from common.cli import MAX_PIXELS
 from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, format_of_content
-from imaging import decode_errors, jpeg_stream, unread_content
+from imaging import decode_errors, unread_content
+from imaging.exif import exif_date, exif_orientation, find_png_exif
+from imaging.jpeg_stream import END as JPEG_END
+from imaging.pixels import make_upright, paste_on_white, to_uint8
+from imaging.whole_jpegs import load_all_pixels
 
 for _format in FORMATS:
     if _format.package:
@@ -36,30 +39,12 @@ with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 JPEG_START = b"\xff\xd8\xff"
-JPEG_END = b"\xff\xd9"
-# Unlike the zeros that libjpeg fills in, and without 0xFF, so that it contains no marker.
-JPEG_FILLER = bytes(range(254, 0, -1)) * 64
-STRIP_ROWS = 64  # processed at a time, if a whole image would take too much memory
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_EXIF_BYTES = 1 << 20  # far more than any has; a damaged length must not fill the memory
 FLOAT_BYTES_PER_PIXEL = 18  # of memory at the peak of decoding a float image
 UNLIMITED_PIXELS = 1 << 62
 MAX_SIDE_PIXELS = 1_000_000  # resizing a longer side takes extra memory
-ORIENTATION_TAG = 0x0112  # of EXIF
-DATE_TAG, EXIF_IFD_TAG, DATE_TAKEN_TAG = 0x0132, 0x8769, 0x9003  # of EXIF
-MAX_DATE_CHARACTERS = 32
 LOSSLESS_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 LOSSLESS_WEBP_CHUNK, WEBP_HEADER_BYTES = b"VP8L", 64
 FIRST_SIDEWAYS_ORIENTATION = 5  # from it on, width and height are exchanged
-TRANSPOSE_TO_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class Unreadable(Exception):
@@ -143,7 +128,7 @@ def open_image(
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
         check_limits(image, max_pixels)
         stored_size = image.size
-        decoded = _decode_all(image, path, draft, mode)
+        decoded = load_all_pixels(image, path, draft, mode)
         orientation = exif_orientation(decoded)
         decoded = make_upright(_to_mode(decoded, image, mode, on_white), orientation)
         is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION
@@ -159,9 +144,9 @@ def open_stored(path: str, max_pixels: int = MAX_PIXELS) -> StoredImage:
         if image_format == "WEBP":
             with open(path, "rb") as file:
                 is_lossless = LOSSLESS_WEBP_CHUNK in file.read(WEBP_HEADER_BYTES)
-        decoded = _decode_all(image, path, None, "RGB")
+        decoded = load_all_pixels(image, path, None, "RGB")
         tables = getattr(decoded, "quantization", None)
-        orientation, taken = exif_orientation(decoded), _exif_date(decoded)
+        orientation, taken = exif_orientation(decoded), exif_date(decoded)
         return StoredImage(
             _to_mode(decoded, image, "RGB", on_white=True),
             image_format,
@@ -183,21 +168,8 @@ def _to_mode(
     if decoded.mode.startswith("I") or decoded.mode == "F":
         decoded = to_uint8(decoded)
     if on_white and decoded.has_transparency_data:
-        decoded = _paste_on_white(decoded)
+        decoded = paste_on_white(decoded)
     return decoded if decoded.mode == mode else decoded.convert(mode)
-
-
-def _paste_on_white(image: Image.Image) -> Image.Image:
-    with_alpha = image if image.mode == "RGBA" else image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, with_alpha)
-
-
-def make_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Rotate an image by its EXIF orientation."""
-    if orientation not in TRANSPOSE_TO_UPRIGHT:
-        return image
-    return image.transpose(TRANSPOSE_TO_UPRIGHT[orientation])
 
 
 @contextlib.contextmanager
@@ -211,89 +183,13 @@ def decode_errors_as_unreadable(path: str) -> Iterator[None]:
         raise Unreadable(decode_errors.reason_in_words(path, error)) from None
 
 
-def _decode_all(image: ImageFile.ImageFile, path: str, draft: int | None, mode: str) -> Image.Image:
-    """Load all pixels. Raises an error if any is missing.
-
-    Decoders of other formats notice a cut file. A JPEG may lack its end marker, and libjpeg makes
-    up missing pixels without an error.
-    """
-    if image.format not in ("JPEG", "MPO"):
-        image.load()
-        return image
-    ends_in_zeros = _ends_in_zeros(image)
-    is_progressive = "progressive" in image.info
-    has_end = False
-    with contextlib.suppress(OSError):
-        _load_jpeg(image, draft, mode)
-        has_end = not ends_in_zeros
-        if has_end and not is_progressive and not _ends_in_fill_level(image):
-            return image
-    content = jpeg_stream.read_without_padding(path)
-    if is_progressive and jpeg_stream.lacks_scans(content):
-        raise OSError("truncated")
-    if has_end and not _ends_in_fill_level(image):
-        return image
-    if has_end:
-        content = jpeg_stream.split_at_end(content)
-    content = content.removesuffix(JPEG_END[:1])
-    # If pixels are missing, they are made from whatever follows, and differ between the two.
-    with_filler = _load_jpeg(_open_bytes(content + JPEG_FILLER + JPEG_END), draft, mode)
-    digest_with_filler = _pixel_digest(with_filler)
-    del with_filler
-    whole = _load_jpeg(_open_bytes(content + JPEG_END), draft, mode)
-    if _pixel_digest(whole) != digest_with_filler:
-        raise OSError("truncated")
-    return whole
-
-
-def _ends_in_fill_level(image: Image.Image) -> bool:
-    """Tell whether the last pixel is the grey that libjpeg fills in: then its data decide."""
-    if image.format == "MPO":  # another image follows
-        return False
-    last: Any = image.getpixel((image.width - 1, image.height - 1))
-    levels = last if isinstance(last, tuple) else (last,)
-    return all(abs(level - jpeg_stream.FILL_LEVEL) <= 1 for level in levels)
-
-
-def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
-    if draft:
-        image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's mode
-    image.load()
-    return image
-
-
-def _ends_in_zeros(image: Image.Image) -> bool:
-    """Tell whether the file ends in zeros: padding, or an unfinished download."""
-    fp: Any = getattr(image, "fp", None)
-    size = os.fstat(fp.fileno()).st_size
-    return os.pread(fp.fileno(), 2, max(size - 2, 0)) == b"\0\0"
-
-
-def _open_bytes(content: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(content), formats=DECODERS)
-
-
-def _pixel_digest(image: Image.Image) -> bytes:
-    digest = hashlib.blake2b()
-    for strip in pixel_strips(image):
-        digest.update(strip)
-    return digest.digest()
-
-
-def pixel_strips(image: Image.Image) -> Iterator[bytes]:
-    """Yield the pixels some rows at a time: all of a large image as bytes take much memory."""
-    for top in range(0, image.height, STRIP_ROWS):
-        bottom = min(top + STRIP_ROWS, image.height)
-        yield image.crop((0, top, image.width, bottom)).tobytes()
-
-
 def read_header(path: str, max_pixels: int | None = None) -> Header:
     """Read size, format and traits from the header, without decoding pixels. Raises Unreadable."""
     with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
         check_limits(image, max_pixels or UNLIMITED_PIXELS)
         width, height = image.size
         if image.format == "PNG":
-            _find_png_exif(image)
+            find_png_exif(image)
         orientation = exif_orientation(image)
         # Pillow exchanges the sides of a TIFF by itself.
         if orientation >= FIRST_SIDEWAYS_ORIENTATION and image.format != "TIFF":
@@ -346,68 +242,3 @@ def _refuse(reason: str) -> None:
     """Raise Unreadable if there is a reason."""
     if reason:
         raise Unreadable(reason)
-
-
-def _find_png_exif(image: Image.Image) -> None:
-    """Read EXIF data behind a PNG's pixels, where exiftool puts it.
-
-    Pillow would decode the pixels to get there.
-    """
-    fp: Any = getattr(image, "fp", None)
-    position = len(PNG_SIGNATURE)
-    while "exif" not in image.info and len(head := os.pread(fp.fileno(), 8, position)) == 8:
-        length = int.from_bytes(head[:4])
-        chunk_type = head[4:]
-        if chunk_type == b"eXIf":
-            exif = os.pread(fp.fileno(), min(length, MAX_EXIF_BYTES), position + 8)
-            image.info["exif"] = b"Exif\0\0" + exif
-        elif not chunk_type.isalpha():  # the rest is damaged, or not written yet
-            return
-        position += length + 12
-
-
-def exif_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if the EXIF block is corrupt."""
-    try:
-        # The method of a PNG would decode its pixels.
-        value = Image.Image.getexif(image).get(ORIENTATION_TAG, 1)
-    except Exception:  # EXIF parsers raise almost anything
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _exif_date(image: Image.Image) -> str:
-    """Return when the picture was taken, as EXIF has it; empty if it does not say."""
-    try:
-        exif = Image.Image.getexif(image)
-        date = exif.get_ifd(EXIF_IFD_TAG).get(DATE_TAKEN_TAG) or exif.get(DATE_TAG)
-    except Exception:  # EXIF parsers raise almost anything
-        return ""
-    return date[:MAX_DATE_CHARACTERS] if isinstance(date, str) and date.isprintable() else ""
-
-
-def to_uint8(image: Image.Image) -> Image.Image:
-    """Scale deep grey to 8-bit grey, where convert("L") would clip it to white.
-
-    The range of a 16-bit file is 0 to 65535. That of a float file is 0 to 1, 255 or 65535, the
-    smallest that holds its values. If none does, it is that of the values.
-    """
-    import numpy as np  # only images of these rare modes need it
-
-    values: Any = np.asarray(image)
-    if image.mode == "F":
-        values = np.nan_to_num(values, posinf=0, neginf=0)
-    low = float(values.min())
-    high = float(values.max())
-    if image.mode.startswith("I;16"):
-        low, high = 0.0, 65535.0
-    elif low >= 0 and high <= 65535:
-        range_ends = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
-        low = 0.0
-        high = next(end for end in range_ends if high <= end)
-    scale = 255 / ((high - low) or 1)
-    scaled = np.empty(values.shape, dtype=np.uint8)
-    for top in range(0, len(values), STRIP_ROWS):
-        strip = values[top : top + STRIP_ROWS].astype(np.float64)
-        scaled[top : top + STRIP_ROWS] = np.rint((strip - low) * scale)
-    return Image.fromarray(scaled)

@@ -1,12 +1,16 @@
 """Which of several matching images is kept: the one rule of all scripts, and what it goes by.
 
     keepers          chooses the redundant images of a topic, each with its keeper; open this first
+    kept_images      the images kept so far, and which of them the next one matches
     keeper_order     the order in which they are kept, and the reason in words
     copy_order       the order of the copies of one picture, the original first
+    enlargements     whether one copy is an enlargement of another
     worth            what each copy lost, in halvings of pixels
     worth_rules      the weights and thresholds of that
     copy_traits      what was measured of a copy, and how it is stored
+    pair_records     .cache/pairs.json: how alike the images of each pair are
     decisions        what a person decided about images
+    decision_files   files of decisions that a person gives: read, checked and added
     topic_relations  the copies and variants of a topic, checked against its folder
     across_file      matches between topics
     equal_images     large sets of equal images: a star in the file, every pair a match

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from keeping.copy_traits import ImageTraits, PairTraits, PairTraitsByNames
-from keeping.worth import image_losses, is_upscale, pair_losses
+from keeping.enlargements import is_upscale
+from keeping.worth import image_losses, pair_losses
 from keeping.worth_rules import RULES
 
 # Best first; trainers read the first four.

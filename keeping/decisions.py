@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import image_identity, json_files, run_scope, terminal
+from common import image_identity, json_files, terminal
 from common.atomic_files import Damaged
-from common.errors import UserError
-from common.image_formats import is_image_name
 from common.json_files import Copies, Kinds
-from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic, stamp_of
 
@@ -144,10 +141,10 @@ def read_decisions(dataset: str) -> Decisions:
 
 @functools.lru_cache(maxsize=8)  # the topics of a dataset ask one after the other
 def _read_file(path: str, _: Stamp | None) -> Decisions:
-    return _parse(path, json_files.read_json(path, {}))
+    return parse_decisions(path, json_files.read_json(path, {}))
 
 
-def _parse(path: str, data: Any) -> Decisions:
+def parse_decisions(path: str, data: Any) -> Decisions:
     try:
         if unknown := data.keys() - {"different", "same", "keep", "drop", "files"}:
             key = terminal.escape(min(unknown))
@@ -184,30 +181,6 @@ def _parse_paths(value: object) -> list[str]:
     return value
 
 
-def add_decisions(
-    topics: Sequence[Topic], reporter: Reporter, added_file: str | None = None
-) -> None:
-    """Join `added_file`, if given, and warn of decisions about images that are gone or changed.
-
-    Raises UserError.
-    """
-    if added_file:
-        reporter.say(f"✍️  {add_file(topics, added_file)}")
-    for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
-        decided = read_decisions(dataset)
-        gone, changed = [], []
-        for path in decided.paths:
-            stamp = stamp_of(os.path.join(dataset, path))
-            if stamp is None:
-                gone.append(path)
-            elif not is_as_decided(os.path.join(dataset, path), decided.files.get(path)):
-                changed.append(path)
-        if gone or changed:
-            listed = terminal.list_counted(((gone, "gone"), (changed, CHANGED)))
-            file = terminal.escape(decisions_path(dataset))
-            reporter.warn(f"{file}: some of its images are gone or changed: {listed}")
-
-
 def decisions_for_topic(topic: Topic) -> Decisions:
     """Return the valid decisions within a topic, with names in place of paths. Raises Damaged."""
     folder = os.path.relpath(topic.path, topic.dataset_path)
@@ -222,53 +195,6 @@ def dropped_paths(datasets: Iterable[str]) -> set[str]:
         decided = read_decisions(dataset).still_valid(dataset)
         dropped.update(os.path.join(dataset, path) for path in decided.drop)
     return dropped
-
-
-def add_file(topics: Sequence[Topic], path: str) -> str:
-    """Add the decisions in the file or pipe `path` to those of the dataset; they overrule the old.
-
-    Returns what was added, in words. Raises UserError, before anything is written, if one names an
-    image that does not exist.
-    """
-    datasets = list(dict.fromkeys(topic.dataset_path for topic in topics))
-    if len(datasets) > 1:
-        only_one = f"takes one dataset at a time; you gave {len(datasets)}"
-        raise UserError(f"--decisions {path}: {only_one}")
-    if not os.path.exists(path):
-        raise UserError(
-            f"{path}: no such file; give --decisions the file that the review page saved"
-        )
-    dataset = datasets[0]
-    run_scope.check_may_write(dataset, FILE_NAME, topics, "--decisions")
-    new = _parse(path, json_files.read_json(path, {}, is_given=True))
-    for name in new.paths:
-        is_image = is_image_name(os.path.basename(name))
-        if not is_image or not os.path.isfile(os.path.join(dataset, name)):
-            what = f"no such image in {dataset}; correct the path, or delete the line"
-            raise UserError(f"{path}: {name}: {what}")
-    old = read_decisions(dataset)
-    write_decisions(dataset, join_decisions(old, new))
-    added = []
-    for kind in ("different", "same", "keep", "drop"):
-        count = len(getattr(new, kind) - getattr(old, kind))
-        if count:
-            added.append(f"{count:,} {kind}")
-    total = len(new.different | new.same) + len(new.keep | new.drop)
-    if not added:
-        return f"0 decisions added: all {total:,} were there already"
-    count = sum(int(part.split()[0].replace(",", "")) for part in added)
-    return f"{terminal.plural(count, 'decision')} added: {', '.join(added)}"
-
-
-def join_decisions(old: Decisions, new: Decisions) -> Decisions:
-    """Join both; if they disagree about a pair or an image, `new` counts."""
-    return Decisions(
-        (old.different - new.same) | new.different,
-        (old.same - new.different) | new.same,
-        (old.keep - new.drop) | new.keep,
-        (old.drop - new.keep) | new.drop,
-        {**old.files, **new.files},
-    )
 
 
 def write_decisions(

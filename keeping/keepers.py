@@ -14,7 +14,13 @@ from common import cache, captions, image_identity, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
 from common.topics import Stamp, Topic
-from keeping import copy_traits, decisions, equal_images, keeper_order, topic_relations
+from keeping import (
+    copy_traits,
+    decisions,
+    keeper_order,
+    kept_images,
+    pair_records,
+)
 from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from keeping.equal_images import NO_SETS, EqualSets
 from keeping.keeper_order import Candidate
@@ -150,7 +156,7 @@ def topic_redundant(
 
 def read_topic_pairs(topic: Topic, stamps: Mapping[str, Stamp]) -> PairTraitsByNames:
     """Read what was measured of pairs of copies in a topic, or in a dataset as a topic."""
-    return copy_traits.read_pairs(topic_relations.pairs_path(topic), stamps)
+    return copy_traits.read_pairs(pair_records.pairs_path(topic), stamps)
 
 
 def read_pairs_across(dataset: str, topics: Iterable[Topic]) -> dict[NameTuple, PairTraits]:
@@ -195,7 +201,7 @@ def select_redundant(
     by_name = {image.name: image for image in ranking.order}
     keepers: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    kept = equal_images.KeptImages(matches, equals)
+    kept = kept_images.KeptImages(matches, equals)
     for image in ranking.order:
         if references and image.name in references and not image.is_settled:
             keepers[image.name] = references[image.name]

@@ -6,7 +6,6 @@ decisions. duplicates/results.py writes the files. Needs only the standard libra
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import TypeVar
 
 from common import cache, image_identity, json_files, terminal
 from common.cache import Cache, Provenance
-from common.errors import UserError
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
 from keeping import decisions, equal_images
@@ -28,7 +26,6 @@ OLDER_RULES = (
     "copies and variants are used as an earlier version found them; "
     f"{SEARCH_COMMAND} looks at them again"
 )
-PAIRS_FILE = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once
 
 Parsed = TypeVar("Parsed")
 
@@ -241,23 +238,3 @@ def stamps_at_search(
         return provenance.images
     search_time = os.stat(path).st_mtime_ns
     return {name: stamp for name, stamp in stamps.items() if stamp[1] <= search_time}
-
-
-def pairs_path(topic: Topic) -> str:
-    return os.path.join(topic.cache_folder, PAIRS_FILE)
-
-
-def read_pair_likeness(topic: Topic) -> dict[tuple[str, str], float]:
-    """Return how alike the images of each pair are (0 to 1), by their paths in both orders.
-
-    Pairs whose figure is missing or damaged are left out.
-    """
-    likeness: dict[tuple[str, str], float] = {}
-    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
-        figures = json_files.read_json(pairs_path(topic), {})
-        for name, others in figures.items():
-            for other, (_, alike) in others.items():
-                if 0 <= alike <= 1:
-                    first, second = topic.path_of(name), topic.path_of(other)
-                    likeness[first, second] = likeness[second, first] = alike
-    return likeness

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
-from keeping import decisions
+from keeping import decision_files, decisions
 from keeping.decisions import Decisions, PathPair
 from merging import manifest
 from merging.manifest import ManifestLine
@@ -38,7 +38,7 @@ def carry_decisions(
     before = joined = decisions.read_decisions(target)
     for dataset, decided in decided_by_dataset.items():
         renamed = _rename_images(decided, dataset, source_lines, target_stamps)
-        joined = decisions.join_decisions(renamed, joined)
+        joined = decision_files.join_decisions(renamed, joined)
     if joined != before:
         decisions.write_decisions(target, joined, target_folder)
 

@@ -17,7 +17,7 @@ from common.errors import UserError
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import CACHE_FOLDER, Topic, stamp_of
-from keeping import across_file, decisions, topic_relations
+from keeping import across_file, decision_files, decisions, pair_records
 from merging import captions_carry, copying, decisions_carry, manifest, placing, scores_carry
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
@@ -62,7 +62,7 @@ def plan_merge(
     folder.check_replaceable([manifest.FILE_NAME, decisions.FILE_NAME])
     manifest_stamp = stamp_of(manifest.manifest_path(target))
     earlier = _read_earlier(folder, topics[0].levels)
-    decisions.add_decisions(topics, reporter)
+    decision_files.add_decisions(topics, reporter)
     decisions.read_decisions(target)  # a damaged file stops the merge here
     root = copying.nearest_existing_folder(target)
     atomic_files.check_writable(root)
@@ -234,7 +234,7 @@ def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None
         place = folder.place_of(topic.path)
         folders.append(os.path.join(place, CACHE_FOLDER))
         written.append(folder.place_of(json_files.scores_path(topic)))
-        for name in ("images.json", topic_relations.PAIRS_FILE):
+        for name in ("images.json", pair_records.PAIRS_FILE):
             written.append(os.path.join(place, CACHE_FOLDER, name))
     folder.check_folders(folders)
     folder.check_replaceable(written)

@@ -12,7 +12,7 @@ from common.atomic_files import Damaged
 from common.cache import Cache
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
-from keeping import copy_traits, keepers, topic_relations
+from keeping import copy_traits, keepers, pair_records
 from keeping.copy_traits import NameTuple, PairTraits
 
 
@@ -57,7 +57,7 @@ class CarriedOriginality:
         cache.update_cache(target, None, target_folder, None, self.new_texts)
         if not self.pairs:
             return
-        path = topic_relations.pairs_path(target)
+        path = pair_records.pairs_path(target)
         content: dict[str, Any] = {}
         with contextlib.suppress(Damaged):  # only what can be measured again
             content = dict(json_files.read_json(path, {}))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from common import captions
 from common.captions import StemGroup
@@ -19,19 +19,12 @@ from common.topics import Stamp, Topic, stamp_of
 from merging import manifest, naming
 from merging.exclusion import Excluder
 from merging.manifest import ManifestLine
-from merging.plan import LeftBehind, TopicPlan
+from merging.plan import COUNTER_OF_ACTION, LeftBehind, PlacedGroup, TopicPlan
 from merging.selection import Selection, select_images
-from merging.target import TargetTopic, other_names
+from merging.target import TargetTopic, file_names, other_names
 from merging.transfer import Transfer, TransferMode
 from merging.unreadable import NO_PERMISSION, is_readable
 
-COUNTER_OF_ACTION = {
-    manifest.DUPLICATE: "duplicates",
-    manifest.VARIANT: "variants",
-    manifest.REFERENCE: "references",
-    manifest.DROPPED: "dropped",
-    manifest.UNREADABLE: "unreadable",
-}
 LINK_ELSEWHERE = "links to a file of another place"
 
 
@@ -54,16 +47,6 @@ def plan_topic(
     plan.lines = list(target.new_manifest_lines(lines, sources))
     plan.edited = target.edited
     return plan
-
-
-@dataclass(frozen=True)
-class PlacedGroup:
-    """The incoming images of one stem group, with the places that some of them have."""
-
-    stem: str  # in the source
-    unplaced: dict[str, Stamp]  # by suffix
-    sidecars: dict[str, str]  # paths by suffix
-    lines: dict[str, ManifestLine]  # of images that have a place, by name
 
 
 class Placer:
@@ -263,13 +246,3 @@ class Placer:
         self._counts[COUNTER_OF_ACTION[action]] += 1
         if action != manifest.UNREADABLE:
             self._counts["bytes_saved"] += stamp[0]
-
-
-def file_names(source: Topic) -> list[str]:
-    """Return the names of everything in the topic except folders, and links to folders."""
-    with os.scandir(source.path) as entries:
-        return [
-            entry.name
-            for entry in entries
-            if not (entry.is_dir(follow_symlinks=False) or os.path.isdir(entry.path))
-        ]

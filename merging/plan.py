@@ -33,6 +33,15 @@ class LeftBehind(NamedTuple):
     reason: str
 
 
+COUNTER_OF_ACTION = {
+    manifest.DUPLICATE: "duplicates",
+    manifest.VARIANT: "variants",
+    manifest.REFERENCE: "references",
+    manifest.DROPPED: "dropped",
+    manifest.UNREADABLE: "unreadable",
+}
+
+
 @dataclass
 class TopicPlan:
     """What becomes of all source images that go to one topic of the target."""
@@ -104,3 +113,13 @@ class MergePlan:
             for dataset, count in plan.counts.items():
                 counts.setdefault(dataset, Counter()).update(count)
         return counts
+
+
+@dataclass(frozen=True)
+class PlacedGroup:
+    """The incoming images of one stem group, with the places that some of them have."""
+
+    stem: str  # in the source
+    unplaced: dict[str, Stamp]  # by suffix
+    sidecars: dict[str, str]  # paths by suffix
+    lines: dict[str, ManifestLine]  # of images that have a place, by name

@@ -188,3 +188,13 @@ def other_names(names: Iterable[str], images: Collection[str]) -> list[str]:
     """Return the names, sorted, that are neither images nor our own result files."""
     others = (name for name in names if name not in images)
     return sorted(name for name in others if not json_files.is_result_file(name))
+
+
+def file_names(source: Topic) -> list[str]:
+    """Return the names of everything in the topic except folders, and links to folders."""
+    with os.scandir(source.path) as entries:
+        return [
+            entry.name
+            for entry in entries
+            if not (entry.is_dir(follow_symlinks=False) or os.path.isdir(entry.path))
+        ]

@@ -4,6 +4,7 @@
     levels            which levels the datasets have
     charts            bars, range plots and warnings in a terminal
     census            counts of images, types and resolutions        dataset_stats.py
+    census_json       the same as JSON
     caption_checks    what trainers trip over                        dataset_stats.py
     dataset_warnings  what needs attention before training           dataset_stats.py
     dataset_page      the page of a census                           dataset_stats.py --html
@@ -13,6 +14,7 @@
     aesthetic_page    the page of a ranking                          aesthetic_stats.py --html
     galleries         its best and worst images, to look at and to drop
     duplicate_counts  counts of copies and variants                  duplicates_stats.py
+    duplicate_totals  their totals, as JSON
     review_sets       sets of images that match
     review_images     what the page shows of each
     review_orders     its bulk rules, and what its filters ask

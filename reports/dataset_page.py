@@ -9,7 +9,16 @@ from typing import Any
 
 from common import terminal, tree
 from common.reporter import Reporter
-from reports import caption_checks, census, dataset_warnings, levels, page, quantiles, scatter
+from reports import (
+    caption_checks,
+    census,
+    census_json,
+    dataset_warnings,
+    levels,
+    page,
+    quantiles,
+    scatter,
+)
 from reports.census import Census, Extent
 
 MAX_EXTREME_IMAGES = 14  # thumbnails of each kind
@@ -181,7 +190,7 @@ def _topic_row(label: str, counts: census.TopicCounts, largest: int) -> dict[str
         "label": label,
         "counts": counts,
         "percent": 100 * counts.images / largest,
-        "small": counts.readable < census.MIN_SPLIT_IMAGES,
+        "small": counts.readable < census_json.MIN_SPLIT_IMAGES,
     }
 
 

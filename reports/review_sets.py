@@ -12,7 +12,15 @@ from common import atomic_files, cache, image_identity, json_files
 from common.json_files import COPY, DOUBTFUL
 from common.topics import Stamp, Topic
 from imaging import images
-from keeping import across_file, connected, decisions, keeper_order, keepers, topic_relations
+from keeping import (
+    across_file,
+    connected,
+    decisions,
+    keeper_order,
+    keepers,
+    pair_records,
+    topic_relations,
+)
 from keeping.across_file import Across
 from keeping.keeper_order import Ranking
 from reports import review_images
@@ -151,7 +159,7 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
 def _add_topic_pairs(
     topic: Topic, kinds: json_files.Kinds, ranking: Ranking, data: ReviewData
 ) -> None:
-    likeness = topic_relations.read_pair_likeness(topic)
+    likeness = pair_records.read_pair_likeness(topic)
     ranks = {image.name: rank for rank, image in enumerate(ranking.order)}
     for name, others in kinds.items():
         for other, kind in others.items():
@@ -170,7 +178,7 @@ def _add_pairs_across(across: Across, data: ReviewData) -> None:
     """Add pairs of the images so far with those in other topics and in reference folders."""
     likeness: dict[tuple[str, str], float] = {}
     for dataset in data.datasets:
-        likeness |= topic_relations.read_pair_likeness(across_file.dataset_as_topic(dataset))
+        likeness |= pair_records.read_pair_likeness(across_file.dataset_as_topic(dataset))
     given = set(data.photos)
     for first, others in across.kinds.items():
         for second, kind in others.items():

@@ -7,6 +7,7 @@
     earlier_split  how a split differs from the one that it replaces
     left_out    some of the others, for the page
     layout      where an export puts images and captions, and what it writes for trainers
+    trainer_files  metadata.jsonl and kohya.toml
     export      makes a folder equal to a layout, and leaves alone what it did not put there
     export_manifest  what exports put there, and whether it is still that
     kept_files  files of earlier exports that stay because their sources were not seen

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from common.reporter import Reporter
 from common.topics import Topic
-from keeping import across_file, decisions, keeper_order, keepers
+from keeping import across_file, decision_files, keeper_order, keepers
 from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from keeping.keeper_order import Candidate
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
@@ -23,7 +23,7 @@ TRAIN, VALID = "train", "valid"
 
 def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporter) -> list[Split]:
     """Choose the images of each topic; ties are broken by name. Raises Damaged."""
-    decisions.add_decisions(topics, reporter)
+    decision_files.add_decisions(topics, reporter)
     across = across_file.read_across(topics, reporter.warn)
     splits: list[Split] = []
     connected: list[Split] = []  # topics with matches in other topics: chosen together

@@ -23,7 +23,8 @@ from splitting import export_check, export_manifest
 from splitting.candidates import Split
 from splitting.export_manifest import Entry, ExportedFiles, is_as_exported
 from splitting.kept_files import find_kept_files, find_kept_images
-from splitting.layout import CAPTION_ENDING, Layout, is_utf8, plan_layout
+from splitting.layout import CAPTION_ENDING, Layout, plan_layout
+from splitting.trainer_files import is_utf8
 
 MISREAD_BY_LOADERS = ("::", "*", "?", "[")  # in the path of a folder
 

@@ -13,7 +13,7 @@ from common.image_formats import is_image_name
 from common.target_folder import TargetFolder
 from splitting.export_manifest import ExportedFiles
 from splitting.kept_files import read_rows
-from splitting.layout import KOHYA_FILE, METADATA_FILE, ROLES
+from splitting.trainer_files import KOHYA_FILE, METADATA_FILE, ROLES
 
 BOTH_SETS = "one image in both sets; delete one of them"
 

@@ -22,7 +22,8 @@ from common.target_folder import TargetFolder, check_place
 from common.topics import Stamp, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import TRANSFER_MODES, TransferMode
-from splitting.layout import CAPTION_ENDING, ROLES, TEXT_PLACES
+from splitting.layout import CAPTION_ENDING
+from splitting.trainer_files import ROLES, TEXT_PLACES
 
 FILE_NAME = "export_manifest.jsonl"
 WRITTEN = "written"  # in place of a TransferMode: a file that has no source

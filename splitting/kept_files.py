@@ -14,7 +14,8 @@ from common.image_formats import is_image_name
 from common.target_folder import TargetFolder
 from splitting.candidates import Split
 from splitting.export_manifest import ExportedFiles
-from splitting.layout import METADATA_FILE, ROLES, TEXT_PLACES, KeptImage
+from splitting.layout import KeptImage
+from splitting.trainer_files import METADATA_FILE, ROLES, TEXT_PLACES
 
 NOT_SEEN = "its source was not seen"
 NO_SCORES = "its topic has no scores"

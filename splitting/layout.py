@@ -14,36 +14,33 @@ The rules of the loaders, as of their code in 2026:
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from common import captions, json_files, topic_scores
 from common.captions import casefold_nfc
 from common.errors import UserError
-from common.topics import MAX_LEVELS, Stamp, Topic, stamp_from_status, stamp_of
+from common.topics import Stamp, Topic, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import Transfer, TransferMode
 from splitting.candidates import Split
+from splitting.trainer_files import (
+    KOHYA_FILE,
+    METADATA_FILE,
+    ROLES,
+    is_utf8,
+    kohya_config,
+    text_columns,
+)
 
-ROLES = ("train", "valid")
-METADATA_FILE = "metadata.jsonl"
-KOHYA_FILE = "kohya.toml"
 CAPTION_ENDING = ".txt"
-TEXT_PLACES = (*(os.path.join(role, METADATA_FILE) for role in ROLES), KOHYA_FILE)
 SPLIT_WORDS = re.compile(
     r"(?<![^-._ 0-9])(train(ing)?|val(id(ation)?)?|dev|test(ing)?|eval(uation)?)(?![^-._ 0-9])"
 )
 # Suffixes that sd-scripts skip, and others for such files.
 SUFFIX_REPLACEMENTS = {".jpe": ".jpg", ".jfif": ".jpg"}
-DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.]+(Z|[+-][\d:]+)?)?")
-KOHYA_HEAD = """\
-# For kohya sd-scripts: --dataset_config {path}
-[general]
-caption_extension = ".txt"
-"""
 
 
 @dataclass(frozen=True)
@@ -176,7 +173,8 @@ def plan_layout(
                 rows[role].append(image.row)
         if any(rows[role]):
             layout.texts[os.path.join(role, METADATA_FILE)] = b"".join(rows[role])
-    layout.texts[KOHYA_FILE] = _kohya_config(layout).encode()
+    places = [*layout.files, *(image.place for image in layout.kept)]
+    layout.texts[KOHYA_FILE] = kohya_config(target, places).encode()
     return layout
 
 
@@ -213,7 +211,7 @@ def _add_images(
                 "file_name": os.path.relpath(place, role),
                 "name": name,
                 "score": scores[name],
-                **_text_columns(topic, text),
+                **text_columns(topic, text),
             }
         )
 
@@ -236,49 +234,3 @@ def _add_caption(layout: Layout, image_place: str, path: str) -> str:
         return text.strip()
     layout.add_file(place, path, TransferMode.COPY)
     return text.strip()
-
-
-def _text_columns(topic: Topic, text: str) -> Mapping[str, str]:
-    """Return the columns of metadata.jsonl that hold text."""
-    dataset, cluster, subcluster, name = topic.parts
-    columns = {"text": text, "dataset": dataset, "topic": name}
-    if topic.levels > 1:
-        columns["cluster"] = cluster
-    if topic.levels == MAX_LEVELS:
-        columns["subcluster"] = subcluster
-    return {name: _keep_as_text(value) for name, value in columns.items()}
-
-
-def _keep_as_text(value: str) -> str:
-    """Append a space to what looks like a date, so that no loader reads it as one."""
-    return f"{value} " if DATE.fullmatch(value) else value
-
-
-def is_utf8(name: str) -> bool:
-    """Tell whether all bytes of the name are UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _kohya_config(layout: Layout) -> str:
-    """Return kohya.toml: a subset per folder; those for validation are a dataset of their own."""
-    places = [*layout.files, *(image.place for image in layout.kept)]
-    readable = filter(captions.is_read_by_trainers, places)
-    folders = list(dict.fromkeys(map(os.path.dirname, readable)))
-    config = KOHYA_HEAD.format(path=_toml_string(os.path.join(layout.target, KOHYA_FILE)))
-    for role, head in zip(ROLES, ("", "validation_split = 1.0\n"), strict=True):
-        role_folders = [folder for folder in folders if folder.startswith(role + os.sep)]
-        if role_folders:
-            config += f"\n[[datasets]]\n{head}"
-        for folder in role_folders:
-            image_dir = _toml_string(os.path.join(layout.target, folder))
-            config += f"\n[[datasets.subsets]]\nimage_dir = {image_dir}\n"
-    return config
-
-
-def _toml_string(path: str) -> str:
-    """Return a TOML string: that of JSON, except for one more character to escape."""
-    return json.dumps(path, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -21,7 +21,7 @@ from common.reporter import dump_json
 from duplicates import originality
 from imaging import images
 from imaging.images import StoredImage
-from keeping import worth
+from keeping import enlargements
 from keeping.copy_traits import ImageTraits
 
 QUIET = ["--quiet", "--workers", "0"]
@@ -97,10 +97,10 @@ def test_a_soft_photo_is_no_enlargement_of_its_reduced_copy(blur: float) -> None
         photo.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         half = photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.LANCZOS)
         double = half.resize(photo.size, Image.Resampling.BICUBIC)
-        told += worth.is_upscale(measure(double, 85), measure(half, 90))
+        told += enlargements.is_upscale(measure(double, 85), measure(half, 90))
         soft = photo.filter(ImageFilter.GaussianBlur(blur))
         small = soft.resize(half.size, Image.Resampling.LANCZOS)
-        taken_for_one += worth.is_upscale(measure(soft, 95), measure(small, 85))
+        taken_for_one += enlargements.is_upscale(measure(soft, 95), measure(small, 85))
     assert told >= 0.9 * len(paths)
     assert taken_for_one <= 0.1 * len(paths)
 

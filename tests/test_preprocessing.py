@@ -202,6 +202,6 @@ def test_an_error_in_the_decoding_thread_reaches_the_caller():
 def test_pixels_are_turned_on_any_device_as_pillow_does():
     image = noise(13, 7)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    for orientation, method in images.TRANSPOSE_TO_UPRIGHT.items():
+    for orientation, method in pixels.TRANSPOSE_TO_UPRIGHT.items():
         turned = preprocessing.turn_upright(pixels, orientation).permute(1, 2, 0)
         assert np.array_equal(turned.numpy(), np.asarray(image.transpose(method)))

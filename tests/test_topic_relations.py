@@ -12,7 +12,7 @@ from result_files import write_copies, write_variants
 from common import cache, json_files, tree
 from common.json_files import ACTIONABLE_KINDS, COPY, DOUBTFUL
 from common.topics import Topic
-from keeping import topic_relations
+from keeping import pair_records
 from keeping.topic_relations import Staleness, TopicRelations, read_topic_relations
 
 
@@ -141,9 +141,9 @@ def test_decisions_overrule_what_the_files_say(make_topic, tmp_path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", '{"a.png": {"b.png": 1}}', '{"a.png": []}'])
 def test_damaged_figures_of_pairs_count_as_none(make_topic, content) -> None:
     topic = topic_of(make_topic("DataSet/C/S/T", "a.png", "b.png"))
-    assert topic_relations.read_pair_likeness(topic) == {}
+    assert pair_records.read_pair_likeness(topic) == {}
     Path(cache.make_cache_folder(topic), "pairs.json").write_text(content)
-    assert topic_relations.read_pair_likeness(topic) == {}
+    assert pair_records.read_pair_likeness(topic) == {}
 
 
 def test_figures_of_pairs_are_read_in_both_orders(make_topic) -> None:
@@ -151,4 +151,4 @@ def test_figures_of_pairs_are_read_in_both_orders(make_topic) -> None:
     figures = {"a.png": {"b.png": ["copy", 0.98], "c.png": ["turned", 1.5]}}
     Path(cache.make_cache_folder(topic), "pairs.json").write_text(json.dumps(figures))
     a, b = topic.path_of("a.png"), topic.path_of("b.png")
-    assert topic_relations.read_pair_likeness(topic) == {(a, b): 0.98, (b, a): 0.98}
+    assert pair_records.read_pair_likeness(topic) == {(a, b): 0.98, (b, a): 0.98}

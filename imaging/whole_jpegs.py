@@ -1,0 +1,82 @@
+"""Loads all pixels of an image, or fails if any is missing: a cut JPEG looks like a whole one."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from typing import Any
+
+from PIL import Image, ImageFile
+
+from common.image_formats import DECODERS
+from imaging import jpeg_stream
+from imaging.jpeg_stream import END as JPEG_END
+from imaging.pixels import pixel_digest
+
+# Unlike the zeros that libjpeg fills in, and without 0xFF, so that it contains no marker.
+JPEG_FILLER = bytes(range(254, 0, -1)) * 64
+
+
+def load_all_pixels(
+    image: ImageFile.ImageFile, path: str, draft: int | None, mode: str
+) -> Image.Image:
+    """Load all pixels. Raises an error if any is missing.
+
+    Decoders of other formats notice a cut file. A JPEG may lack its end marker, and libjpeg makes
+    up missing pixels without an error.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        image.load()
+        return image
+    ends_in_zeros = _ends_in_zeros(image)
+    is_progressive = "progressive" in image.info
+    has_end = False
+    with contextlib.suppress(OSError):
+        _load_jpeg(image, draft, mode)
+        has_end = not ends_in_zeros
+        if has_end and not is_progressive and not _ends_in_fill_level(image):
+            return image
+    content = jpeg_stream.read_without_padding(path)
+    if is_progressive and jpeg_stream.lacks_scans(content):
+        raise OSError("truncated")
+    if has_end and not _ends_in_fill_level(image):
+        return image
+    if has_end:
+        content = jpeg_stream.split_at_end(content)
+    content = content.removesuffix(JPEG_END[:1])
+    # If pixels are missing, they are made from whatever follows, and differ between the two.
+    with_filler = _load_jpeg(_open_bytes(content + JPEG_FILLER + JPEG_END), draft, mode)
+    digest_with_filler = pixel_digest(with_filler)
+    del with_filler
+    whole = _load_jpeg(_open_bytes(content + JPEG_END), draft, mode)
+    if pixel_digest(whole) != digest_with_filler:
+        raise OSError("truncated")
+    return whole
+
+
+def _ends_in_fill_level(image: Image.Image) -> bool:
+    """Tell whether the last pixel is the grey that libjpeg fills in: then its data decide."""
+    if image.format == "MPO":  # another image follows
+        return False
+    last: Any = image.getpixel((image.width - 1, image.height - 1))
+    levels = last if isinstance(last, tuple) else (last,)
+    return all(abs(level - jpeg_stream.FILL_LEVEL) <= 1 for level in levels)
+
+
+def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
+    if draft:
+        image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's mode
+    image.load()
+    return image
+
+
+def _ends_in_zeros(image: Image.Image) -> bool:
+    """Tell whether the file ends in zeros: padding, or an unfinished download."""
+    fp: Any = getattr(image, "fp", None)
+    size = os.fstat(fp.fileno()).st_size
+    return os.pread(fp.fileno(), 2, max(size - 2, 0)) == b"\0\0"
+
+
+def _open_bytes(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=DECODERS)

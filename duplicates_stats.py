@@ -41,6 +41,7 @@ from common import cli, terminal, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from keeping import across_file, decision_files, keepers
+from keeping.preference import add_prefer_option
 from reports import charts, duplicate_counts, duplicate_totals, html_option
 
 TOP_TOPICS = 10
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reporter = Reporter(args)
     topics = tree.find_given_topics(args, reporter)
     decision_files.add_decisions(topics, reporter)
-    counts = [duplicate_counts.count_duplicates(topic, reporter) for topic in topics]
+    counts = [duplicate_counts.count_duplicates(topic, reporter, args.prefer) for topic in topics]
     across = across_file.read_across(topics, reporter.warn)
     data = duplicate_totals.counts_json(topics, counts, args.top)
     data["across"] = duplicate_counts.count_across(topics, across, args.top)
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.html:
         from reports import review_page  # Jinja2 and Pillow, needed for a page only
 
-        review_page.write_page(args.html, topics, reporter)
+        review_page.write_page(args.html, topics, reporter, args.prefer)
         html_option.announce_page(args, reporter)
     reporter.print_totals(
         data["images"],
@@ -84,6 +85,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="topics with most duplicates (default: %(default)s)",
     )
+    add_prefer_option(parser)
     html_option.add_html_options(parser, "to review every set of duplicates")
     args = parser.parse_args(argv)
     html_option.check_html_options(args)

@@ -61,6 +61,7 @@ from collections.abc import Sequence
 from common import cli, json_files
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
+from keeping.preference import add_prefer_option
 from merging import captions_carry, copying, merge, summary
 from merging.exclusion import MergePolicy
 from reports import html_option
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         drop_across=args.drop_across,
         captions=args.captions,
         keep_unreadable=args.keep_unreadable,
+        prefer=args.prefer,
     )
     with TargetFolder(target, "--output") as folder:
         plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
@@ -122,6 +124,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="with --dry-run: also list the images that are copied under their own names",
     )
+    add_prefer_option(parser)
     parser.add_argument("--keep-duplicates", action="store_true", help="merge copies too")
     parser.add_argument(
         "--drop-variants",

@@ -9,6 +9,7 @@
 #                      (default: the folder that contains the merged dataset)
 #   --levels 1|2       for datasets laid out as DataSet/Topic or DataSet/Cluster/Topic
 #   --include PATTERN, --exclude PATTERN   only some topics of the datasets
+#   --prefer ORDER     which of several copies is kept: best, largest, oldest, newest, first
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
 #
@@ -34,7 +35,8 @@ main() {
     check_target
     mkdir -p -- "$reports"
     local sources=("${datasets[@]}" ${levels[@]+"${levels[@]}"} ${patterns[@]+"${patterns[@]}"})
-    local merged=("$output" ${levels[@]+"${levels[@]}"})
+    local choosing=("${sources[@]}" ${prefer[@]+"${prefer[@]}"})
+    local merged=("$output" ${levels[@]+"${levels[@]}"} ${prefer[@]+"${prefer[@]}"})
     step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
 
     step dataset_stats.py "${sources[@]}" --output "$reports/datasets_image_statistics.json" \
@@ -42,9 +44,9 @@ main() {
     step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"}
     step aesthetic_stats.py "${sources[@]}" --output "$reports/aesthetic_stats.json" \
         --html "$reports/aesthetic_stats.html"
-    step find_duplicates.py "${sources[@]}"
-    step duplicates_stats.py "${sources[@]}" --html "$reports/review.html"
-    step merge_clusters.py "${sources[@]}" --output "$output"
+    step find_duplicates.py "${choosing[@]}"
+    step duplicates_stats.py "${choosing[@]}" --html "$reports/review.html"
+    step merge_clusters.py "${choosing[@]}" --output "$output"
     step find_duplicates.py "${merged[@]}" --variants --across # related images, in any topic
     step split_data.py "${merged[@]}" --exclude-duplicates --output-dir "$reports"
 
@@ -59,7 +61,7 @@ main() {
 }
 
 parse_args() {
-    datasets=() scorer_options=() levels=() patterns=() output=full_dataset reports=
+    datasets=() scorer_options=() levels=() patterns=() prefer=() output=full_dataset reports=
     while (($#)); do
         case $1 in
         -h | --help) print_usage && exit ;;
@@ -74,6 +76,12 @@ parse_args() {
             shift
             ;;
         --levels=*) levels=("$1") ;;
+        --prefer)
+            (($# > 1)) || fail "--prefer needs best, largest, oldest, newest or first"
+            prefer=(--prefer "$2")
+            shift
+            ;;
+        --prefer=*) prefer=("$1") ;;
         --include | --exclude)
             (($# > 1)) || fail "$1 needs a pattern"
             patterns+=("$1" "$2")

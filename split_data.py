@@ -60,6 +60,7 @@ from common import atomic_files, cli, json_files, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
+from keeping.preference import add_prefer_option
 from merging.copying import TRANSFER_MODES, TransferMode
 from reports import html_option
 from splitting import choice, export, summary
@@ -81,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         min_score=args.min_score,
         min_side=args.min_side,
         max_megapixels=args.count_megapixels,
+        prefer=args.prefer,
     )
     is_complete = args.export is not None  # what is not found would be taken for gone
     topics_found = tree.find_given_topics(args, reporter, is_complete)
@@ -149,6 +151,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="choose no copies of better images, and no validation images related to training",
     )
+    add_prefer_option(parser)
     html_option.add_html_options(parser, "that shows both sets, leaks, and what is left out")
     add_threshold_options(parser)
     add_export_options(parser)

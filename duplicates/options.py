@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from common.errors import UserError
+from keeping.preference import add_prefer_option
 
 # Recall and precision on planted copies: docs/find_duplicates.md. A pixel comparison decides.
 HASH_DISTANCE_BITS = 16
@@ -48,6 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare two image files: print what is measured and the rule that decides",
     )
+    add_prefer_option(search)
     search.add_argument("--no-verify", action="store_true", help=argparse.SUPPRESS)
 
 

@@ -24,6 +24,7 @@ from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
 from keeping import copy_traits, decisions, keepers, pair_records
 from keeping.equal_images import EqualSets
+from keeping.preference import Preference
 
 Parsed = TypeVar("Parsed")
 
@@ -97,6 +98,7 @@ def write_results(
     verdicts: TopicVerdicts,
     made_by: Mapping[str, Any],
     with_variants: bool,
+    prefer: Preference,
     reporter: Reporter,
 ) -> TopicSummary:
     """Write the matches of a topic with their provenance; return what to report.
@@ -150,7 +152,7 @@ def write_results(
             write_pair_figures(topic, verdicts, variants, images.stamps)
         texts = {**old_cache.originality, **verdicts.measured.new_texts}
         known = Cache(extents, originality=texts)
-        return _summarize(images, verdicts, variants, equals, known, reporter)
+        return _summarize(images, verdicts, variants, equals, known, prefer, reporter)
 
 
 def _read_or_quarantine(
@@ -220,12 +222,20 @@ def _summarize(
     variants: Kinds,
     equals: EqualSets,
     known: Cache,
+    prefer: Preference,
     reporter: Reporter,
 ) -> TopicSummary:
     topic = images.topic
     scores = keepers.scores_for_ranking(topic, reporter.warn)
     choice = keepers.topic_redundant(
-        topic, images.stamps, known, scores, verdicts.copies, reporter.report_unreadable, equals
+        topic,
+        images.stamps,
+        known,
+        scores,
+        verdicts.copies,
+        reporter.report_unreadable,
+        equals,
+        prefer,
     )
     return TopicSummary(
         label=topic.label,

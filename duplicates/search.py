@@ -40,7 +40,9 @@ def search_topics(
     summaries: dict[str, TopicSummary] = {}
 
     def write(images: TopicRows, grouped: TopicVerdicts) -> None:
-        summary = results.write_results(images, grouped, made_by, args.variants, reporter)
+        summary = results.write_results(
+            images, grouped, made_by, args.variants, args.prefer, reporter
+        )
         summaries[images.topic.path] = summary
         claims.release(images.topic)
 

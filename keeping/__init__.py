@@ -3,6 +3,7 @@
     keepers          chooses the redundant images of a topic, each with its keeper; open this first
     kept_images      the images kept so far, and which of them the next one matches
     keeper_order     the order in which they are kept, and the reason in words
+    preference       --prefer: largest, oldest, newest or first instead of best
     copy_order       the order of the copies of one picture, the original first
     enlargements     whether one copy is an enlargement of another
     worth            what each copy lost, in halvings of pixels

@@ -1,8 +1,8 @@
 """The order in which images of a set are kept, best first, and the reason in words.
 
 Copies that were measured go by what each of them lost (keeping/copy_order.py). A set with an image
-that was not measured goes by size as a whole. Above all counts what a person decided. Works on
-names and numbers, with the standard library alone.
+that was not measured goes by size as a whole. `--prefer` puts another order before both. Above all
+counts what a person decided. Works on names and numbers, with the standard library alone.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
-from keeping import connected, copy_order
+from keeping import connected, copy_order, preference
 from keeping.copy_order import Copy, RankedCopy
 from keeping.copy_traits import ImageTraits, PairTraitsByNames
+from keeping.preference import Preference
 
 MIN_TOLD_RATIO = 1.05  # of pixels, that is no 1.0 when rounded
 
@@ -30,11 +31,17 @@ class Candidate:
     traits: ImageTraits | None = None  # None if it was not measured
     captioned: bool = False
     in_target: bool = False  # an earlier merge brought it, and it is still there
+    mtime_ns: int = 0
 
     @property
     def extent(self) -> tuple[int, int]:
         """Width and height in pixels; zeros if they are not known."""
         return self.width, self.pixels // max(1, self.width)
+
+    @property
+    def date_ns(self) -> int:
+        """When it was taken, or the file time."""
+        return preference.date_ns(self.traits.taken if self.traits else "", self.mtime_ns)
 
     @property
     def is_settled(self) -> bool:
@@ -43,10 +50,22 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class KeeperRule:
+    """What the order of images goes by, besides the images themselves."""
+
+    prefer: Preference = Preference.BEST
+    pairs: PairTraitsByNames = field(default_factory=dict)  # what was measured of copies
+
+
+BEST_FIRST = KeeperRule()  # without anything measured of pairs
+
+
+@dataclass(frozen=True)
 class Ranking:
     """Candidates from best to worst."""
 
     order: list[Candidate]
+    prefer: Preference = Preference.BEST
     by_score: bool = False  # scores count where no traits are known
     copies: Mapping[str, RankedCopy] = field(default_factory=dict)  # of measured sets, by name
     copy_like: Set[str] = frozenset()  # names in these sets that look like those of copies
@@ -56,15 +75,16 @@ class Ranking:
         """Say in a few words why one image is kept before another that it matches."""
         if kept.keep:
             return "you keep it"
+        if preference_key(kept, self.prefer) != preference_key(dropped, self.prefer):
+            return _explain_preference(kept, dropped, self.prefer)
         both = (self.copies.get(kept.name), self.copies.get(dropped.name))
         if both[0] and both[1]:
             return copy_order.explain_choice(both[0], both[1], self.copy_like)
         return self._explain_by_size(kept, dropped)
 
     def _explain_by_size(self, kept: Candidate, dropped: Candidate) -> str:
-        if kept.pixels != dropped.pixels and dropped.pixels and not self.by_score:
-            ratio = kept.pixels / dropped.pixels
-            return f"{ratio:.1f}x the pixels" if ratio >= MIN_TOLD_RATIO else "more pixels"
+        if kept.pixels != dropped.pixels and not self.by_score:
+            return _explain_pixels(kept, dropped)
         if size_value(kept, self.by_score) != size_value(dropped, self.by_score):
             return "more pixels x score" if self.by_score else "more pixels"
         return "more bytes" if kept.size != dropped.size else "first by name"
@@ -73,12 +93,12 @@ class Ranking:
 def rank_candidates(
     candidates: Iterable[Candidate],
     copies_of: Mapping[str, Collection[str]] | None = None,
-    pairs: PairTraitsByNames | None = None,
+    rule: KeeperRule = BEST_FIRST,
 ) -> Ranking:
     """Rank the candidates from best to worst.
 
-    Copies are compared within each set that they connect; `pairs` has what was measured of them.
-    Without copies, every image is ranked by size alone.
+    Copies are compared within each set that they connect. Without copies, every image is ranked by
+    size alone.
     """
     by_size = rank_by_size(candidates)
     places = {image.name: place for place, image in enumerate(by_size)}
@@ -92,7 +112,7 @@ def rank_candidates(
         if as_copies is None:
             sets_by_size += 1
             continue
-        ranked = copy_order.rank_copies(as_copies, pairs or {})
+        ranked = copy_order.rank_copies(as_copies, rule.pairs)
         copies |= {each.copy.name: each for each in ranked}
         copy_like |= copy_order.copy_like_names(as_copies)
         by_name = {image.name: image for image in members}
@@ -100,7 +120,45 @@ def rank_candidates(
         own_places = sorted(places[name] for name in component)
         for place, image in zip(own_places, best_first, strict=True):
             order[place] = image
-    return Ranking(order, all_scored(by_size), copies, copy_like, sets_by_size)
+    if rule.prefer != Preference.BEST:
+        order.sort(key=lambda image: (_person_key(image), preference_key(image, rule.prefer)))
+        sets_by_size = 0
+    return Ranking(order, rule.prefer, all_scored(by_size), copies, copy_like, sets_by_size)
+
+
+def preference_key(image: Candidate, prefer: Preference) -> tuple[int | str, ...]:
+    """Return what `--prefer` ranks an image by, least first; ties keep the order of the rule."""
+    match prefer:
+        case Preference.LARGEST:
+            return -image.pixels, -image.size
+        case Preference.OLDEST:
+            return (image.date_ns,)
+        case Preference.NEWEST:
+            return (-image.date_ns,)
+        case Preference.FIRST:
+            return (image.name,)
+        case Preference.BEST:
+            return ()
+
+
+def _explain_preference(kept: Candidate, dropped: Candidate, prefer: Preference) -> str:
+    match prefer:
+        case Preference.LARGEST if kept.pixels != dropped.pixels:
+            return _explain_pixels(kept, dropped)
+        case Preference.LARGEST:
+            return "more bytes"
+        case Preference.OLDEST | Preference.NEWEST:
+            word = "older" if prefer == Preference.OLDEST else "newer"
+            age = preference.duration_text(kept.date_ns - dropped.date_ns)
+            return f"{word} by {age}"
+        case _:
+            return "first by path"
+
+
+def _explain_pixels(kept: Candidate, dropped: Candidate) -> str:
+    """Say of two images with other numbers of pixels by how many times one has more."""
+    ratio = kept.pixels / dropped.pixels if dropped.pixels else 1
+    return f"{ratio:.1f}x the pixels" if ratio >= MIN_TOLD_RATIO else "more pixels"
 
 
 def _as_copies(members: Iterable[Candidate]) -> list[Copy] | None:

@@ -23,7 +23,8 @@ from keeping import (
 )
 from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from keeping.equal_images import NO_SETS, EqualSets
-from keeping.keeper_order import Candidate
+from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
+from keeping.preference import Preference
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def make_candidates(
             width=width,
             traits=copy_traits.parse_image(cached.originality.get(name), stamp),
             captioned=name in captioned,
+            mtime_ns=stamp[1],
         )
         candidates.append(candidate)
     return candidates
@@ -140,6 +142,7 @@ def topic_redundant(
     matches: Mapping[str, Collection[str]],
     report_unreadable: Callable[[str, str], None],
     equals: EqualSets = NO_SETS,
+    prefer: Preference = Preference.BEST,
 ) -> KeeperChoice:
     """Choose the redundant images of a topic.
 
@@ -150,8 +153,8 @@ def topic_redundant(
     if not matched:
         return KeeperChoice()
     candidates = make_candidates(topic, stamps, cached, scores, report_unreadable, matched)
-    pairs = read_topic_pairs(topic, stamps)
-    return select_redundant(candidates, matches, pairs=pairs, equals=equals)
+    rule = KeeperRule(prefer, read_topic_pairs(topic, stamps))
+    return select_redundant(candidates, matches, rule=rule, equals=equals)
 
 
 def read_topic_pairs(topic: Topic, stamps: Mapping[str, Stamp]) -> PairTraitsByNames:
@@ -182,7 +185,7 @@ def select_redundant(
     candidates: Iterable[Candidate],
     matches: Mapping[str, Collection[str]],
     references: Mapping[str, str] | None = None,
-    pairs: PairTraitsByNames | None = None,
+    rule: KeeperRule = BEST_FIRST,
     copies_of: Mapping[str, Collection[str]] | None = None,
     equals: EqualSets = NO_SETS,
 ) -> KeeperChoice:
@@ -197,7 +200,7 @@ def select_redundant(
     """
     candidates = list(candidates)
     connected = equals.add_stars(matches if copies_of is None else copies_of)
-    ranking = keeper_order.rank_candidates(candidates, connected, pairs)
+    ranking = keeper_order.rank_candidates(candidates, connected, rule)
     by_name = {image.name: image for image in ranking.order}
     keepers: dict[str, str] = {}
     reasons: dict[str, str] = {}
@@ -212,7 +215,7 @@ def select_redundant(
             reasons[image.name] = ranking.explain(by_name[keeper], image)
         else:
             kept.add(image.name)
-    better = _better_images(candidates, keepers, connected, pairs)
+    better = _better_images(candidates, keepers, connected, rule)
     reasons.update(dict.fromkeys(better, "it is in the target already"))
     return KeeperChoice(keepers, reasons, ranking.sets_by_size, len(better))
 
@@ -221,14 +224,14 @@ def _better_images(
     candidates: Iterable[Candidate],
     keepers: Mapping[str, str],
     copies_of: Mapping[str, Collection[str]],
-    pairs: PairTraitsByNames | None,
+    rule: KeeperRule,
 ) -> list[str]:
     """Return redundant images that are better than a keeper which an earlier merge brought."""
     in_target = {image.name for image in candidates if image.in_target and not image.keep}
     if in_target.isdisjoint(keepers.values()):
         return []
     undone = [replace(image, in_target=False) for image in candidates]
-    order = keeper_order.rank_candidates(undone, copies_of, pairs).order
+    order = keeper_order.rank_candidates(undone, copies_of, rule).order
     rank = {image.name: position for position, image in enumerate(order)}
     replaced = {name: keeper for name, keeper in keepers.items() if keeper in in_target}
     return [name for name, keeper in replaced.items() if rank[name] < rank[keeper]]

@@ -13,8 +13,9 @@ from common.topics import Stamp, Topic
 from keeping import across_file, equal_images, keepers, topic_relations
 from keeping.copy_traits import NameTuple, PairTraits
 from keeping.equal_images import EqualSets
-from keeping.keeper_order import Candidate
+from keeping.keeper_order import Candidate, KeeperRule
 from keeping.keepers import KeeperChoice
+from keeping.preference import Preference
 from keeping.topic_relations import VARIANTS_COMMAND
 from merging import unreadable as unreadable_images
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
@@ -30,6 +31,7 @@ class MergePolicy:
     drop_across: bool = False  # copies in other topics of the dataset
     captions: str = "keeper"  # a captions_carry.CaptionRule
     keep_unreadable: bool = False  # take damaged images too
+    prefer: Preference = Preference.BEST
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class MatchGraph:
     """Images that match one another, to walk by the rule of keepers. Images are named by path."""
 
     levels: int  # from the dataset down to a topic
+    prefer: Preference
     kinds: Kinds = field(default_factory=dict)  # image to its matches, with the kind of each
     candidates: list[Candidate] = field(default_factory=list)
     references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
@@ -55,8 +58,9 @@ class MatchGraph:
 
     def choose(self) -> KeeperChoice:
         copies = json_files.copies_among(self.kinds)
+        rule = KeeperRule(self.prefer, self.pairs)
         return keepers.select_redundant(
-            self.candidates, self.kinds, self.references, self.pairs, copies, self.equals
+            self.candidates, self.kinds, self.references, rule, copies, self.equals
         )
 
     def exclusions(self, choice: KeeperChoice) -> dict[str, Exclusion]:
@@ -127,7 +131,7 @@ class Excluder:
         if self.policy.drop_across:
             by_path = self._dataset_exclusions(source.dataset_path)
         else:
-            graph = MatchGraph(source.levels)
+            graph = MatchGraph(source.levels, self.policy.prefer)
             self._add_topic(graph, source, target, stamps, unreadable)
             by_path = self._exclude(graph)
         exclusions = {}
@@ -139,7 +143,7 @@ class Excluder:
 
     def _dataset_exclusions(self, dataset: str) -> dict[str, Exclusion]:
         if dataset not in self._exclusions:
-            graph = MatchGraph(self._topics[dataset][0].levels)
+            graph = MatchGraph(self._topics[dataset][0].levels, self.policy.prefer)
             for topic in self._topics[dataset]:
                 stamps = topic.image_stamps()
                 target = self._find_target(topic)

@@ -15,6 +15,7 @@ from common.reporter import Reporter
 from common.topics import Stamp, Topic
 from keeping import keepers, topic_relations
 from keeping.across_file import Across
+from keeping.preference import Preference
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class DuplicateTotals:
     damaged: str = ""  # why the file cannot be read
 
 
-def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
+def count_duplicates(topic: Topic, reporter: Reporter, prefer: Preference) -> DuplicateTotals:
     """Compare a topic's duplicates file with its folder, and count.
 
     A damaged file is reported, and counts as no search.
@@ -59,6 +60,7 @@ def count_duplicates(topic: Topic, reporter: Reporter) -> DuplicateTotals:
         relations.copies,
         reporter.report_unreadable,
         relations.equals,
+        prefer,
     )
     has_copy = relations.equals.has_match
     unreadable = _count_unreadable(cached, stamps)

@@ -47,6 +47,7 @@ def describe_image(
         "pixels": width * height,
         "bytes": size,
         "time": str(time_ns),
+        "date": time_ns // 10**9,
     }
 
 
@@ -77,6 +78,7 @@ def add_measured_facts(photo: dict[str, Any], candidate: Candidate, ranking: Ran
         photo["facts"][SCORE_FACT] = f"score {candidate.score:.2f}"
     if candidate.traits and candidate.traits.jpeg_steps:
         photo["facts"][COMPRESSION_FACT] = f"JPEG quality {jpeg_quality(candidate.traits)}"
+    photo["date"] = candidate.date_ns // 10**9
     if candidate.name in ranking.copies:
         photo["detail_loss"] = ranking.copies[candidate.name].losses.get("detail", 0.0)
 

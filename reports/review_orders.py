@@ -12,14 +12,17 @@ from keeping.worth_rules import RULES
 from reports import review_images
 from reports.review_sets import ReviewData, ReviewSet
 
-# What a bulk rule keeps of a set, and how it ranks images: larger values first. Ties keep the order
-# of the keeper rule.
-BULK_RULES: dict[str, tuple[str, Callable[[dict[str, Any]], float]]] = {
-    "detail": ("with most real detail", lambda photo: -photo.get("detail_loss", 0.0)),
-    "pixels": ("with most pixels", lambda photo: photo["pixels"]),
-    "bytes": ("with most bytes", lambda photo: photo["bytes"]),
-    "oldest": ("with the oldest file", lambda photo: -int(photo["time"])),
-    "caption": ("with a caption", lambda photo: bool(photo["caption"])),
+# What a bulk rule keeps of a set, and what it ranks images by, least first. Ties keep the order of
+# the keeper rule.
+SortKey = Callable[[dict[str, Any]], float | str]
+BULK_RULES: dict[str, tuple[str, SortKey]] = {
+    "detail": ("with most real detail", lambda photo: photo.get("detail_loss", 0.0)),
+    "pixels": ("with most pixels", lambda photo: -photo["pixels"]),
+    "bytes": ("with most bytes", lambda photo: -photo["bytes"]),
+    "oldest": ("with the oldest date", lambda photo: photo["date"]),
+    "newest": ("with the newest date", lambda photo: -photo["date"]),
+    "first": ("first by path", lambda photo: photo["path"]),
+    "caption": ("with a caption", lambda photo: not photo["caption"]),
 }
 
 
@@ -29,22 +32,22 @@ def bulk_orders(each: ReviewSet, data: ReviewData) -> dict[str, list[str]]:
     For a set across topics, the rules `in FOLDER` put the images of a folder first.
     """
 
-    def rank_by(value: Callable[[dict[str, Any]], float]) -> list[str]:
-        return sorted(each.images, key=lambda image: -value(data.photos[image]))
+    def rank_by(key: SortKey) -> list[str]:
+        return sorted(each.images, key=lambda image: key(data.photos[image]))
 
     orders = {}
     if each.section == "across":
         for folder in sorted({data.photos[image]["place"] for image in each.images}):
-            orders[f"in {folder}"] = rank_by(functools.partial(_is_in, folder))
-    for rule, (_, value) in BULK_RULES.items():
-        order = rank_by(value)
+            orders[f"in {folder}"] = rank_by(functools.partial(_is_elsewhere, folder))
+    for rule, (_, key) in BULK_RULES.items():
+        order = rank_by(key)
         if order != each.images:
             orders[rule] = order
     return orders
 
 
-def _is_in(folder: str, photo: dict[str, Any]) -> bool:
-    return bool(photo["place"] == folder)
+def _is_elsewhere(folder: str, photo: dict[str, Any]) -> bool:
+    return bool(photo["place"] != folder)
 
 
 def add_detail_facts(each: ReviewSet, data: ReviewData) -> None:

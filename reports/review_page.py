@@ -20,6 +20,7 @@ from common.cli import MAX_PIXELS
 from common.reporter import Reporter
 from common.topics import Topic
 from keeping import decisions
+from keeping.preference import Preference
 from reports import page, review_images, review_orders, review_sets
 from reports.review_sets import ReviewData, ReviewSet
 
@@ -43,12 +44,14 @@ SECTION_TEXTS = {
 }
 
 
-def write_page(path: str, topics: Sequence[Topic], reporter: Reporter) -> None:
+def write_page(
+    path: str, topics: Sequence[Topic], reporter: Reporter, prefer: Preference = Preference.BEST
+) -> None:
     """Write the page on `topics` to `path`.
 
     Raises UserError, and Damaged if decisions cannot be read.
     """
-    data = review_sets.read_review_data(path, list(topics))
+    data = review_sets.read_review_data(path, list(topics), prefer)
     review_images.add_captions(data.photos, list(topics))
     for each in data.sets():
         review_orders.add_detail_facts(each, data)

@@ -22,7 +22,8 @@ from keeping import (
     topic_relations,
 )
 from keeping.across_file import Across
-from keeping.keeper_order import Ranking
+from keeping.keeper_order import KeeperRule, Ranking
+from keeping.preference import Preference
 from reports import review_images
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")
@@ -95,7 +96,9 @@ class ReviewData:
                 )
 
 
-def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:
+def read_review_data(
+    page_path: str, topics: list[Topic], prefer: Preference = Preference.BEST
+) -> ReviewData:
     """Read the pairs of the topics, of images across topics, and with references.
 
     Damaged files are skipped: the script has already reported them.
@@ -105,7 +108,7 @@ def read_review_data(page_path: str, topics: list[Topic]) -> ReviewData:
     across = across_file.read_across(topics, _ignore)
     data.dropped_by_person = decisions.dropped_paths(data.datasets)
     for topic in topics:
-        _add_topic(topic, across, data)
+        _add_topic(topic, across, data, prefer)
     _add_pairs_across(across, data)
     _limit_doubtful_pairs(data)
     return data
@@ -115,7 +118,7 @@ def _ignore(*_: str) -> None:
     """Ignore a warning that the script has already printed."""
 
 
-def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
+def _add_topic(topic: Topic, across: Across, data: ReviewData, prefer: Preference) -> None:
     """Add a topic's pairs, and its images that have any, in the topic or across."""
     cached = cache.load_cache(topic)
     stamps = image_identity.stamps_as_recorded(topic, cached.files)
@@ -135,10 +138,8 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
     # The page's script puts images to keep first, because it knows newer decisions.
     undecided = [replace(candidate, keep=False) for candidate in candidates]
     copies = relations.copies or {}
-    pair_traits = keepers.read_topic_pairs(topic, stamps)
-    ranking = keeper_order.rank_candidates(
-        undecided, relations.equals.add_stars(copies), pair_traits
-    )
+    rule = KeeperRule(prefer, keepers.read_topic_pairs(topic, stamps))
+    ranking = keeper_order.rank_candidates(undecided, relations.equals.add_stars(copies), rule)
     _add_topic_pairs(topic, kinds, ranking, data)
     for candidate in ranking.order:
         name = candidate.name
@@ -150,9 +151,7 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData) -> None:
             review_images.add_measured_facts(photo, candidate, ranking)
             photo |= review_images.describe_equals(topic, name, relations.equals)
             data.photos[path] = photo
-    choice = keepers.select_redundant(
-        candidates, copies, pairs=pair_traits, equals=relations.equals
-    )
+    choice = keepers.select_redundant(candidates, copies, rule=rule, equals=relations.equals)
     data.dropped.update(map(topic.path_of, choice.keepers))
 
 

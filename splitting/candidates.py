@@ -10,6 +10,7 @@ from typing import NamedTuple
 from common.json_files import COPY, Kinds
 from common.topics import Topic
 from keeping.keeper_order import Candidate
+from keeping.preference import Preference
 from splitting.left_out import Examples
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -27,6 +28,7 @@ class SplitPolicy:
     min_score: float = -math.inf
     min_side: int = 0  # pixels of the shorter side
     max_megapixels: float = math.inf  # more of them do not rank an image higher
+    prefer: Preference = Preference.BEST  # which of several copies may be chosen
 
     @property
     def full_count(self) -> int:

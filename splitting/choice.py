@@ -12,8 +12,8 @@ from dataclasses import replace
 from common.reporter import Reporter
 from common.topics import Topic
 from keeping import across_file, decision_files, keeper_order, keepers
-from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
-from keeping.keeper_order import Candidate
+from keeping.copy_traits import NameTuple, PairTraits
+from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
 from splitting.chains import Chains
 from splitting.loading import load_split
@@ -33,13 +33,13 @@ def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporte
         if across.names_by_folder.get(topic.path):
             connected.append(split)
         else:
-            _choose_both_sets([split], [split], policy, {})
+            _choose_both_sets([split], [split], policy, BEST_FIRST)
     pairs: dict[NameTuple, PairTraits] = {}
     if connected and policy.exclude_duplicates:
         for dataset in dict.fromkeys(split.topic.dataset_path for split in connected):
             in_dataset = [each.topic for each in connected if each.topic.dataset_path == dataset]
             pairs |= keepers.read_pairs_across(dataset, in_dataset)
-    _choose_both_sets(connected, splits, policy, pairs)
+    _choose_both_sets(connected, splits, policy, KeeperRule(policy.prefer, pairs))
     train_paths = _train_paths(splits)
     chains = Chains(split.links for split in splits)
     train_sets = chains.sets_of(train_paths)
@@ -91,11 +91,11 @@ def _choose_both_sets(
     splits: Sequence[Split],
     all_splits: Sequence[Split],
     policy: SplitPolicy,
-    pairs: PairTraitsByNames,
+    rule: KeeperRule,
 ) -> None:
     """Choose from topics that may match one another, then free the memory for the choice.
 
-    `all_splits` are those whose training images count; `pairs` are of copies in different topics.
+    `all_splits` are those whose training images count; `rule` is for copies in different topics.
     """
     chains = Chains(split.links for split in splits) if policy.exclude_duplicates else None
     for role in (TRAIN, VALID):
@@ -106,7 +106,7 @@ def _choose_both_sets(
         if any(split.related for split in usable):
             train_paths = _train_paths(all_splits)
         train = _TrainingImages(train_paths, chains if role == VALID else None)
-        _choose_without_copies(usable, role, policy, train, pairs)
+        _choose_without_copies(usable, role, policy, train, rule)
     for split in splits:
         if policy.require_full and split.chosen_count < policy.full_count:
             split.train, split.valid = [], []
@@ -128,7 +128,7 @@ def _choose_without_copies(
     role: str,
     policy: SplitPolicy,
     train: _TrainingImages,
-    pairs: PairTraitsByNames,
+    rule: KeeperRule,
 ) -> None:
     """Choose one set of each topic, with none of the training images.
 
@@ -142,18 +142,16 @@ def _choose_without_copies(
             for image in _choose_set(split, role, policy, train):
                 if policy.exclude_duplicates and split.copies_of(image):
                     rivals[split.path_of(image)] = split, image
-        is_done = not _skip_worse_copies(rivals, pairs)
+        is_done = not _skip_worse_copies(rivals, rule)
 
 
-def _skip_worse_copies(
-    rivals: dict[str, tuple[Split, Candidate]], pairs: PairTraitsByNames
-) -> bool:
+def _skip_worse_copies(rivals: dict[str, tuple[Split, Candidate]], rule: KeeperRule) -> bool:
     """Mark each image as skipped that is a copy of a better one. Returns whether there are any."""
     kept: set[str] = set()
     has_skipped = False
     by_path = [replace(image, name=path) for path, (_, image) in rivals.items()]
     copies = {path: split.copies_of(image) for path, (split, image) in rivals.items()}
-    for rival in keeper_order.rank_candidates(by_path, copies, pairs).order:
+    for rival in keeper_order.rank_candidates(by_path, copies, rule).order:
         split, image = rivals[rival.name]
         if copies[rival.name].isdisjoint(kept):
             kept.add(rival.name)

@@ -16,7 +16,8 @@ from common.topics import Stamp, Topic
 from keeping import decisions, equal_images, keepers, topic_relations
 from keeping.across_file import Across
 from keeping.equal_images import EqualSets
-from keeping.keeper_order import Candidate
+from keeping.keeper_order import Candidate, KeeperRule
+from keeping.preference import Preference
 from keeping.topic_relations import TopicRelations
 from splitting import left_out
 from splitting.candidates import Split, SplitPolicy
@@ -53,7 +54,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     good = [image for image in readable if policy.is_good_enough(image)]
     choice = keepers.KeeperChoice()
     if policy.exclude_duplicates:
-        choice = _choose_keepers(topic, stamps, good, kinds, equals)
+        choice = _choose_keepers(topic, stamps, good, kinds, equals, policy.prefer)
     names_across = across.names_by_folder.get(topic.path, set())
     in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
     unavailable = choice.keepers.keys() | in_reference
@@ -154,11 +155,13 @@ def _choose_keepers(
     candidates: Sequence[Candidate],
     kinds: Kinds,
     equals: EqualSets,
+    prefer: Preference,
 ) -> keepers.KeeperChoice:
     """Choose the images that are copies of better ones."""
     copies = json_files.copies_among(kinds)
     pairs = keepers.read_topic_pairs(topic, stamps) if copies else {}
-    return keepers.select_redundant(candidates, copies, pairs=pairs, equals=equals)
+    rule = KeeperRule(prefer, pairs)
+    return keepers.select_redundant(candidates, copies, rule=rule, equals=equals)
 
 
 def _find_links(

@@ -365,7 +365,7 @@ def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):
 @pytest.mark.parametrize(
     ("script_name", "given", "meant"),
     [
-        ("merge_clusters.py", "--keep", "--keep-duplicates"),
+        ("merge_clusters.py", "--keep", "--keep-duplicates or --keep-unreadable"),
         ("split_data.py", "--exclude-dup", "--exclude-duplicates"),
         ("find_duplicates.py", "--treshold=4", "--threshold"),
         ("aesthetic_scorer.py", "--batchsize", "--batch-size"),

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measures the page to review duplicates in Chromium: how fast it opens, and answers a key.
+"""Measures pages in Chromium: how fast the review page opens and answers, and the gallery's Drop.
 
     benchmarks/pages.py                 2,000 sets of two drawn images, below /tmp
     benchmarks/pages.py --sets 200      fewer
 
-Opening: from the start of navigation until the first frame after the page's script has run. A key:
-from sending it until the frame after it was handled; `a` accepts a set and goes to the next, a
-digit chooses another keeper.
+Opening: from the start of navigation until the first frame after the page's script has run.
+A key or click: from its event in the page until the frame that shows the answer is painted; each
+kind PRESSES times, with the decisions of all earlier ones in the draft.
 """
 
 from __future__ import annotations
@@ -30,10 +30,39 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from browser import CHROMIUM, Browser  # noqa: E402
 
 SETS_PER_TOPIC = 50
-KEYS = ("a", "2", "a", "1", "u") * 10
+PRESSES = 100
+# In this order: name, what is pressed for each, and which of these keys is measured.
+KEYS = {
+    "next set": ("j", 0),
+    "keep the second": ("j2", 1),
+    "pair is different": ("jd", 1),
+    "accept": ("a", 0),
+    "undo": ("u", 0),
+    "previous set": ("k", 0),
+}
+CLICKS = {
+    "hide done": "document.querySelector('[data-filter=open]')",
+    "accept identical files": "at('accept-identical')",
+}
+BULK_RULES = ("bytes", "pixels", "oldest", "detail")
 NEXT_FRAME = (
     "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
 )
+# A task after the next frame starts when that frame is painted.
+LISTEN = """
+let answered;
+const paintedSince = start => new Promise(done => requestAnimationFrame(() => {
+  const channel = new MessageChannel();
+  channel.port1.onmessage = () => done(performance.now() - start);
+  channel.port2.postMessage(0);
+}));
+addEventListener("keydown", event => answered = paintedSince(event.timeStamp), {capture: true});
+const click = node => {
+  const start = performance.now();
+  node.click();
+  return paintedSince(start);
+};
+"""
 
 
 def main() -> int:
@@ -44,14 +73,15 @@ def main() -> int:
         print("Chromium is missing", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        page = make_page(Path(folder), sets)
-        print(f"{sets:,} sets: the page has {page.stat().st_size / 1e6:.1f} MB")
+        review, gallery = make_pages(Path(folder), sets)
+        print(f"{sets:,} sets: the page has {review.stat().st_size / 1e6:.1f} MB")
         with Browser() as browser:
-            measure(browser, page)
+            measure(browser, review)
+            measure_gallery(browser, gallery)
     return 0
 
 
-def make_page(folder: Path, sets: int) -> Path:
+def make_pages(folder: Path, sets: int) -> tuple[Path, Path]:
     rng = np.random.default_rng(7)
     for topic in range(-(-sets // SETS_PER_TOPIC)):
         path = folder / f"Set/C/S/T{topic:03}"
@@ -65,10 +95,13 @@ def make_page(folder: Path, sets: int) -> Path:
             image.resize((240, 180)).save(path / names[1], quality=80)
             copies |= {names[0]: [names[1]], names[1]: [names[0]]}
         (path.parent / f"duplicates_{path.name}.json").write_text(json.dumps(copies))
-    page = folder / "review.html"
-    command = [sys.executable, ROOT / "duplicates_stats.py", folder / "Set", "--html", page]
-    subprocess.run([*command, "--quiet"], check=True, stdout=subprocess.DEVNULL, env=os.environ)
-    return page
+        scores = {name: round(rng.uniform(1, 9), 4) for name in copies}
+        (path / "aesthetic_data.json").write_text(json.dumps(scores))
+    review, gallery = folder / "review.html", folder / "gallery.html"
+    for script, page in (("duplicates_stats.py", review), ("aesthetic_stats.py", gallery)):
+        command = [sys.executable, ROOT / script, folder / "Set", "--html", page, "--quiet"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+    return review, gallery
 
 
 def measure(browser: Browser, page: Path) -> None:
@@ -82,14 +115,48 @@ def measure(browser: Browser, page: Path) -> None:
         f"opens in {statistics.median(opening):.2f} s (median of 5, at most {max(opening):.2f} s)"
     )
     print(f"elements at the start: {browser.value('document.querySelectorAll(`*`).length'):,}")
+    measure_keys(browser)
+    measure_clicks(browser)
+
+
+def measure_keys(browser: Browser) -> None:
+    browser.value(LISTEN)
+    for name, (keys, measured) in KEYS.items():
+        answers = []
+        for _ in range(PRESSES):
+            for number, key in enumerate(keys):
+                for kind in ("keyDown", "keyUp"):
+                    browser.call("Input.dispatchKeyEvent", type=kind, key=key)
+                milliseconds = browser.value("answered")
+                if number == measured:
+                    answers.append(milliseconds)
+        report(f"{name} ({keys[measured]})", answers)
+
+
+def measure_clicks(browser: Browser) -> None:
+    for name, node in CLICKS.items():
+        report(name, [browser.value(f"click({node})") for _ in range(PRESSES)])
     answers = []
-    for key in KEYS:
-        start = time.perf_counter()
-        for kind in ("keyDown", "keyUp"):
-            browser.call("Input.dispatchKeyEvent", type=kind, key=key)
-        browser.value(NEXT_FRAME)
-        answers.append(1000 * (time.perf_counter() - start))
-    print(f"a key: {statistics.median(answers):.0f} ms (median), at most {max(answers):.0f} ms")
+    for number in range(PRESSES):
+        rule = BULK_RULES[number % len(BULK_RULES)]
+        answers.append(browser.value(f"at('rule').value = '{rule}'; click(at('apply-rule'))"))
+        browser.value("undo()")
+    report("bulk rule over all sets", answers)
+
+
+def measure_gallery(browser: Browser, page: Path) -> None:
+    browser.open(page, 1200)
+    browser.value(LISTEN)
+    answers = []
+    for number in range(PRESSES):
+        drop = f"document.querySelectorAll('[aria-label^=Drop]')[{number}]"
+        answers.append(browser.value(f"click({drop})"))
+    report("gallery of the best and worst: drop", answers)
+
+
+def report(name: str, answers: list[float]) -> None:
+    worst = max(answers)
+    print(f"{name}: {statistics.median(answers):.0f} ms (median of {PRESSES}), at most {worst:.0f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The page to review duplicates: every set of images that match, and which of them a merge keeps.
 
-Its script (templates/review.js) applies the keeper rule again after each decision. From here it
-gets the images in the order of that rule.
+Its script (templates/review_rule.js) applies the keeper rule again after each decision. From here
+it gets the images in the order of that rule.
 """
 
 from __future__ import annotations
@@ -24,6 +24,15 @@ from keeping.preference import Preference
 from reports import page, review_images, review_orders, review_sets
 from reports.review_sets import ReviewData, ReviewSet
 
+SCRIPTS = (
+    "controls.js",
+    "review_data.js",
+    "review_rule.js",
+    "review_decisions.js",
+    "review_cards.js",
+    "review_look.js",
+    "review.js",
+)
 MAX_PAGE_BYTES = 24_900_000
 THUMBNAIL_BOX_PX = (240, 240)
 THUMBNAIL_BYTES = 4_000  # an estimate on the low side
@@ -60,7 +69,7 @@ def write_page(
     def render(shown: Sequence[ReviewSet], thumbnails: Mapping[str, str]) -> bytes:
         context = _context(topics, sets, len(sets) - len(shown), data.unlisted_doubtful)
         context["data"] = _script_data(data, shown, thumbnails)
-        return page.render_page("review.html", context, {}, 0, scripts=("controls.js", "review.js"))
+        return page.render_page("review.html", context, {}, 0, SCRIPTS)
 
     room = MAX_PAGE_BYTES - len(render([], {}))
     fitting, text_bytes = _sets_that_fit(sets, data, room)

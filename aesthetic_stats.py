@@ -35,6 +35,7 @@ import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import functools
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -119,7 +120,8 @@ def check_comparable(data: Mapping[str, Any], paths: Sequence[str], reporter: Re
     if not data["topics"]:
         damaged = [file["path"] for file in data["damaged_files"]]
         reason = f"{terminal.list_few(damaged)} damaged" if damaged else "no scores found"
-        raise UserError(f"{', '.join(paths)}: {reason}; run aesthetic_scorer.py first")
+        given = shlex.join(paths)
+        raise UserError(f"{given}: {reason}; run aesthetic_scorer.py {given} first")
     if len(data["made_by"]) > 1:
         origins = ", ".join(ranking.score_origins(data))
         reporter.warn(f"scores of different origin are compared: {origins}")

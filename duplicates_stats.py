@@ -34,6 +34,7 @@ import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = duplicate_totals.counts_json(topics, counts, args.top)
     data["across"] = duplicate_counts.count_across(topics, across, args.top)
     if not data["searched"]:
-        paths = ", ".join(args.paths)
-        raise UserError(f"{paths}: no usable duplicates files; run find_duplicates.py first")
+        given = shlex.join(args.paths)
+        advice = f"run find_duplicates.py {given} first"
+        raise UserError(f"{given}: no usable duplicates files; {advice}")
     if args.html:
         from reports import review_page  # Jinja2 and Pillow, needed for a page only
 

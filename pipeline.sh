@@ -25,6 +25,9 @@
 
 set -euo pipefail
 export CURATION_NO_NEXT_STEP=1 # what comes next is known
+CURATION_SAID_BEFORE=$(mktemp 2>/dev/null || true) # each warning once
+export CURATION_SAID_BEFORE
+trap 'rm -f -- "$CURATION_SAID_BEFORE"' EXIT
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 python=${PYTHON:-$here/.venv/bin/python}

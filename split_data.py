@@ -91,11 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     splits = choice.split_topics(topics, policy, reporter)
     export_plan = None
     if args.export is None:
-        changes = write_lists(splits, args)
+        changes = write_lists(splits, policy, args)
     else:
         with TargetFolder(os.path.abspath(args.export), "--export") as folder:
             export_plan = export.plan_export(splits, args.paths, folder, args.mode, args.prune)
-            changes = write_lists(splits, args)
+            changes = write_lists(splits, policy, args)
             export.apply_export(export_plan, folder, reporter)
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
     result = summary.make_result(splits_by_label)
@@ -219,7 +219,9 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> SplitChanges | None:
+def write_lists(
+    splits: Sequence[Split], policy: SplitPolicy, args: argparse.Namespace
+) -> SplitChanges | None:
     """Write both lists; return how they differ from those that they replace, if there are any.
 
     Raises UserError if no image was chosen, or if a relative path would mean two images.
@@ -234,7 +236,7 @@ def write_lists(splits: Sequence[Split], args: argparse.Namespace) -> SplitChang
                     path = os.path.relpath(path, split.topic.dataset_path)
                 paths.append(path)
     if not train and not valid:
-        raise UserError(summary.no_image_message(splits, args.paths, args.min_score))
+        raise UserError(summary.no_image_message(splits, args.paths, policy))
     for path, count in Counter(train + valid).items():
         if count > 1:
             raise UserError(

@@ -5,6 +5,7 @@ A run:
     start            checks that this Python can run the script; scripts import it first
     signals          Ctrl-C, SIGTERM and SIGHUP; acts when imported
     errors           from an error to one line on stderr and an exit status
+    said_before      what earlier scripts of a pipeline have warned of
     reporter         what a script prints: result, progress, warnings, unreadable images
     terminal         how text looks on a terminal: widths, wrapping, tables, numbers
 

@@ -23,6 +23,7 @@ from common import errors, reporter, signals, start, terminal
 
 # A 200 megapixel photo decodes to 600 MB. Anything larger is a bomb, or meant: then say so.
 MAX_PIXELS = 200_000_000
+EXCLUDE_DUPLICATES = "--exclude-duplicates"  # before --exclude came, this was short for it
 NO_NEXT_STEP = "CURATION_NO_NEXT_STEP"  # in the environment: what comes next is known
 
 
@@ -44,12 +45,19 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
+        """End with status 2 and one line."""
+        advice = "see --help"
         if "required: PATH" in message:
             for action in self._actions:
                 is_greedy = action.nargs == "+" and action.option_strings
                 if is_greedy and set(action.option_strings) & set(self._given):
-                    message += f"; put them before {action.option_strings[0]}"
-        super().error(message)
+                    advice = f"put them before {action.option_strings[0]}"
+        elif message == "argument --exclude: expected one argument":
+            advice = "give a PATTERN of paths below the dataset"
+            if EXCLUDE_DUPLICATES in self._option_string_actions:
+                advice = f"did you mean {EXCLUDE_DUPLICATES}?"
+        is_clear = "did you mean" in message or ";" in message
+        self.exit(2, f"{self.prog}: error: {message}{'' if is_clear else f'; {advice}'}\n")
 
     def _suggest(self, unknown: Sequence[str]) -> str:
         """Say which option the first unknown one was meant to be, if there is a similar one."""

@@ -27,6 +27,8 @@ from common.topics import is_regular_file
 # What other programs keep among images: thumbnails, deleted and recovered files.
 FOREIGN_FOLDERS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found")
 ADD_ENDING = "add one to the name, such as .jpg"
+BROKEN_LINK, NOT_REGULAR = "a broken link", "not a regular file"
+NOT_FILES = {BROKEN_LINK: "broken links", NOT_REGULAR: "not regular files"}  # their plurals
 
 Warn = Callable[[str], None]
 
@@ -48,6 +50,7 @@ class SkippedFiles:
 
     unread: Counter[str] = field(default_factory=Counter)  # by ending
     foreign: Counter[str] = field(default_factory=Counter)  # images, by the folder's name
+    not_files: dict[str, list[str]] = field(default_factory=dict)  # paths, by what they are
 
     def add_file(self, entry: os.DirEntry[str]) -> None:
         """Count a file if it is an image of a format that is not read, or has no ending."""
@@ -62,6 +65,12 @@ class SkippedFiles:
         for _, _, names in os.walk(path):
             self.foreign[os.path.basename(path)] += sum(map(is_image_name, names))
 
+    def add(self, other: SkippedFiles) -> None:
+        self.unread += other.unread
+        self.foreign += other.foreign
+        for kind, paths in other.not_files.items():
+            self.not_files.setdefault(kind, []).extend(paths)
+
     def lines(self) -> list[str]:
         """Return a line for each reason not to read, with the number of files and the remedy."""
         counts_by_remedy: dict[str, dict[str, int]] = {}
@@ -71,12 +80,20 @@ class SkippedFiles:
         lines = []
         for remedy, counts in counts_by_remedy.items():
             names = ", ".join(itertools.starmap(_describe_unread, counts.items()))
-            verb = "is" if sum(counts.values()) == 1 else "are"
-            lines.append(f"{names} {verb} not read: {remedy}")
+            verb, pronoun = ("is", "it") if sum(counts.values()) == 1 else ("are", "them")
+            lines.append(f"{names} {verb} not read: {remedy.format(pronoun)}")
         if total := self.foreign.total():
             names = ", ".join(sorted(+self.foreign))
             images = terminal.plural(total, "image")
             lines.append(f"{images} in folders of other programs ({names}) passed over")
+        return lines
+
+    def not_file_lines(self) -> list[str]:
+        """Return a line for each kind of what is named like an image and is no file."""
+        lines = []
+        for kind, paths in sorted(self.not_files.items()):
+            what = f"{NOT_FILES[kind]}, no images" if len(paths) > 1 else f"{kind}, not an image"
+            lines.append(f"{terminal.list_few(sorted(paths))}: {what}")
         return lines
 
 
@@ -123,7 +140,7 @@ def walk_folders(
             elif is_image_name(entry.name) and is_regular_file(entry):
                 image_count += 1
             elif is_image_name(entry.name) or _is_dangling(entry):
-                warn(f"{terminal.escape(entry.path)}: {_entry_kind(entry)}, not an image")
+                skipped.not_files.setdefault(_entry_kind(entry), []).append(entry.path)
             else:
                 skipped.add_file(entry)
         yield Folder(parts, path, image_count)
@@ -158,4 +175,4 @@ def _is_dangling(entry: os.DirEntry[str]) -> bool:
 
 
 def _entry_kind(entry: os.DirEntry[str]) -> str:
-    return "a broken link" if entry.is_symlink() else "not a regular file"
+    return BROKEN_LINK if entry.is_symlink() else NOT_REGULAR

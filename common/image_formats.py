@@ -59,7 +59,7 @@ _BY_CONTENT = {name: row for row in FORMATS for name in (row.name, *row.aliases)
 # The usual spellings of endings are found without changing their case.
 _USUAL_ENDINGS = frozenset(ENDINGS) | frozenset(map(str.upper, ENDINGS))
 
-_AS_USUAL = "save them as JPEG or PNG"
+_AS_USUAL = "save {} as JPEG or PNG"
 # Files that hold images and are not read, with what to do.
 UNREAD_ENDINGS = {
     **dict.fromkeys((".heic", ".heif"), "pip install pillow-heif"),

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -19,6 +20,7 @@ from tqdm import tqdm
 
 from common import atomic_files, cache_link, captions, durability, terminal
 from common.errors import UserError
+from common.said_before import SaidBefore
 
 # tqdm's own lock would import multiprocessing, and no other process of ours prints.
 tqdm.set_lock(threading.RLock())
@@ -42,8 +44,15 @@ ASCII_SUBSTITUTES = {
 }
 
 
+MAX_ALIKE = 3  # warnings of one kind that are printed
+PLURALS = {"duplicates", "variants", "references"}  # of what the last line counts
+
+
 class Reporter:
-    """Everything a script prints to stderr, and the count of unreadable images."""
+    """Everything a script prints to stderr, and the count of unreadable images.
+
+    What the same run of pipeline.sh has warned of before is only counted.
+    """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.quiet: bool = args.quiet
@@ -51,6 +60,8 @@ class Reporter:
         self.excluded = 0  # images in topics that --include and --exclude leave out
         self.unread_files: dict[str, int] = {}  # of formats that are not read, by ending
         self._said_once = set[str]()
+        self._alike = Counter[str]()  # warnings, by what they warn of
+        self._said_before = SaidBefore()
         self._strict: bool = getattr(args, "strict", False)
         self._bad_files = _open_for_append(getattr(args, "bad_files", None))
 
@@ -74,12 +85,21 @@ class Reporter:
             self.say(message)
 
     def warn(self, message: str) -> None:
-        self.say(f"⚠️  {message}")
+        if not self.quiet and not self._said_before.holds(message, "warning"):
+            self.say(f"⚠️  {message}")
+
+    def warn_few(self, kind: str, message: str) -> None:
+        """Warn of the first few things of a kind; at the end of the run, of how many more."""
+        self._alike[kind] += 1
+        if self._alike[kind] <= MAX_ALIKE:
+            self.warn(message)
 
     def report_unreadable(self, path: str | os.PathLike[str], reason: str) -> None:
         """Count and print an unreadable image; with --bad-files, record it."""
         self.unreadable += 1
-        self._print(f"❌ {terminal.escape(path)}: {reason}")
+        message = f"{terminal.escape(path)}: {reason}"
+        if not self._said_before.holds(message, "unreadable image"):
+            self._print(f"❌ {message}")
         if self._bad_files:
             entry = {"path": os.path.abspath(path), "reason": reason}
             self._bad_files.write(dump_json(entry, indent=None))
@@ -108,7 +128,14 @@ class Reporter:
         if count := captions.count_ignored_links():
             links = "1 sidecar is a link" if count == 1 else f"{count:,} sidecars are links"
             self.warn(f"{links} to files outside of the given folders, and not used")
+        for kind, count in self._alike.items():
+            if count > MAX_ALIKE:
+                self.warn(f"{count - MAX_ALIKE:,} more {kind}")
+        if repeated := self._said_before.counts_in_words():
+            self.say(f"🔁 as said before: {repeated}")
         words = {name: name.replace("_", " ") for name in parts}
+        for name in PLURALS & parts.keys():
+            words[name] = words[name].removesuffix("s") if parts[name] == 1 else words[name]
         terms = [f"{count:,} {words[name]}" for name, count in parts.items() if count]
         if not terms:
             terms = [f"0 {next(iter(words.values()))}"]

@@ -19,15 +19,16 @@ from common.topics import LEVEL_NAMES, MAX_LEVELS, Topic
 
 
 def select_topics(
-    topics: Sequence[Topic], include: Sequence[str], exclude: Sequence[str]
+    topics: Sequence[Topic], include: Sequence[str], exclude: Sequence[str], meant: str = ""
 ) -> list[Topic]:
     """Return the topics that a pattern of `include` matches, if any, and none of `exclude`.
 
-    Raises UserError if a pattern matches no topic, or if no image is left.
+    Raises UserError if a pattern matches no topic, or if no image is left. `meant` is the option
+    that may have been meant by `--exclude`.
     """
     for option, patterns in (("--include", include), ("--exclude", exclude)):
         for pattern in patterns:
-            _check_pattern(option, pattern, topics)
+            _check_pattern(option, pattern, topics, meant if option == "--exclude" else "")
     selected = []
     for topic in topics:
         is_included = not include or _matches(topic, include)
@@ -49,9 +50,9 @@ def _matches(topic: Topic, patterns: Sequence[str]) -> bool:
     return False
 
 
-def _check_pattern(option: str, pattern: str, topics: Sequence[Topic]) -> None:
+def _check_pattern(option: str, pattern: str, topics: Sequence[Topic], meant: str) -> None:
     name = f"{option} {terminal.escape(pattern)}"
-    meant = "; did you mean --exclude-duplicates (split_data.py)?" if option == "--exclude" else ""
+    meant = f"; did you mean {meant}?" if meant else ""
     if os.path.isdir(pattern):
         example = f"{os.path.basename(os.path.abspath(pattern))}/*"
         raise UserError(

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from common import run_scope, terminal
+from common.cli import EXCLUDE_DUPLICATES
 from common.errors import UserError, os_error_to_user_error
 from common.folder_walk import Folder, SkippedFiles, WalkedFolders, Warn, walk_folders
 from common.json_files import ACROSS_TOPIC
@@ -36,7 +37,8 @@ def find_given_topics(
     reporter.unread_files = dict(+skipped.unread)
     given = topics
     if args.include or args.exclude:
-        topics = run_scope.select_topics(given, args.include, args.exclude)
+        meant = EXCLUDE_DUPLICATES if "exclude_duplicates" in args else ""
+        topics = run_scope.select_topics(given, args.include, args.exclude, meant)
         counts = [sum(topic.image_count for topic in several) for several in (given, topics)]
         reporter.excluded = counts[0] - counts[1]
     if args.levels is None:
@@ -68,6 +70,8 @@ def find_topics(
     for root in _distinct_roots(paths):
         for topic in walk.find_topics(root):
             topics.append(replace(topic, given_folders=given))
+    for line in walk.skipped.not_file_lines():
+        warn(line)
     skipped_lines = walk.skipped.lines()
     if not any(topic.image_count for topic in topics):
         where = ", ".join(map(terminal.escape, paths))
@@ -80,7 +84,10 @@ def find_topics(
 
 def find_image_folders(root: str, warn: Warn) -> list[str]:
     """Find every folder that directly holds images, `root` or below it at any depth; sorted."""
-    folders = walk_folders(root, {}, warn, SkippedFiles())
+    skipped = SkippedFiles()
+    folders = list(walk_folders(root, {}, warn, skipped))
+    for line in skipped.not_file_lines():
+        warn(line)
     return sorted(folder.path for folder in folders if folder.image_count)
 
 
@@ -170,9 +177,11 @@ class _TreeWalk:
 
     def find_topics(self, root: str) -> Iterator[Topic]:
         """Yield the topics below one of the given folders."""
-        folders = walk_folders(root, self.walked, self.warn, self.skipped, self.is_complete)
+        skipped = SkippedFiles()
+        folders = walk_folders(root, self.walked, self.warn, skipped, self.is_complete)
         by_parts = sorted(folders, key=lambda folder: folder.parts)
-        depth = self._topic_depth(root, by_parts)
+        self.skipped.add(skipped)
+        depth = self._topic_depth(root, by_parts, "; ".join(skipped.lines()))
         if depth is None:
             return
         name = LEVEL_NAMES[MAX_LEVELS if self.levels else depth]
@@ -189,8 +198,11 @@ class _TreeWalk:
                     f"(the topics of this {name} are {terminal.plural(depth, 'level')} below it)"
                 )
 
-    def _topic_depth(self, root: str, folders: Sequence[Folder]) -> int | None:
-        """Return how many levels below `root` its topics are; None, with a warning, if nowhere."""
+    def _topic_depth(self, root: str, folders: Sequence[Folder], skipped: str) -> int | None:
+        """Return how many levels below `root` its topics are; None, with a warning, if nowhere.
+
+        `skipped` says what there is that is not read.
+        """
         images_at_depth = Counter[int]()
         for folder in folders:
             images_at_depth[len(folder.parts)] += folder.image_count
@@ -198,7 +210,7 @@ class _TreeWalk:
         depth = max(images_at_depth, key=lambda depth: (images_at_depth[depth], depth), default=0)
         if not images_at_depth[depth]:
             if self.is_complete:
-                remedy = "mount it, or leave it out"
+                remedy = skipped or "mount it, or leave it out"
                 raise UserError(f"{root}: not a dataset, there are no images below it; {remedy}")
             self.warn(f"{terminal.escape(root)}: no images below it")
             return None

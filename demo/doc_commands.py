@@ -6,8 +6,9 @@ the sample dataset under the names that the pages use, after pipeline.sh with th
 What needs weights, Ray, another program or other folders is not run, but listed and counted.
 
 examples:
-  demo/doc_commands.py           run them, and name each that fails
-  demo/doc_commands.py --list    only list them
+  demo/doc_commands.py                run them, and name each that fails
+  demo/doc_commands.py README.md      only those of one page
+  demo/doc_commands.py --list         only list them
 """
 
 from __future__ import annotations
@@ -82,9 +83,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    pages = [str(page.relative_to(ROOT)) for page in PAGES]
+    parser.add_argument("pages", metavar="PAGE", nargs="*", help="only these, such as README.md")
     parser.add_argument("--list", action="store_true", help="only list the commands")
     args = parser.parse_args()
-    commands = list(find_commands())
+    if unknown := set(args.pages) - set(pages):
+        parser.error(f"{', '.join(sorted(unknown))}: no such page; choose from {', '.join(pages)}")
+    commands = [each for each in find_commands() if each.page in (args.pages or pages)]
     skipped = [command for command in commands if command.not_run]
     for command in skipped:
         print(f"not run ({command.not_run}): {command.page}: {command.line}")

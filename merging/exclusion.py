@@ -203,7 +203,8 @@ class Excluder:
         graph.pairs |= keepers.pairs_by_path(topic.path, pairs)
 
     def _warn_of_size(self, path: str, reason: str) -> None:
-        self._reporter.warn(f"{terminal.escape(path)}: {reason}; it ranks last among its matches")
+        message = f"{terminal.escape(path)}: {reason}; it ranks last among its matches"
+        self._reporter.warn_few("images of unknown size", message)
 
     def _kinds_within(
         self, topic: Topic, stamps: Mapping[str, Stamp], cached: cache.Cache
@@ -220,11 +221,13 @@ class Excluder:
             self._reporter.say_once(topic_relations.OLDER_RULES)
         for staleness in relations.stale_files():
             path = terminal.escape(staleness.path)
-            self._reporter.warn(f"{path}: {staleness.message}; such images are kept")
+            message = f"{path}: {staleness.message}; such images are kept"
+            self._reporter.warn_few("files that do not fit their folders", message)
         if policy.drop_variants and relations.variants is None:
             path = terminal.escape(topic.path)
-            self._reporter.warn(
-                f"{path}: not searched for variants, so none is dropped; run {VARIANTS_COMMAND}"
+            self._reporter.warn_few(
+                "topics not searched for variants",
+                f"{path}: not searched for variants, so none is dropped; run {VARIANTS_COMMAND}",
             )
         kinds_by_name = relations.kinds({COPY, *policy.drop_variants})
         kinds: Kinds = {}

@@ -28,7 +28,7 @@ def list_warnings(
     unread = data.get("unread_files", {})
     kinds = [(ending or "no ending", f"{count:,}") for ending, count in unread.items()]
     total = sum(unread.values())
-    yield f"{terminal.plural(total, 'file')} of formats that are not read", kinds, total
+    yield f"{terminal.plural(total, 'file')} of formats that are not read", kinds, len(kinds)
 
     empty = [(topic, "no images") for topic in data["empty_topics"]]
     yield terminal.plural(len(empty), "empty topic"), empty, len(empty)

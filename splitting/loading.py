@@ -125,7 +125,7 @@ def _warn_of_scores(
     if listed:
         path = terminal.escape(topic.path)
         advice = "aesthetic_scorer.py scores them, or says why one cannot be read"
-        reporter.warn(f"{path}: {listed}; {advice}")
+        reporter.warn_few("topics with such images", f"{path}: {listed}; {advice}")
 
 
 def _read_relations(
@@ -140,11 +140,13 @@ def _read_relations(
     if relations.has_older_rules:
         reporter.say_once(topic_relations.OLDER_RULES)
     for staleness in relations.stale_files():
-        reporter.warn(f"{terminal.escape(staleness.path)}: {staleness.message}")
+        path = terminal.escape(staleness.path)
+        reporter.warn_few("files that do not fit their folders", f"{path}: {staleness.message}")
     if excludes_copies and relations.copies is None:
         path = terminal.escape(topic.path)
-        reporter.warn(
-            f"{path}: not searched for duplicates, so none is excluded; run find_duplicates.py"
+        reporter.warn_few(
+            "topics not searched for duplicates",
+            f"{path}: not searched for duplicates, so none is excluded; run find_duplicates.py",
         )
     return relations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections import Counter
@@ -149,14 +150,22 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def no_image_message(splits: Sequence[Split], paths: Sequence[str], min_score: float) -> str:
+def no_image_message(splits: Sequence[Split], paths: Sequence[str], policy: SplitPolicy) -> str:
     """Say why no image was chosen, and what to type."""
     given = terminal.escape(shlex.join(paths))
     best_scores = [split.best_score for split in splits if split.best_score is not None]
     if not best_scores:
         return f"{given}: no image has a score; run aesthetic_scorer.py {given} first"
     best = max(best_scores)
-    if min_score > best:
-        return f"--min-score {min_score:g}: the best score is {best:.2f}; ask for less"
-    asked = "--min-side, --require-full or --exclude-duplicates"
-    return f"{given}: no image to choose; ask for less with {asked}"
+    if policy.min_score > best:
+        return f"--min-score {policy.min_score:g}: the best score is {best:.2f}; ask for less"
+    limits = {
+        "--min-score": policy.min_score > -math.inf,
+        "--min-side": policy.min_side,
+        "--require-full": policy.require_full,
+        "--exclude-duplicates": policy.exclude_duplicates,
+    }
+    asked = " or ".join(option for option, is_asked in limits.items() if is_asked)
+    if not asked:
+        return f"{given}: no image to choose, all are unreadable, dropped by you or references"
+    return f"{given}: no image to choose; leave out {asked}, or ask for less"

@@ -321,7 +321,7 @@ def test_the_embedded_model_means_technical_quality(scored, stats, tmp_path, jud
 @pytest.mark.parametrize(
     ("scores", "said"),
     [
-        ("{}", "no scores found; run aesthetic_scorer.py first"),
+        ("{}", "no scores found; run aesthetic_scorer.py "),
         ("{", "aesthetic_data.json damaged"),
         ('{"gone.jpg": 1}', "no scores found"),
     ],

@@ -67,7 +67,7 @@ MISTAKES = (
     ),
     Mistake(
         "merge_clusters.py DS --keep --output full",
-        r"unrecognized arguments: --keep; did you mean (?P<advice>--keep-duplicates)\?",
+        r"unrecognized arguments: --keep; did you mean (?P<advice>--keep-duplicates) or --keep-un",
         instead="merge_clusters.py DS {advice} --output full",
     ),
     Mistake(
@@ -117,8 +117,102 @@ MISTAKES = (
     ),
     Mistake(
         "duplicates_stats.py DS",
-        r"DS: no usable duplicates files; run (?P<advice>find_duplicates.py) first",
-        instead="{advice} DS --workers 0",
+        r"DS: no usable duplicates files; run (?P<advice>find_duplicates.py DS) first",
+        instead="{advice} --workers 0",
+    ),
+    Mistake(
+        "aesthetic_stats.py classes",
+        r"classes: no scores found; run (?P<advice>aesthetic_scorer.py classes) first",
+        instead="{advice} --model tiny --workers 0",
+    ),
+    Mistake(
+        "split_data.py classes",
+        r"classes: no image has a score; run (?P<advice>aesthetic_scorer.py classes) first",
+        instead="{advice} --model tiny --workers 0",
+    ),
+    Mistake(
+        "aesthetic_scorer.py DS --model tiny",
+        r"4 scores made by something unknown.*: (?P<advice>--only-missing) keeps them",
+        instead="aesthetic_scorer.py DS --model tiny {advice} --workers 0",
+    ),
+    Mistake(
+        "aesthetic_scorer.py DS --rescore --model tiny --head nofile",
+        r"--head nofile: no such file, nor one of laion-v1, laion-v2",
+    ),
+    Mistake(
+        "split_data.py DS --exclude",
+        r"argument --exclude: expected one argument; did you mean (?P<advice>--exclude-dupl.*)\?",
+        instead="split_data.py DS {advice}",
+    ),
+    Mistake(
+        "split_data.py DS --exclude DS",
+        r"--exclude DS: a folder, and no pattern .*; did you mean (?P<advice>--exclude-dupl.*)\?",
+        instead="split_data.py DS {advice}",
+    ),
+    Mistake(
+        "split_data.py DS --exclude Bird*",
+        r"--exclude Bird\*: matches no topic and no folder above one \(Animals/Birds/Owls\); "
+        r"did you mean (?P<advice>--exclude-duplicates)\?",
+        instead="split_data.py DS {advice}",
+    ),
+    Mistake(
+        "merge_clusters.py DS --exclude Bird* --output full",
+        r"--exclude Bird\*: matches no .* \((?P<advice>Animals)/Birds/Owls\)$",
+        instead="merge_clusters.py DS --include {advice} --output full",
+    ),
+    Mistake(
+        "merge_clusters.py DS --exclude",
+        r"argument --exclude: expected one argument; give a PATTERN of paths below the dataset$",
+    ),
+    Mistake(
+        "dataset_stats.py DS --exclude *",
+        r"--include and --exclude leave no image; widen or drop a pattern",
+        instead="dataset_stats.py DS",
+    ),
+    Mistake("dataset_stats.py", r"arguments are required: PATH; see (?P<advice>--help)"),
+    Mistake(
+        "split_data.py DS --min-side 9999",
+        r"DS: no image to choose; leave out (?P<advice>--min-side), or ask for less$",
+        instead="split_data.py DS {advice} 40",
+    ),
+    Mistake(
+        "find_duplicates.py DS --method phsh",
+        r"argument --method: invalid choice: 'phsh' \(choose from '?(?P<advice>phash)'?, '?clip",
+        instead="find_duplicates.py DS --method {advice} --workers 0",
+    ),
+    Mistake(
+        "dataset_stats.py classes --levels 3",
+        r"classes: --levels 3: its images are 1 level below it; give (?P<advice>--levels 1)",
+        instead="dataset_stats.py classes {advice}",
+    ),
+    Mistake(
+        "dataset_stats.py classes/rose --levels 1",
+        r"give (?P<advice>the folder above it, with --levels 1)",
+        instead="dataset_stats.py classes --levels 1",
+    ),
+    Mistake(
+        "find_duplicates.py classes --across --workers 0",
+        r"above .*, which is taken for a subcluster; add (?P<advice>--levels 1) if it is a dataset",
+        instead="find_duplicates.py classes --across --workers 0 {advice}",
+    ),
+    Mistake(
+        "merge_clusters.py DS --output DS/full",
+        r"DS/full: overlaps the source DS .*; give (?P<advice>--output) another place",
+        instead="merge_clusters.py DS {advice} full",
+    ),
+    Mistake(
+        "split_data.py DS --output-dir no/such",
+        r"no/such: no such folder; make it, or give (?P<advice>--output-dir) another place",
+        instead="split_data.py DS {advice} such",
+    ),
+    Mistake(
+        f"dataset_stats.py DS --output {TOPIC}/a.png",
+        r"a\.png: an image, not to be replaced; give (?P<advice>--output) another name",
+        instead="dataset_stats.py DS {advice} a.json",
+    ),
+    Mistake(
+        "find_duplicates.py DS --decisions nofile.json",
+        r"nofile\.json: no such file; give --decisions the file that the review page saved",
     ),
     Mistake(
         "merge_clusters.py DS --drop-variants doubtful",
@@ -130,8 +224,11 @@ MISTAKES = (
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.typed)
 def test_a_mistake_is_one_line_with_advice_that_works(mistake, dataset, make_topic, capsys):
     make_topic(f"{TOPIC}2", "x.png", seed=9).rename("References")
+    make_topic("classes/rose", "x.png", "y.png", seed=11)
+    make_topic("classes/fern", "x.png", seed=12)
     status, out, err = run_command(shlex.split(mistake.typed), capsys)
     assert (status, out) == (mistake.status, "")
+    assert err.count("error: ") == 1 and "usage:" not in err
     last = err.splitlines()[-1]
     match = re.search(mistake.line, last)
     assert match, last
@@ -153,6 +250,33 @@ def test_the_search_without_weights_or_network_does_not_advise_what_it_refuses(
     assert status == 2
     assert "or --method phash (needs no download)" in err
     assert "tiny" not in err and "--head" not in err
+
+
+def test_a_broken_file_is_not_asked_to_be_scored_or_searched_again(dataset, capsys):
+    (dataset / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    scorer = ["aesthetic_scorer.py", "DS", "--model", "tiny", "--only-missing", "--workers", "0"]
+    assert "fetch it again or delete it" in run_command(scorer, capsys)[2]
+    run_command(PHASH, capsys)
+    _, out, err = run_command(["duplicates_stats.py", "DS"], capsys)
+    assert "run find_duplicates.py" not in out + err and "4 searched + 1 unreadable" in err
+    _, out, err = run_command(["split_data.py", "DS"], capsys)
+    assert "broken.jpg" in err and "or says why one cannot be read" in err
+    (dataset / "broken.jpg").unlink()
+    assert "without a score" not in run_command(["split_data.py", "DS"], capsys)[2]
+
+
+def test_a_dry_run_says_would_and_lists_what_is_not_plainly_copied(dataset, capsys):
+    run_command(PHASH, capsys)
+    words = ["merge_clusters.py", "DS", "--output", "full", "--dry-run"]
+    status, out, _ = run_command(words, capsys)
+    assert status == 0 and "Would merge" in out and "1 copy would be dropped" in out
+    assert "merge_manifest" not in out and not Path("full").exists()
+    assert re.findall(r"^(?:copy|drop|skip) .*", out, re.M) == [
+        f"drop       {dataset}/copy of a.png, keep Animals/Birds/Owls/a.png "
+        "(matches a.png: named like an original)"
+    ]
+    assert "3 files more copied as they are (-v lists all)" in out
+    assert run_command([*words, "-v"], capsys)[1].count("\ncopy ") == 2
 
 
 def test_an_empty_topic_is_not_asked_to_be_searched(dataset, capsys):

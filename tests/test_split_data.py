@@ -309,7 +309,7 @@ def test_variants_are_leaks_and_doubtful_pairs_are_not(tmp_path: Path, split) ->
     ]  # variants may share a side
     assert result["valid_set"] == [f"DS/C/S/T/{names[n]}" for n in (11, 12, 13, 15, 16)]
     assert (
-        "20 images found = 10 train + 5 valid + 3 not chosen + 1 duplicates + 1 related to chosen"
+        "20 images found = 10 train + 5 valid + 3 not chosen + 1 duplicate + 1 related to chosen"
         in result["talk"]
     )
     os.utime(folder / "10.png")

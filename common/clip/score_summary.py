@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import terminal, topic_scores
-from common.clip import model, score_state
+from common.clip import score_state
 from common.reporter import Reporter
 
 
@@ -79,5 +79,3 @@ def summary_lines(
         speed = f", {totals.embedded / totals.seconds:,.1f} images/s"
     yield f"   ⏱  time              {terminal.format_duration(totals.seconds):>12}{speed}"
     yield f"   🧠 model             {used.name} ({used.weights}), head {policy.head_choice.name}"
-    if used.is_tiny:
-        yield f"   ⚠️  {model.TINY_NOTE}"

@@ -16,7 +16,9 @@ A dataset:
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row; which files a dataset has
     image_identity   tells whether an image still is the one that the records know
-    captions         matches captions and other sidecar files with images
+    stem_groups      which files belong together: images of one stem, and their sidecars
+    captions         which files are captions, and what is in them
+    name_forms       names that differ in Unicode form alone: the exact spelling counts first
 
 Files that the scripts leave in a dataset:
     json_files       the JSON files: where they are, and what is in them

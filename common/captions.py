@@ -1,18 +1,13 @@
-"""Which files of a topic belong together: images of one stem, their captions and other sidecars.
-
-Goes by names alone. Names that differ only by case or Unicode form count as the same, because on
-some file systems they are.
-"""
+"""The captions of a topic's images: which files they are, and what is in them."""
 
 from __future__ import annotations
 
 import codecs
 import os
-import unicodedata
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from common.image_formats import CAPTION_SUFFIXES
+from common.stem_groups import StemGroup, group_by_stem, stem_of
 from common.topics import Topic
 
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
@@ -22,75 +17,6 @@ MAX_CAPTION_BYTES = 1_000_000  # a larger file is no caption
 MAX_BLANK_BYTES = 1 << 16  # of white space, from which a caption counts as empty
 
 _ignored_links: set[str] = set()
-
-
-@dataclass(frozen=True, slots=True)
-class StemGroup:
-    """The images of one topic that share a stem, and their sidecars."""
-
-    stem: str
-    images: list[str]  # names
-    sidecars: list[str]  # what follows the stem in their names: ".txt", ".jpg.json"
-
-
-def group_by_stem(
-    images: Collection[str], others: Iterable[str]
-) -> tuple[list[StemGroup], list[str]]:
-    """Group a topic's files by stem, in the order of the images.
-
-    Returns the groups, and those of the `others` that belong to no image. Images whose names differ
-    only by case cannot stay together: they get groups of their own, with the same sidecars.
-    """
-    groups_by_stem: dict[str, list[StemGroup]] = {}
-    for name in images:
-        stem = stem_of(name)
-        groups = groups_by_stem.setdefault(stem, [])
-        group = _group_without(name, groups)
-        if group is None:
-            group = StemGroup(stem, [], groups[0].sidecars if groups else [])
-            groups.append(group)
-        group.images.append(name)
-    unmatched = []
-    for name in others:
-        image_stem = _image_stem_of(name, groups_by_stem, images)
-        if image_stem is None:
-            unmatched.append(name)
-        else:
-            groups_by_stem[image_stem][0].sidecars.append(name[len(image_stem) :])
-    return [group for groups in groups_by_stem.values() for group in groups], unmatched
-
-
-def _group_without(name: str, groups: Iterable[StemGroup]) -> StemGroup | None:
-    """Return the first group that has no image of that name, whatever its case."""
-    folded = casefold_nfc(name)
-    for group in groups:
-        if folded not in map(casefold_nfc, group.images):
-            return group
-    return None
-
-
-def _image_stem_of(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
-    """Return the stem of the image that a file belongs to.
-
-    With an image a.jpg it is `a` for a.txt, a.caption.txt and a.jpg.json.
-    """
-    stem = name
-    while (shorter := stem_of(stem)) != stem:
-        stem = shorter
-        if stem in stems:
-            return stem
-        if stem in images:
-            return stem_of(stem)
-    return None
-
-
-def stem_of(name: str) -> str:
-    return os.path.splitext(name)[0]
-
-
-def casefold_nfc(name: str) -> str:
-    """Return the same text for names that some file systems take for the same."""
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name.casefold())
 
 
 def match_captions(
@@ -111,9 +37,8 @@ def match_captions(
             continue
         by_lower_ending = {}
         for suffix in group.sidecars:
-            name = group.stem + suffix
-            stem, ending = os.path.splitext(name)
-            by_lower_ending[stem + ending.lower()] = name
+            stem, ending = os.path.splitext(group.stem + suffix)
+            by_lower_ending[stem + ending.lower()] = group.sidecar_name(suffix)
         for image in group.images:
             for wanted in _caption_names(image, group.stem):
                 if wanted in by_lower_ending:
@@ -131,9 +56,10 @@ def drop_foreign_links(topic: Topic, groups: Iterable[StemGroup]) -> list[str]:
     dropped = set()
     for group in groups:
         for suffix in list(group.sidecars):
-            if is_foreign_link(topic, group.stem + suffix, group.images):
+            name = group.sidecar_name(suffix)
+            if is_foreign_link(topic, name, group.images):
                 group.sidecars.remove(suffix)
-                dropped.add(group.stem + suffix)
+                dropped.add(name)
     _ignored_links.update(map(topic.path_of, dropped))
     return sorted(dropped)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from common import atomic_files, cache, json_files
+from common import atomic_files, cache, json_files, name_forms
 from common.atomic_files import Damaged
 from common.cache import Cache, Extents, FileRecords, Provenance
 from common.reporter import dump_json
@@ -26,6 +26,7 @@ UNKNOWN_MAKER = "something not recorded"
 DECIMALS = 4  # of a score in the file
 MAX_SCORE = 1e6  # above 0 or below; heads give some tens at most
 
+Value = TypeVar("Value")
 ScoresRead = tuple[dict[str, float], Cache, str]  # see read_scores_with_provenance
 
 
@@ -45,8 +46,8 @@ class TopicScores:
 def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> TopicScores:
     """Read the topic's scores, unless `scores_read` has them, and check them. Raises Damaged."""
     names_in_folder = topic.entry_names()
-    scores, known, _ = scores_read or cache.read_with_provenance(
-        topic, "scores", parse_scores, lambda: cache.load_score_provenance(topic)
+    scores, known, _ = scores_read or _read_named_as_now(
+        topic, lambda: cache.load_score_provenance(topic)
     )
     usable = {}
     for name, score in scores.items():
@@ -107,7 +108,8 @@ def read_scores(topic: Topic) -> dict[str, float]:
     """
     path = json_files.scores_path(topic)
     content = atomic_files.read_bytes(path, lambda: json_files.max_bytes_per_image(topic))
-    return parse_scores(path, content)
+    scores = parse_scores(path, content)
+    return _rename(scores, _match_names(topic, scores))
 
 
 def parse_scores(path: str, content: bytes | None) -> dict[str, float]:
@@ -139,9 +141,28 @@ def read_scores_with_provenance(
     topic: Topic, warn: Callable[[str], None] | None = None
 ) -> ScoresRead:
     """Read the topic's scores as cache.read_with_provenance does. Raises Damaged."""
-    return cache.read_with_provenance(
-        topic, "scores", parse_scores, lambda: cache.load_cache(topic, warn)
-    )
+    return _read_named_as_now(topic, lambda: cache.load_cache(topic, warn))
+
+
+def _read_named_as_now(topic: Topic, load: Callable[[], Cache]) -> ScoresRead:
+    """Read scores and provenance, with names in the Unicode form that the folder has."""
+    scores, known, digest = cache.read_with_provenance(topic, "scores", parse_scores, load)
+    names = _match_names(topic, scores)
+    if names and known.scores:
+        images = _rename(known.scores.images, names)
+        known = replace(known, scores=replace(known.scores, images=images))
+    return _rename(scores, names), known, digest
+
+
+def _match_names(topic: Topic, scores: Mapping[str, float]) -> dict[str, str]:
+    """Match names in the file with images in the folder that differ in Unicode form alone."""
+    if all(map(str.isascii, scores)):
+        return {}
+    return name_forms.match_forms(scores, topic.entry_names())
+
+
+def _rename(values: Mapping[str, Value], names: Mapping[str, str]) -> dict[str, Value]:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def write_scores_with_provenance(

@@ -54,7 +54,8 @@ def add_file(topics: Sequence[Topic], path: str) -> str:
         )
     dataset = datasets[0]
     run_scope.check_may_write(dataset, decisions.FILE_NAME, topics, "--decisions")
-    new = decisions.parse_decisions(path, json_files.read_json(path, {}, is_given=True))
+    data = json_files.read_json(path, {}, is_given=True)
+    new = decisions.parse_decisions(path, data, dataset)
     for name in new.paths:
         is_image = is_image_name(os.path.basename(name))
         if not is_image or not os.path.isfile(os.path.join(dataset, name)):

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import image_identity, json_files, terminal
+from common import image_identity, json_files, name_forms, terminal
 from common.atomic_files import Damaged
 from common.json_files import Copies, Kinds
 from common.target_folder import TargetFolder
@@ -141,10 +141,17 @@ def read_decisions(dataset: str) -> Decisions:
 
 @functools.lru_cache(maxsize=8)  # the topics of a dataset ask one after the other
 def _read_file(path: str, _: Stamp | None) -> Decisions:
-    return parse_decisions(path, json_files.read_json(path, {}))
+    return parse_decisions(path, json_files.read_json(path, {}), os.path.dirname(path))
 
 
-def parse_decisions(path: str, data: Any) -> Decisions:
+def parse_decisions(path: str, data: Any, dataset: str) -> Decisions:
+    """Return the decisions, with paths in the Unicode form of the dataset. Raises Damaged."""
+    decided = _parse(path, data)
+    names = name_forms.match_paths(decided.paths, dataset)
+    return _parse(path, name_forms.rename_all(decided.as_json(), names)) if names else decided
+
+
+def _parse(path: str, data: Any) -> Decisions:
     try:
         if unknown := data.keys() - {"different", "same", "keep", "drop", "files"}:
             key = terminal.escape(min(unknown))

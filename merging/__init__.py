@@ -6,6 +6,7 @@
     selection          which images of one source go to the target
     exclusion          which images are dropped as copies or variants, and which are kept instead
     unreadable         which images cannot be taken, or are damaged
+    target_places      where topics go in the target, and which of them join there
     target             one topic of the target: its files, and the places earlier merges gave
     naming             which names are taken, what a renamed image is called
     copying            fills the target with files: checks, a lock, several transfers at once

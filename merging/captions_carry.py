@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from common import atomic_files, captions
+from common import atomic_files, captions, name_forms, stem_groups
 from common.topics import Topic, stamp_of
 from merging import manifest
 from merging.manifest import CarriedCaption, ManifestLine
@@ -48,27 +48,27 @@ class _TopicCaptions:
         if os.path.isdir(plan.topic.path):
             self.present.update(os.listdir(plan.topic.path))
         self.arriving = {os.path.basename(each.target): each for each in plan.transfers}
-        self._folded = set(map(captions.casefold_nfc, self.present | self.arriving.keys()))
+        self._folded = set(map(name_forms.casefold_nfc, self.present | self.arriving.keys()))
         self._by_stem: dict[str, list[str]] = {}
         for name in sorted(self.present | self.arriving.keys()):
-            self._by_stem.setdefault(captions.stem_of(name), []).append(name)
+            self._by_stem.setdefault(stem_groups.stem_of(name), []).append(name)
         self._images_of_stem = Counter[str]()
         self.numbers: dict[str, int] = {}  # of the lines of images in the target, by name
         for number, line in enumerate(plan.lines):
             if line.target and line.action != manifest.SUPERSEDED:
-                self._images_of_stem[captions.stem_of(line.target_name)] += 1
+                self._images_of_stem[stem_groups.stem_of(line.target_name)] += 1
                 self.numbers[line.target_name] = number
 
     def caption_of(self, image: str) -> str:
         """Return the name of an image's caption, present or planned; empty if there is none."""
-        stem = captions.stem_of(image)
+        stem = stem_groups.stem_of(image)
         names = self._by_stem.get(stem, []) + self._by_stem.get(image, [])
         return captions.caption_among(image, names)
 
     def is_of_one_image(self, caption: str, image: str) -> bool:
         """Tell whether a caption belongs to this image alone."""
         is_specific = caption.startswith(image)
-        return is_specific or self._images_of_stem[captions.stem_of(image)] == 1
+        return is_specific or self._images_of_stem[stem_groups.stem_of(image)] == 1
 
     def read(self, name: str) -> Caption | None:
         """Read a caption by its name; None if it is empty."""
@@ -79,9 +79,9 @@ class _TopicCaptions:
     def free_name(self, image: str, caption_path: str) -> str:
         """Return a name for a caption of the image alone; empty if it is taken."""
         ending = os.path.splitext(caption_path)[1].lower()
-        stem = captions.stem_of(image)
+        stem = stem_groups.stem_of(image)
         wanted = (stem if self._images_of_stem[stem] == 1 else image) + ending
-        return "" if captions.casefold_nfc(wanted) in self._folded else wanted
+        return "" if name_forms.casefold_nfc(wanted) in self._folded else wanted
 
     def plan_caption(self, name: str, chosen: Sequence[Caption]) -> None:
         """Plan to write a caption under this name, in place of one that was to come there."""
@@ -95,7 +95,7 @@ class _TopicCaptions:
             self.plan.transfers.remove(self.arriving[name])
         self.plan.transfers.append(transfer)
         self.arriving[name] = transfer
-        self._folded.add(captions.casefold_nfc(name))
+        self._folded.add(name_forms.casefold_nfc(name))
 
 
 Dropped = dict[str, list[Caption]]  # by the place of the keeper, best copy first

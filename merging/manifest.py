@@ -15,6 +15,7 @@ from typing import Any
 from common import json_files
 from common.atomic_files import Damaged
 from common.errors import UserError
+from common.name_forms import nfc
 from common.target_folder import TargetFolder, check_place
 from common.topics import MAX_LEVELS, Stamp
 
@@ -91,8 +92,13 @@ def manifest_path(target: str) -> str:
 
 
 def topic_folder(line: ManifestLine) -> str:
-    """Return the folder of a source image's topic in the target: `Cluster/Subcluster/Topic`."""
-    return os.sep.join(os.path.dirname(line.source).split(os.sep)[-line.levels :])
+    """Return the folder of a source image's topic in the target: `Cluster/Subcluster/Topic`.
+
+    It may differ from the source's in Unicode form.
+    """
+    folder = os.sep.join(os.path.dirname(line.source).split(os.sep)[-line.levels :])
+    folder_in_target = os.path.dirname(line.target or "")
+    return folder_in_target if nfc(folder_in_target) == nfc(folder) else folder
 
 
 def parse_line(line: bytes, levels: int = MAX_LEVELS) -> ManifestLine:

@@ -12,13 +12,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from common import atomic_files, json_files, locks, tree
-from common.captions import casefold_nfc
 from common.errors import UserError
+from common.name_forms import casefold_nfc
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import CACHE_FOLDER, Topic, stamp_of
 from keeping import across_file, decision_files, decisions, pair_records
-from merging import captions_carry, copying, decisions_carry, manifest, placing, scores_carry
+from merging import (
+    captions_carry,
+    copying,
+    decisions_carry,
+    manifest,
+    placing,
+    scores_carry,
+    target_places,
+)
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
 from merging.target import TargetTopic
@@ -68,11 +76,13 @@ def plan_merge(
     atomic_files.check_writable(root)
     if mode == TransferMode.HARDLINK:
         copying.check_same_file_system(topics, root)
-    topics_by_folder = _group_by_target(topics)
+    joined = target_places.join_forms(topics, target, earlier)
+    topics_by_folder = target_places.group_by_place(topics, joined)
+    earlier = target_places.rename_places(earlier, joined)
     _check_case(topics_by_folder, root)
     target_topics = {}
     for place, sources in sorted(topics_by_folder.items()):
-        target_topics[place] = _target_topic(target, place, sources)
+        target_topics[place] = target_places.make_topic(target, place, sources)
     _check_target_folders(folder, target_topics.values())
 
     def target_topic(place: str) -> TargetTopic:
@@ -80,7 +90,8 @@ def plan_merge(
         lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
         return TargetTopic(topic, lines)
 
-    excluder = Excluder(topics, policy, reporter, lambda topic: target_topic(topic.place))
+    places = {topic: place for place, group in topics_by_folder.items() for topic in group}
+    excluder = Excluder(topics, policy, reporter, lambda topic: target_topic(places[topic]))
     plans: list[TopicPlan] = []
     makers: scores_carry.ScoreMakers = {}
     with reporter.progress(sum(topic.image_count for topic in topics)) as bar:
@@ -125,24 +136,6 @@ def _read_earlier(folder: TargetFolder, levels: int) -> dict[str, list[bytes]]:
             "give --output another place"
         )
     return earlier or {}
-
-
-def _group_by_target(topics: Sequence[Topic]) -> dict[str, list[Topic]]:
-    """Group the topics by the folder that they go to: `Cluster/Subcluster/Topic`."""
-    groups: dict[str, list[Topic]] = {}
-    for topic in topics:
-        if not topic.has_whole_place:
-            raise UserError(
-                f"{topic.path}: its place in the target is unknown, because its path does not end "
-                "in Cluster/Subcluster/Topic; move it into such folders"
-            )
-        groups.setdefault(topic.place, []).append(topic)
-    return groups
-
-
-def _target_topic(target: str, folder: str, sources: Sequence[Topic]) -> Topic:
-    path = os.path.join(target, folder)
-    return replace(sources[0], path=path, dataset=os.path.basename(target), image_count=0)
 
 
 def _check_case(folders: Iterable[str], root: str) -> None:

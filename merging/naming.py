@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 from common.atomic_files import Damaged, file_digest, open_regular
-from common.captions import casefold_nfc, stem_of
 from common.errors import UserError
+from common.name_forms import casefold_nfc
+from common.stem_groups import stem_of
 
 MAX_NAME_BYTES = 255  # the limit of common file systems
 MAX_TAG_BYTES = 100  # for the dataset in a new name: the image's own name needs room too

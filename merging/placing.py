@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from common import captions
-from common.captions import StemGroup
+from common import captions, stem_groups
 from common.reporter import Reporter
+from common.stem_groups import StemGroup
 from common.topics import Stamp, Topic, stamp_of
 from merging import manifest, naming
 from merging.exclusion import Excluder
@@ -90,7 +90,7 @@ class Placer:
     def _place_groups(self, stamps: Mapping[str, Stamp], incoming: Mapping[str, Stamp]) -> None:
         """Place the groups: first those that keep their stem, then those that need another."""
         others = other_names(file_names(self._source), stamps)
-        groups, unmatched = captions.group_by_stem(stamps, others)
+        groups, unmatched = stem_groups.group_by_stem(stamps, others)
         for name in unmatched:
             self._leave_behind(self._source.path_of(name), "goes with no image")
         for each in groups:
@@ -152,7 +152,7 @@ class Placer:
         """Return the paths by suffix of the sidecars that come along."""
         sidecars = {}
         for suffix in group.sidecars:
-            path = self._source.path_of(group.stem + suffix)
+            path = self._source.path_of(group.sidecar_name(suffix))
             if not is_any_incoming:
                 self._leave_behind(path, "goes with an image that is left out")
             elif not os.path.isfile(path) or not is_readable(path):
@@ -176,7 +176,7 @@ class Placer:
             self._plan_image(line)
         sidecars = self._plan_sidecars(group)
         for line in group.lines.values():
-            names = sidecars[captions.stem_of(line.target_name)]
+            names = sidecars[stem_groups.stem_of(line.target_name)]
             self._lines[line.source] = replace(line, sidecars=names)
 
     def _plan_image(self, line: ManifestLine) -> None:
@@ -205,7 +205,7 @@ class Placer:
         """
         image_names = [line.target_name for line in group.lines.values()]
         names: dict[str, tuple[str, ...]] = {}
-        for stem in dict.fromkeys(map(captions.stem_of, image_names)):
+        for stem in dict.fromkeys(map(stem_groups.stem_of, image_names)):
             names[stem] = ()
             for suffix, path in group.sidecars.items():
                 if refusal := self._find_refusal(stem, suffix, path, image_names):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from common import captions, json_files
+from common import json_files, name_forms, stem_groups
 from common.topics import Stamp, Topic, stamp_of
 from merging import naming
 from merging.manifest import COPIED, RENAMED, SUPERSEDED, ManifestLine
@@ -38,7 +38,7 @@ class TargetTopic:
             self.present.discard(name)
             self._stamps.pop(name, None)
         # names that need no copy: present, or another transfer of this plan brings them
-        self._claimed = set(map(captions.casefold_nfc, self.present))
+        self._claimed = set(map(name_forms.casefold_nfc, self.present))
         self._earlier = earlier
         self._lines = {line.source: line for line in earlier if line.action != SUPERSEDED}
         self._superseded: dict[str, ManifestLine] = {}
@@ -83,7 +83,7 @@ class TargetTopic:
             self.names.add_image(name, self._readable_path(name, line.source))
             if name in self.present:
                 self.names.add_arrival(name, os.path.basename(line.source))
-        stem = captions.stem_of(name)
+        stem = stem_groups.stem_of(name)
         for sidecar, source in _sidecar_sources(line):
             suffix = sidecar[len(stem) :]
             self.names.add_sidecar(stem, suffix, self._readable_path(sidecar, source))
@@ -93,14 +93,14 @@ class TargetTopic:
 
     def _register_present(self) -> None:
         others = other_names(self.present, self._stamps)
-        groups, unmatched = captions.group_by_stem(self._stamps, others)
+        groups, unmatched = stem_groups.group_by_stem(self._stamps, others)
         for group in groups:
             for name in group.images:
                 if not self.names.owner(name):
                     self.names.add_image(name, self.topic.path_of(name))
                     self.names.add_arrival(name, name)
             for suffix in group.sidecars:
-                path = self.topic.path_of(group.stem + suffix)
+                path = self.topic.path_of(group.sidecar_name(suffix))
                 self.names.add_sidecar(group.stem, suffix, path)
         for name in unmatched:
             stem, suffix = os.path.splitext(name)
@@ -136,7 +136,7 @@ class TargetTopic:
 
     def claim_name(self, name: str) -> bool:
         """Claim the name for a transfer. Returns False if the file is present, or was claimed."""
-        key = captions.casefold_nfc(name)
+        key = name_forms.casefold_nfc(name)
         if key in self._claimed:
             return False
         self._claimed.add(key)
@@ -178,8 +178,8 @@ class TargetTopic:
 
 def _sidecar_sources(line: ManifestLine) -> Iterator[tuple[str, str]]:
     """Yield the names of a line's sidecars, each with the path of its source."""
-    stem = captions.stem_of(line.target_name)
-    source_stem = captions.stem_of(line.source)
+    stem = stem_groups.stem_of(line.target_name)
+    source_stem = stem_groups.stem_of(line.source)
     for name in line.sidecars:
         yield name, source_stem + name[len(stem) :]
 

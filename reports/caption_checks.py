@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import captions, terminal
-from common.captions import stem_of
+from common.stem_groups import stem_of
 from common.topics import Topic
 
 MAX_CAPTION_BYTES = 64 << 10  # read of each caption

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from common import captions, json_files, topic_scores
-from common.captions import casefold_nfc
 from common.errors import UserError
+from common.name_forms import casefold_nfc
 from common.topics import Stamp, Topic, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import Transfer, TransferMode

@@ -16,6 +16,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     pair_looks         the two looks at pairs, and what follows from them in large sets
     copy_sets          pairs that may be copies, as sets that are confirmed together
     variants           the search for variants, once the copies are known
+    shared_words       features that two images have in common, one perhaps inside the other
     representatives    which images represent their copies in that search
     embeddings         embeddings and thumbnails of the representatives, in a sidecar
     effnet             the network that computes the embeddings

@@ -120,7 +120,7 @@ def _match_features(start: Array, end: Array) -> tuple[Array, Array]:
     nobody = np.empty(0, int)
     if min(len(start), len(end)) < MIN_MATCHES:
         return nobody, nobody
-    similarity = _root_sift(start) @ _root_sift(end).T
+    similarity = root_sift(start) @ root_sift(end).T
     rows = np.arange(len(similarity))
     nearest = similarity.argmax(1)
     first = similarity[rows, nearest]
@@ -138,7 +138,7 @@ def _is_plausible(affine: Affine) -> bool:
     return bool(MIN_SCALE < np.sqrt(longer * shorter) < MAX_SCALE)
 
 
-def _root_sift(descriptors: Array) -> Array:
+def root_sift(descriptors: Array) -> Array:
     """Return RootSIFT descriptors (Arandjelovic and Zisserman 2012), float32 of unit length."""
     values = descriptors.astype(np.float32)
     rooted: Array = np.sqrt(values / np.maximum(values.sum(1, keepdims=True), 1e-6))

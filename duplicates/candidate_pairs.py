@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duplicates import shared_words
 from duplicates.alignment import ROTATIONS, THUMBNAIL_SIDE
 from duplicates.neighbours import Array, PairFilter, RowPairs
 from duplicates.verification import ImagePair
@@ -57,6 +58,13 @@ def nearest_by_embedding(
     for rows, cosine in _similarity_blocks(vectors, pair_filter):
         pairs |= _select_nearest(rows, cosine, NEIGHBOURS_PER_IMAGE, MIN_EMBEDDING_COSINE)
     return _name_pairs(names, pairs)
+
+
+def nearest_by_words(
+    names: Sequence[str], words: Array, pair_filter: PairFilter | None = None
+) -> set[ImagePair]:
+    """Pair each image with those that share most words with it: see duplicates/shared_words.py."""
+    return _name_pairs(names, shared_words.pairs_sharing_words(words, pair_filter))
 
 
 def nearest_by_thumbnail(

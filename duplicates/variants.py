@@ -1,7 +1,8 @@
 """The search for variants of a topic's images, once its copies are known.
 
 Only representatives of the copies are compared. Pairs are proposed by embeddings of a small network
-(duplicates/effnet.py), by thumbnails and by the search for copies. What is found leads to more.
+(duplicates/effnet.py), by thumbnails, by shared words and by the search for copies. What is found
+leads to more.
 
 It adds no copy, so that a search lists the same ones with and without variants: a pair that only
 this search proposes and that looks like a copy is a variant or doubtful.
@@ -16,7 +17,7 @@ from common.topics import Stamp, Topic
 from duplicates import candidate_pairs, verification
 from duplicates.classification import EQUAL, Verdict
 from duplicates.effnet import EmbeddingNetwork
-from duplicates.embeddings import embed_images
+from duplicates.embeddings import WORDS, embed_images
 from duplicates.neighbours import Array, PairFilter
 from duplicates.representatives import (
     copies_by_image,
@@ -75,12 +76,13 @@ def find_variants(
 def propose_pairs(
     names: Sequence[str], rows: Mapping[str, Array], pair_filter: PairFilter | None = None
 ) -> set[ImagePair]:
-    """Propose pairs by embeddings and thumbnails; rows as in EMBEDDING_LAYOUT."""
+    """Propose pairs by embeddings, thumbnails and shared words; rows as in EMBEDDING_LAYOUT."""
     by_embedding = candidate_pairs.nearest_by_embedding(names, rows["vectors"], pair_filter)
     by_thumbnail = candidate_pairs.nearest_by_thumbnail(
         names, rows["thumbnails"], rows["halves"], pair_filter
     )
-    return by_embedding | by_thumbnail
+    by_words = candidate_pairs.nearest_by_words(names, rows[WORDS], pair_filter)
+    return by_embedding | by_thumbnail | by_words
 
 
 def _pairs_from_families(

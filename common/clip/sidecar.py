@@ -19,7 +19,7 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from tokenize import TokenError
 from typing import Any
 
@@ -59,11 +59,20 @@ class EarlierRules(Exception):
 class Sidecar:
     """The rows of one topic: read by `load_sidecar`, filled by `add`, written by `save` alone."""
 
-    def __init__(self, topic: Topic, name: str, layout: Layout, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        name: str,
+        layout: Layout,
+        about: Mapping[str, Any],
+        may_lack: Set[str] = frozenset(),
+    ) -> None:
+        """`may_lack`: arrays that files of earlier versions lack. Their rows are zeros then."""
         self.path = cache.sidecar_path(topic, name)
         self.about = dict(about)
         self._topic = topic
         self._layout = layout
+        self._may_lack = may_lack
         self._names: list[str] = []
         self._stamps: list[Stamp] = []
         self._row: dict[str, int] = {}  # name to its last row; earlier ones are stale
@@ -168,6 +177,9 @@ class Sidecar:
             raise ValueError("its names are not names")
         if not _fits(stamps, ("int64", (2,)), len(names)):
             raise ValueError("its stamps do not fit its names")
+        for key in self._may_lack - arrays.keys():
+            dtype, shape = self._layout[key]
+            arrays[key] = np.zeros((len(names), *(length or 0 for length in shape)), dtype)
         for key, row_type in self._layout.items():
             if key not in arrays or not _fits(arrays[key], row_type, len(names)):
                 raise ValueError(f"its {key} do not fit its names")
@@ -207,6 +219,7 @@ def load_sidecar(
     about: Mapping[str, Any],
     warn: Callable[[str], None],
     max_bytes: Callable[[], int] | None = None,
+    may_lack: Set[str] = frozenset(),
 ) -> Sidecar:
     """Read the topic's rows in `.cache/NAME.npz`; none if there is no such file.
 
@@ -214,7 +227,7 @@ def load_sidecar(
     aside with a warning; one by earlier rules is replaced when rows are saved. If rows are not
     images, `max_bytes` returns how large a file can be.
     """
-    sidecar = Sidecar(topic, name, layout, about)
+    sidecar = Sidecar(topic, name, layout, about, may_lack)
     try:
         with atomic_files.open_regular(sidecar.path) as file:
             atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
@@ -227,7 +240,7 @@ def load_sidecar(
     except UNREADABLE as error:
         reason = str(error) if isinstance(error, ValueError) else "not a cache of this program"
     atomic_files.quarantine(sidecar.path, reason, warn)
-    return Sidecar(topic, name, layout, about)
+    return Sidecar(topic, name, layout, about, may_lack)
 
 
 def _read_arrays(file: Any, keys: Sequence[str]) -> dict[str, Array]:

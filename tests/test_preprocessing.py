@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
+import imaging.pixels
 from common.clip import gpu_decoding, preprocessing
 from common.clip.engine import Engine
 from common.clip.model import GPU_DECODE, resolve_model
@@ -202,6 +203,6 @@ def test_an_error_in_the_decoding_thread_reaches_the_caller():
 def test_pixels_are_turned_on_any_device_as_pillow_does():
     image = noise(13, 7)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-    for orientation, method in pixels.TRANSPOSE_TO_UPRIGHT.items():
+    for orientation, method in imaging.pixels.TRANSPOSE_TO_UPRIGHT.items():
         turned = preprocessing.turn_upright(pixels, orientation).permute(1, 2, 0)
         assert np.array_equal(turned.numpy(), np.asarray(image.transpose(method)))

@@ -17,8 +17,9 @@ both sets fills training first.
 
 If a topic has a duplicates_<topic>.json or variants_<topic>.json (from find_duplicates.py),
 validation images that are a copy or a variant of a training image are reported as leaks.
---exclude-duplicates picks no copy of a better image, and for validation no variant of a training
-image, so that the sets do not overlap.
+--exclude-duplicates picks no copy of a better image, no screenshot, meme, frame or crop of an image
+that may be chosen, and for validation no variant of a training image, so that the sets do not
+overlap.
 
 --export FOLDER also makes a folder that Hugging Face datasets, diffusers and kohya sd-scripts open
 without changes:
@@ -51,7 +52,6 @@ import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 import argparse
 import contextlib
 import dataclasses
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -60,15 +60,11 @@ from common import atomic_files, cli, json_files, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
-from keeping.preference import add_prefer_option
-from merging.copying import TRANSFER_MODES, TransferMode
 from reports import html_option
-from splitting import choice, export, summary
+from splitting import choice, export, options, summary
 from splitting.candidates import Split, SplitPolicy
 from splitting.earlier_split import SplitChanges, compare_with_earlier
 from splitting.summary import TRAIN_FILE, VALID_FILE
-
-TRAIN_COUNT, VALID_COUNT = 10, 5  # images per topic
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         valid_count=args.valid,
         require_full=args.require_full,
         exclude_duplicates=args.exclude_duplicates,
+        allow_variants=args.allow_variants,
         min_score=args.min_score,
         min_side=args.min_side,
         max_megapixels=args.count_megapixels,
@@ -124,37 +121,8 @@ def problem_message(plan: export.ExportPlan) -> str:
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = cli.make_parser(__doc__, limits_pixels=False)
-    for option, default in (("--train", TRAIN_COUNT), ("--valid", VALID_COUNT)):
-        parser.add_argument(
-            option,
-            type=cli.whole_number,
-            default=default,
-            metavar="N",
-            help="images per topic (default: %(default)s)",
-        )
-    parser.add_argument(
-        "--output-dir",
-        metavar="FOLDER",
-        default=".",
-        help="where both files go (default: the current folder)",
-    )
-    parser.add_argument(
-        "--relative", action="store_true", help="write paths relative to their dataset"
-    )
-    parser.add_argument(
-        "--require-full",
-        action="store_true",
-        help="choose nothing from topics too small for both sets",
-    )
-    parser.add_argument(
-        "--exclude-duplicates",
-        action="store_true",
-        help="choose no copies of better images, and no validation images related to training",
-    )
-    add_prefer_option(parser)
+    options.add_options(parser)
     html_option.add_html_options(parser, "that shows both sets, leaks, and what is left out")
-    add_threshold_options(parser)
-    add_export_options(parser)
     args = parser.parse_args(argv)
     html_option.check_html_options(args)
     if not args.train + args.valid:
@@ -170,53 +138,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def parent_folder(path: str) -> str:
     return os.path.dirname(os.path.abspath(path))
-
-
-def add_threshold_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "thresholds of quality (aesthetic_stats.py shows how many images each --min-score leaves)"
-    )
-    group.add_argument(
-        "--min-score",
-        type=float,
-        default=-math.inf,
-        metavar="S",
-        help="choose no image that scores less",
-    )
-    group.add_argument(
-        "--min-side",
-        type=cli.positive_int,
-        default=0,
-        metavar="PIXELS",
-        help="choose no image with a shorter side",
-    )
-    group.add_argument(
-        "--count-megapixels",
-        type=float,
-        default=math.inf,
-        metavar="M",
-        help="rank larger images as if they had M megapixels",
-    )
-
-
-def add_export_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("a folder that trainers open without changes")
-    group.add_argument(
-        "--export",
-        metavar="FOLDER",
-        help="also put the chosen images there, with captions and metadata",
-    )
-    group.add_argument(
-        "--mode",
-        choices=TRANSFER_MODES,
-        default=TransferMode.HARDLINK.value,
-        help="how images come there (default: %(default)s)",
-    )
-    group.add_argument(
-        "--prune",
-        action="store_true",
-        help="also remove exported files whose source images this run did not see",
-    )
 
 
 def write_lists(

@@ -73,7 +73,7 @@ def write_results(
         kinds.setdefault(name, {}).update(others)
     kinds = across_file.write_across(dataset, kinds, scope.includes, made_by, stamps, warn)
     topic = across_file.dataset_as_topic(dataset)
-    results.write_pair_figures(topic, grouped, kinds, measured_stamps)
+    results.write_pair_figures(topic, grouped, kinds, {**stamps, **measured_stamps})
     return kinds
 
 

@@ -8,9 +8,10 @@ duplicates/copy_rules.py and duplicates/variant_rules.py, their numbers in dupli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.json_files import DOUBTFUL
+from duplicates import clean_side
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
 from duplicates.geometry import IDENTITY, Affine
@@ -18,6 +19,7 @@ from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING, AlignedPair, decide_variant
+from keeping.directions import NO_DIRECTION, Direction
 
 COPY = "copy"
 MAY_BE_COPY = "may be a copy"  # of the first look; never stored
@@ -25,10 +27,18 @@ MAY_BE_COPY = "may be a copy"  # of the first look; never stored
 
 @dataclass(frozen=True)
 class Verdict:
-    """COPY, one of json_files.VARIANT_KINDS or NOTHING, and the share of detail that agrees."""
+    """COPY, one of json_files.VARIANT_KINDS or NOTHING, and the share of detail that agrees.
+
+    The direction is that of the two images in their order.
+    """
 
     kind: str
     likeness: float
+    direction: Direction = NO_DIRECTION  # of variants
+
+    def swap(self) -> Verdict:
+        """Return the verdict on the same two images in the other order."""
+        return replace(self, direction=self.direction.swap())
 
 
 EQUAL = Verdict(COPY, 1.0)  # of images with the same pixels
@@ -110,7 +120,8 @@ def decide_as_variant(
     if as_variant is None:
         return PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     kind = decide_variant(as_variant, limits)
-    verdict = Verdict(kind.kind, as_variant.seen.agreement)
+    direction = clean_side.find_direction(kind.kind, as_variant, one.raster, other.raster)
+    verdict = Verdict(kind.kind, as_variant.seen.agreement, direction)
     return PairDecision(verdict, kind.rule, as_copy, as_variant)
 
 

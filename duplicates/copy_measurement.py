@@ -19,7 +19,7 @@ from common.topics import Stamp, Topic
 from duplicates.pool import batches
 from duplicates.thumbnails import SmallImage
 from duplicates.verification import ImageOpener, TopicBusy
-from keeping import connected, copy_order, copy_traits, keepers
+from keeping import connected, copy_order, copy_traits, pair_records
 from keeping.copy_order import Copy
 from keeping.copy_traits import ImageTraits, NameTuple, PairTraits
 
@@ -53,7 +53,7 @@ def measure_copies(
     if not matched:
         return CopyMeasurements()
     measured = measure_images(topic, stamps, matched, opener, equal)
-    known_pairs = keepers.read_topic_pairs(topic, stamps)
+    known_pairs = pair_records.read_topic_pairs(topic, stamps)
     compare_copies(topic, copies, measured, known_pairs, opener)
     measured.opened.clear()
     return measured
@@ -163,7 +163,7 @@ def measure_across(
         for name, small_image in of_topic.opened.items():
             measured.opened[os.path.join(folder, name)] = small_image
     if copies:
-        known_pairs = keepers.read_topic_pairs(dataset, stamps)
+        known_pairs = pair_records.read_topic_pairs(dataset, stamps)
         compare_copies(dataset, copies, measured, known_pairs, opener)
         measured.opened.clear()
     return measured, stamps

@@ -72,11 +72,15 @@ def measure_as_variant(
     """
     best: AlignedPair | None = None
     for proposed in _candidate_alignments(one, other):
-        affine, larger, lesser = _larger_first(proposed, one.raster, other.raster)
+        affine, is_first_larger = _from_larger(proposed)
+        larger, lesser = one.raster, other.raster
+        if not is_first_larger:
+            larger, lesser = lesser, larger
         affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
         seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
         if best is None or _variant_evidence(seen) > _variant_evidence(best.seen):
-            best = AlignedPair(seen, measure_surroundings(larger, affine, limits))
+            around = measure_surroundings(larger, affine, limits)
+            best = AlignedPair(seen, around, is_first_larger)
         if _is_certain(best.seen, limits):
             break
     return best
@@ -95,12 +99,15 @@ def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine
         yield from alignment.maps_from_template_search(one.raster, other.raster)
 
 
-def _larger_first(affine: Affine, one: Raster, other: Raster) -> tuple[Affine, Raster, Raster]:
-    """Return the map with the image that shows more first: what the lesser shows lies in it."""
+def _from_larger(affine: Affine) -> tuple[Affine, bool]:
+    """Return the map to the image that shows more: what the lesser shows lies in it.
+
+    Also whether that is the first image, to which `affine` leads.
+    """
     backwards = geometry.inverse(affine)
     if geometry.overlap_share(affine) < geometry.overlap_share(backwards):
-        return backwards, other, one
-    return affine, one, other
+        return backwards, False
+    return affine, True
 
 
 def _is_certain(seen: Measurements, limits: Thresholds) -> bool:

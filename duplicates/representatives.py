@@ -155,7 +155,7 @@ def propagate_verdicts(
                 continue
             rank = _rank(a, one, representatives) + _rank(b, other, representatives)
             if pair not in ranked or rank <= ranked[pair][0]:
-                ranked[pair] = rank, verdict
+                ranked[pair] = rank, verdict if pair == (a, b) else verdict.swap()
     return {pair: verdicts.get(pair, verdict) for pair, (_, verdict) in ranked.items()}
 
 

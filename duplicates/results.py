@@ -22,7 +22,8 @@ from duplicates.classification import COPY, Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
-from keeping import copy_traits, decisions, keepers, pair_records
+from keeping import copy_traits, decisions, directions, keepers, pair_records
+from keeping.directions import Direction
 from keeping.equal_images import EqualSets
 from keeping.preference import Preference
 
@@ -62,6 +63,7 @@ class TopicVerdicts:
     unlisted_doubtful: int
     equal: Mapping[str, str]  # digests of the images in large sets of equal ones
     measured: CopyMeasurements = field(default_factory=CopyMeasurements)
+    directions: dict[ImagePair, Direction] = field(default_factory=dict)  # of variants
 
 
 def group_verdicts(
@@ -88,6 +90,8 @@ def group_verdicts(
             grouped.copies[other].add(one)
         else:
             grouped.variants.setdefault(one, {})[other] = verdict.kind
+            if verdict.direction.clean:
+                grouped.directions[pair] = verdict.direction
         figures = (verdict.kind, round(verdict.likeness, 3))
         grouped.figures.setdefault(one, {})[other] = figures
     return grouped
@@ -198,7 +202,8 @@ def write_pair_figures(
     """Write what is known of each pair to `.cache/pairs.json`.
 
     For the review page kind and likeness of each match, for the keeper rule what copies show beside
-    each other. Figures of an earlier search stay for variants that are still listed.
+    each other, and which of two variants is clean. Figures of an earlier search stay for variants
+    that are still listed.
     """
     cache.make_cache_folder(topic)
     path = pair_records.pairs_path(topic)
@@ -213,6 +218,13 @@ def write_pair_figures(
     content: dict[str, Any] = dict(verdicts.figures)
     if verdicts.measured.pairs:
         content[copy_traits.PAIRS_KEY] = copy_traits.pairs_json(verdicts.measured.pairs, stamps)
+    known_directions = {}
+    for pair, direction in directions.read_directions(path, stamps).items():
+        if pair[1] in variants.get(pair[0], {}):
+            known_directions[pair] = direction
+    known_directions |= verdicts.directions
+    if known_directions:
+        content[directions.DIRECTIONS_KEY] = directions.directions_json(known_directions, stamps)
     json_files.write_json(path, content)
 
 

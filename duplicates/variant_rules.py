@@ -25,6 +25,7 @@ class AlignedPair:
 
     seen: Measurements
     around: Surroundings
+    is_first_larger: bool = True  # whether the larger one is the first of the pair
 
 
 VariantRule = Callable[[AlignedPair, Thresholds], str | None]

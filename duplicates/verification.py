@@ -22,9 +22,12 @@ from duplicates import classification, pair_looks, thumbnails
 from duplicates.classification import Verdict
 from duplicates.pool import Pool, batches
 from duplicates.thumbnails import SmallImage
+from keeping.directions import NO_DIRECTION, Direction
 from keeping.topic_relations import RULES_VERSION
 
 VERDICT_LAYOUT = {"kinds": ("uint8", ()), "likeness": ("float32", ())}
+# Of a variant: Direction of keeping/directions.py, of the images in the order of their names.
+VARIANT_LAYOUT = {**VERDICT_LAYOUT, "clean": ("int8", ()), "shown": ("float32", ())}
 KIND_CODES = ("", classification.COPY, *json_files.VARIANT_KINDS)  # a kind is stored as its index
 TASK_IMAGES = 16  # that a process opens in one go
 
@@ -129,7 +132,7 @@ def _load_verdicts(
     return sidecar.load_sidecar(
         topic,
         name,
-        VERDICT_LAYOUT,
+        VARIANT_LAYOUT if variants else VERDICT_LAYOUT,
         about,
         reporter.warn,
         lambda: json_files.max_bytes_of_pairs(stamps),
@@ -139,11 +142,15 @@ def _load_verdicts(
 def _read_verdicts(keyed: _PairsByKey, verdicts: Sidecar) -> dict[ImagePair, Verdict]:
     keys = list(verdicts.valid_rows(keyed.stamps))
     rows = verdicts.rows(keys)
-    codes = rows["kinds"].tolist()
+    codes, likeness = rows["kinds"].tolist(), rows["likeness"].tolist()
+    directions = [NO_DIRECTION] * len(keys)
+    if "clean" in rows:
+        directions = list(map(Direction, rows["clean"].tolist(), rows["shown"].tolist()))
     matches: dict[ImagePair, Verdict] = {}
-    for key, code, likeness in zip(keys, codes, rows["likeness"].tolist(), strict=True):
-        if 0 < code < len(KIND_CODES):
-            matches[keyed.pairs[key]] = Verdict(KIND_CODES[code], likeness)
+    for row, key in enumerate(keys):
+        if 0 < codes[row] < len(KIND_CODES):
+            verdict = Verdict(KIND_CODES[codes[row]], likeness[row], directions[row])
+            matches[keyed.pairs[key]] = verdict
     return matches
 
 
@@ -170,9 +177,15 @@ def _classify(
     ):
         for pairs, verdict in pair_looks.decide_pairs(list(keys), task):
             names = [keys[pair] for pair in pairs]
-            codes = np.full(len(names), KIND_CODES.index(verdict.kind))
-            likeness = np.full(len(names), verdict.likeness)
-            pair_stamps = [keyed.stamps[name] for name in names]
-            verdicts.add(names, pair_stamps, kinds=codes, likeness=likeness)
+            columns = {
+                "kinds": np.full(len(names), KIND_CODES.index(verdict.kind)),
+                "likeness": np.full(len(names), verdict.likeness),
+            }
+            if variants:
+                is_swapped = [keyed.pairs[keys[pair]] != pair for pair in pairs]
+                clean = verdict.direction.clean
+                columns["clean"] = np.where(is_swapped, -clean, clean)
+                columns["shown"] = np.full(len(names), verdict.direction.shown)
+            verdicts.add(names, [keyed.stamps[name] for name in names], **columns)
             bar.update(len(names))
             save_when_due()

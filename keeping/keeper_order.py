@@ -1,8 +1,9 @@
 """The order in which images of a set are kept, best first, and the reason in words.
 
 Copies that were measured go by what each of them lost (keeping/copy_order.py). A set with an image
-that was not measured goes by size as a whole. `--prefer` puts another order before both. Above all
-counts what a person decided. Works on names and numbers, with the standard library alone.
+that was not measured goes by size as a whole. `--prefer` puts another order before both, and a
+clean variant comes before one with a frame or text, whatever the order. Above all counts what a
+person decided. Works on names and numbers, with the standard library alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 from keeping import connected, copy_order, preference
 from keeping.copy_order import Copy, RankedCopy
 from keeping.copy_traits import ImageTraits, PairTraitsByNames
+from keeping.directions import CleanVersions, sort_clean_first
 from keeping.preference import Preference
 
+CLEAN = "it is the clean one"
 MIN_TOLD_RATIO = 1.05  # of pixels, that is no 1.0 when rounded
 
 
@@ -55,6 +58,7 @@ class KeeperRule:
 
     prefer: Preference = Preference.BEST
     pairs: PairTraitsByNames = field(default_factory=dict)  # what was measured of copies
+    clean_of: CleanVersions = field(default_factory=dict)  # of variants
 
 
 BEST_FIRST = KeeperRule()  # without anything measured of pairs
@@ -65,7 +69,7 @@ class Ranking:
     """Candidates from best to worst."""
 
     order: list[Candidate]
-    prefer: Preference = Preference.BEST
+    rule: KeeperRule = BEST_FIRST
     by_score: bool = False  # scores count where no traits are known
     copies: Mapping[str, RankedCopy] = field(default_factory=dict)  # of measured sets, by name
     copy_like: Set[str] = frozenset()  # names in these sets that look like those of copies
@@ -75,8 +79,11 @@ class Ranking:
         """Say in a few words why one image is kept before another that it matches."""
         if kept.keep:
             return "you keep it"
-        if preference_key(kept, self.prefer) != preference_key(dropped, self.prefer):
-            return _explain_preference(kept, dropped, self.prefer)
+        if kept.name in self.rule.clean_of.get(dropped.name, ()):
+            return CLEAN
+        prefer = self.rule.prefer
+        if preference_key(kept, prefer) != preference_key(dropped, prefer):
+            return _explain_preference(kept, dropped, prefer)
         both = (self.copies.get(kept.name), self.copies.get(dropped.name))
         if both[0] and both[1]:
             return copy_order.explain_choice(both[0], both[1], self.copy_like)
@@ -123,7 +130,20 @@ def rank_candidates(
     if rule.prefer != Preference.BEST:
         order.sort(key=lambda image: (_person_key(image), preference_key(image, rule.prefer)))
         sets_by_size = 0
-    return Ranking(order, rule.prefer, all_scored(by_size), copies, copy_like, sets_by_size)
+    order = _sort_clean_first(order, rule.clean_of)
+    return Ranking(order, rule, all_scored(by_size), copies, copy_like, sets_by_size)
+
+
+def _sort_clean_first(order: list[Candidate], clean_of: CleanVersions) -> list[Candidate]:
+    """Sort each image after its clean versions, except those that are kept anyway."""
+    if not clean_of:
+        return order
+    by_name = {image.name: image for image in order}
+    waiting = {}
+    for name, clean in clean_of.items():
+        if name in by_name and not by_name[name].is_settled:
+            waiting[name] = clean
+    return [by_name[name] for name in sort_clean_first([*by_name], waiting)]
 
 
 def preference_key(image: Candidate, prefer: Preference) -> tuple[int | str, ...]:

@@ -6,11 +6,10 @@ for images whose size no cache knows.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common import cache, captions, image_identity, terminal, topic_scores
+from common import cache, captions, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
 from common.topics import Stamp, Topic
@@ -21,7 +20,6 @@ from keeping import (
     kept_images,
     pair_records,
 )
-from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from keeping.equal_images import NO_SETS, EqualSets
 from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
 from keeping.preference import Preference
@@ -153,32 +151,8 @@ def topic_redundant(
     if not matched:
         return KeeperChoice()
     candidates = make_candidates(topic, stamps, cached, scores, report_unreadable, matched)
-    rule = KeeperRule(prefer, read_topic_pairs(topic, stamps))
+    rule = KeeperRule(prefer, pair_records.read_topic_pairs(topic, stamps))
     return select_redundant(candidates, matches, rule=rule, equals=equals)
-
-
-def read_topic_pairs(topic: Topic, stamps: Mapping[str, Stamp]) -> PairTraitsByNames:
-    """Read what was measured of pairs of copies in a topic, or in a dataset as a topic."""
-    return copy_traits.read_pairs(pair_records.pairs_path(topic), stamps)
-
-
-def read_pairs_across(dataset: str, topics: Iterable[Topic]) -> dict[NameTuple, PairTraits]:
-    """Read what was measured of pairs of copies in different topics of a dataset, by path."""
-    stamps: dict[str, Stamp] = {}
-    for topic in topics:
-        folder = os.path.relpath(topic.path, dataset)
-        recorded = image_identity.stamps_as_recorded(topic, cache.load_cache(topic).files)
-        stamps |= {os.path.join(folder, name): stamp for name, stamp in recorded.items()}
-    as_topic = Topic(dataset, os.path.basename(dataset), "", "", "", image_count=0)
-    return pairs_by_path(dataset, read_topic_pairs(as_topic, stamps))
-
-
-def pairs_by_path(folder: str, pairs: PairTraitsByNames) -> dict[NameTuple, PairTraits]:
-    """Return pairs of images in a folder under their absolute paths."""
-    by_path = {}
-    for (first, second), traits in pairs.items():
-        by_path[os.path.join(folder, first), os.path.join(folder, second)] = traits
-    return by_path
 
 
 def select_redundant(

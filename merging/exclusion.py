@@ -10,8 +10,16 @@ from common import cache, image_identity, json_files, terminal, topic_scores
 from common.json_files import COPY, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
-from keeping import across_file, equal_images, keepers, topic_relations
+from keeping import (
+    across_file,
+    directions,
+    equal_images,
+    keepers,
+    pair_records,
+    topic_relations,
+)
 from keeping.copy_traits import NameTuple, PairTraits
+from keeping.directions import Direction
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, KeeperRule
 from keeping.keepers import KeeperChoice
@@ -55,10 +63,13 @@ class MatchGraph:
     references: dict[str, str] = field(default_factory=dict)  # image to the reference it copies
     equals: EqualSets = field(default_factory=EqualSets)  # large sets of equal images
     pairs: dict[NameTuple, PairTraits] = field(default_factory=dict)  # of copies
+    directions: dict[NameTuple, Direction] = field(default_factory=dict)  # of variants
 
     def choose(self) -> KeeperChoice:
         copies = json_files.copies_among(self.kinds)
-        rule = KeeperRule(self.prefer, self.pairs)
+        pixels = {image.name: image.pixels for image in self.candidates}
+        clean_of = directions.clean_versions(self.kinds, self.directions, pixels)
+        rule = KeeperRule(self.prefer, self.pairs, clean_of)
         return keepers.select_redundant(
             self.candidates, self.kinds, self.references, rule, copies, self.equals
         )
@@ -149,7 +160,7 @@ class Excluder:
                 target = self._find_target(topic)
                 unreadable = self.find_unreadable(topic, target, stamps)
                 self._add_topic(graph, topic, target, stamps, unreadable)
-            graph.pairs |= keepers.read_pairs_across(dataset, self._topics[dataset])
+            graph.pairs |= pair_records.read_pairs_across(dataset, self._topics[dataset])
             self._exclusions[dataset] = self._exclude(graph)
         return self._exclusions[dataset]
 
@@ -199,8 +210,11 @@ class Excluder:
             graph.candidates.append(replace(candidate, name=path, in_target=in_target))
         graph.kinds.update(kinds)
         graph.equals.add(equals, topic.path_of)
-        pairs = keepers.read_topic_pairs(topic, stamps)
-        graph.pairs |= keepers.pairs_by_path(topic.path, pairs)
+        pairs = pair_records.read_topic_pairs(topic, stamps)
+        graph.pairs |= pair_records.pairs_by_path(topic.path, pairs)
+        if self.policy.drop_variants:
+            of_topic = pair_records.read_topic_directions(topic, stamps)
+            graph.directions |= pair_records.pairs_by_path(topic.path, of_topic)
 
     def _warn_of_size(self, path: str, reason: str) -> None:
         message = f"{terminal.escape(path)}: {reason}; it ranks last among its matches"

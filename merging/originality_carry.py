@@ -12,7 +12,7 @@ from common.atomic_files import Damaged
 from common.cache import Cache
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
-from keeping import copy_traits, keepers, pair_records
+from keeping import copy_traits, pair_records
 from keeping.copy_traits import NameTuple, PairTraits
 
 
@@ -44,7 +44,7 @@ class CarriedOriginality:
             stamp = self.target_stamps.get(target_name)
             if traits and stamp and target_name not in self.known_texts:
                 self.new_texts[target_name] = copy_traits.image_text(stamp, traits)
-        for (first, second), pair in keepers.read_topic_pairs(source, stamps).items():
+        for (first, second), pair in pair_records.read_topic_pairs(source, stamps).items():
             if first in names and second in names:
                 target_first, target_second = names[first], names[second]
                 if target_first > target_second:
@@ -61,6 +61,6 @@ class CarriedOriginality:
         content: dict[str, Any] = {}
         with contextlib.suppress(Damaged):  # only what can be measured again
             content = dict(json_files.read_json(path, {}))
-        pairs = {**self.pairs, **keepers.read_topic_pairs(target, self.target_stamps)}
+        pairs = {**self.pairs, **pair_records.read_topic_pairs(target, self.target_stamps)}
         content[copy_traits.PAIRS_KEY] = copy_traits.pairs_json(pairs, self.target_stamps)
         json_files.write_json(path, content, target_folder)

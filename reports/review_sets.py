@@ -138,7 +138,7 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData, prefer: Preferenc
     # The page's script puts images to keep first, because it knows newer decisions.
     undecided = [replace(candidate, keep=False) for candidate in candidates]
     copies = relations.copies or {}
-    rule = KeeperRule(prefer, keepers.read_topic_pairs(topic, stamps))
+    rule = KeeperRule(prefer, pair_records.read_topic_pairs(topic, stamps))
     ranking = keeper_order.rank_candidates(undecided, relations.equals.add_stars(copies), rule)
     _add_topic_pairs(topic, kinds, ranking, data)
     for candidate in ranking.order:

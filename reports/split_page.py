@@ -18,6 +18,7 @@ COUNT_LABELS = {
     "not_chosen": "not among the best",
     "below_the_cut": "below a threshold",
     "duplicates": "copies of better ones",
+    "variants_left_out": "variants of clean ones",
     "match_a_reference": "match a reference",
     "dropped": "dropped by you",
     "without_score": "without a score",

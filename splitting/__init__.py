@@ -3,6 +3,8 @@
     choice      chooses the best of each topic for training and validation      open this first
     candidates  the images of one topic that may be chosen, and how they rank
     loading     loads them, and says why the others may not be chosen
+    unclean     screenshots, memes, frames and crops of images that may be chosen
+    options     the options of split_data.py
     chains      chains of copies and variants between images
     earlier_split  how a split differs from the one that it replaces
     left_out    some of the others, for the page

@@ -25,6 +25,7 @@ class SplitPolicy:
     require_full: bool  # choose nothing from a topic that is too small for both sets
     # choose no copy of a better image, and for validation nothing related to a training image
     exclude_duplicates: bool
+    allow_variants: bool = False  # with that, choose unclean variants of other images too
     min_score: float = -math.inf
     min_side: int = 0  # pixels of the shorter side
     max_megapixels: float = math.inf  # more of them do not rank an image higher
@@ -73,9 +74,11 @@ class Split:
     related: Kinds  # of these images: name to the paths of related images, and their kind
     links: Mapping[str, Set[str]]  # of all images of the topic, by path: what they match
     total: int  # images that may be chosen
-    excluded: Mapping[str, int]  # number of images that may not be chosen, by reason
+    excluded: dict[str, int]  # number of images that may not be chosen, by reason
     left_out: Examples = field(default_factory=dict)  # some of those, by the same reasons
     dropped: Set[str] = frozenset()  # by a person
+    # those of all images that may be chosen which match some of other topics, and their pixels
+    choosable_across: Mapping[str, int] = field(default_factory=dict)
     has_scores: bool = True
     train: list[str] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
@@ -105,6 +108,13 @@ class Split:
             **self.excluded,
             "related_to_chosen": len(self.skipped),
         }
+
+    def leave_out(self, names: Set[str], reason: str) -> None:
+        """Make images that may be chosen ones that may not."""
+        if names:
+            self.ranked = [image for image in self.ranked if image.name not in names]
+            self.total -= len(names)
+            self.excluded[reason] += len(names)
 
     def path_of(self, image: Candidate) -> str:
         return self.topic.path_of(image.name)

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from common.reporter import Reporter
 from common.topics import Topic
-from keeping import across_file, decision_files, keeper_order, keepers
+from keeping import across_file, decision_files, keeper_order, pair_records
 from keeping.copy_traits import NameTuple, PairTraits
 from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
+from splitting import unclean
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
 from splitting.chains import Chains
 from splitting.loading import load_split
@@ -38,7 +39,9 @@ def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporte
     if connected and policy.exclude_duplicates:
         for dataset in dict.fromkeys(split.topic.dataset_path for split in connected):
             in_dataset = [each.topic for each in connected if each.topic.dataset_path == dataset]
-            pairs |= keepers.read_pairs_across(dataset, in_dataset)
+            pairs |= pair_records.read_pairs_across(dataset, in_dataset)
+    if policy.exclude_duplicates and not policy.allow_variants:
+        unclean.leave_out_across(connected, across)
     _choose_both_sets(connected, splits, policy, KeeperRule(policy.prefer, pairs))
     train_paths = _train_paths(splits)
     chains = Chains(split.links for split in splits)

@@ -13,19 +13,20 @@ from common.json_files import COPY, DOUBTFUL, Kinds
 from common.reporter import Reporter
 from common.topic_scores import TopicScores
 from common.topics import Stamp, Topic
-from keeping import decisions, equal_images, keepers, topic_relations
+from keeping import decisions, equal_images, keepers, pair_records, topic_relations
 from keeping.across_file import Across
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, KeeperRule
 from keeping.preference import Preference
 from keeping.topic_relations import TopicRelations
-from splitting import left_out
+from splitting import left_out, unclean
 from splitting.candidates import Split, SplitPolicy
 
 # Why an image may not be chosen, in the order in which a summary lists them.
 EXCLUSION_REASONS = (
     "below_the_cut",
     "duplicates",
+    unclean.REASON,
     "match_a_reference",
     "dropped",
     "without_score",
@@ -60,6 +61,10 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     unavailable = choice.keepers.keys() | in_reference
     choosable = [image for image in good if image.name not in unavailable]
     choosable.sort(key=lambda image: (-policy.ranking_value(image), image.name))
+    left_out_variants: set[str] = set()
+    if policy.exclude_duplicates and not policy.allow_variants:
+        left_out_variants = unclean.find_unclean(topic, stamps, choosable, kinds, equals)
+        choosable = [image for image in choosable if image.name not in left_out_variants]
     may_be_skipped = 0
     if policy.exclude_duplicates:
         names_related = kinds.keys() | names_across
@@ -69,6 +74,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     dropped = decisions.decisions_for_topic(topic).drop & stamps.keys()
     names = _names_by_reason(candidates, readable, good, choice, in_reference)
     names["dropped"] = dropped
+    names[unclean.REASON] = left_out_variants
     names["without_score"] = stamps.keys() - scored.keys() - dropped
     return Split(
         topic,
@@ -79,6 +85,9 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
         excluded={reason: len(names[reason]) for reason in EXCLUSION_REASONS},
         left_out=left_out.find_examples(choice, names),
         dropped=dropped,
+        choosable_across={
+            image.name: image.pixels for image in choosable if image.name in names_across
+        },
         has_scores=bool(scored),
         sets_by_size=choice.sets_by_size,
         best_score=max((image.score or 0 for image in readable), default=None),
@@ -161,7 +170,7 @@ def _choose_keepers(
 ) -> keepers.KeeperChoice:
     """Choose the images that are copies of better ones."""
     copies = json_files.copies_among(kinds)
-    pairs = keepers.read_topic_pairs(topic, stamps) if copies else {}
+    pairs = pair_records.read_topic_pairs(topic, stamps) if copies else {}
     rule = KeeperRule(prefer, pairs)
     return keepers.select_redundant(candidates, copies, rule=rule, equals=equals)
 

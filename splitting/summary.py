@@ -12,6 +12,7 @@ from typing import Any
 from common import terminal
 from common.reporter import section_lines
 from keeping import keepers
+from splitting import unclean
 from splitting.candidates import Split, SplitPolicy
 
 TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
@@ -49,6 +50,7 @@ def make_result(splits: Mapping[str, Split]) -> dict[str, Any]:
         "valid": counts["valid"],
         "counts": dict(counts),
         "leaks": leaks,
+        "variants_left_out": counts[unclean.REASON],
         "sets_by_size": sum(split.sets_by_size for split in splits.values()),
         "topics": topics,
     }
@@ -66,6 +68,9 @@ def summary_lines(
     yield from topic_lines(splits, policy)
     if count := result["sets_by_size"]:
         yield f"📏 {keepers.by_size_message(count)}"
+    if count := result["variants_left_out"]:
+        variants = terminal.plural(count, "variant")
+        yield f"🖼  {variants} left out: the clean image may be chosen (--allow-variants)"
     changes = result.get("changes")
     if changes and changes["train_changed"]:
         changed = terminal.plural(changes["train_changed"], "training image")

@@ -10,6 +10,7 @@ import itertools
 import string
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from both_looks import kind_of_pair, to_small
 from drawn_images import (
@@ -29,10 +30,10 @@ from drawn_images import (
     turned_hue,
     watched,
 )
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from test_hash_rows import scene
 
-from duplicates.classification import COPY
+from duplicates.classification import COPY, decide_as_variant
 from duplicates.pair_measurement import measure_as_variant
 from duplicates.variant_rules import NOTHING, decide_variant
 
@@ -142,6 +143,30 @@ def test_variants_are_of_their_kind_whichever_comes_first(change: str) -> None:
         other = make(scene(seed))
         assert variant_kind(one, other) == variant_kind(other, one) == expected
         assert copy_kind(one, other) == NOTHING
+
+
+@pytest.mark.parametrize("change", VARIANTS)
+def test_the_clean_one_of_two_variants_is_known_whichever_comes_first(change: str) -> None:
+    kind, make = VARIANTS[change]
+    has_direction = kind not in ("mirrored", "turned")
+    for seed in (0, 1):
+        clean, other = to_small(scene(seed)), to_small(make(scene(seed)))
+        both = [decide_as_variant(*pair).verdict for pair in ((clean, other), (other, clean))]
+        assert [said.direction.clean for said in both] == ([1, -1] if has_direction else [0, 0])
+        shares = {round(said.direction.shown, 1) for said in both}
+        assert (shares == {0.0}) == (
+            kind in ("mirrored", "turned", "cropped", "overlaid", "recoloured")
+        )
+
+
+def test_bars_of_the_blurred_picture_are_no_more_of_it() -> None:
+    noise = np.random.default_rng(1).normal(0, 30, (60, 80, 1)).repeat(4, 0).repeat(4, 1)
+    image = Image.fromarray((np.asarray(scene(1)) + noise).clip(0, 255).astype(np.uint8))
+    bars = image.resize((480, 240)).filter(ImageFilter.GaussianBlur(24))
+    bars.paste(image, (80, 0))
+    small, padded = to_small(image), to_small(bars)
+    assert decide_as_variant(small, padded).verdict.direction.clean == 1
+    assert decide_as_variant(padded, small).verdict.direction.clean == -1
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,7 @@ def test_images_below_a_threshold_are_counted_and_not_chosen(tmp_path: Path, spl
                 "valid",
                 "not_chosen",
                 "duplicates",
+                "variants_left_out",
                 "dropped",
                 "without_score",
                 "unreadable",

@@ -10,16 +10,9 @@ from common import cache, image_identity, json_files, terminal, topic_scores
 from common.json_files import COPY, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
-from keeping import (
-    across_file,
-    directions,
-    equal_images,
-    keepers,
-    pair_records,
-    topic_relations,
-)
+from keeping import across_file, equal_images, keepers, pair_records, topic_relations
 from keeping.copy_traits import NameTuple, PairTraits
-from keeping.directions import Direction
+from keeping.directions import Direction, clean_versions
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, KeeperRule
 from keeping.keepers import KeeperChoice
@@ -68,7 +61,7 @@ class MatchGraph:
     def choose(self) -> KeeperChoice:
         copies = json_files.copies_among(self.kinds)
         pixels = {image.name: image.pixels for image in self.candidates}
-        clean_of = directions.clean_versions(self.kinds, self.directions, pixels)
+        clean_of = clean_versions(self.kinds, self.directions, pixels)
         rule = KeeperRule(self.prefer, self.pairs, clean_of)
         return keepers.select_redundant(
             self.candidates, self.kinds, self.references, rule, copies, self.equals

@@ -18,6 +18,7 @@ A dataset:
     image_identity   tells whether an image still is the one that the records know
     stem_groups      which files belong together: images of one stem, and their sidecars
     captions         which files are captions, and what is in them
+    caption_table    captions in a topic's metadata.jsonl
     name_forms       names that differ in Unicode form alone: the exact spelling counts first
 
 Files that the scripts leave in a dataset:

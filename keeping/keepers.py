@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common import cache, captions, terminal, topic_scores
+from common import cache, caption_table, captions, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
 from common.topics import Stamp, Topic
@@ -100,7 +100,7 @@ def _images_with_caption(
     if not measured:
         return set()
     matched, _ = captions.match_captions(topic, names)
-    captioned = set()
+    captioned = set(caption_table.read_texts(topic, matched)) & set(measured)
     for image, name in matched.items():
         if image in measured and captions.has_text(topic.path_of(name)):
             captioned.add(image)

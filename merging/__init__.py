@@ -14,6 +14,7 @@
     manifest           merge_manifest.jsonl: for each image its place, or why it was dropped
     scores_carry       scores, and what made them, in the target
     originality_carry  what was measured of copies, in the target
+    source_captions    captions of dropped copies, and of images in metadata.jsonl
     captions_carry     the caption of a dropped copy goes to its keeper
     decisions_carry    a person's decisions, in the target
     summary            the result of a merge, as data and as lines for people

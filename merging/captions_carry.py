@@ -1,5 +1,7 @@
 """The caption of a dropped copy goes to its keeper, if that has none. Only plans.
 
+The caption of an image in `metadata.jsonl` becomes a text file, if the image has no other one.
+
 What is in the target is never rewritten. A caption that does not come along is named in the
 manifest line of the keeper, and counted.
 """
@@ -8,15 +10,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
-from common import atomic_files, captions, name_forms, stem_groups
-from common.topics import Topic, stamp_of
+from common import captions, name_forms, stem_groups
+from common.topics import stamp_of
 from merging import manifest
-from merging.manifest import CarriedCaption, ManifestLine
+from merging.manifest import CarriedCaption
 from merging.plan import TopicPlan
+from merging.source_captions import Caption, list_captions, read_caption
 from merging.transfer import Transfer, TransferMode
 
 
@@ -28,15 +31,8 @@ class CaptionRule(StrEnum):
     JOIN = "join"  # all, best first, with commas between
 
 
+OWN_RANK = -1  # of an image's own caption in a table: before those of its copies
 CAPTION_RULES = [rule.value for rule in CaptionRule]
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A caption that is not empty."""
-
-    path: str
-    line: str  # its text, with single spaces
 
 
 class _TopicCaptions:
@@ -73,12 +69,11 @@ class _TopicCaptions:
     def read(self, name: str) -> Caption | None:
         """Read a caption by its name; None if it is empty."""
         if name in self.present:
-            return _read(self.plan.topic.path_of(name))
-        return _read(self.arriving[name].source) if name else None
+            return read_caption(self.plan.topic.path_of(name))
+        return read_caption(self.arriving[name].source) if name else None
 
-    def free_name(self, image: str, caption_path: str) -> str:
+    def free_name(self, image: str, ending: str) -> str:
         """Return a name for a caption of the image alone; empty if it is taken."""
-        ending = os.path.splitext(caption_path)[1].lower()
         stem = stem_groups.stem_of(image)
         wanted = (stem if self._images_of_stem[stem] == 1 else image) + ending
         return "" if name_forms.casefold_nfc(wanted) in self._folded else wanted
@@ -89,6 +84,8 @@ class _TopicCaptions:
         content = None
         if len(chosen) > 1:
             content = ", ".join(each.line for each in chosen).encode("utf-8", "surrogateescape")
+        elif chosen[0].image:
+            content = chosen[0].text.encode()
         target = self.plan.topic.path_of(name)
         transfer = Transfer(chosen[0].path, target, stamp, TransferMode.COPY, None, content)
         if name in self.arriving:
@@ -98,75 +95,41 @@ class _TopicCaptions:
         self._folded.add(name_forms.casefold_nfc(name))
 
 
-Dropped = dict[str, list[Caption]]  # by the place of the keeper, best copy first
+Found = dict[str, list[Caption]]  # by the place of the image to give it to, the best first
 
 
 def carry_captions(plans: Sequence[TopicPlan], rule: str) -> None:
-    """Plan for each keeper without a caption to get that of a dropped copy."""
-    dropped = _find_dropped(plans)
-    for plan in plans if dropped else ():
-        places = [line.target for line in plan.lines if line.target in dropped]
+    """Plan for each image without a caption to get that of a table, or of a dropped copy."""
+    found = _find_captions(plans)
+    for plan in plans if found else ():
+        places = [line.target for line in plan.lines if line.target in found]
         if not places:
             continue
         topic = _TopicCaptions(plan)
         for place in places:
             name = os.path.basename(place)
             if name in topic.numbers:
-                _carry_to(topic, name, dropped[place], rule)
+                _carry_to(topic, name, found[place], rule)
     _forget_left_behind(plans)
 
 
-def _find_dropped(plans: Sequence[TopicPlan]) -> Dropped:
-    """Return the captions of copies that were dropped."""
+def _find_captions(plans: Sequence[TopicPlan]) -> Found:
+    """Return the captions of dropped copies, and those of images in tables."""
     ranked: dict[str, list[tuple[int, str, Caption]]] = {}
     for plan in plans:
         for source in plan.sources:
-            for line, caption in _list_dropped_captions(source, plan.lines):
-                entry = (plan.ranks.get(line.source, 0), line.source, caption)
-                ranked.setdefault(line.kept or "", []).append(entry)
-    dropped: Dropped = {}
+            for line, caption in list_captions(source, plan.lines):
+                rank = OWN_RANK if line.target else plan.ranks.get(line.source, 0)
+                place = line.target or line.kept or ""
+                ranked.setdefault(place, []).append((rank, line.source, caption))
+    found: Found = {}
     for place, entries in ranked.items():
-        dropped[place] = [caption for _, _, caption in sorted(entries, key=lambda each: each[:2])]
-    return dropped
-
-
-def _list_dropped_captions(
-    source: Topic, lines: Iterable[ManifestLine]
-) -> list[tuple[ManifestLine, Caption]]:
-    """Return the source's images that were dropped for a copy, each with its caption."""
-    dropped = {}
-    for line in lines:
-        is_copy = line.action == manifest.DUPLICATE
-        if is_copy and line.kept and os.path.dirname(line.source) == source.path:
-            dropped[os.path.basename(line.source)] = line
-    if not dropped:
-        return []
-    names, _ = captions.match_captions(source, source.image_names())
-    found = []
-    for name, line in dropped.items():
-        caption = _read(source.path_of(names[name])) if name in names else None
-        if caption:
-            found.append((line, caption))
+        found[place] = [caption for _, _, caption in sorted(entries, key=lambda each: each[:2])]
     return found
 
 
-def _read(path: str) -> Caption | None:
-    """Read a caption; None if it is empty, too large or cannot be read."""
-    try:
-        content = captions.read_caption(path, captions.MAX_CAPTION_BYTES + 1)
-    except OSError:
-        return None
-    text = captions.decode_caption(content)
-    if text is None:  # of another encoding: its bytes stay as they are
-        text = content.decode("utf-8", "surrogateescape")
-    line = " ".join(text.split())
-    if not line or len(content) > captions.MAX_CAPTION_BYTES:
-        return None
-    return Caption(path, line)
-
-
-def _carry_to(topic: _TopicCaptions, image: str, dropped: Sequence[Caption], rule: str) -> None:
-    """Choose the caption of one keeper, and note in its line what became of the others."""
+def _carry_to(topic: _TopicCaptions, image: str, others: Sequence[Caption], rule: str) -> None:
+    """Choose the caption of one image, and note in its line what became of the others."""
     number = topic.numbers[image]
     line = topic.plan.lines[number]
     own_name = topic.caption_of(image)
@@ -175,13 +138,13 @@ def _carry_to(topic: _TopicCaptions, image: str, dropped: Sequence[Caption], rul
     for entry in line.captions:
         if not entry.name or entry.name in topic.present:
             entries[entry.source] = entry
-    new = [caption for caption in dropped if caption.path not in entries]
+    new = [caption for caption in others if caption.source not in entries]
     chosen = [] if own_name in topic.present else _choose(own, new, rule)
     if chosen and chosen != [own]:
         if own and own_name in topic.arriving:
             new.insert(0, own)
         name = own_name if topic.is_of_one_image(own_name, image) else ""
-        own_name = name or topic.free_name(image, chosen[0].path)
+        own_name = name or topic.free_name(image, chosen[0].ending)
         if own_name:
             topic.plan_caption(own_name, chosen)
             sidecars = tuple(each for each in line.sidecars if each != own_name)
@@ -193,9 +156,9 @@ def _carry_to(topic: _TopicCaptions, image: str, dropped: Sequence[Caption], rul
         is_used = caption in chosen or (len(chosen) > 1 and caption.line in texts)
         if is_used or caption.line not in texts:
             name = own_name if is_used else ""
-            digest = atomic_files.file_digest(caption.path)
-            entries[caption.path] = CarriedCaption(name, caption.path, digest)
-            _count(topic.plan, "captions_moved" if name else "captions_left")
+            entries[caption.source] = CarriedCaption(name, caption.source, caption.digest)
+            moved = "captions_written" if caption.image else "captions_moved"
+            _count(topic.plan, moved if name else "captions_left")
     topic.plan.lines[number] = replace(line, captions=tuple(entries.values()))
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from common import captions, stem_groups
+from common import caption_table, captions, stem_groups
 from common.reporter import Reporter
 from common.stem_groups import StemGroup
 from common.topics import Stamp, Topic, stamp_of
@@ -26,6 +26,7 @@ from merging.transfer import Transfer, TransferMode
 from merging.unreadable import NO_PERMISSION, is_readable
 
 LINK_ELSEWHERE = "links to a file of another place"
+TABLE_REASON = "its captions come as text files"
 
 
 def plan_topic(
@@ -92,7 +93,8 @@ class Placer:
         others = other_names(file_names(self._source), stamps)
         groups, unmatched = stem_groups.group_by_stem(stamps, others)
         for name in unmatched:
-            self._leave_behind(self._source.path_of(name), "goes with no image")
+            reason = TABLE_REASON if name == caption_table.FILE_NAME else "goes with no image"
+            self._leave_behind(self._source.path_of(name), reason)
         for each in groups:
             if names := captions.drop_foreign_links(self._source, [each]):
                 self._ignored_links[each.images[0]] = tuple(names)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import captions, terminal
+from common import caption_table, captions, terminal
 from common.stem_groups import stem_of
 from common.topics import Topic
 
@@ -58,12 +58,13 @@ class Checks:
         images_of: dict[str, list[str]] = {}
         for image, caption in caption_of.items():
             images_of.setdefault(caption, []).append(image)
+        texts = caption_table.read_texts(topic, caption_of)
         for name in image_names:
             if not captions.is_read_by_trainers(name):
                 self.add("skipped_suffix", topic, name, name[name.rfind(".") :])
             if images_per_stem[stem_of(name)] > 1:
                 self.add("same_stem", topic, name)
-            if caption_of and name not in caption_of:
+            if (caption_of or texts) and name not in caption_of and name not in texts:
                 self.add("without_caption", topic, name)
         for caption, images in sorted(images_of.items()):
             if captions.is_foreign_link(topic, caption, images):
@@ -71,6 +72,8 @@ class Checks:
                 continue
             for kind in caption_problems(topic.path_of(caption)):
                 self.add(kind, topic, caption)
+        if problem := caption_table.read_table(topic).problem:
+            self.add("unreadable_caption", topic, caption_table.FILE_NAME, problem)
         for caption in orphans:
             self.add("caption_without_image", topic, caption)
 

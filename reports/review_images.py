@@ -7,7 +7,7 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from common import cache, captions, terminal
+from common import cache, caption_table, captions, terminal
 from common.topics import Stamp, Topic
 from keeping.copy_traits import ImageTraits
 from keeping.equal_images import EqualSets
@@ -109,6 +109,9 @@ def add_captions(photos: dict[str, dict[str, Any]], topics: list[Topic]) -> None
     for topic in topics:
         names = names_by_folder.get(topic.path, [])
         caption_of, _ = captions.match_captions(topic, names)
+        for name, text in caption_table.read_texts(topic, caption_of).items():
+            if name in names:
+                photos[topic.path_of(name)]["caption"] = terminal.escape(text[:MAX_CAPTION_BYTES])
         for name, caption in caption_of.items():
             try:
                 content = captions.read_caption(topic.path_of(caption), MAX_CAPTION_BYTES)

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from common import captions, json_files, topic_scores
+from common import caption_table, captions, json_files, topic_scores
 from common.errors import UserError
 from common.name_forms import casefold_nfc
 from common.topics import Stamp, Topic, stamp_from_status, stamp_of
@@ -199,6 +199,7 @@ def _add_images(
     for name in sorted(usable):
         places[name] = registry.image_place(folder, name, topic.dataset, stamps[name])
     caption_names, _ = captions.match_captions(topic, topic.image_names())
+    texts = caption_table.read_texts(topic, caption_names)
     scores = topic_scores.read_scores(topic)
     for name in usable:
         place = places[name]
@@ -206,6 +207,9 @@ def _add_images(
         text = ""
         if name in caption_names:
             text = _add_caption(layout, place, topic.path_of(caption_names[name]))
+        elif name in texts:
+            text = texts[name]
+            layout.texts[os.path.splitext(place)[0] + CAPTION_ENDING] = text.encode()
         yield json_files.json_line(
             {
                 "file_name": os.path.relpath(place, role),

@@ -63,8 +63,15 @@ from common.target_folder import TargetFolder
 from reports import html_option
 from splitting import choice, export, options, summary
 from splitting.candidates import Split, SplitPolicy
-from splitting.earlier_split import SplitChanges, compare_with_earlier
-from splitting.summary import TRAIN_FILE, VALID_FILE
+from splitting.earlier_split import (
+    LIST_FILES,
+    NO_SPLIT,
+    TRAIN,
+    VALID,
+    SplitChanges,
+    compare_with_earlier,
+    read_earlier_split,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         min_side=args.min_side,
         max_megapixels=args.count_megapixels,
         prefer=args.prefer,
+        earlier=read_earlier_split(args.output_dir) if args.keep_split else NO_SPLIT,
     )
     is_complete = args.export is not None  # what is not found would be taken for gone
     topics_found = tree.find_given_topics(args, reporter, is_complete)
@@ -96,6 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             export.apply_export(export_plan, folder, reporter)
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
     result = summary.make_result(splits_by_label)
+    if args.keep_split:
+        kept = sum(split.kept_count for split in splits)
+        result["kept_split"] = {"kept": kept, "not_kept": len(policy.earlier) - kept}
     if changes:
         result["changes"] = dataclasses.asdict(changes)
     if export_plan:
@@ -130,7 +141,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     if not args.count_megapixels > 0:
         parser.error("--count-megapixels must be above 0")
     if os.path.isdir(args.output_dir) or not os.path.isdir(parent_folder(args.output_dir)):
-        atomic_files.check_output(os.path.join(args.output_dir, TRAIN_FILE), "--output-dir")
+        atomic_files.check_output(os.path.join(args.output_dir, LIST_FILES[TRAIN]), "--output-dir")
     else:  # a new folder, made when the lists are written
         atomic_files.check_output(args.output_dir, "--output-dir")
     return args
@@ -165,10 +176,10 @@ def write_lists(
             )
     with contextlib.suppress(FileExistsError):
         os.mkdir(args.output_dir)
-    train_file = os.path.join(args.output_dir, TRAIN_FILE)
+    train_file = os.path.join(args.output_dir, LIST_FILES[TRAIN])
     changes = compare_with_earlier(train_file, train, valid)
     json_files.write_json(train_file, train)
-    json_files.write_json(os.path.join(args.output_dir, VALID_FILE), valid)
+    json_files.write_json(os.path.join(args.output_dir, LIST_FILES[VALID]), valid)
     return changes
 
 

@@ -18,6 +18,7 @@ from keeping.directions import CleanVersions, sort_clean_first
 from keeping.preference import Preference
 
 CLEAN = "it is the clean one"
+CHOSEN_BEFORE = "it was chosen before"
 MIN_TOLD_RATIO = 1.05  # of pixels, that is no 1.0 when rounded
 
 
@@ -35,6 +36,7 @@ class Candidate:
     captioned: bool = False
     in_target: bool = False  # an earlier merge brought it, and it is still there
     mtime_ns: int = 0
+    chosen_before: bool = False  # an earlier split chose it
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -79,6 +81,8 @@ class Ranking:
         """Say in a few words why one image is kept before another that it matches."""
         if kept.keep:
             return "you keep it"
+        if kept.chosen_before and not dropped.chosen_before:
+            return CHOSEN_BEFORE
         if kept.name in self.rule.clean_of.get(dropped.name, ()):
             return CLEAN
         prefer = self.rule.prefer
@@ -191,8 +195,8 @@ def _as_copies(members: Iterable[Candidate]) -> list[Copy] | None:
     return copies
 
 
-def _person_key(image: Candidate) -> tuple[bool, bool]:
-    return not image.keep, not image.in_target
+def _person_key(image: Candidate) -> tuple[bool, bool, bool]:
+    return not image.keep, not image.in_target, not image.chosen_before
 
 
 def rank_by_size(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -203,7 +207,7 @@ def rank_by_size(candidates: Iterable[Candidate]) -> list[Candidate]:
     candidates = list(candidates)
     by_score = all_scored(candidates)
 
-    def sort_key(image: Candidate) -> tuple[bool, bool, float, int, str]:
+    def sort_key(image: Candidate) -> tuple[bool, bool, bool, float, int, str]:
         return (*_person_key(image), -size_value(image, by_score), -image.size, image.name)
 
     return sorted(candidates, key=sort_key)

@@ -11,6 +11,7 @@ from common.json_files import COPY, Kinds
 from common.topics import Topic
 from keeping.keeper_order import Candidate
 from keeping.preference import Preference
+from splitting.earlier_split import NO_SPLIT, TRAIN, VALID, EarlierSplit
 from splitting.left_out import Examples
 
 PIXELS_PER_MEGAPIXEL = 1_000_000
@@ -30,6 +31,7 @@ class SplitPolicy:
     min_side: int = 0  # pixels of the shorter side
     max_megapixels: float = math.inf  # more of them do not rank an image higher
     prefer: Preference = Preference.BEST  # which of several copies may be chosen
+    earlier: EarlierSplit = NO_SPLIT  # whose images are chosen first, for the same set
 
     @property
     def full_count(self) -> int:
@@ -44,6 +46,10 @@ class SplitPolicy:
         if score <= 0:  # few pixels do not make a bad score better
             return score
         return min(image.pixels, self.max_megapixels * PIXELS_PER_MEGAPIXEL) * score
+
+    def sort_key(self, image: Candidate) -> tuple[float, str]:
+        """Return what images are ranked by, least first."""
+        return -self.ranking_value(image), image.name
 
     def is_good_enough(self, image: Candidate) -> bool:
         score = image.score or 0
@@ -77,6 +83,7 @@ class Split:
     excluded: dict[str, int]  # number of images that may not be chosen, by reason
     left_out: Examples = field(default_factory=dict)  # some of those, by the same reasons
     dropped: Set[str] = frozenset()  # by a person
+    earlier: Mapping[str, str] = field(default_factory=dict)  # set that an image was in before
     # those of all images that may be chosen which match some of other topics, and their pixels
     choosable_across: Mapping[str, int] = field(default_factory=dict)
     has_scores: bool = True
@@ -97,6 +104,12 @@ class Split:
     @property
     def chosen_count(self) -> int:
         return len(self.train) + len(self.valid)
+
+    @property
+    def kept_count(self) -> int:
+        """The number of images that are in the set in which they were before."""
+        sets = dict.fromkeys(self.train, TRAIN) | dict.fromkeys(self.valid, VALID)
+        return sum(self.earlier.get(name) == chosen for name, chosen in sets.items())
 
     @property
     def counts(self) -> dict[str, int]:

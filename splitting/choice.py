@@ -17,9 +17,8 @@ from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
 from splitting import unclean
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
 from splitting.chains import Chains
+from splitting.earlier_split import TRAIN, VALID
 from splitting.loading import load_split
-
-TRAIN, VALID = "train", "valid"
 
 
 def split_topics(topics: Sequence[Topic], policy: SplitPolicy, reporter: Reporter) -> list[Split]:
@@ -75,11 +74,11 @@ def _train_paths(splits: Iterable[Split]) -> set[str]:
     return {split.topic.path_of(name) for split in splits for name in split.train}
 
 
-class _TrainingImages:
-    """The images chosen for training, and what is related to them."""
+class _OtherSide:
+    """The images chosen for training, or kept for validation, and what is related to them."""
 
     def __init__(self, paths: Set[str], chains: Chains | None) -> None:
-        """With `chains`, what is connected with a training image through others counts too."""
+        """With `chains`, what is connected with one of them through others counts too."""
         self._paths = paths
         self._chains = chains
         self._sets = chains.sets_of(paths) if chains else set()
@@ -108,8 +107,10 @@ def _choose_both_sets(
         train_paths: set[str] = set()
         if any(split.related for split in usable):
             train_paths = _train_paths(all_splits)
-        train = _TrainingImages(train_paths, chains if role == VALID else None)
-        _choose_without_copies(usable, role, policy, train, rule)
+        sides = [_OtherSide(train_paths, chains if role == VALID else None)]
+        if role == TRAIN:
+            sides.append(_OtherSide(_kept_for_validation(splits), chains))
+        _choose_without_copies(usable, role, policy, sides, rule)
     for split in splits:
         if policy.require_full and split.chosen_count < policy.full_count:
             split.train, split.valid = [], []
@@ -130,7 +131,7 @@ def _choose_without_copies(
     splits: Sequence[Split],
     role: str,
     policy: SplitPolicy,
-    train: _TrainingImages,
+    sides: Sequence[_OtherSide],
     rule: KeeperRule,
 ) -> None:
     """Choose one set of each topic, with none of the training images.
@@ -142,7 +143,7 @@ def _choose_without_copies(
     while not is_done:
         rivals: dict[str, tuple[Split, Candidate]] = {}  # chosen images with copies, by path
         for split in splits:
-            for image in _choose_set(split, role, policy, train):
+            for image in _choose_set(split, role, policy, *sides):
                 if policy.exclude_duplicates and split.copies_of(image):
                     rivals[split.path_of(image)] = split, image
         is_done = not _skip_worse_copies(rivals, rule)
@@ -164,25 +165,44 @@ def _skip_worse_copies(rivals: dict[str, tuple[Split, Candidate]], rule: KeeperR
     return has_skipped
 
 
-def _choose_set(
-    split: Split, role: str, policy: SplitPolicy, train: _TrainingImages
-) -> list[Candidate]:
-    """Fill one set of a topic with its best images.
+def _kept_for_validation(splits: Iterable[Split]) -> set[str]:
+    """Return the images that an earlier split chose for validation, and that may be chosen."""
+    paths = set()
+    for split in splits:
+        for image in split.ranked:
+            if split.earlier.get(image.name) == VALID:
+                paths.add(split.path_of(image))
+    return paths
 
-    With `exclude_duplicates`, images related to training images are skipped.
+
+def _choose_set(
+    split: Split,
+    role: str,
+    policy: SplitPolicy,
+    train: _OtherSide,
+    kept_valid: _OtherSide | None = None,
+) -> list[Candidate]:
+    """Fill one set of a topic: with the images that were in it before, then with the best.
+
+    With `exclude_duplicates`, images related to training images are skipped, and no new training
+    image is related to `kept_valid`.
     """
     wanted = policy.train_count if role == TRAIN else policy.valid_count
-    unavailable = set() if role == TRAIN else {*split.train}
+    unavailable = {*split.skipped} if role == TRAIN else {*split.skipped, *split.train}
     chosen: list[Candidate] = []
-    for image in split.ranked:
+    for image in sorted(split.ranked, key=lambda image: split.earlier.get(image.name) != role):
         if len(chosen) == wanted:
             break
-        if image.name in unavailable or image.name in split.skipped:
+        if image.name in unavailable or split.earlier.get(image.name, role) != role:
             continue
         if policy.exclude_duplicates and train.is_related(split, image):
             split.skipped.add(image.name)
-        else:
-            chosen.append(image)
+            continue
+        is_new = policy.exclude_duplicates and image.name not in split.earlier
+        if is_new and kept_valid and kept_valid.is_related(split, image):
+            continue
+        chosen.append(image)
+    chosen.sort(key=policy.sort_key)
     names = [image.name for image in chosen]
     if role == TRAIN:
         split.train = names

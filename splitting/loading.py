@@ -6,6 +6,7 @@ Needs only the standard library, and Pillow only for an image whose size no cach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 
 from common import image_identity, json_files, terminal, topic_scores
 from common.cache import Cache
@@ -53,6 +54,9 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
 
     readable = [image for image in candidates if image.pixels]
     good = [image for image in readable if policy.is_good_enough(image)]
+    earlier = policy.earlier.sets_in(topic)
+    if earlier:
+        good = [replace(image, chosen_before=image.name in earlier) for image in good]
     choice = keepers.KeeperChoice()
     if policy.exclude_duplicates:
         choice = _choose_keepers(topic, stamps, good, kinds, equals, policy.prefer)
@@ -60,10 +64,11 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     in_reference = {name for name in names_across if across.reference_match(topic.path_of(name))}
     unavailable = choice.keepers.keys() | in_reference
     choosable = [image for image in good if image.name not in unavailable]
-    choosable.sort(key=lambda image: (-policy.ranking_value(image), image.name))
+    choosable.sort(key=lambda image: (not image.chosen_before, *policy.sort_key(image)))
     left_out_variants: set[str] = set()
     if policy.exclude_duplicates and not policy.allow_variants:
-        left_out_variants = unclean.find_unclean(topic, stamps, choosable, kinds, equals)
+        found_unclean = unclean.find_unclean(topic, stamps, choosable, kinds, equals)
+        left_out_variants = found_unclean - earlier.keys()
         choosable = [image for image in choosable if image.name not in left_out_variants]
     may_be_skipped = 0
     if policy.exclude_duplicates:
@@ -85,6 +90,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
         excluded={reason: len(names[reason]) for reason in EXCLUSION_REASONS},
         left_out=left_out.find_examples(choice, names),
         dropped=dropped,
+        earlier=earlier,
         choosable_across={
             image.name: image.pixels for image in choosable if image.name in names_across
         },

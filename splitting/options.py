@@ -31,6 +31,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--relative", action="store_true", help="write paths relative to their dataset"
     )
     parser.add_argument(
+        "--keep-split",
+        action="store_true",
+        help="first choose what is in both files already, for the same set",
+    )
+    parser.add_argument(
         "--require-full",
         action="store_true",
         help="choose nothing from topics too small for both sets",

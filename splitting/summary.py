@@ -14,8 +14,8 @@ from common.reporter import section_lines
 from keeping import keepers
 from splitting import unclean
 from splitting.candidates import Split, SplitPolicy
+from splitting.earlier_split import LIST_FILES, TRAIN
 
-TRAIN_FILE, VALID_FILE = "train_set.json", "valid_set.json"
 MAX_LISTED = 5  # topics or leaks in a section of the summary
 
 
@@ -71,10 +71,14 @@ def summary_lines(
     if count := result["variants_left_out"]:
         variants = terminal.plural(count, "variant")
         yield f"🖼  {variants} left out: the clean image may be chosen (--allow-variants)"
+    if kept := result.get("kept_split"):
+        images = terminal.plural(kept["kept"], "image")
+        gone = f"; {kept['not_kept']:,} not: gone, left out, or related to the other side"
+        yield f"📌 {images} kept from the earlier split{gone if kept['not_kept'] else ''}"
     changes = result.get("changes")
     if changes and changes["train_changed"]:
         changed = terminal.plural(changes["train_changed"], "training image")
-        yield f"🔁 {changed} not in the {TRAIN_FILE} that this replaces"
+        yield f"🔁 {changed} not in the {LIST_FILES[TRAIN]} that this replaces"
     if changes and changes["moved_to_valid"]:
         moved = terminal.plural(changes["moved_to_valid"], "image")
         yield f"🔁 {moved} moved from training to validation"
@@ -90,7 +94,7 @@ def summary_lines(
         leaks,
         MAX_LISTED,
     )
-    for name in (TRAIN_FILE, VALID_FILE):
+    for name in LIST_FILES.values():
         yield f"📄 {terminal.escape(os.path.join(folder, name))}"
     if "export" in result:
         yield from export_lines(result["export"])

@@ -76,4 +76,4 @@ def leave_out_across(splits: Iterable[Split], across: Across) -> None:
             names = {
                 name for name in split.choosable_across if split.topic.path_of(name) in unclean
             }
-            split.leave_out(names, REASON)
+            split.leave_out(names - split.earlier.keys(), REASON)

@@ -172,7 +172,8 @@ def write_scores_with_provenance(
     extents: Extents | None = None,
     target_folder: TargetFolder | None = None,
     records: FileRecords | None = None,
+    originality: Mapping[str, str] | None = None,
 ) -> None:
     """Write the topic's scores as cache.write_with_provenance does. Raises UserError."""
     files = {"scores": (scores_content(scores), provenance)}
-    cache.write_with_provenance(topic, files, extents, target_folder, records)
+    cache.write_with_provenance(topic, files, extents, target_folder, records, originality)

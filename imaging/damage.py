@@ -13,10 +13,10 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from common import cache, image_identity, locks
-from common.cache import FileRecord
+from common.cache import Cache, FileRecord
 from common.errors import UserError
 from common.image_identity import ImageStamps
-from common.topics import Topic
+from common.topics import FileStatus, Topic
 
 # How the reasons of imaging/decode_errors.py and imaging/images.py start that blame the bytes.
 DAMAGE_STARTS = ("empty file", "not an image", "cut short", "damaged")
@@ -73,19 +73,19 @@ def record_damage(
             cache.update_cache(topic, damaged=texts)
 
 
-def find_damaged(topic: Topic) -> dict[str, str]:
-    """Return the images that are damaged, each with the reason. Reads only those with other times.
+def find_damaged(folder: str, statuses: Mapping[str, FileStatus], cached: Cache) -> dict[str, str]:
+    """Return the images in a folder that are damaged, each with the reason.
 
-    Raises UserError.
+    `statuses` are those of its images now. Reads only images with other times than recorded.
     """
     damages: dict[str, Damage] = {}
-    for name, text in cache.load_cache(topic).damaged.items():
+    for name, text in cached.damaged.items():
         with contextlib.suppress(ValueError):  # what is not understood is not believed
             damages[name] = parse_damage(text)
     if not damages:
         return {}
     records = {name: damage.record for name, damage in damages.items()}
-    stamps = ImageStamps(topic.path, topic.image_statuses(), records)
+    stamps = ImageStamps(folder, statuses, records)
     stamps.confirm()
     return {
         name: damage.reason

@@ -4,6 +4,7 @@
     plan               what a merge is going to do, as data
     placing            gives the images of a topic their places in the target
     selection          which images of one source go to the target
+    source_records     a source topic and what is known of it, read once
     exclusion          which images are dropped as copies or variants, and which are kept instead
     unreadable         which images cannot be taken, or are damaged
     target_places      where topics go in the target, and which of them join there

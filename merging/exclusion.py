@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from common import cache, image_identity, json_files, terminal, topic_scores
+from common import json_files, terminal
 from common.json_files import COPY, Kinds
 from common.reporter import Reporter
-from common.topics import Stamp, Topic
+from common.topics import Topic
 from keeping import across_file, equal_images, keepers, pair_records, topic_relations
 from keeping.copy_traits import NameTuple, PairTraits
 from keeping.directions import Direction, clean_versions
@@ -20,6 +20,7 @@ from keeping.preference import Preference
 from keeping.topic_relations import VARIANTS_COMMAND
 from merging import unreadable as unreadable_images
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
+from merging.source_records import SourceRecords, read_source_records
 from merging.target import TargetTopic
 
 
@@ -113,34 +114,30 @@ class Excluder:
         for topic in topics:
             self._topics.setdefault(topic.dataset_path, []).append(topic)
 
-    def find_unreadable(
-        self, source: Topic, target: TargetTopic, stamps: Mapping[str, Stamp]
-    ) -> dict[str, str]:
+    def find_unreadable(self, source: SourceRecords, target: TargetTopic) -> dict[str, str]:
         """Return the images that cannot be taken or are damaged, each with the reason."""
-        takes_damaged = self.policy.keep_unreadable
-        return unreadable_images.find_unreadable(source, target, stamps, takes_damaged)
+        return unreadable_images.find_unreadable(source, target, self.policy.keep_unreadable)
 
     def find_exclusions(
-        self,
-        source: Topic,
-        target: TargetTopic,
-        stamps: Mapping[str, Stamp],
-        unreadable: Collection[str],
+        self, source: SourceRecords, target: TargetTopic, unreadable: Collection[str]
     ) -> dict[str, Exclusion]:
         """Return the images of a topic that are dropped, by name.
 
         No image is dropped in favour of an unreadable one, or that is in the target already.
         Raises Damaged.
         """
+        topic = source.topic
         if self.policy.drop_across:
-            by_path = self._dataset_exclusions(source.dataset_path)
+            by_path = self._dataset_exclusions(topic.dataset_path)
         else:
-            graph = MatchGraph(source.levels, self.policy.prefer)
-            self._add_topic(graph, source, target, stamps, unreadable)
+            graph = MatchGraph(topic.levels, self.policy.prefer)
+            self._add_topic(graph, source, target, unreadable)
             by_path = self._exclude(graph)
+        if not by_path:
+            return {}
         exclusions = {}
-        for name in stamps:
-            path = source.path_of(name)
+        for name in source.stamps:
+            path = topic.path_of(name)
             if path in by_path:
                 exclusions[name] = by_path[path]
         return exclusions
@@ -149,15 +146,16 @@ class Excluder:
         if dataset not in self._exclusions:
             graph = MatchGraph(self._topics[dataset][0].levels, self.policy.prefer)
             for topic in self._topics[dataset]:
-                stamps = topic.image_stamps()
+                source = read_source_records(topic)
                 target = self._find_target(topic)
-                unreadable = self.find_unreadable(topic, target, stamps)
-                self._add_topic(graph, topic, target, stamps, unreadable)
+                self._add_topic(graph, source, target, self.find_unreadable(source, target))
             graph.pairs |= pair_records.read_pairs_across(dataset, self._topics[dataset])
             self._exclusions[dataset] = self._exclude(graph)
         return self._exclusions[dataset]
 
     def _exclude(self, graph: MatchGraph) -> dict[str, Exclusion]:
+        if not graph.candidates:
+            return {}
         choice = graph.choose()
         self.sets_by_size += choice.sets_by_size
         self.better_left_out += choice.better_left_out
@@ -166,18 +164,13 @@ class Excluder:
     def _add_topic(
         self,
         graph: MatchGraph,
-        topic: Topic,
+        source: SourceRecords,
         target: TargetTopic,
-        stamps: Mapping[str, Stamp],
         unreadable: Collection[str],
     ) -> None:
         """Add a topic's images to the graph, if any of them has a match."""
-        stamps_now = stamps
-        cached = cache.load_cache(topic)
-        if cached.files:
-            stamps = image_identity.stamps_as_recorded(topic, cached.files)
-        scores = topic_scores.read_scores(topic)
-        kinds, equals = self._kinds_within(topic, stamps, cached)
+        topic, stamps = source.topic, source.stamps
+        kinds, equals = self._kinds_within(source)
         matched = set[str]().union(*equals.members.values())
         for name in stamps:
             path = topic.path_of(name)
@@ -196,10 +189,10 @@ class Excluder:
             return
         readable = {name: stamp for name, stamp in stamps.items() if name not in unreadable}
         for candidate in keepers.make_candidates(
-            topic, readable, cached, scores, self._warn_of_size, matched
+            topic, readable, source.cached, source.scores, self._warn_of_size, matched
         ):
             name, path = candidate.name, topic.path_of(candidate.name)
-            in_target = name in matched and target.has_image(path, stamps_now[name])
+            in_target = name in matched and target.has_image(path, source.stamps_now[name])
             graph.candidates.append(replace(candidate, name=path, in_target=in_target))
         graph.kinds.update(kinds)
         graph.equals.add(equals, topic.path_of)
@@ -213,16 +206,18 @@ class Excluder:
         message = f"{terminal.escape(path)}: {reason}; it ranks last among its matches"
         self._reporter.warn_few("images of unknown size", message)
 
-    def _kinds_within(
-        self, topic: Topic, stamps: Mapping[str, Stamp], cached: cache.Cache
-    ) -> tuple[Kinds, EqualSets]:
+    def _kinds_within(self, source: SourceRecords) -> tuple[Kinds, EqualSets]:
         """Return the matches within a topic that count, by path; warn of those that are stale.
 
         Also returns the sets of equal images, by name.
         """
-        policy = self.policy
+        policy, topic = self.policy, source.topic
         relations = topic_relations.read_topic_relations(
-            topic, stamps, cached, copies=policy.drop_copies, variants=bool(policy.drop_variants)
+            topic,
+            source.stamps,
+            source.cached,
+            copies=policy.drop_copies,
+            variants=bool(policy.drop_variants),
         )
         if relations.has_older_rules:
             self._reporter.say_once(topic_relations.OLDER_RULES)

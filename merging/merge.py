@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from common import atomic_files, json_files, locks, tree
+from common import atomic_files, json_files, tree
 from common.errors import UserError
 from common.name_forms import casefold_nfc
 from common.reporter import Reporter
@@ -29,6 +29,7 @@ from merging import (
 )
 from merging.exclusion import Excluder, MergePolicy
 from merging.plan import MergePlan, TopicPlan
+from merging.source_records import read_source_records
 from merging.target import TargetTopic
 from merging.transfer import TransferMode
 
@@ -96,11 +97,14 @@ def plan_merge(
     makers: scores_carry.ScoreMakers = {}
     with reporter.progress(sum(topic.image_count for topic in topics)) as bar:
         for place, topic in target_topics.items():
-            sources = topics_by_folder[place]
-            plan = placing.plan_topic(target_topic(place), sources, mode, excluder, reporter)
+            records = [read_source_records(source) for source in topics_by_folder[place]]
+            plan = placing.plan_topic(target_topic(place), records, mode, excluder, reporter)
             plans.append(plan)
-            makers |= scores_carry.makers_of_new_scores(topic, sources, plan.lines)
-            bar.update(sum(source.image_count for source in sources))
+            carried = scores_carry.read_carried_scores(topic, records, plan.lines)
+            plan.has_new_records = carried.has_news
+            if carried.has_new_scores:
+                makers |= carried.makers
+            bar.update(sum(source.image_count for source in plan.sources))
     if not mixed_scores:
         scores_carry.refuse_mixed_scores(makers)
     _fill_in_keepers_elsewhere(plans)
@@ -203,20 +207,10 @@ def apply_merge(merge: MergePlan, folder: TargetFolder, reporter: Reporter) -> N
         total_bytes = sum(transfer.stamp[0] for transfer in transfers)
         with reporter.progress(total_bytes, unit="B", unit_scale=True) as bar:
             copying.transfer_files(transfers, folder, lambda done: bar.update(done.stamp[0]))
-        for plan in merge.topics:
-            _write_scores(plan, folder)
+        scores_carry.write_new_records(merge.topics, folder)
         sources = [source for plan in merge.topics for source in plan.sources]
         lines = (line for plan in merge.topics for line in plan.lines)
         decisions_carry.carry_decisions(folder, sources, lines)
-
-
-def _write_scores(plan: TopicPlan, folder: TargetFolder) -> None:
-    carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
-    if not carried.has_news:
-        return
-    with locks.topic_lock(plan.topic, folder):
-        carried = scores_carry.read_carried_scores(plan.topic, plan.sources, plan.lines)
-        scores_carry.write_carried_scores(plan.topic, carried, folder)
 
 
 def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import cache, json_files
+from common import json_files
 from common.atomic_files import Damaged
 from common.cache import Cache
 from common.target_folder import TargetFolder
@@ -52,10 +52,9 @@ class CarriedOriginality:
                     pair = pair.swap()
                 self.pairs[target_first, target_second] = pair
 
-    def write(self, target: Topic, target_folder: TargetFolder) -> None:
-        """Write the news into the caches of a target topic. Hold its lock."""
-        cache.update_cache(target, None, target_folder, None, self.new_texts)
-        if not self.pairs:
+    def write_pairs(self, target: Topic, target_folder: TargetFolder) -> None:
+        """Write what is new of pairs into a target topic. Hold its lock."""
+        if not self.pairs or not self.has_news:
             return
         path = pair_records.pairs_path(target)
         content: dict[str, Any] = {}

@@ -1,15 +1,14 @@
 """Plans one topic of a merge: where in the target the images of its sources go. Only reads.
 
 Images that share a stem move together with their sidecars: the group takes one stem in the target,
-its own or `photo__DataSet`, so that no caption ends up beside another's image. merging/target.py
-knows what is in the target, and which places earlier merges gave.
+its own or `photo__DataSet`, so that no caption ends up beside another's image.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from common import caption_table, captions, stem_groups
@@ -21,6 +20,7 @@ from merging.exclusion import Excluder
 from merging.manifest import ManifestLine
 from merging.plan import COUNTER_OF_ACTION, LeftBehind, PlacedGroup, TopicPlan
 from merging.selection import Selection, select_images
+from merging.source_records import SourceRecords
 from merging.target import TargetTopic, file_names, other_names
 from merging.transfer import Transfer, TransferMode
 from merging.unreadable import NO_PERMISSION, is_readable
@@ -31,21 +31,21 @@ TABLE_REASON = "its captions come as text files"
 
 def plan_topic(
     target: TargetTopic,
-    sources: list[Topic],
+    sources: Sequence[SourceRecords],
     mode: str,
     excluder: Excluder,
     reporter: Reporter,
 ) -> TopicPlan:
     """Plan what becomes of the images of `sources` in a topic of the target. Raises UserError."""
-    plan = TopicPlan(target.topic, sources)
+    plan = TopicPlan(target.topic, [source.topic for source in sources])
     lines: dict[str, ManifestLine] = {}
     for source in sources:
         selection = select_images(source, target, excluder)
-        lines |= Placer(plan, target, source, mode).place_images(selection)
-        plan.dropped_in_target.update(map(source.path_of, selection.dropped_in_target))
+        lines |= Placer(plan, target, source.topic, mode).place_images(selection)
+        plan.dropped_in_target.update(map(source.topic.path_of, selection.dropped_in_target))
         for name, reason in selection.unreadable.items():
-            reporter.report_unreadable(source.path_of(name), reason)
-    plan.lines = list(target.new_manifest_lines(lines, sources))
+            reporter.report_unreadable(source.topic.path_of(name), reason)
+    plan.lines = list(target.new_manifest_lines(lines, plan.sources))
     plan.edited = target.edited
     return plan
 

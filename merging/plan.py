@@ -58,6 +58,7 @@ class TopicPlan:
     # source path of a dropped image to that of its keeper, if the keeper is in another topic
     keepers_elsewhere: dict[str, str] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # of dropped copies, by source path
+    has_new_records: bool = False  # the sources know something that the target does not
 
     def actions(self) -> Iterator[PlannedAction]:
         """Yield what happens to every file: first what is copied, then the rest."""

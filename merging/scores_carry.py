@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import cache, image_identity, topic_scores
+from common import cache, locks, topic_scores
 from common.cache import Cache, Extent, FileRecord, Provenance
+from common.durability import BackgroundWriter
 from common.errors import UserError
 from common.image_identity import ImageStamps
 from common.target_folder import TargetFolder
 from common.topics import FileStatus, Stamp, Topic
-from merging import manifest
+from merging import manifest, source_records
 from merging.manifest import ManifestLine
 from merging.originality_carry import CarriedOriginality
+from merging.plan import TopicPlan
+from merging.source_records import SourceRecords
 
 MAX_EXAMPLES = 3  # of makers, named in an error
 
@@ -53,11 +56,11 @@ class CarriedScores:
 
 
 def read_carried_scores(
-    target: Topic, sources: Sequence[Topic], lines: Iterable[ManifestLine]
+    target: Topic, sources: Iterable[SourceRecords], lines: Iterable[ManifestLine]
 ) -> CarriedScores:
     """Join the scores of a target topic with those of its sources, in order. Raises Damaged."""
     target_stamps: dict[str, Stamp] = {}
-    lines_by_folder: dict[str, list[ManifestLine]] = {source.path: [] for source in sources}
+    lines_by_folder: dict[str, list[ManifestLine]] = {}
     for line in lines:
         if line.target:
             target_stamps[line.target_name] = line.stamp
@@ -71,27 +74,25 @@ def read_carried_scores(
     if scores:
         carried.makers.update([_score_maker(target, target_cache, {})])
     for source in sources:
-        source_lines = lines_by_folder[source.path]
+        source_lines = lines_by_folder.get(source.topic.path, [])
         _add_source(carried, source, source_lines, target_stamps, target_cache)
     return carried
 
 
 def _add_source(
     carried: CarriedScores,
-    source: Topic,
-    lines: Iterable[ManifestLine],
+    source: SourceRecords,
+    lines: Sequence[ManifestLine],
     target_stamps: Mapping[str, Stamp],
     target_cache: Cache,
 ) -> None:
     """Add what a source knows about images that the target knows nothing about."""
-    scores, known, _ = topic_scores.read_scores_with_provenance(source)
-    stamps = image_identity.stamps_as_recorded(source, known.files)
+    known, stamps = source.cached, source.stamps
     stamps.confirm()
     count_before = len(carried.scores)
-    lines = list(lines)
     arrived = {os.path.basename(line.source): line for line in lines if is_unchanged(line, stamps)}
     names = {name: line.target_name for name, line in arrived.items() if line.target}
-    carried.originality.add_source(source, stamps, known, names)
+    carried.originality.add_source(source.topic, stamps, known, names)
     for line in lines:
         name, target_name = os.path.basename(line.source), line.target_name
         stamp = target_stamps.get(target_name)
@@ -110,7 +111,7 @@ def _add_source(
         extent = known.extent(name, known_stamp)
         if extent and stamp and not target_cache.extent(target_name, stamp):
             carried.extents.setdefault(target_name, (stamp, extent))
-        score = scores.get(name)
+        score = source.scores.get(name)
         if score is None or score != score or target_name in carried.scores:  # != : NaN
             continue
         carried.scores[target_name] = score
@@ -119,7 +120,7 @@ def _add_source(
             carried.scored[target_name] = stamp if scored == known_stamp else scored
     if len(carried.scores) > count_before:
         carried.has_new_scores = True
-        carried.makers.update([_score_maker(source, known, carried.makers)])
+        carried.makers.update([_score_maker(source.topic, known, carried.makers)])
 
 
 def is_unchanged(line: ManifestLine, stamps: ImageStamps) -> bool:
@@ -145,14 +146,6 @@ def _score_maker(topic: Topic, known: Cache, others: ScoreMakers) -> tuple[str, 
     return description, ScoreMaker(topic.path, made_by)
 
 
-def makers_of_new_scores(
-    target: Topic, sources: Sequence[Topic], lines: Iterable[ManifestLine]
-) -> ScoreMakers:
-    """Return what made a target topic's scores, if its sources have new ones. Raises Damaged."""
-    carried = read_carried_scores(target, sources, lines)
-    return carried.makers if carried.has_new_scores else {}
-
-
 def refuse_mixed_scores(makers: ScoreMakers) -> None:
     """Raise UserError if the scores to be merged cannot be compared."""
     if len(makers) <= 1:
@@ -166,19 +159,43 @@ def refuse_mixed_scores(makers: ScoreMakers) -> None:
     )
 
 
-def write_carried_scores(
+def write_new_records(plans: Iterable[TopicPlan], folder: TargetFolder) -> None:
+    """Write what the sources know about images in the target, several topics at once."""
+    news = [plan for plan in plans if plan.has_new_records]
+    if news:
+        folder.make_staging()  # before the threads, which share it
+    with BackgroundWriter(_write_records) as write_in_background:
+        for plan in news:
+            write_in_background(plan, folder)
+
+
+def _write_records(plan: TopicPlan, folder: TargetFolder) -> None:
+    """Read the records again, which may have changed while images were copied; write the news."""
+    sources = [source_records.read_source_records(source) for source in plan.sources]
+    with locks.topic_lock(plan.topic, folder):
+        carried = read_carried_scores(plan.topic, sources, plan.lines)
+        _write_carried_scores(plan.topic, carried, folder)
+
+
+def _write_carried_scores(
     target: Topic, carried: CarriedScores, target_folder: TargetFolder
 ) -> None:
     """Write a topic's scores, what made them, and sizes. Read and write them under one lock."""
+    traits = carried.originality.new_texts
     if carried.has_new_scores:
         scores = {name: score for name, score in carried.scores.items() if score == score}
         topic_scores.write_scores_with_provenance(
-            target, scores, _provenance(carried), carried.extents, target_folder, carried.records
+            target,
+            scores,
+            _provenance(carried),
+            carried.extents,
+            target_folder,
+            carried.records,
+            traits,
         )
-    elif carried.extents or carried.records:
-        cache.update_cache(target, carried.extents, target_folder, carried.records)
-    if carried.originality.has_news:
-        carried.originality.write(target, target_folder)
+    elif carried.has_news:
+        cache.update_cache(target, carried.extents, target_folder, carried.records, traits)
+    carried.originality.write_pairs(target, target_folder)
 
 
 def _provenance(carried: CarriedScores) -> Provenance | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from common.topics import Stamp, Topic
+from common.topics import Stamp
 from keeping import decisions
 from merging import manifest
 from merging.exclusion import Excluder, Exclusion
+from merging.source_records import SourceRecords
 from merging.target import TargetTopic
 
 DECIDED = f"you decided to drop it ({decisions.FILE_NAME})"
@@ -30,17 +31,17 @@ class Selection:
         return {name: stamp for name, stamp in self.stamps.items() if name not in dropped}
 
 
-def select_images(source: Topic, target: TargetTopic, excluder: Excluder) -> Selection:
+def select_images(source: SourceRecords, target: TargetTopic, excluder: Excluder) -> Selection:
     """Select the images to merge. What an earlier merge brought is in the target, and stays."""
-    stamps = source.image_stamps()
-    unreadable = excluder.find_unreadable(source, target, stamps)
+    topic, stamps = source.topic, source.stamps_now
+    unreadable = excluder.find_unreadable(source, target)
     exclusions = {}
-    for name, exclusion in excluder.find_exclusions(source, target, stamps, unreadable).items():
-        if not target.has_image(source.path_of(name), stamps[name]):
+    for name, exclusion in excluder.find_exclusions(source, target, unreadable).items():
+        if not target.has_image(topic.path_of(name), stamps[name]):
             exclusions[name] = exclusion
     dropped_in_target = []
-    for name in sorted(decisions.decisions_for_topic(source).drop & stamps.keys()):
-        if target.has_image(source.path_of(name), stamps[name]):
+    for name in sorted(decisions.decisions_for_topic(topic).drop & stamps.keys()):
+        if target.has_image(topic.path_of(name), stamps[name]):
             dropped_in_target.append(name)
         elif name not in unreadable:
             exclusions[name] = Exclusion(manifest.DROPPED, "", DECIDED)

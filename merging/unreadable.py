@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
-from common.topics import Stamp, Topic
 from imaging import damage
+from merging.source_records import SourceRecords
 from merging.target import TargetTopic
 
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 
 def find_unreadable(
-    source: Topic, target: TargetTopic, stamps: Mapping[str, Stamp], takes_damaged: bool
+    source: SourceRecords, target: TargetTopic, takes_damaged: bool
 ) -> dict[str, str]:
-    """Return the images that do not come to the target, each with the reason. Raises UserError.
+    """Return the images that do not come to the target, each with the reason.
 
     What an earlier merge brought is there, and stays.
     """
-    damaged = {} if takes_damaged else damage.find_damaged(source)
+    topic = source.topic
+    damaged = {}
+    if not takes_damaged:
+        damaged = damage.find_damaged(topic.path, source.stamps.statuses, source.cached)
     reasons = {}
-    for name, stamp in stamps.items():
-        path = source.path_of(name)
+    for name, stamp in source.stamps_now.items():
+        path = topic.path_of(name)
         reason = damaged.get(name) if is_readable(path) else NO_PERMISSION
         if reason and not target.has_image(path, stamp):
             reasons[name] = reason

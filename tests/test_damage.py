@@ -43,7 +43,9 @@ def search(dataset: Path) -> None:
 
 
 def recorded(dataset: Path) -> set[str]:
-    return set(damage.find_damaged(topic(dataset / AT)))
+    at = topic(dataset / AT)
+    statuses = at.image_statuses()
+    return set(damage.find_damaged(at.path, statuses, cache.load_cache(at)))
 
 
 def test_only_wrong_bytes_are_damage(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def make_world(root: Path) -> None:
         add_records(folder, scores)
     write(root / "mine/thesis.txt", "mine")
     write(root / "mine/0", "mine")
+    (root / "out").mkdir()
 
 
 def run(root: Path, target: str, options: tuple, said: io.StringIO | None = None) -> int:
@@ -96,7 +97,6 @@ def run(root: Path, target: str, options: tuple, said: io.StringIO | None = None
     if target == "full":
         main, args = merge_clusters.main, [*paths, "--output", str(root / "full"), "--mode", mode]
     else:
-        (root / "out").mkdir(exist_ok=True)
         args = [*paths, "--export", str(root / "ready"), "--mode", mode, "--train", str(train)]
         args += ["--valid", str(valid), "--output-dir", str(root / "out"), *prune]
         main = split_data.main

@@ -49,18 +49,15 @@ def write_page(
     wanted = [figure["path"] for figure in [*misnamed, *_in_turn(extremes)]]
 
     def context(max_rows: int) -> dict[str, Any]:
-        readable = data["total_files"] - data["unreadable"]
         return {
             "title": terminal.list_few(data["datasets"]),
             "cards": _cards(data),
             "attention": _warnings(data, misnamed),
             "scatter": scatter.draw_scatter(counted.resolutions),
             "groups": _resolution_groups(data),
-            "resolutions": _bars(data["resolution_counts"], readable),
-            "types": _bars(data["file_type_counts"], data["total_files"]),
-            "type_sizes": _bars(data["file_type_bytes"], data["bytes"], terminal.format_bytes),
+            **_bar_charts(data),
             "clusters_title": levels.level_title(data, "cluster"),
-            "clusters": _bars(data["cluster_image_counts"], data["total_files"]),
+            "clusters_share_names": len(data["clusters"]) > len(data["cluster_image_counts"]),
             "megapixels": _log_histogram(counted.resolutions, census.megapixels),
             "aspect_ratios": _log_histogram(counted.resolutions, census.aspect_ratio),
             "quantile_names": [*quantiles.QUANTILES],
@@ -95,16 +92,38 @@ def _warnings(data: Mapping[str, Any], misnamed: Sequence[Figure]) -> list[dict[
     return warnings
 
 
+def _bar_charts(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the charts of shares. All have one scale: the largest share is a full bar."""
+    images = data["total_files"]
+    shares = {
+        "resolutions": (data["resolution_counts"], images - data["unreadable"]),
+        "types": (data["file_type_counts"], images),
+        "type_sizes": (data["file_type_bytes"], data["bytes"]),
+        "clusters": (data["cluster_image_counts"], images),
+    }
+    largest = 0.0
+    for counts, total in shares.values():
+        largest = max(largest, max(counts.values(), default=0) / (total or 1))
+    charts = {}
+    for name, (counts, total) in shares.items():
+        in_bytes = name == "type_sizes"
+        format_count = terminal.format_bytes if in_bytes else terminal.thousands
+        charts[name] = _bars(counts, total, largest, format_count)
+    return charts
+
+
 def _bars(
-    counts: Mapping[str, int], total: int, format_count: Callable[[int], str] = terminal.thousands
+    counts: Mapping[str, int], total: int, full: float, format_count: Callable[[int], str]
 ) -> list[dict[str, Any]]:
-    """Return one bar per entry, longest first; the entries after MAX_BARS share a last line."""
+    """Return one bar per entry, longest first; the entries after MAX_BARS share a last line.
+
+    A share of `full` is a full bar.
+    """
     names = sorted(counts, key=lambda name: (-counts[name], name))
-    longest = max(counts.values(), default=0) or 1
     bars = []
     for name in names[:MAX_BARS]:
         value = f"{format_count(counts[name])} · {terminal.format_percent(counts[name], total)}"
-        percent = 100 * counts[name] / longest
+        percent = 100 * counts[name] / ((total or 1) * (full or 1))
         bars.append({"label": name or "(no name)", "percent": percent, "value": value})
     if len(names) > MAX_BARS:
         rest = sum(counts[name] for name in names[MAX_BARS:])
@@ -178,7 +197,6 @@ def _folders(counted: Census, max_rows: int) -> dict[str, Any]:
                 "images": images,
                 "bytes": sum(topic.bytes for topic in counts),
                 "count": len(group),
-                "percent": 100 * images / (counted.images or 1),
                 "topics": rows,
             }
         )

@@ -17,7 +17,7 @@ from common import atomic_files, terminal, tree
 from common.topic_scores import load_topic_scores
 from common.topics import Topic, stamp_of
 from keeping import decisions
-from reports.review_images import image_url
+from reports.page import image_url
 
 BIN_IMAGES = 12  # shown of each bar of the histogram
 

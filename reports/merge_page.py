@@ -15,13 +15,13 @@ from reports.outcome_page import Outcome, Pairing, Picture, PictureGroup, TopicO
 
 CARDS = {
     "found": "images found",
-    "copied": "brought to the target",
+    "copied": "added to the target",
     "already_there": "already there",
     "duplicates": "copies left out",
     "variants": "variants left out",
     "references": "copies of references",
     "dropped": "dropped by you",
-    "identical": "the same bytes",
+    "identical": "identical files left out",
     "unreadable": "unreadable",
 }
 
@@ -40,7 +40,7 @@ def write_page(path: str, plan: MergePlan, result: Mapping[str, Any], reporter: 
         title=f"Merge into {os.path.basename(plan.target)}",
         lead=f"What {would} into each topic of {plan.target}, what is left out, and why.",
         cards=cards,
-        pairings_title="Kept, beside what is left out for it",
+        pairings_title="Kept (outlined), beside the copies that are left out",
         topics=[_describe_topic(topic, plan.target, place_sources) for topic in plan.topics],
     )
     outcome_page.write_page(path, outcome, reporter)
@@ -72,7 +72,7 @@ def _describe_topic(
     left_out_count = sum(map(len, left_out.values())) + len(others)
     summary = f"{len(coming):,} in · {left_out_count:,} left out"
     groups = [
-        PictureGroup("Goes in without a copy", alone, len(alone)),
+        PictureGroup("Without copies", alone, len(alone)),
         PictureGroup("Left out", others, len(others)),
     ]
     return TopicOutcome(os.path.join(*topic.topic.parts[1:]), summary, pairings, groups)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import terminal
 from common.reporter import Reporter
 from reports import page
 
@@ -129,8 +128,7 @@ def _describe(topic: TopicOutcome) -> dict[str, Any]:
     for group in topic.groups:
         if group.count:
             figures = [(picture.as_figure(), picture.note) for picture in group.pictures]
-            count = terminal.thousands(group.count)
-            groups.append((f"{group.title} {count}", figures, group.more))
+            groups.append((group.title, group.count, figures, group.more))
     return {
         "label": topic.label,
         "summary": topic.summary,

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
@@ -51,8 +52,10 @@ def write_page(
     """
 
     def render(max_rows: int, thumbnails: Mapping[str, str], left_out: int) -> bytes:
-        return render_page(template, context(max_rows), thumbnails, left_out, scripts)
+        content = context(max_rows)
+        return render_page(template, content, thumbnails, left_out, scripts, page_folder)
 
+    page_folder = os.path.dirname(os.path.abspath(path))
     max_bytes = max_bytes or MAX_PAGE_BYTES
     max_rows = MAX_ROWS
     max_text_bytes = max_bytes - (MIN_THUMBNAIL_BYTES if wanted else 0)
@@ -73,8 +76,12 @@ def render_page(
     thumbnails: Mapping[str, str],
     left_out: int,
     scripts: Sequence[str] = ("controls.js", "page.js"),
+    page_folder: str = "",
 ) -> bytes:
-    """Return the page as it is written, with the style and scripts of templates/ inside."""
+    """Return the page as it is written, with the style and scripts of templates/ inside.
+
+    `page_folder` is where it will be: its links to images start there.
+    """
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader,
@@ -90,6 +97,7 @@ def render_page(
         "plural": terminal.plural,
         "number": terminal.thousands,
         "name": _last_part,
+        "url": lambda path: image_url(path, page_folder),
     }
     source = "".join(loader.get_source(environment, script)[0] for script in scripts)
     # The page's policy runs a script with this digest and no other.
@@ -109,6 +117,14 @@ def _escape_controls(value: object) -> object:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return terminal.escape(value)
     return value
+
+
+def image_url(path: str, page_folder: str) -> str:
+    """Return a relative URL if the image is below the page, because both may move together."""
+    relative = os.path.relpath(path, page_folder)
+    if relative.partition(os.sep)[0] == os.pardir:
+        return f"file://{quote(os.fsencode(path))}"
+    return quote(os.fsencode(relative))
 
 
 def _last_part(label: str) -> str:

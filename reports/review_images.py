@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from typing import Any
-from urllib.parse import quote
 
 from common import cache, caption_table, captions, terminal
 from common.topics import Stamp, Topic
 from keeping.copy_traits import ImageTraits
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, Ranking
+from reports import page
 
 MAX_CAPTION_BYTES = 600  # shown of each caption
 COMPRESSION_FACT, SCORE_FACT, DETAIL_FACT = 4, 5, 6  # their places among the facts
@@ -33,7 +33,7 @@ def describe_image(
         "path": os.path.relpath(path, dataset) if dataset else path,
         "place": terminal.escape(folder),
         "name": terminal.escape(os.path.basename(path)),
-        "url": image_url(path, page_folder),
+        "url": page.image_url(path, page_folder),
         "facts": [
             f"{width} × {height}",
             terminal.format_bytes(size),
@@ -62,14 +62,6 @@ def _dataset_of(path: str, datasets: list[str]) -> str:
         if path.startswith(os.path.join(dataset, "")):
             return dataset
     return ""
-
-
-def image_url(path: str, page_folder: str) -> str:
-    """Return a relative URL if the image is below the page, because both may move together."""
-    relative = os.path.relpath(path, page_folder)
-    if relative.partition(os.sep)[0] == os.pardir:
-        return f"file://{quote(os.fsencode(path))}"
-    return quote(os.fsencode(relative))
 
 
 def add_measured_facts(photo: dict[str, Any], candidate: Candidate, ranking: Ranking) -> None:

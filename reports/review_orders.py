@@ -58,7 +58,7 @@ def add_detail_facts(each: ReviewSet, data: ReviewData) -> None:
     least = min(photo["detail_loss"] for photo in photos)
     for photo in photos:
         share = 2 ** ((least - photo["detail_loss"]) / RULES.detail)
-        photo["facts"][review_images.DETAIL_FACT] = f"{share:.0%} of the real detail"
+        photo["facts"][review_images.DETAIL_FACT] = f"real detail {100 * share:.0f} %"
 
 
 def is_identical(each: ReviewSet, data: ReviewData) -> bool:

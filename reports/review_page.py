@@ -40,6 +40,13 @@ PAIR_BYTES = 40  # an estimate
 SET_BYTES = 120  # an estimate, without pairs and images
 MAX_SET_THUMBNAILS = 24  # the other images of a set open from disk
 BORDERLINE_LIKENESS = 0.95  # pairs below are borderline: the likeness of a copy is at least 0.9
+CARD_LABELS = {  # of a number of sets
+    "copies": "sets of copies",
+    "variants": "sets of variants",
+    "doubtful": "doubtful sets",
+    "across": "sets across topics",
+    "references": "sets with references",
+}
 SECTION_TEXTS = {
     "copies": ("Copies", "A merge keeps the outlined images and drops the others."),
     "variants": (
@@ -97,7 +104,7 @@ def _context(
     sections = []
     for section, (title, explanation) in SECTION_TEXTS.items():
         if counts[section]:
-            cards.append((terminal.thousands(counts[section]), f"sets: {title.lower()}"))
+            cards.append((terminal.thousands(counts[section]), CARD_LABELS[section]))
             sections.append((section, title, explanation, counts[section]))
     return {
         "title": f"Duplicates in {terminal.list_few(names)}",

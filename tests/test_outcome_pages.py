@@ -47,7 +47,8 @@ def parts(page: Path) -> dict[str, list[str]]:
     source = page.read_text().split("<main>")[1]
     found = {}
     for section in source.split("<h3>")[1:]:
-        title, _, rest = section.partition("</h3>")
+        heading, _, rest = section.partition("</h3>")
+        title = re.sub("<.*?>", "", heading)
         captions = re.findall(r"<figcaption>(.*?)</figcaption>", rest.split("<h3>")[0])
         found[title] = [html.unescape(caption) for caption in captions]
     return found
@@ -59,19 +60,19 @@ def test_a_dry_run_shows_what_would_go_in_and_why_the_rest_would_not(dataset, tm
     result = run(merge_clusters, dataset, *options)[1]
     assert not target.exists()
     assert parts(page) == {
-        "Kept, beside what is left out for it": ["a.png", "b.png"],
-        "Goes in without a copy 3": [HOSTILE, "c.png", "d.png"],
-        "Left out 1": ["e.png"],
+        "Kept (outlined), beside the copies that are left out": ["a.png", "b.png"],
+        "Without copies 3 images": [HOSTILE, "c.png", "d.png"],
+        "Left out 1 image": ["e.png"],
     }
     text = html.unescape(page.read_text())
     for action in result["actions"]:
         assert not action["reason"] or action["reason"] in text
     assert "you decided to drop it" in text and "4 in · 2 left out" in text
     assert run(merge_clusters, dataset, "--output", target, "--html", page)[0] == 0
-    assert parts(page)["Kept, beside what is left out for it"] == ["a.png", "b.png"]
+    assert parts(page)["Kept (outlined), beside the copies that are left out"] == ["a.png", "b.png"]
     assert "What went into each topic" in page.read_text()
     run(merge_clusters, dataset, "--output", target, "--html", page)  # again: nothing to copy
-    assert parts(page)["Goes in without a copy 3"] == [HOSTILE, "c.png", "d.png"]
+    assert parts(page)["Without copies 3 images"] == [HOSTILE, "c.png", "d.png"]
 
 
 def test_a_split_shows_both_sets_with_leaks_side_by_side(dataset, tmp_path, run):
@@ -82,11 +83,13 @@ def test_a_split_shows_both_sets_with_leaks_side_by_side(dataset, tmp_path, run)
     shown = parts(page)
     leak = "Leaks: a validation image beside the training image that it matches"
     assert shown[leak] == ["c.png", "d.png"]
-    assert shown["Training 3"] == ["a.png", "b.png"]  # c is shown as a leak
-    assert shown["Dropped by you 1"] == ["e.png"] and shown["Without a score 1"] == [HOSTILE]
+    assert shown["Training 3 images"] == ["a.png", "b.png"]  # c is shown as a leak
+    assert shown["Dropped by you 1 image"] == ["e.png"] and shown["Without a score 1 image"] == [
+        HOSTILE
+    ]
     run(split_data, dataset, *counts, "--exclude-duplicates", "--html", page)
     shown = parts(page)
-    assert shown["Copies of better ones 1"] == ["b.png"] and leak not in shown
+    assert shown["Copies of better ones 1 image"] == ["b.png"] and leak not in shown
     assert "keep a.png" in page.read_text()
 
 

@@ -91,14 +91,15 @@ def test_a_page_needs_nothing_else_and_hostile_names_are_text(pages, kind):
     scripts = [attributes for tag, attributes in elements if tag == "script"]
     assert [kind for kind in scripts if kind != {"type": "application/json", **kind}] == [{}]
     assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
-    links = [
-        value
-        for _, attributes in elements
-        for key, value in attributes.items()
-        if key in ("src", "href")
-    ]
+    embedded, links = [], []
+    for tag, attributes in elements:
+        for key in attributes.keys() & {"src", "href"}:
+            (links if tag == "a" else embedded).append(attributes[key])
+    assert len(embedded) > 3
+    assert all(value.startswith("data:") for value in embedded)
+    # To images below the page: relative, with each special character quoted.
     assert len(links) > 3
-    assert all(value.startswith("data:") for value in links)
+    assert all(re.fullmatch(r"data/[\w%./-]+\.(jpg|png)", link, re.ASCII) for link in links)
     assert {tag for tag, _ in elements}.isdisjoint({"iframe", "object", "embed", "form", "base"})
     assert html.escape(HOSTILE) in source
     assert "{{ 7 * 7 }}" in source

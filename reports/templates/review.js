@@ -34,7 +34,7 @@ document.addEventListener("keydown", event => {
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const image = here?.images[event.key - 1];
   if (image) keep(image);
-  else if (KEYS[event.key] && (event.key !== "Enter" || event.target === document.body)) {
+  else if (KEYS[event.key] && (event.key !== "Enter" || event.target.matches("body, .set"))) {
     event.preventDefault();
     KEYS[event.key]();
   }
@@ -53,7 +53,9 @@ for (const set of sets) {
   sections.set(set.section, {all: count.all + 1, shown: count.shown + 1});
   set.shown = true;
   set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
-  set.node = at(set.section).appendChild(make("article", {className: "set", set, onclick: () => here === set || go(set)}));
+  set.node = at(set.section).appendChild(make("article", {
+    className: "set", set, tabIndex: -1, ariaLabel: `Set ${set.number} of ${sets.length}`, onclick: () => here === set || go(set),
+  }));
 }
 const folderRules = new Set(sets.flatMap(set => Object.keys(set.orders)).filter(isFolderRule));
 at("rule").append(...[...folderRules].slice(0, 200).map(rule => make("option", {value: rule}, `${rule}, of those across topics`)));

@@ -38,7 +38,7 @@ function facts(image, others) {
   image.facts.forEach((fact, i) => {
     if (!fact) return;
     const differs = others.some(other => other.facts[i] !== fact);
-    node.append(node.childNodes.length ? " · " : "", make(differs ? "b" : "span", {}, fact));
+    node.append(make(differs ? "b" : "span", {}, fact), " ");
   });
   return node;
 }
@@ -51,8 +51,9 @@ function fill(set) {
   set.doneButton = button("Done", () => enter([mark(set)]), "done");
   set.tiles = set.images.map((image, i) => {
     const fate = make("span", {className: "fate"}), kept = button(`Keep ${i + 1}`, () => keep(image));
-    const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: image.name, decoding: "async"}) : "no thumbnail";
+    const picture = image.thumbnail ? make("img", {src: image.thumbnail, alt: "", decoding: "async"}) : "no thumbnail";
     const shot = button(picture, () => look(set, set.pairs.find(({a, b}) => a === image || b === image)), "shot");
+    shot.ariaLabel = `Image ${i + 1} at full size: ${image.name}`;
     const caption = make("figcaption", {}, make("b", {}, image.name), facts(image, set.images));
     if (image.caption) caption.append(make("q", {}, image.caption));
     caption.append(places.length > 1 ? make("span", {}, image.place) : "", fate);
@@ -63,7 +64,8 @@ function fill(set) {
   for (const pair of listed) {
     const choices = pair.kind === "copy" ? ["different"] : ["different", "same"];
     pair.buttons = choices.map(what => button(what, () => decide(pair, what), what));
-    pair.node = make("div", {}, button(label(set, pair), () => look(set, pair), "open"), ...pair.buttons);
+    const open = Object.assign(button(label(set, pair), () => look(set, pair), "open"), {title: "Show both at full size"});
+    pair.node = make("div", {role: "group", ariaLabel: `Pair ${label(set, pair)}`}, open, ...pair.buttons);
   }
   const rest = set.pairs.length - listed.length;
   const where = places.length > 1 ? plural(places.length, "folder") : places[0];
@@ -175,9 +177,11 @@ function go(set, pair = 0) {
   if (at("look").open) showPair();
 }
 
+// Takes the focus along, unless a button that goes on is in use.
 function goAndShow(set) {
   go(set);
   set.node.scrollIntoView({block: "start"});
+  if (!document.activeElement.closest("#bar, dialog")) set.node.focus({preventScroll: true});
 }
 
 function next(step) {

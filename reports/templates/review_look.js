@@ -7,6 +7,11 @@ function look(set, pair) {
   showPair();
 }
 
+// Back from there, the focus is where it was before, or at the set that was shown last.
+at("look").addEventListener("close", () => {
+  if (!here.node.contains(document.activeElement)) here.node.focus({preventScroll: true});
+});
+
 function showPair() {
   const pair = here.pairs[chosen], panes = at("panes");
   if (panes.pair !== pair) {
@@ -16,7 +21,7 @@ function showPair() {
       const fate = make("span", {className: "fate"}), kept = button(`Keep ${number}`, () => keep(image));
       const caption = make("figcaption", {}, make("i", {}, number), " ", make("b", {}, image.name), " ",
         facts(image, [pair.a, pair.b]), image.caption ? make("q", {}, image.caption) : "", fate, " ", kept);
-      const picture = make("img", {alt: image.name, src: image.url});
+      const picture = make("img", {alt: `Image ${number}: ${image.name}`, src: image.url});
       picture.addEventListener("error", () => {
         caption.append(" · file not found: this is its thumbnail");
         picture.src = image.thumbnail;

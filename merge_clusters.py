@@ -55,6 +55,7 @@ if __name__ == "__main__":  # first: can this Python run the script?
 import common.signals  # noqa: F401 (from here on Ctrl-C is one line)
 
 import argparse
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -62,8 +63,9 @@ from common import cli, json_files
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
 from keeping.preference import add_prefer_option
-from merging import captions_carry, copying, merge, summary
+from merging import captions_carry, copying, merge, outside, summary
 from merging.exclusion import MergePolicy
+from merging.plan import MergePlan
 from reports import html_option
 
 DEFAULT_OUTPUT = "full_dataset"
@@ -85,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with TargetFolder(target, "--output") as folder:
         plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
+        plan = dataclasses.replace(plan, outside=outside.find_outside_files(args.paths, topics))
         if not args.dry_run:
             merge.apply_merge(plan, folder, reporter)
     result = summary.make_result(plan, args.mode, args.dry_run)
@@ -94,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         merge_page.write_page(args.html, plan, result, reporter)
         html_option.announce_page(args, reporter)
     lines = list(summary.summary_lines(plan, result, args.verbose))
-    lines += next_lines(args)
+    lines += next_lines(args, plan)
     print_result(args, lines, result | reporter.as_json())
     reporter.print_totals(result["found"], **{part: result[part] for part in summary.PARTS})
     return reporter.status
@@ -159,11 +162,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def next_lines(args: argparse.Namespace) -> list[str]:
-    """Return what to type next: the search in the target, or this merge without --dry-run."""
-    if not args.dry_run:
-        return cli.next_step(args, "find_duplicates.py", args.output, "--variants", "--across")
-    return []
+def next_lines(args: argparse.Namespace, plan: MergePlan) -> list[str]:
+    """Return what to type next: the search in the target, and why."""
+    if args.dry_run:
+        return []
+    step = cli.next_step(args, "find_duplicates.py", args.output, "--variants", "--across")
+    if step and plan.has_sources_that_meet:
+        return ["🌐 copies across datasets are still in: nothing searched them together", *step]
+    return step
 
 
 def variant_kinds(value: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Merges several datasets into one: nothing is lost, every image is accounted for.
 
     merge              the merge as a whole: sources, plan, apply      open this first
+    outside            files of the sources that are in no topic
     plan               what a merge is going to do, as data
     placing            gives the images of a topic their places in the target
     selection          which images of one source go to the target

@@ -20,6 +20,7 @@ from merging import manifest
 from merging.manifest import CarriedCaption
 from merging.plan import TopicPlan
 from merging.source_captions import Caption, list_captions, read_caption
+from merging.target import sidecar_sources
 from merging.transfer import Transfer, TransferMode
 
 
@@ -111,6 +112,7 @@ def carry_captions(plans: Sequence[TopicPlan], rule: str) -> None:
             if name in topic.numbers:
                 _carry_to(topic, name, found[place], rule)
     _forget_left_behind(plans)
+    _forget_sidecars(plans)
 
 
 def _find_captions(plans: Sequence[TopicPlan]) -> Found:
@@ -138,7 +140,8 @@ def _carry_to(topic: _TopicCaptions, image: str, others: Sequence[Caption], rule
     for entry in line.captions:
         if not entry.name or entry.name in topic.present:
             entries[entry.source] = entry
-    new = [caption for caption in others if caption.source not in entries]
+    # The caption of identical bytes may come along as a sidecar already.
+    new = [caption for caption in others if caption.source not in entries and caption != own]
     chosen = [] if own_name in topic.present else _choose(own, new, rule)
     if chosen and chosen != [own]:
         if own and own_name in topic.arriving:
@@ -185,3 +188,14 @@ def _forget_left_behind(plans: Sequence[TopicPlan]) -> None:
             named.update(entry.source for entry in line.captions if entry.name)
     for plan in plans:
         plan.left_behind = [each for each in plan.left_behind if each.path not in named]
+
+
+def _forget_sidecars(plans: Sequence[TopicPlan]) -> None:
+    """Do not name a caption that was carried in the line of the identical image that it is from."""
+    for plan in plans:
+        carried = {entry.source for line in plan.lines for entry in line.captions if entry.name}
+        for number, line in enumerate(plan.lines):
+            if line.action == manifest.IDENTICAL and carried:
+                pairs = sidecar_sources(line)
+                sidecars = tuple(name for name, source in pairs if source not in carried)
+                plan.lines[number] = replace(line, sidecars=sidecars)

@@ -111,6 +111,7 @@ class Excluder:
         self._exclusions: dict[str, dict[str, Exclusion]] = {}  # by dataset, then by path
         self.sets_by_size = 0  # with an image whose originality was not measured
         self.better_left_out = 0  # images that only an earlier merge stands before
+        self.not_searched = 0  # topics with no record of a search for copies
         for topic in topics:
             self._topics.setdefault(topic.dataset_path, []).append(topic)
 
@@ -225,6 +226,7 @@ class Excluder:
             path = terminal.escape(staleness.path)
             message = f"{path}: {staleness.message}; such images are kept"
             self._reporter.warn_few("files that do not fit their folders", message)
+        self.not_searched += policy.drop_copies and relations.copies is None
         if policy.drop_variants and relations.variants is None:
             path = terminal.escape(topic.path)
             self._reporter.warn_few(

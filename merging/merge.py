@@ -89,7 +89,7 @@ def plan_merge(
     def target_topic(place: str) -> TargetTopic:
         topic = target_topics[place]
         lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
-        return TargetTopic(topic, lines)
+        return TargetTopic(topic, lines, joins_any_name=policy.drop_copies)
 
     places = {topic: place for place, group in topics_by_folder.items() for topic in group}
     excluder = Excluder(topics, policy, reporter, lambda topic: target_topic(places[topic]))
@@ -117,6 +117,7 @@ def plan_merge(
         shutil.disk_usage(root).free,
         excluder.sets_by_size,
         excluder.better_left_out,
+        excluder.not_searched,
     )
     _check_not_all_references(merge)
     copying.check_free_space(target, merge.transfers(), merge.free_bytes)

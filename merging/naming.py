@@ -103,22 +103,26 @@ def _first_difference(first: bytes, second: bytes) -> int:
 class _File(NamedTuple):
     name: str
     path: str  # where its bytes can be read now
+    folder: str = ""  # of its source
 
 
 class _Arrivals:
-    """The images that came under one name, to find one with given bytes without reading all."""
+    """Images that came, to find one with given bytes without reading all."""
 
     def __init__(self) -> None:
         self._new: list[_File] = []  # whose size is not known yet
         self._by_size: dict[int, list[_File]] = {}
-        self._by_digest: dict[int, dict[str, str]] = {}  # by size: digest to the first name
+        self._by_digest: dict[int, dict[str, list[_File]]] = {}  # by size
         self._digested: dict[int, int] = {}  # by size: how many of the files, in order
 
     def add(self, file: _File) -> None:
         self._new.append(file)
 
-    def find_identical(self, path: str) -> str | None:
-        """Return the name of the first image with the bytes of the file at `path`."""
+    def find_identical(self, path: str, from_elsewhere: bool = False) -> str | None:
+        """Return the name of the first image with the bytes of the file at `path`.
+
+        With `from_elsewhere`, of those that came from other folders.
+        """
         for file in self._new:
             with contextlib.suppress(OSError):
                 self._by_size.setdefault(os.stat(file.path).st_size, []).append(file)
@@ -128,24 +132,31 @@ class _Arrivals:
         except OSError:
             return None
         same_size = self._by_size.get(size, [])
+        folder = os.path.dirname(path) if from_elsewhere else None
         if len(same_size) > MAX_COMPARED_FILES:
-            return self._names_by_digest(size).get(file_digest(path))
-        return next((file.name for file in same_size if is_same_file(file.path, path)), None)
+            same_bytes = self._files_by_digest(size).get(file_digest(path), [])
+            return next((file.name for file in same_bytes if file.folder != folder), None)
+        for file in same_size:
+            if file.folder != folder and is_same_file(file.path, path):
+                return file.name
+        return None
 
-    def _names_by_digest(self, size: int) -> dict[str, str]:
-        names = self._by_digest.setdefault(size, {})
+    def _files_by_digest(self, size: int) -> dict[str, list[_File]]:
+        by_digest = self._by_digest.setdefault(size, {})
         files = self._by_size[size]
         for file in files[self._digested.get(size, 0) :]:
             if digest := file_digest(file.path):
-                names.setdefault(digest, file.name)
+                by_digest.setdefault(digest, []).append(file)
         self._digested[size] = len(files)
-        return names
+        return by_digest
 
 
 class NameRegistry:
     """The names in one folder, present and planned. Keys are casefolded."""
 
-    def __init__(self) -> None:
+    def __init__(self, joins_any_name: bool = True) -> None:
+        """With `joins_any_name`, images of the same bytes are one, also under other names."""
+        self._all_arrivals = _Arrivals() if joins_any_name else None
         self._files: dict[str, _File] = {}
         self._images: dict[str, set[str]] = {}  # stem: image names
         self._sidecars: dict[str, set[str]] = {}  # stem: suffixes
@@ -163,10 +174,13 @@ class NameRegistry:
         self._files.setdefault(casefold_nfc(name), _File(name, path))
         self._sidecars.setdefault(casefold_nfc(stem), set()).add(casefold_nfc(suffix))
 
-    def add_arrival(self, name: str, source_name: str) -> None:
-        """Note that the image `name` is here for certain and was `source_name` in its source."""
-        file = _File(name, self._files[casefold_nfc(name)].path)
+    def add_arrival(self, name: str, source: str) -> None:
+        """Note that the image `name` is here for certain and came from `source`, a path."""
+        folder, source_name = os.path.split(source)
+        file = _File(name, self._files[casefold_nfc(name)].path, folder)
         self._arrivals.setdefault(casefold_nfc(source_name), _Arrivals()).add(file)
+        if self._all_arrivals:
+            self._all_arrivals.add(file)
 
     def owner(self, name: str) -> str | None:
         """Return the name that occupies this one: itself, or one that differs by case."""
@@ -178,10 +192,16 @@ class NameRegistry:
         file = self._files.get(casefold_nfc(name))
         return file is not None and file.name == name and is_same_file(file.path, path)
 
-    def identical_arrival(self, source_name: str, path: str) -> str | None:
-        """Return the image here that came under this name with the bytes of the one at `path`."""
-        arrivals = self._arrivals.get(casefold_nfc(source_name))
-        return arrivals.find_identical(path) if arrivals else None
+    def identical_arrival(self, path: str) -> str | None:
+        """Return the image here with the bytes of the one at `path`.
+
+        One that came under the same name; else one of another folder, under any name.
+        """
+        arrivals = self._arrivals.get(casefold_nfc(os.path.basename(path)))
+        identical = arrivals.find_identical(path) if arrivals else None
+        if not identical and self._all_arrivals:
+            identical = self._all_arrivals.find_identical(path, from_elsewhere=True)
+        return identical
 
     def has_only_images(self, stem: str, names: Iterable[str]) -> bool:
         """Tell whether all images of this stem are among `names`."""

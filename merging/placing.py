@@ -72,7 +72,7 @@ class Placer:
         for name in incoming:
             line = self._lines[self._source.path_of(name)]
             if line.target:
-                self._names.add_arrival(os.path.basename(line.target), name)
+                self._names.add_arrival(os.path.basename(line.target), line.source)
         for name, reason in selection.unreadable.items():
             stamp = selection.stamps[name]
             self._drop_image(name, stamp, manifest.UNREADABLE, None, reason)
@@ -135,7 +135,7 @@ class Placer:
             path, stamp = self._source.path_of(name), incoming[name]
             if earlier_line := self._target.earlier_line(path, stamp):
                 placed.lines[name] = earlier_line
-            elif identical := self._names.identical_arrival(name, path):
+            elif identical := self._names.identical_arrival(path):
                 kept = self._target.path_in_target(identical)
                 placed.lines[name] = ManifestLine(
                     path,

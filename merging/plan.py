@@ -92,6 +92,18 @@ class MergePlan:
     free_bytes: int  # on the target's file system
     sets_by_size: int = 0  # of copies, with an image whose originality was not measured
     better_left_out: int = 0  # copies that are better than the one in the target
+    not_searched: int = 0  # source topics with no record of a search for copies
+    outside: Sequence[LeftBehind] = ()  # folders of the sources with files in no topic
+
+    @property
+    def has_sources_that_meet(self) -> bool:
+        """Whether images of one source come to a topic that has some of another."""
+        for plan in self.topics:
+            placed = [line for line in plan.lines if line.target]
+            sources = {os.path.dirname(line.source) for line in placed}
+            if len(sources) > 1 and any(count["copied"] for count in plan.counts.values()):
+                return True
+        return False
 
     def manifest_lines(self) -> Iterator[bytes]:
         planned = {}
@@ -106,6 +118,8 @@ class MergePlan:
     def actions(self) -> Iterator[PlannedAction]:
         for plan in self.topics:
             yield from plan.actions()
+        for path, reason in self.outside:
+            yield PlannedAction(LEFT_BEHIND, path, "", reason)
 
     def counts_by_dataset(self) -> dict[str, Counter[str]]:
         """Count what becomes of the images, by the path of their dataset."""

@@ -44,9 +44,10 @@ def list_captions(
 ) -> list[tuple[ManifestLine, Caption]]:
     """Return the source's images whose caption is no sidecar that comes along, with the caption.
 
-    Those are images that were dropped for a copy, and all that have theirs in a table.
+    Those are images that were dropped for a copy or for the same bytes, and all that have theirs
+    in a table.
     """
-    actions = {manifest.DUPLICATE}
+    actions = {manifest.DUPLICATE, manifest.IDENTICAL}
     if caption_table.read_table(source).texts:
         actions.update(manifest.IN_TARGET)
     wanted = {}
@@ -64,7 +65,7 @@ def list_captions(
         if name in texts:
             path, text = source.path_of(caption_table.FILE_NAME), texts[name]
             caption = Caption(path, " ".join(text.split()), name, text)
-        elif name in names and line.action == manifest.DUPLICATE:
+        elif name in names and line.action in (manifest.DUPLICATE, manifest.IDENTICAL):
             caption = read_caption(source.path_of(names[name]))
         if caption:
             found.append((line, caption))

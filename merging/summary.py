@@ -35,6 +35,7 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
     for path, counts in counts_by_dataset.items():
         datasets.append({"dataset": os.path.basename(path), "path": path, **pick_counts(counts)})
     left_behind = [file._asdict() for topic in plan.topics for file in topic.left_behind]
+    left_behind += [folder._asdict() for folder in plan.outside]
     edited = [path for topic in plan.topics for path in topic.edited]
     dropped = [path for topic in plan.topics for path in topic.dropped_in_target]
     total = sum(counts_by_dataset.values(), Counter())
@@ -52,6 +53,7 @@ def make_result(plan: MergePlan, mode: str, dry_run: bool) -> dict[str, Any]:
         "dropped_in_target": sorted(dropped),
         "sets_by_size": plan.sets_by_size,
         "better_left_out": plan.better_left_out,
+        "not_searched": plan.not_searched,
     }
     if dry_run:
         result["actions"] = [action._asdict() for action in plan.actions()]
@@ -156,6 +158,8 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
     if count := result["duplicates"]:
         copies = "1 copy" if count == 1 else f"{count:,} copies"
         yield f"👯 {copies} {would}dropped, each in favour of a better one"
+    if count := result["not_searched"]:
+        yield f"❔ {plural(count, 'topic')} never searched for copies: run find_duplicates.py first"
     if count := result["sets_by_size"]:
         yield f"📏 {keepers.by_size_message(count)}"
     if count := result["better_left_out"]:

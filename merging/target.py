@@ -24,9 +24,11 @@ class TargetTopic:
     changed since a merge put them there.
     """
 
-    def __init__(self, topic: Topic, earlier: Sequence[ManifestLine]) -> None:
+    def __init__(
+        self, topic: Topic, earlier: Sequence[ManifestLine], joins_any_name: bool = True
+    ) -> None:
         self.topic = topic
-        self.names = naming.NameRegistry()
+        self.names = naming.NameRegistry(joins_any_name)
         self.edited: set[str] = set()
         self.present: set[str] = set()
         self._stamps: dict[str, Stamp] = {}
@@ -67,7 +69,7 @@ class TargetTopic:
             is_image_torn = naming.is_torn_copy(path, line.source)
             if is_image_torn:
                 yield line.target_name, stamp
-        for name, source in _sidecar_sources(line):
+        for name, source in sidecar_sources(line):
             path = self.topic.path_of(name)
             stamp, source_stamp = stamp_of(path), stamp_of(source)
             if not stamp or not source_stamp:
@@ -82,9 +84,9 @@ class TargetTopic:
         if line.target:
             self.names.add_image(name, self._readable_path(name, line.source))
             if name in self.present:
-                self.names.add_arrival(name, os.path.basename(line.source))
+                self.names.add_arrival(name, line.source)
         stem = stem_groups.stem_of(name)
-        for sidecar, source in _sidecar_sources(line):
+        for sidecar, source in sidecar_sources(line):
             suffix = sidecar[len(stem) :]
             self.names.add_sidecar(stem, suffix, self._readable_path(sidecar, source))
 
@@ -176,7 +178,7 @@ class TargetTopic:
         return is_missing and os.path.dirname(line.source) in source_folders
 
 
-def _sidecar_sources(line: ManifestLine) -> Iterator[tuple[str, str]]:
+def sidecar_sources(line: ManifestLine) -> Iterator[tuple[str, str]]:
     """Yield the names of a line's sidecars, each with the path of its source."""
     stem = stem_groups.stem_of(line.target_name)
     source_stem = stem_groups.stem_of(line.source)

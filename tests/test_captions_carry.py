@@ -130,3 +130,48 @@ def test_no_caption_is_lost(tmp_path: Path, merge, seed: int) -> None:
             assert has_caption(place.parent, place.name), line
     merge(*datasets, "--captions", rule)
     assert files(tmp_path / "full") == before
+
+
+@pytest.mark.parametrize(
+    ("own", "rule", "expected"),
+    [
+        (None, "keeper", "an owl"),
+        (" \n", "keeper", "an owl"),
+        ("mine", "keeper", "mine"),
+        ("mine", "longest", "an owl"),
+        ("mine", "join", "mine, an owl"),
+    ],
+)
+def test_the_caption_of_the_same_bytes_in_another_dataset_is_not_lost(
+    tmp_path: Path, merge, own: str | None, rule: str, expected: str
+) -> None:
+    write(tmp_path / "A" / AT / "a.jpg", "bytes")
+    if own:
+        write(tmp_path / "A" / AT / "a.txt", own)
+    write(tmp_path / "B" / AT / "other name.jpg", "bytes")
+    write(tmp_path / "B" / AT / "other name.txt", "an owl")
+    result = merge(tmp_path / "A", tmp_path / "B", "--captions", rule)
+    assert (result["copied"], result["identical"]) == (1, 1)
+    folder = tmp_path / "full" / AT
+    assert (folder / "a.txt").read_text() == expected
+    captions = [path.name for path in folder.iterdir() if path.suffix == ".txt"]
+    assert captions == ["a.txt"]
+    named = manifest_lines(tmp_path / "full")[0].get("captions", [])
+    is_left = (own, rule) == ("mine", "keeper")
+    assert [entry["name"] for entry in named if "other" in entry["source"]] in (
+        [[""]] if is_left else [[], ["a.txt"]]
+    )
+    assert result["captions_left"] == is_left + ((own, rule) == ("mine", "longest"))
+    before = files(tmp_path / "full")
+    merge(tmp_path / "A", tmp_path / "B", "--captions", rule)
+    assert files(tmp_path / "full") == before
+
+
+def test_the_same_bytes_meet_across_datasets_and_not_within_one(tmp_path: Path, merge) -> None:
+    for dataset, names in {"A": "ab", "B": "ac", "C": "de"}.items():
+        for name in names:
+            write(tmp_path / dataset / AT / f"{name}.jpg", "bytes")
+    result = merge(*(tmp_path / dataset for dataset in "ABC"))
+    assert (result["copied"], result["identical"]) == (2, 4)
+    kept = merge(tmp_path / "B", tmp_path / "C", "--keep-duplicates", to="all")
+    assert (kept["copied"], kept["identical"]) == (4, 0)

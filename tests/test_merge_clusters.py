@@ -930,3 +930,45 @@ def test_topics_that_differ_only_by_case_stay_separate_if_the_file_system_allows
     assert nonzero_counts(merge(tmp_path / "DS")) == {"found": 2, "copied": 2}
     assert (tmp_path / "full/C/S/a/x.jpg").read_text() == "C/S/a/x.jpg"
     assert not merge_clusters.merge._ignores_case(str(tmp_path))
+
+
+def test_files_in_no_topic_are_named_a_line_a_folder(tmp_path: Path, merge, capsys) -> None:
+    for name in ("C/S/T/a.jpg", "C/S/U/b.jpg"):
+        write(tmp_path / "A" / name, name)
+    for name in ("LICENSE", "labels/train/a.txt", "labels/train/b.txt", "C/S/notes.md"):
+        write(tmp_path / "A" / name, "text")
+    write(tmp_path / "A/decisions.json", "{}")
+    write(tmp_path / "A/misplaced/x.jpg", "image")
+    write(tmp_path / "A/misplaced/x.txt", "its caption")
+    result = merge(tmp_path / "A", "--include", "C/S/T")
+    assert result["status"] == 0, result["talk"]
+    assert {left["path"]: left["reason"] for left in result["left_behind"]} == {
+        str(tmp_path / "A"): "1 file in no topic: LICENSE",
+        str(tmp_path / "A/C/S"): "1 file in no topic: notes.md",
+        str(tmp_path / "A/labels"): "2 files in no topic: train/a.txt, train/b.txt",
+    }
+    assert merge(tmp_path / "A/C/S/T", "--dry-run", to="other")["left_behind"] == []
+
+
+def test_a_merge_says_what_was_never_searched_and_what_is_still_in(
+    tmp_path: Path, merge, capsys
+) -> None:
+    for dataset in "AB":
+        write(tmp_path / dataset / AT / f"{dataset}.jpg", dataset)
+    assert merge(tmp_path / "A", tmp_path / "B", to="plain")["not_searched"] == 2
+    add_records(tmp_path / "A" / AT, matches={})
+    add_records(tmp_path / "B" / AT, matches={})
+
+    def last_lines(*datasets: str) -> list[str]:
+        target = tmp_path / f"full {len(datasets)}"
+        arguments = [str(tmp_path / dataset) for dataset in datasets]
+        capsys.readouterr()
+        assert cli.run_script(merge_clusters.main, [*arguments, "--output", str(target)]) == 0
+        return capsys.readouterr().out.splitlines()[-2:]
+
+    note, step = last_lines("A", "B")
+    assert "copies across datasets are still in" in note
+    assert "next: " in step and "find_duplicates.py" in step
+    note, step = last_lines("A")
+    assert "still in" not in note and "next: " in step
+    assert merge(tmp_path / "A", tmp_path / "B")["not_searched"] == 0

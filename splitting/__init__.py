@@ -8,6 +8,7 @@
     chains      chains of copies and variants between images
     earlier_split  how a split differs from the one that it replaces
     left_out    some of the others, for the page
+    copy_captions  captions of copies, for images without one
     layout      where an export puts images and captions, and what it writes for trainers
     trainer_files  metadata.jsonl and kohya.toml
     export      makes a folder equal to a layout, and leaves alone what it did not put there

@@ -82,6 +82,7 @@ class Split:
     total: int  # images that may be chosen
     excluded: dict[str, int]  # number of images that may not be chosen, by reason
     left_out: Examples = field(default_factory=dict)  # some of those, by the same reasons
+    left_out_copies: Sequence[str] = ()  # of better images, best first
     dropped: Set[str] = frozenset()  # by a person
     earlier: Mapping[str, str] = field(default_factory=dict)  # set that an image was in before
     # those of all images that may be chosen which match some of other topics, and their pixels

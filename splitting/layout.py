@@ -16,16 +16,17 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from common import caption_table, captions, json_files, topic_scores
 from common.errors import UserError
 from common.name_forms import casefold_nfc
-from common.topics import Stamp, Topic, stamp_from_status, stamp_of
+from common.topics import Stamp, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import Transfer, TransferMode
 from splitting.candidates import Split
+from splitting.copy_captions import CopyCaptions
 from splitting.trainer_files import (
     KOHYA_FILE,
     METADATA_FILE,
@@ -151,6 +152,8 @@ def plan_layout(
     """
     layout = Layout(target)
     registry = PlaceRegistry(kept)
+    splits = list(splits)
+    copy_captions = CopyCaptions(splits)
     rows: dict[str, list[bytes]] = {role: [] for role in ROLES}
     for split in splits:
         if not split.topic.has_whole_place:
@@ -159,8 +162,8 @@ def plan_layout(
                 "not end in Cluster/Subcluster/Topic; move it into such folders"
             )
         try:
-            for role, names in zip(ROLES, (split.train, split.valid), strict=True):
-                rows[role] += _add_images(layout, registry, split.topic, role, names, mode)
+            for role in ROLES:
+                rows[role] += _add_images(layout, registry, split, role, mode, copy_captions)
         except OSError as error:
             raise UserError(
                 f"{error.filename}: cannot be read ({error.strerror}); "
@@ -181,14 +184,15 @@ def plan_layout(
 def _add_images(
     layout: Layout,
     registry: PlaceRegistry,
-    topic: Topic,
+    split: Split,
     role: str,
-    names: Sequence[str],
     mode: str,
+    copy_captions: CopyCaptions,
 ) -> Iterator[bytes]:
     """Add the images of a topic that have this role. Yields their lines of metadata.jsonl."""
+    topic = split.topic
     usable = []
-    for name in names:
+    for name in dict(zip(ROLES, (split.train, split.valid), strict=True))[role]:
         if is_utf8("/".join((*topic.parts, name))):
             usable.append(name)
         else:
@@ -204,12 +208,15 @@ def _add_images(
     for name in usable:
         place = places[name]
         layout.add_file(place, topic.path_of(name), mode)
-        text = ""
-        if name in caption_names:
-            text = _add_caption(layout, place, topic.path_of(caption_names[name]))
-        elif name in texts:
-            text = texts[name]
+        text = texts.get(name, "")
+        path = topic.path_of(caption_names[name]) if name in caption_names else ""
+        if not text and not (path and captions.has_text(path)):
+            copied_path, text = copy_captions.find(split, name)
+            path = copied_path or path
+        if text:
             layout.texts[os.path.splitext(place)[0] + CAPTION_ENDING] = text.encode()
+        elif path:
+            text = _add_caption(layout, place, path)
         yield json_files.json_line(
             {
                 "file_name": os.path.relpath(place, role),

@@ -89,6 +89,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
         total=len(choosable),
         excluded={reason: len(names[reason]) for reason in EXCLUSION_REASONS},
         left_out=left_out.find_examples(choice, names),
+        left_out_copies=list(choice.keepers),
         dropped=dropped,
         earlier=earlier,
         choosable_across={

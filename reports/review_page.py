@@ -40,22 +40,25 @@ PAIR_BYTES = 40  # an estimate
 SET_BYTES = 120  # an estimate, without pairs and images
 MAX_SET_THUMBNAILS = 24  # the other images of a set open from disk
 BORDERLINE_LIKENESS = 0.95  # pairs below are borderline: the likeness of a copy is at least 0.9
-CARD_LABELS = {  # of a number of sets
-    "copies": "sets of copies",
-    "variants": "sets of variants",
-    "doubtful": "doubtful sets",
-    "across": "sets across topics",
-    "references": "sets with references",
+CARD_LABELS = {  # of one set, and of several
+    "copies": ("set of copies", "sets of copies"),
+    "variants": ("set of variants", "sets of variants"),
+    "doubtful": ("doubtful set", "doubtful sets"),
+    "across": ("set across topics", "sets across topics"),
+    "references": ("set with references", "sets with references"),
 }
 SECTION_TEXTS = {
     "copies": ("Copies", "A merge keeps the outlined images and drops the others."),
     "variants": (
         "Variants",
-        "Versions of one image that are not interchangeable. A merge keeps them all, "
-        "a split puts them in the same set.",
+        "Versions of one image that are not interchangeable. A merge drops none of them for "
+        "another, a split puts them in the same set.",
     ),
     "doubtful": ("Doubtful", "Perhaps the same image. Nothing acts on them until you decide."),
-    "across": ("Across topics", "In different topics of a dataset. A merge keeps both."),
+    "across": (
+        "Across topics",
+        "Matches in different topics of a dataset. A merge keeps an image in each topic.",
+    ),
     "references": ("References", "Copies of images in reference folders. A merge drops them."),
 }
 
@@ -104,7 +107,9 @@ def _context(
     sections = []
     for section, (title, explanation) in SECTION_TEXTS.items():
         if counts[section]:
-            cards.append((terminal.thousands(counts[section]), CARD_LABELS[section]))
+            cards.append(
+                (terminal.thousands(counts[section]), CARD_LABELS[section][counts[section] > 1])
+            )
             sections.append((section, title, explanation, counts[section]))
     return {
         "title": f"Duplicates in {terminal.list_few(names)}",

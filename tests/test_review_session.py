@@ -333,3 +333,38 @@ def test_undo_shows_a_done_set_again_and_goes_there(browser, press, many):
     press("a a a u")
     assert browser.value("[here.number, shownSets().length, doneCount]") == [2, SETS - 1, 1]
     assert browser.errors == []
+
+
+def test_a_set_of_variants_tells_why_a_copy_is_kept(browser, press, tmp_path):
+    folder = tmp_path / "Set/C/S/T"
+    folder.mkdir(parents=True)
+    for name, width in (("a.png", 60), ("b.png", 40), ("c.png", 50)):
+        draw_image(1, (width, width * 3 // 4)).save(folder / name)
+    variants = {"a.png": {"c.png": "cropped"}, "b.png": {"c.png": "cropped"}}
+    searched(topic_of(folder), {"a.png": {"b.png": 0.95}}, variants)
+    browser.open(written(tmp_path / "Set"), 1200)
+    press("j j")
+    fates = "here.tiles.map(({fate}) => fate.textContent)"
+    assert browser.value("here.section") == "variants"
+    assert browser.value(fates) == ["kept: 2.2x the pixels", "", "dropped in favour of 1"]
+    cards = "[...document.querySelectorAll('.card')].map(card => card.innerText.trim())"
+    assert browser.value(cards) == ["1\nset of copies", "1\nset of variants"]
+    assert browser.errors == []
+
+
+def test_pairs_of_a_large_set_are_folded_until_one_of_them_is_current(browser, press, tmp_path):
+    folder = tmp_path / "Set/C/S/T"
+    folder.mkdir(parents=True)
+    names = [f"{letter}.png" for letter in "abcde"]
+    for number, name in enumerate(names):
+        draw_image(1, (60 - 4 * number, 45 - 3 * number)).save(folder / name)
+    likeness = {one: {other: 0.95 for other in names if other > one} for one in names}
+    searched(topic_of(folder), likeness)
+    browser.open(written(tmp_path / "Set"), 1200)
+    press("j")
+    assert browser.value("here.morePairs.innerText") == "4 more pairs"
+    press("n n n n n")
+    assert not browser.value("here.morePairs.open")
+    press("n")
+    assert browser.value("here.morePairs.open && here.pairs[6].node.matches('details .here')")
+    assert browser.errors == []

@@ -54,7 +54,7 @@ for (const set of sets) {
   set.shown = true;
   set.text = set.images.map(image => `${image.place}/${image.name}`).join("\n").toLowerCase();
   set.node = at(set.section).appendChild(make("article", {
-    className: "set", set, tabIndex: -1, ariaLabel: `Set ${set.number} of ${sets.length}`, onclick: () => here === set || go(set),
+    className: set.images.length < MIN_WIDE_SET ? "set" : "set large", set, tabIndex: -1, ariaLabel: `Set ${set.number} of ${sets.length}`, onclick: () => here === set || go(set),
   }));
 }
 const folderRules = new Set(sets.flatMap(set => Object.keys(set.orders)).filter(isFolderRule));

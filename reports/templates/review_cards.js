@@ -1,21 +1,14 @@
 // The cards of the sets, and which of them are shown.
 const MAX_LISTED_PAIRS = 60;  // of a set: in a large set, every image may match every other
+const MAX_UNFOLDED_PAIRS = 6;
+const MIN_WIDE_SET = 5;  // images, from which a card is as wide as the page
 let here = null, chosen = 0;  // the current set, and the number of its current pair
 
 // ---- Texts
-function reason(set, image, other) {
+function reason(image, other) {
   if (isKept(image)) return image.dataset < 0 ? "a reference" : "you keep it";
   if (!other) return "matches none of the kept images";
-  return set.whys.get(image)?.get(other) || "the best of equal ones";
-}
-
-function whysOf(set) {
-  const whys = new Map(set.images.map(image => [image, new Map()]));
-  for (const {a, b, why} of set.pairs) {
-    whys.get(a).set(b, why);
-    whys.get(b).set(a, why);
-  }
-  return whys;
+  return image.whys.get(other) || "the best of equal ones";
 }
 
 function fateOf(set, image) {
@@ -25,7 +18,7 @@ function fateOf(set, image) {
     return {className: "out", text: `dropped in favour of ${name}`};
   }
   const isKeeper = dropped || isKept(image) || set.section === "copies";
-  return isKeeper ? {className: "keeper", text: `kept: ${reason(set, image, dropped)}`} : {className: "", text: ""};
+  return isKeeper ? {className: "keeper", text: `kept: ${reason(image, dropped)}`} : {className: "", text: ""};
 }
 
 const likeness = alike => alike === null ? "" : ` · ${alike.toFixed(2)}`;
@@ -43,11 +36,13 @@ function facts(image, others) {
   return node;
 }
 
+// A path that breaks after a slash.
+const breakable = path => make("span", {}, ...path.split(/(?<=\/)/).flatMap(part => [part, make("wbr")]));
+
 // ---- Elements
 // A card is empty until it comes near the screen. Away from there, it is painted anew only when it comes near again.
 function fill(set) {
   const places = [...new Set(set.images.map(image => image.place))];
-  set.whys = whysOf(set);
   set.doneButton = button("Done", () => enter([mark(set)]), "done");
   set.tiles = set.images.map((image, i) => {
     const fate = make("span", {className: "fate"}), kept = button(`Keep ${i + 1}`, () => keep(image));
@@ -56,7 +51,7 @@ function fill(set) {
     shot.ariaLabel = `Image ${i + 1} at full size: ${image.name}`;
     const caption = make("figcaption", {}, make("b", {}, image.name), facts(image, set.images));
     if (image.caption) caption.append(make("q", {}, image.caption));
-    caption.append(places.length > 1 ? make("span", {}, image.place) : "", fate);
+    caption.append(places.length > 1 ? breakable(image.place) : "", fate);
     const node = make("figure", {title: `${image.place}/${image.name}`}, shot, make("i", {}, i + 1), caption, kept);
     return {image, node, fate, kept};
   });
@@ -67,18 +62,22 @@ function fill(set) {
     const open = Object.assign(button(label(set, pair), () => look(set, pair), "open"), {title: "Show both at full size"});
     pair.node = make("div", {role: "group", ariaLabel: `Pair ${label(set, pair)}`}, open, ...pair.buttons);
   }
-  const rest = set.pairs.length - listed.length;
+  const rest = set.pairs.length - listed.length, folded = listed.slice(MAX_UNFOLDED_PAIRS);
+  set.morePairs = make("details", {hidden: !folded.length},
+    make("summary", {className: "quiet small"}, plural(folded.length + rest, "more pair")),
+    make("div", {className: "pairs"}, ...folded.map(pair => pair.node), rest ? `and ${plural(rest, "pair")} that you see at full size (n)` : ""));
   const where = places.length > 1 ? plural(places.length, "folder") : places[0];
   set.node.append(
     make("h3", {}, `Set ${set.number} of ${sets.length} `, make("span", {className: "quiet small"}, where), set.doneButton),
     make("div", {className: "tiles"}, ...set.tiles.map(tile => tile.node)),
-    make("div", {className: "pairs"}, ...listed.map(pair => pair.node), rest ? `and ${plural(rest, "pair")} more` : ""));
+    make("div", {className: "pairs"}, ...listed.slice(0, MAX_UNFOLDED_PAIRS).map(pair => pair.node)), set.morePairs);
   paint(set);
 }
 
 function paint(set) {
   set.stale = false;
-  set.node.className = `set ${set === here ? "here" : ""} ${isDone(set) ? "finished" : ""}`;
+  set.node.className = `set ${set === here ? "here" : ""} ${isDone(set) ? "finished" : ""} ${set.images.length < MIN_WIDE_SET ? "" : "large"}`;
+  if (set === here && chosen >= MAX_UNFOLDED_PAIRS) set.morePairs.open = true;
   set.doneButton.ariaPressed = isDone(set);
   for (const {image, node, fate, kept} of set.tiles) {
     const {className, text} = fateOf(set, image);

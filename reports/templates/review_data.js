@@ -9,6 +9,11 @@ const sets = data.sets.map((set, i) => {
   const paths = members.map(({dataset, path}) => `${dataset}/${path}`).sort();
   return {...set, number: i + 1, images: members, pairs: set.pairs.map(pairOf), orders, id: `${set.section} ${paths[0]}`};
 });
+for (const image of images) image.whys = new Map();  // from another image: why one of them is kept before the other
+for (const {a, b, why} of sets.flatMap(set => set.pairs)) {
+  if (why) a.whys.set(b, why);
+  if (why) b.whys.set(a, why);
+}
 const setsById = new Map(sets.map(set => [set.id, set]));
 const imageKey = (dataset, path) => `${dataset} ${path}`;
 const imagesByKey = new Map(images.map(image => [imageKey(image.dataset, image.path), image]));

@@ -17,7 +17,7 @@ from common import atomic_files, terminal, tree
 from common.topic_scores import load_topic_scores
 from common.topics import Topic, stamp_of
 from keeping import decisions
-from reports.page import image_url
+from reports.page import image_url, script_path
 
 BIN_IMAGES = 12  # shown of each bar of the histogram
 
@@ -151,14 +151,18 @@ def gallery_json(
         listed.append({"title": title, "parts": numbered})
     datasets = list(dict.fromkeys(image.dataset for image in numbers))
     dropped = decisions.dropped_paths(datasets)
-    content = {
-        "datasets": [{"name": os.path.basename(path), "path": path} for path in datasets],
-        "images": [_describe(image, datasets, page_folder) for image in numbers],
-        "galleries": listed,
-    }
-    for image, description in zip(numbers, content["images"], strict=True):
+    described = []
+    for image in numbers:
+        description = _describe(image, datasets, page_folder)
         description["thumbnail"] = thumbnails[image.path]
         description["dropped"] = image.path in dropped
+        described.append(description)
+    content = {
+        "script": script_path("aesthetic_stats.py"),
+        "datasets": [{"name": os.path.basename(path), "path": path} for path in datasets],
+        "images": described,
+        "galleries": listed,
+    }
     return Markup(json.dumps(content, separators=(",", ":")).replace("<", r"\u003c"))
 
 

@@ -119,6 +119,11 @@ def _escape_controls(value: object) -> object:
     return value
 
 
+def script_path(name: str) -> str:
+    """Return the path of a script of this project, for the commands on a page."""
+    return os.path.join(os.path.dirname(os.path.dirname(TEMPLATES)), name)
+
+
 def image_url(path: str, page_folder: str) -> str:
     """Return a relative URL if the image is below the page, because both may move together."""
     relative = os.path.relpath(path, page_folder)

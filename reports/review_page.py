@@ -195,6 +195,7 @@ def _script_data(
             data.photos[image] | {"thumbnail": thumbnails.get(image, "")} for image in images
         ],
         "sets": sets,
+        "script": page.script_path("find_duplicates.py"),
         "borderline": BORDERLINE_LIKENESS,
         "dropped_elsewhere": len(data.dropped - in_sets),
     }

@@ -97,7 +97,7 @@ def test_what_is_dropped_in_a_gallery_is_in_no_merge_and_no_split(browser, datas
     click(browser, "#save")
     path = until(lambda: next((p for p in folder.glob("*.json") if p.stat().st_size), None))
     script, *arguments = shlex.split(browser.value("at('commands').textContent"))
-    assert script == "aesthetic_stats.py"
+    assert script == aesthetic_stats.__file__
     assert arguments == [str(dataset), "--decisions", "~/Downloads/decisions.json"]
     assert json.loads(path.read_text())["drop"] == ["A/S/T/0.jpg", "A/S/T/2.jpg"]
     assert run(aesthetic_stats, dataset, "--decisions", path)[0] == 0

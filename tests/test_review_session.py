@@ -261,7 +261,7 @@ def test_saving_shows_the_command_and_the_command_works(browser, press, tmp_path
     path = saved(browser, tmp_path / "down", press)
     assert count(browser).endswith("0 decisions to save") and browser.value("at('save').disabled")
     script, *arguments = shlex.split(browser.value("at('commands').textContent"))
-    assert script == "find_duplicates.py"
+    assert script == find_duplicates.__file__
     assert arguments == [str(dataset), "--decisions", "~/Downloads/decisions.json"]
     arguments[-1] = str(path)
     assert json.loads(path.read_text())["keep"] == ["C/S/T/small.png"]

@@ -132,7 +132,7 @@ class Reporter:
             if count > MAX_ALIKE:
                 self.warn(f"{count - MAX_ALIKE:,} more {kind}")
         if repeated := self._said_before.counts_in_words():
-            self.say(f"🔁 as said before: {repeated}")
+            self.say(f"🔕 as said before: {repeated}")
         words = {name: name.replace("_", " ") for name in parts}
         for name in PLURALS & parts.keys():
             words[name] = words[name].removesuffix("s") if parts[name] == 1 else words[name]

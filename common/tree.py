@@ -217,7 +217,7 @@ class _TreeWalk:
         if depth > MAX_LEVELS:
             raise UserError(
                 f"{root}: most of its images are {depth} folders down, so it holds datasets: "
-                f"pass its subfolders ({os.path.join(root, '*')})"
+                f"pass its subfolders ({os.path.join(root, '*', '')})"
             )
         if self.levels and not images_at_depth[self.levels]:
             remedy = f"--levels {depth}" if depth else "the folder above it, with --levels 1"

@@ -226,7 +226,8 @@ class Excluder:
             path = terminal.escape(staleness.path)
             message = f"{path}: {staleness.message}; such images are kept"
             self._reporter.warn_few("files that do not fit their folders", message)
-        self.not_searched += policy.drop_copies and relations.copies is None
+        if policy.drop_copies and relations.copies is None and source.stamps:
+            self.not_searched += 1
         if policy.drop_variants and relations.variants is None:
             path = terminal.escape(topic.path)
             self._reporter.warn_few(

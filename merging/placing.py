@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from common import caption_table, captions, stem_groups
+from common import captions, stem_groups
 from common.reporter import Reporter
 from common.stem_groups import StemGroup
 from common.topics import Stamp, Topic, stamp_of
@@ -23,10 +23,9 @@ from merging.selection import Selection, select_images
 from merging.source_records import SourceRecords
 from merging.target import TargetTopic, file_names, other_names
 from merging.transfer import Transfer, TransferMode
-from merging.unreadable import NO_PERMISSION, is_readable
+from merging.unreadable import NO_PERMISSION, is_readable, leftover_reason
 
 LINK_ELSEWHERE = "links to a file of another place"
-TABLE_REASON = "its captions come as text files"
 
 
 def plan_topic(
@@ -93,8 +92,7 @@ class Placer:
         others = other_names(file_names(self._source), stamps)
         groups, unmatched = stem_groups.group_by_stem(stamps, others)
         for name in unmatched:
-            reason = TABLE_REASON if name == caption_table.FILE_NAME else "goes with no image"
-            self._leave_behind(self._source.path_of(name), reason)
+            self._leave_behind(self._source.path_of(name), leftover_reason(name))
         for each in groups:
             if names := captions.drop_foreign_links(self._source, [each]):
                 self._ignored_links[each.images[0]] = tuple(names)

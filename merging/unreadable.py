@@ -1,9 +1,10 @@
-"""Which images of a source a merge cannot take, or leaves out because they are damaged."""
+"""Which files of a source a merge cannot take, and why; which images it leaves out as damaged."""
 
 from __future__ import annotations
 
 import os
 
+from common import caption_table, image_formats
 from imaging import damage
 from merging.source_records import SourceRecords
 from merging.target import TargetTopic
@@ -29,6 +30,15 @@ def find_unreadable(
         if reason and not target.has_image(path, stamp):
             reasons[name] = reason
     return reasons
+
+
+def leftover_reason(name: str) -> str:
+    """Return why a file that belongs to no image does not come to the target."""
+    if name == caption_table.FILE_NAME:
+        return "its captions come as text files"
+    if kind := image_formats.unread_kind(name):
+        return f"{kind} files are not read"
+    return "goes with no image"
 
 
 def is_readable(path: str) -> bool:

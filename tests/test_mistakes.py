@@ -3,6 +3,7 @@ says to type works when it is typed."""
 
 from __future__ import annotations
 
+import glob
 import importlib
 import json
 import os
@@ -248,8 +249,20 @@ def test_the_search_without_weights_or_network_does_not_advise_what_it_refuses(
     words = ["find_duplicates.py", "DS", "--method", "clip", "--model", "RN50-quickgelu"]
     status, _, err = run_command([*words, "--workers", "0"], capsys)
     assert status == 2
-    assert "or --method phash (needs no download)" in err
+    assert "use --method phash (needs no download)" in err
     assert "tiny" not in err and "--head" not in err
+
+
+def test_a_folder_of_datasets_names_a_pattern_that_works(make_topic, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("A", "B"):
+        make_topic(f"data/{name}/C/S/T", "a.png")
+    (tmp_path / "data/notes.txt").write_text("no folder")
+    status, _, err = run_command(["dataset_stats.py", "data"], capsys)
+    (pattern,) = re.findall(r"pass its subfolders \((.*)\)", err)
+    assert status == 2
+    status, out, _ = run_command(["dataset_stats.py", *glob.glob(pattern), "--json"], capsys)
+    assert (status, json.loads(out)["total_files"]) == (0, 2)
 
 
 def test_a_broken_file_is_not_asked_to_be_scored_or_searched_again(dataset, capsys):
@@ -263,6 +276,17 @@ def test_a_broken_file_is_not_asked_to_be_scored_or_searched_again(dataset, caps
     assert "broken.jpg" in err and "or says why one cannot be read" in err
     (dataset / "broken.jpg").unlink()
     assert "without a score" not in run_command(["split_data.py", "DS"], capsys)[2]
+
+
+def test_a_merge_before_the_search_says_so_once(dataset, make_topic, capsys):
+    make_topic("DS/Animals/Birds/Geese", "x.png", seed=4)
+    (dataset.parent / "Empty").mkdir()
+    words = ["merge_clusters.py", "DS", "--output", "full", "--dry-run"]
+    line = "❔ 2 topics never searched for copies: run find_duplicates.py first"
+    assert run_command(words, capsys)[1].splitlines().count(line) == 1
+    assert line not in run_command([*words, "--keep-duplicates"], capsys)[1]
+    run_command(PHASH, capsys)
+    assert "never searched" not in run_command(words, capsys)[1]
 
 
 def test_a_dry_run_says_would_and_lists_what_is_not_plainly_copied(dataset, capsys):

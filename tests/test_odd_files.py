@@ -127,6 +127,8 @@ def test_every_script_says_once_what_is_not_read(topic, run):
         assert lines.count(f"⚠️  {foreign} passed over") == 1
         assert talk.count("without an ending") == 1
         assert talk.count("2 images found = ") == 1, talk
+    reasons = {file["reason"] for file in run("merge_clusters")[1]["left_behind"]}
+    assert reasons == {".jxl files are not read", ".psd files are not read", "goes with no image"}
     merged = {path.name for path in Path("full").rglob("*") if path.is_file()}
     assert merged & {"photo", "x.jxl", "~$a.png", "thumbnail.jpg"} == set()
 

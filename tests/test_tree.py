@@ -124,7 +124,7 @@ def test_a_folder_of_datasets_is_refused_with_what_to_do(fill):
     root = fill("All/D/C/S/T/a.jpg")
     assert error_message(root / "All") == (
         f"{root}/All: most of its images are 4 folders down, so it holds datasets: "
-        f"pass its subfolders ({root}/All/*)"
+        f"pass its subfolders ({root}/All/*/)"
     )
 
 

@@ -50,7 +50,7 @@ def find_weights_file(model: Model, for_scores: bool) -> str | None:
     cached = os.path.join("~/.cache/clip", os.path.basename(config["url"]))
     cached = os.path.expanduser(cached)
     if not os.path.isfile(cached) and not is_reachable(config["url"]):
-        raise UserError(_offline_message(model, config["url"], cached, for_scores))
+        raise UserError(_offline_message(model, config["url"], f"put it at {cached}", for_scores))
     return str(open_clip.download_pretrained(config))
 
 
@@ -65,10 +65,9 @@ def _download_from_hub(
             return str(hf_hub_download(repository, name, local_files_only=True))
     address = f"{constants.ENDPOINT}/{repository}/resolve/main/{names[0]}"
     if constants.HF_HUB_OFFLINE or not is_reachable(constants.ENDPOINT):
-        place = (
-            f"a folder of yours and pass --model {model.cli_name} --pretrained FOLDER/{names[0]}"
-        )
-        raise UserError(_offline_message(model, address, place, for_scores))
+        head = " --head FILE" if for_scores else ""
+        how = f"give --model {model.cli_name} --pretrained {names[0]}{head}"
+        raise UserError(_offline_message(model, address, how, for_scores))
     failure: Exception | None = None
     for name in names:
         try:
@@ -84,15 +83,13 @@ def _download_from_hub(
     raise UserError(f"{address}: download failed ({reason}); run again to start it over")
 
 
-def _offline_message(model: Model, address: str, place: str, for_scores: bool) -> str:
-    head = " with an explicit --head FILE" if for_scores and "--pretrained" in place else ""
+def _offline_message(model: Model, address: str, how: str, for_scores: bool) -> str:
     instead = "--method phash (needs no download)"
     if for_scores:
         instead = "--model tiny (needs no download, technical quality only)"
     return (
         f"weights of {model.source} ({model.weights}) are not on this machine and cannot be "
-        f"fetched: on a machine with a network, download {address} and put it into {place}{head}; "
-        f"or use --model local-dir:FOLDER, or {instead}"
+        f"fetched; use {instead}, or fetch {address} on another machine and {how}"
     )
 
 

@@ -9,6 +9,7 @@
 #                      (default: the folder that contains the merged dataset)
 #   --levels 1|2       for datasets laid out as DataSet/Topic or DataSet/Cluster/Topic
 #   --include PATTERN, --exclude PATTERN   only some topics of the datasets
+#   --no-masks         take x_mask.png beside x.jpg for an image
 #   --prefer ORDER     which of several copies is kept: best, largest, oldest, newest, first
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
@@ -75,10 +76,11 @@ parse_args() {
             ;;
         --levels)
             (($# > 1)) || fail "--levels needs 1, 2 or 3"
-            levels=(--levels "$2")
+            levels+=(--levels "$2")
             shift
             ;;
-        --levels=*) levels=("$1") ;;
+        --levels=*) levels+=("$1") ;;
+        --no-masks) levels+=(--no-masks) ;;
         --prefer)
             (($# > 1)) || fail "--prefer needs best, largest, oldest, newest or first"
             prefer=(--prefer "$2")

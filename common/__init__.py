@@ -2,6 +2,7 @@
 
 A run:
     cli              the options of every script, and how a run starts and ends
+    version          --version
     start            checks that this Python can run the script; scripts import it first
     signals          Ctrl-C, SIGTERM and SIGHUP; acts when imported
     errors           from an error to one line on stderr and an exit status
@@ -16,6 +17,7 @@ A dataset:
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row; which files a dataset has
     image_identity   tells whether an image still is the one that the records know
+    masks            masks beside their images, which are no images
     stem_groups      which files belong together: images of one stem, and their sidecars
     captions         which files are captions, and what is in them
     caption_table    captions in a topic's metadata.jsonl

@@ -9,7 +9,6 @@ image was unreadable), 2 (nothing could be done, or the job stopped part way), 1
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import logging
 import os
@@ -19,7 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from common import errors, reporter, signals, start, terminal
+from common import errors, reporter, signals, terminal, version
 
 # A 200 megapixel photo decodes to 600 MB. Anything larger is a bomb, or meant: then say so.
 MAX_PIXELS = 200_000_000
@@ -73,33 +72,6 @@ class Parser(argparse.ArgumentParser):
         return ""
 
 
-class PrintVersion(argparse.Action):
-    """Prints the version of the scripts, and git's description of it if they are in a clone."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"{parser.prog} {version()}")
-        parser.exit()
-
-
-def version() -> str:
-    """Return the latest version in the changelog, and what git calls the present state."""
-    with open(os.path.join(start.ROOT, "CHANGELOG.md"), encoding="utf-8") as file:
-        headings = [line[3:].strip() for line in file if line.startswith("## ")]
-    number = next(heading for heading in headings if heading[0].isdigit())
-    if headings[0] != number:
-        number += " and later changes"
-    if not os.path.exists(os.path.join(start.ROOT, ".git")):
-        return number
-    import subprocess
-
-    command = ["git", "-C", start.ROOT, "describe", "--always", "--dirty"]
-    with contextlib.suppress(OSError):  # no git
-        described = subprocess.run(command, capture_output=True, text=True)
-        if described.returncode == 0:
-            return f"{number} ({described.stdout.strip()})"
-    return number
-
-
 def make_parser(
     doc: str, opens_images: bool = True, limits_pixels: bool = True
 ) -> argparse.ArgumentParser:
@@ -111,7 +83,7 @@ def make_parser(
     parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--version",
-        action=PrintVersion,
+        action=version.PrintVersion,
         nargs=0,
         default=argparse.SUPPRESS,
         help="print the version and exit",
@@ -136,6 +108,11 @@ def make_parser(
             help=f"{what} topics whose path below the dataset matches, or that of a folder above "
             "them; may be given several times",
         )
+    shared.add_argument(
+        "--no-masks",
+        action="store_true",
+        help="take x_mask.png, x-masklabel.png and x-condlabel.png beside x.jpg for images",
+    )
     shared.add_argument(
         "--json", action="store_true", help="print one JSON object to stdout, not the summary"
     )
@@ -171,6 +148,8 @@ def next_step(args: argparse.Namespace, script: str, *arguments: str) -> list[st
     if set(args.paths) & set(arguments):  # on the same dataset
         shared += [f"--include={pattern}" for pattern in args.include]
         shared += [f"--exclude={pattern}" for pattern in args.exclude]
+    if args.no_masks:
+        shared.append("--no-masks")
     return [f"👉 next: {terminal.escape(shlex.join([path, *arguments, *shared]))}"]
 
 

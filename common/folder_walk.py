@@ -22,7 +22,8 @@ from common.image_formats import (
     starts_like_image,
     unread_kind,
 )
-from common.topics import is_regular_file
+from common.masks import find_masks, masked_stem
+from common.topics import is_image_entry, is_regular_file
 
 # What other programs keep among images: thumbnails, deleted and recovered files.
 FOREIGN_FOLDERS = ("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found")
@@ -51,6 +52,8 @@ class SkippedFiles:
     unread: Counter[str] = field(default_factory=Counter)  # by ending
     foreign: Counter[str] = field(default_factory=Counter)  # images, by the folder's name
     not_files: dict[str, list[str]] = field(default_factory=dict)  # paths, by what they are
+    masks: int = 0  # beside the images that they belong to
+    masks_are_images: bool = False
 
     def add_file(self, entry: os.DirEntry[str]) -> None:
         """Count a file if it is an image of a format that is not read, or has no ending."""
@@ -68,6 +71,7 @@ class SkippedFiles:
     def add(self, other: SkippedFiles) -> None:
         self.unread += other.unread
         self.foreign += other.foreign
+        self.masks += other.masks
         for kind, paths in other.not_files.items():
             self.not_files.setdefault(kind, []).extend(paths)
 
@@ -124,7 +128,7 @@ def walk_folders(
         try:
             if not _is_first_visit(path, walked, warn):
                 continue
-            image_count, others = _scan_folder(path)
+            image_count, others = _scan_folder(path, skipped)
         except OSError as error:
             if is_complete:
                 raise os_error_to_user_error(path, "read", error) from None
@@ -157,16 +161,23 @@ def _is_first_visit(path: str, walked: WalkedFolders, warn: Warn) -> bool:
     return False
 
 
-def _scan_folder(path: str) -> tuple[int, list[os.DirEntry[str]]]:
+def _scan_folder(path: str, skipped: SkippedFiles) -> tuple[int, list[os.DirEntry[str]]]:
     """Count images that are regular files; return their number and all other visible entries."""
     image_count = 0
     others = []
+    has_mask_names = False
     with os.scandir(path) as entries:
         for entry in entries:
             if is_image_name(entry.name) and entry.is_file(follow_symlinks=False):
                 image_count += 1
+                has_mask_names = has_mask_names or bool(masked_stem(entry.name))
             elif not entry.name.startswith("."):
                 others.append(entry)
+    if has_mask_names and not skipped.masks_are_images:
+        with os.scandir(path) as entries:
+            masks = len(find_masks([entry.name for entry in entries if is_image_entry(entry)]))
+        skipped.masks += masks
+        image_count -= masks
     return image_count, others
 
 

@@ -59,6 +59,7 @@ class Reporter:
         self.unreadable = 0
         self.excluded = 0  # images in topics that --include and --exclude leave out
         self.unread_files: dict[str, int] = {}  # of formats that are not read, by ending
+        self.masks = 0  # files that are sidecars of images
         self._said_once = set[str]()
         self._alike = Counter[str]()  # warnings, by what they warn of
         self._said_before = SaidBefore()
@@ -66,8 +67,9 @@ class Reporter:
         self._bad_files = _open_for_append(getattr(args, "bad_files", None))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what --json of every script says of files that are not read."""
-        return {"unread_files": self.unread_files} if self.unread_files else {}
+        """Return what --json of every script says of files that are no images, or not read."""
+        said: dict[str, Any] = {"unread_files": self.unread_files, "masks": self.masks}
+        return {key: value for key, value in said.items() if value}
 
     @property
     def status(self) -> int:

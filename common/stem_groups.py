@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common import name_forms
+from common.masks import masked_stem
 from common.name_forms import casefold_nfc
 
 
@@ -96,8 +97,10 @@ def _group_without(name: str, groups: Iterable[StemGroup]) -> StemGroup | None:
 def _image_stem_of(name: str, stems: Collection[str], images: Collection[str]) -> str | None:
     """Return the stem of the image that a file belongs to.
 
-    With an image a.jpg it is `a` for a.txt, a.caption.txt and a.jpg.json.
+    With an image a.jpg it is `a` for a.txt, a.caption.txt, a.jpg.json and a_mask.png.
     """
+    if (stem := masked_stem(name)) in stems:
+        return stem
     stem = name
     while (shorter := stem_of(stem)) != stem:
         stem = shorter

@@ -6,12 +6,14 @@ Goes by names and file types alone; never opens a file.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from common.cache_link import usable_cache_folder
 from common.errors import UserError
 from common.image_formats import is_image_name
+from common.masks import find_masks
 
 CACHE_FOLDER = ".cache"
 INT64_LIMIT = 1 << 63
@@ -43,6 +45,7 @@ class Topic:
     levels: int = MAX_LEVELS  # how many levels its folder is below its dataset
     # the real paths of the folders that the run was given; unknown if empty
     given_folders: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    masks_are_images: bool = field(default=False, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
@@ -104,6 +107,10 @@ class Topic:
         except OSError as error:
             raise self._unlistable(error) from None
 
+    def masks_among(self, names: Collection[str]) -> set[str]:
+        """Return those of all names in the folder that are masks, and so no images."""
+        return set() if self.masks_are_images else find_masks(names)
+
     def holds_image(self, name: str) -> bool:
         return is_image_name(name) and os.path.isfile(self.path_of(name))
 
@@ -128,9 +135,11 @@ class Topic:
     def _image_entries(self) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(self.path) as entries:
-                return [entry for entry in entries if is_image_entry(entry)]
+                images = [entry for entry in entries if is_image_entry(entry)]
         except OSError as error:
             raise self._unlistable(error) from None
+        masks = self.masks_among([entry.name for entry in images])
+        return [entry for entry in images if entry.name not in masks] if masks else images
 
     def _unlistable(self, error: OSError) -> UserError:
         return UserError(

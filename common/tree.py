@@ -32,9 +32,13 @@ def find_given_topics(
 
     Says in one line which folders are taken for less than a dataset.
     """
-    skipped = SkippedFiles()
+    skipped = SkippedFiles(masks_are_images=args.no_masks)
     topics = find_topics(args.paths, reporter.warn, is_complete, args.levels, skipped)
     reporter.unread_files = dict(+skipped.unread)
+    reporter.masks = skipped.masks
+    if skipped.masks:
+        masks = terminal.plural(skipped.masks, "mask")
+        reporter.say(f"🎭 {masks} (x_mask.png beside x.jpg) not counted as images; or --no-masks")
     given = topics
     if args.include or args.exclude:
         meant = EXCLUDE_DUPLICATES if "exclude_duplicates" in args else ""
@@ -69,7 +73,8 @@ def find_topics(
     given = tuple(map(os.path.realpath, paths))
     for root in _distinct_roots(paths):
         for topic in walk.find_topics(root):
-            topics.append(replace(topic, given_folders=given))
+            takes_masks = walk.skipped.masks_are_images
+            topics.append(replace(topic, given_folders=given, masks_are_images=takes_masks))
     for line in walk.skipped.not_file_lines():
         warn(line)
     skipped_lines = walk.skipped.lines()
@@ -177,7 +182,7 @@ class _TreeWalk:
 
     def find_topics(self, root: str) -> Iterator[Topic]:
         """Yield the topics below one of the given folders."""
-        skipped = SkippedFiles()
+        skipped = SkippedFiles(masks_are_images=self.skipped.masks_are_images)
         folders = walk_folders(root, self.walked, self.warn, skipped, self.is_complete)
         by_parts = sorted(folders, key=lambda folder: folder.parts)
         self.skipped.add(skipped)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from common import cache, image_identity, json_files, terminal
+from common import cache, image_identity, json_files, masks, terminal
 from common.cache import Cache, Provenance
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
@@ -215,7 +215,7 @@ def _compare_with_folder(
         seen = provenance.images.keys() & seen
     stamps_seen = stamps_at_search(provenance, path, stamps)
     unknown = [name for name in stamps if name not in seen]
-    gone = [name for name in seen if name not in stamps]
+    gone = masks.drop_masks([name for name in seen if name not in stamps], stamps)
     changed = []
     for name in seen:
         if name in stamps and stamps_seen.get(name) != stamps[name]:

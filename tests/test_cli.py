@@ -340,7 +340,7 @@ def test_options_are_those_that_make_sense():
     def options(**switches: bool) -> set[str]:
         return set(vars(cli.make_parser("A script.", **switches).parse_args(["."])))
 
-    always = {"paths", "levels", "include", "exclude", "json", "quiet", "strict"}
+    always = {"paths", "levels", "include", "exclude", "no_masks", "json", "quiet", "strict"}
     assert options() == always | {"bad_files", "max_pixels"}
     assert options(limits_pixels=False) == always | {"bad_files"}
     assert options(opens_images=False) == always

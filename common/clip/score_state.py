@@ -13,7 +13,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from common import atomic_files, cache, image_identity, json_files, locks, terminal, topic_scores
+from common import (
+    atomic_files,
+    cache,
+    image_identity,
+    json_files,
+    locks,
+    masks,
+    terminal,
+    topic_scores,
+)
 from common.cache import Provenance
 from common.clip import heads
 from common.clip.model import Model
@@ -96,7 +105,7 @@ def inspect_topic(
 
     kept = {*own, *trusted}
     kept_scores = {name: score for name, score in on_disk.items() if name in kept}
-    names_missing = any(name not in stamps for name in on_disk)
+    names_missing = masks.drop_masks([name for name in on_disk if name not in stamps], stamps)
     return ScoreState(
         topic,
         stamps,
@@ -105,7 +114,7 @@ def inspect_topic(
         foreign=[] if policy.only_missing else trusted,
         own_stamps=own,
         made_by=made_by,
-        is_stale=names_missing or bool(proven.keys() - recorded.keys()),
+        is_stale=bool(names_missing) or bool(proven.keys() - recorded.keys()),
         digest=digest,
     )
 

@@ -226,6 +226,9 @@ class _TreeWalk:
             )
         if self.levels and not images_at_depth[self.levels]:
             remedy = f"--levels {depth}" if depth else "the folder above it, with --levels 1"
+            if depth > self.levels:
+                subfolders = os.path.join(root, *["*"] * (depth - self.levels), "")
+                remedy += f", or its subfolders ({subfolders})"
             raise UserError(
                 f"{root}: --levels {self.levels}: its images are "
                 f"{terminal.plural(depth, 'level')} below it; give {remedy}"

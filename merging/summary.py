@@ -91,10 +91,12 @@ def summary_lines(
     yield from table_lines(result)
     yield from count_lines(result)
     left_behind = [f"{file['path']}: {file['reason']}" for file in result["left_behind"]]
-    not_copied = "that would not be copied" if dry_run else "not copied"
+    if dry_run and left_behind:  # they are among the actions
+        yield f"📎 {terminal.plural(len(left_behind), 'other file')} would not be copied, see above"
+        left_behind = []
     edited = "✏️  Changed in the target since they were merged"
     for title, files in (
-        (f"📎 Other files, {not_copied}", left_behind),
+        ("📎 Other files, not copied", left_behind),
         (edited, result["edited"]),
         ("🗑  Dropped by you since, but still in the target", result["dropped_in_target"]),
     ):

@@ -158,6 +158,9 @@ def test_levels_that_do_not_fit_name_those_that_do(run, tmp_path):
     dataset, _ = make_datasets(tmp_path, 2)
     status, _, talk = run("dataset_stats", dataset, "--levels", 3)
     assert status == 2 and "its images are 2 levels below it; give --levels 2" in talk
+    status, _, talk = run("dataset_stats", dataset, "--levels", 1)
+    assert status == 2 and f"give --levels 2, or its subfolders ({dataset}/*/)" in talk
+    assert run("dataset_stats", *dataset.glob("*/"), "--levels", 1)[1]["total_files"] == 7
     shutil.move(dataset / "Birds/rose", dataset / "across")
     status, _, talk = run("dataset_stats", dataset / "across", "--levels", 1)
     assert status == 2 and "give the folder above it, with --levels 1" in talk

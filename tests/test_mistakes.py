@@ -289,6 +289,14 @@ def test_a_merge_before_the_search_says_so_once(dataset, make_topic, capsys):
     assert "never searched" not in run_command(words, capsys)[1]
 
 
+def test_a_dry_run_lists_what_stays_behind_once(dataset, capsys):
+    for name in ("film1.mov", "film2.mov"):
+        (dataset / name).write_text("no image")
+    _, out, _ = run_command(["merge_clusters.py", "DS", "--output", "full", "--dry-run"], capsys)
+    assert out.count("film1.mov") == out.count("film2.mov") == 1
+    assert "📎 2 other files would not be copied, see above" in out
+
+
 def test_a_dry_run_says_would_and_lists_what_is_not_plainly_copied(dataset, capsys):
     run_command(PHASH, capsys)
     words = ["merge_clusters.py", "DS", "--output", "full", "--dry-run"]

@@ -56,7 +56,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from common import atomic_files, cli, json_files, tree
+from common import atomic_files, captions, cli, json_files, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
@@ -97,16 +97,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     export_plan = None
     if args.export is None:
         changes = write_lists(splits, policy, args)
+        odd_captions = find_odd_captions(splits)
     else:
         with TargetFolder(os.path.abspath(args.export), "--export") as folder:
             export_plan = export.plan_export(splits, args.paths, folder, args.mode, args.prune)
             changes = write_lists(splits, policy, args)
             export.apply_export(export_plan, folder, reporter)
+        odd_captions = export_plan.layout.odd_captions
     splits_by_label = dict(zip(topics_by_label, splits, strict=True))
     result = summary.make_result(splits_by_label)
     if args.keep_split:
         kept = sum(split.kept_count for split in splits)
         result["kept_split"] = {"kept": kept, "not_kept": len(policy.earlier) - kept}
+    if odd_captions:
+        result["odd_captions"] = odd_captions
     if changes:
         result["changes"] = dataclasses.asdict(changes)
     if export_plan:
@@ -122,6 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if export_plan and export_plan.problems:
         raise UserError(problem_message(export_plan))
     return reporter.status
+
+
+def find_odd_captions(splits: Sequence[Split]) -> list[str]:
+    """Return the paths of captions of chosen images that are in an unknown encoding."""
+    paths = []
+    for split in splits:
+        paths += captions.find_undecodable(split.topic, [*split.train, *split.valid])
+    return paths
 
 
 def problem_message(plan: export.ExportPlan) -> str:

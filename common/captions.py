@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import os
 from collections.abc import Iterable
 
@@ -136,6 +137,21 @@ def read_caption(path: str, max_bytes: int = -1) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place never blocks
     with open(descriptor, "rb") as file:
         return file.read(max_bytes)
+
+
+def find_undecodable(topic: Topic, images: Iterable[str]) -> list[str]:
+    """Return the paths of captions that decode_caption cannot read. Looks at no links."""
+    paths = []
+    for image in images:
+        for name in _caption_names(image, stem_of(image)):
+            path = topic.path_of(name)
+            if os.path.islink(path):
+                break
+            with contextlib.suppress(OSError):
+                if decode_caption(read_caption(path, MAX_CAPTION_BYTES)) is None:
+                    paths.append(path)
+                break
+    return paths
 
 
 def has_text(path: str) -> bool:

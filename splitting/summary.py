@@ -94,6 +94,11 @@ def summary_lines(
         leaks,
         MAX_LISTED,
     )
+    yield from section_lines(
+        "❔ Captions that are not UTF-8 (save them as UTF-8)",
+        result.get("odd_captions", ()),
+        MAX_LISTED,
+    )
     for name in LIST_FILES.values():
         yield f"📄 {terminal.escape(os.path.join(folder, name))}"
     if "export" in result:
@@ -148,11 +153,6 @@ def export_lines(exported: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from section_lines(
         "❔ Captions larger than 1 MB, not exported", exported.get("large_captions", ()), MAX_LISTED
-    )
-    yield from section_lines(
-        "❔ Captions that are not UTF-8, exported as they are",
-        exported.get("odd_captions", ()),
-        MAX_LISTED,
     )
     yield from section_lines(
         "❔ Not exported, because their names are not UTF-8", exported["left_out"], MAX_LISTED

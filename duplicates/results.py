@@ -220,7 +220,8 @@ def write_pair_figures(
         content[copy_traits.PAIRS_KEY] = copy_traits.pairs_json(verdicts.measured.pairs, stamps)
     known_directions = {}
     for pair, direction in directions.read_directions(path, stamps).items():
-        if pair[1] in variants.get(pair[0], {}):
+        is_looked_at = pair[1] in verdicts.variants.get(pair[0], {})
+        if pair[1] in variants.get(pair[0], {}) and not is_looked_at:
             known_directions[pair] = direction
     known_directions |= verdicts.directions
     if known_directions:

@@ -190,3 +190,23 @@ def test_an_unclean_variant_is_chosen_if_the_clean_one_may_not_be(
     assert "T/photo.png" not in chosen
     assert result["variants_left_out"] < 3
     assert chosen & {"T/crop.png", "T/frame.png", "U/frame elsewhere.png"}
+
+
+def test_a_direction_that_a_later_search_does_not_see_is_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "Set/C/S/T"
+    folder.mkdir(parents=True)
+    photo = draw_image(3, (320, 240))
+    photo.save(folder / "a.png")
+    ImageOps.mirror(photo).save(folder / "b.png")
+    search(tmp_path / "Set")
+    topic = tree.find_topics([str(tmp_path / "Set")], print)[0]
+    stamps = topic.image_stamps()
+    path = folder / ".cache/pairs.json"
+    content = json.loads(path.read_text())
+    assert content["a.png"]["b.png"][0] == "mirrored"
+    wrong = {("a.png", "b.png"): Direction(1)}
+    content[directions.DIRECTIONS_KEY] = directions.directions_json(wrong, stamps)
+    path.write_text(json.dumps(content))
+    assert directions.read_directions(str(path), stamps) == wrong
+    search(tmp_path / "Set")
+    assert directions.read_directions(str(path), stamps) == {}

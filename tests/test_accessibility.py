@@ -28,7 +28,7 @@ PAGES: dict[str, tuple[Any, list[str]]] = {
 }
 SERIOUS = ("serious", "critical")
 OPENERS = {  # what shows more of a page
-    "aesthetic": "document.querySelector('.piece .shot').click()",
+    "aesthetic": "document.querySelector('.piece .shot').click(), at('drop').click()",
     "review": "next(1); keep(here.images[1]); accept(); go(sets[0]); look(here, here.pairs[0])",
 }
 

@@ -218,6 +218,8 @@ def test_full_size_shows_the_keeper_and_every_way_to_compare(browser, press, man
     for key, mode in (("f", "over"), ("c", "wipe"), ("x", "differ"), ("b", "")):
         press(key)
         assert browser.value("at('panes').className") == mode
+        pressed = "[...document.querySelectorAll('#look .tools [aria-pressed=true]')]"
+        assert browser.value(f"{pressed}.map(e => e.dataset.key)") == [key]
         assert browser.value("at('wipe').hidden") == (mode != "wipe")
     press("j")
     assert browser.value("at('which').textContent").startswith("Set 2 of 62")

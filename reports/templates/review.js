@@ -26,8 +26,8 @@ const KEYS = {
   a: accept, d: () => here && decide(here.pairs[chosen], "different"), s: () => here && decide(here.pairs[chosen], "same"),
   u: undo, w: save, "/": () => at("find").focus(), "?": () => at("legend").showModal(),
   Enter: () => here && look(here, here.pairs[chosen]),
-  f: () => setMode("over"), b: () => setMode(""), c: () => setMode("wipe"), x: () => setMode("differ"),
-  z: () => at("panes").classList.toggle("whole"), Escape: () => { at("find").blur(); at("look").close(); at("legend").close(); },
+  ...Object.fromEntries(Object.entries(MODES).map(([key, mode]) => [key, () => at("look").open && setMode(mode)])),
+  z: () => at("look").open && toggleZoom(), Escape: () => { at("find").blur(); at("look").close(); at("legend").close(); },
 };
 document.addEventListener("keydown", event => {
   const isTyping = event.target.matches("input:not([type=range]), select") && event.key !== "Escape";

@@ -82,7 +82,7 @@ function paint(set) {
   for (const {image, node, fate, kept} of set.tiles) {
     const {className, text} = fateOf(set, image);
     node.className = `tile ${className}`;
-    fate.textContent = text;
+    showText(fate, text);
     kept.ariaPressed = isKept(image);
     kept.disabled = image.kept;
   }
@@ -111,11 +111,16 @@ function showChanges({changedGroups, marked}) {
   return changed;
 }
 
+// A text that is written again is laid out again, and read out again.
+function showText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 function showCount() {
   const total = decided.map(countDecisions).reduce((sum, count) => sum + count, 0);
   const unsaved = savedState === null ? total : 0;
-  at("count").textContent = `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(unsaved, "decision")} to save`
-    + (drafted ? "" : " · this browser stores no draft: save before you close the page");
+  showText(at("count"), `A merge would now drop ${plural(out.size + data.dropped_elsewhere, "image")} · ${plural(unsaved, "decision")} to save`
+    + (drafted ? "" : " · this browser stores no draft: save before you close the page"));
   at("undo").disabled = !log.length;
   at("save").disabled = !unsaved;
   if (unsaved) at("saved").hidden = true;
@@ -161,9 +166,9 @@ function showHeadings() {
   for (const [name, {all, shown}] of sections) {
     total += shown;
     at(name).hidden = !shown;
-    at(name).querySelector("h2 span").textContent = isFiltered ? `${shown} of ${plural(all, "set")}` : plural(shown, "set");
+    showText(at(name).querySelector("h2 span"), isFiltered ? `${shown} of ${plural(all, "set")}` : plural(shown, "set"));
   }
-  at("found").textContent = isFiltered ? `${plural(total, "set")} found` : "";
+  showText(at("found"), isFiltered ? `${plural(total, "set")} found` : "");
 }
 
 // ---- From set to set

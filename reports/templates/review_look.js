@@ -1,5 +1,5 @@
 // Two images at full size, from disk.
-const MODES = ["over", "wipe", "differ"];  // one image over the other; else side by side
+const MODES = {b: "", f: "over", c: "wipe", x: "differ"};  // by key: side by side, or one image over the other
 
 function look(set, pair) {
   go(set, set.pairs.indexOf(pair));
@@ -47,6 +47,7 @@ function paintLook() {
   const pair = here.pairs[chosen], said = verdict(pair);
   at("which").textContent = `Set ${here.number} of ${sets.length} · ${label(here, pair)}` + (said ? ` · you say ${said}` : "")
     + (isDone(here) ? " · done" : "");
+  showPressedKeys();
   for (const {image, node, fate, kept} of at("panes").tiles) {
     const {className, text} = fateOf(here, image);
     node.className = className;
@@ -59,7 +60,21 @@ function paintLook() {
 function setMode(mode) {
   const panes = at("panes").classList;
   if (mode === "over" && panes.contains("over")) return panes.toggle("second");
-  panes.remove("second", ...MODES);
+  panes.remove("second", "over", "wipe", "differ");
   if (mode) panes.add(mode);
   at("wipe").hidden = mode !== "wipe";
+  showPressedKeys();
+}
+
+function toggleZoom() {
+  at("panes").classList.toggle("whole");
+  showPressedKeys();
+}
+
+function showPressedKeys() {
+  const panes = at("panes").classList, said = verdict(here.pairs[chosen]);
+  const mode = Object.values(MODES).find(mode => mode && panes.contains(mode)) ?? "";
+  const isOn = {z: panes.contains("whole"), d: said === "different", s: said === "same"};
+  for (const key of Object.keys(MODES)) isOn[key] = MODES[key] === mode;
+  for (const [key, on] of Object.entries(isOn)) at("look").querySelector(`[data-key=${key}]`).ariaPressed = on;
 }

@@ -102,6 +102,7 @@ def plan_merge(
             plans.append(plan)
             carried = scores_carry.read_carried_scores(topic, records, plan.lines)
             plan.has_new_records = carried.has_news
+            plan.confirmed = {each.topic.path: each.stamps.confirmed for each in records}
             if carried.has_new_scores:
                 makers |= carried.makers
             bar.update(sum(source.image_count for source in plan.sources))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from common.cache import FileRecords
 from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
@@ -59,6 +60,8 @@ class TopicPlan:
     keepers_elsewhere: dict[str, str] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # of dropped copies, by source path
     has_new_records: bool = False  # the sources know something that the target does not
+    # by source: images whose times have changed since they were recorded, and their bytes have not
+    confirmed: dict[str, FileRecords] = field(default_factory=dict)
 
     def actions(self) -> Iterator[PlannedAction]:
         """Yield what happens to every file: first what is copied, then the rest."""

@@ -171,7 +171,10 @@ def write_new_records(plans: Iterable[TopicPlan], folder: TargetFolder) -> None:
 
 def _write_records(plan: TopicPlan, folder: TargetFolder) -> None:
     """Read the records again, which may have changed while images were copied; write the news."""
-    sources = [source_records.read_source_records(source) for source in plan.sources]
+    sources = []
+    for topic in plan.sources:
+        confirmed = plan.confirmed.get(topic.path)
+        sources.append(source_records.read_source_records(topic, confirmed))
     with locks.topic_lock(plan.topic, folder):
         carried = read_carried_scores(plan.topic, sources, plan.lines)
         _write_carried_scores(plan.topic, carried, folder)

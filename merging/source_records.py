@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common import topic_scores
-from common.cache import Cache
+from common.cache import Cache, FileRecords
 from common.image_identity import ImageStamps
 from common.topics import Stamp, Topic
 
@@ -22,9 +22,13 @@ class SourceRecords:
     scores: Mapping[str, float]
 
 
-def read_source_records(topic: Topic) -> SourceRecords:
-    """Read the topic. Opens none of its images. Raises UserError, Damaged."""
+def read_source_records(topic: Topic, confirmed: FileRecords | None = None) -> SourceRecords:
+    """Read the topic. Opens none of its images. Raises UserError, Damaged.
+
+    `confirmed` are records whose digests this run has compared: such images are not read again.
+    """
     scores, cached, _ = topic_scores.read_scores_with_provenance(topic)
-    stamps = ImageStamps(topic.path, topic.image_statuses(), cached.files)
+    known = {**cached.files, **(confirmed or {})}
+    stamps = ImageStamps(topic.path, topic.image_statuses(), known)
     stamps_now = {name: status.stamp for name, status in stamps.statuses.items()}
     return SourceRecords(topic, stamps_now, stamps, cached, scores)

@@ -11,9 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from test_merge_clusters import add_records
+from test_merge_clusters import add_records, topic
 
 import merge_clusters
+from common import cache, image_identity
 
 LETTERS = "abcdefgh"
 
@@ -57,11 +58,8 @@ def test_names_that_differ_by_case_alone_cost_as_much_as_others(tmp_path: Path, 
     assert many < 4.5 * few
 
 
-def test_a_merge_opens_the_records_of_a_source_topic_twice(
-    make_topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = make_topic("A/C/S/T", "a.jpg", "b.jpg", "c.jpg")
-    add_records(folder, {"a.jpg": 5, "b.jpg": 4, "c.jpg": 3}, {"a.jpg": ["b.jpg"]})
+def count_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return a counter of how often each file below the folder is opened from now on, by name."""
     opened: Counter[str] = Counter()
     open_file = os.open
 
@@ -71,6 +69,15 @@ def test_a_merge_opens_the_records_of_a_source_topic_twice(
         return open_file(path, *args, **options)
 
     monkeypatch.setattr(os, "open", note_and_open)
+    return opened
+
+
+def test_a_merge_opens_the_records_of_a_source_topic_twice(
+    make_topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_topic("A/C/S/T", "a.jpg", "b.jpg", "c.jpg")
+    add_records(folder, {"a.jpg": 5, "b.jpg": 4, "c.jpg": 3}, {"a.jpg": ["b.jpg"]})
+    opened = count_opened(folder, monkeypatch)
     command = [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--quiet"]
     assert merge_clusters.main(command) == 0
     # For the plan, and when its images are in the target.
@@ -79,3 +86,21 @@ def test_a_merge_opens_the_records_of_a_source_topic_twice(
     opened.clear()
     assert merge_clusters.main(command) == 0
     assert opened["images.json"] == 1
+
+
+def test_a_merge_of_a_copied_dataset_reads_each_image_once_to_recognise_it(
+    make_topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_topic("A/C/S/T", "a.jpg", "b.jpg")
+    there = topic(folder)
+    looks = image_identity.read_looks([str(folder / name) for name in ("a.jpg", "b.jpg")])
+    stamps = image_identity.stamps_as_recorded(there, {})
+    records = stamps.make_records(zip(("a.jpg", "b.jpg"), looks, strict=True))
+    cache.update_cache(there, records=records)
+    add_records(folder, {"a.jpg": 5, "b.jpg": 4})
+    for name in ("a.jpg", "b.jpg"):
+        os.utime(folder / name, ns=(1, 1))
+    opened = count_opened(folder, monkeypatch)
+    command = [str(tmp_path / "A"), "--output", str(tmp_path / "full"), "--quiet"]
+    assert merge_clusters.main(command) == 0
+    assert opened["a.jpg"] == opened["b.jpg"] == 2  # to compare its digest, and to copy it

@@ -35,6 +35,8 @@ def write_page(path: str, plan: MergePlan, result: Mapping[str, Any], reporter: 
     cards = []
     for name, label in CARDS.items():
         if result[name]:
+            if name == "copied" and result["dry_run"]:
+                label = "would be added to the target"
             cards.append((terminal.thousands(result[name]), label))
     outcome = Outcome(
         title=f"Merge into {os.path.basename(plan.target)}",

@@ -156,7 +156,13 @@ def classify_differences(
 
 
 def another_image(differences: Differences, limits: ConfirmationLimits) -> bool:
-    """Half of all places show something else; in a drawing, whose copies leave little, fewer."""
+    """Half of all places show something else; in a drawing, whose copies leave little, fewer.
+
+    Smooth images of one kind, such as X-rays, differ little anywhere, but everywhere.
+    """
+    leaves_some = differences.strange_share > limits.max_soft_strange_share
+    if leaves_some and differences.unlikeness > limits.max_unlikeness:
+        return True
     if differences.colours.is_graphic:
         return differences.strange_share > limits.max_drawn_strange_share
     return differences.strange_share > limits.max_strange_share

@@ -29,6 +29,10 @@ class ConfirmationLimits:
     max_hue_degrees: float = (
         20.0  # median turn of clear colours: copies 11, a red and an orange mug 28
     )
+    # Soft images that are no copies leave both; a photo's copies 0.25 and 0.14, a drawing's 0.34
+    # and 0.01, other X-rays from 0.37 and 0.17 on.
+    max_unlikeness: float = 0.27  # median of coarse windows
+    max_soft_strange_share: float = 0.08
     max_drawn_strange_share: float = (
         0.15  # in a drawing: copies 0.08, other stick figures from 0.18
     )

@@ -22,6 +22,7 @@ from duplicates.full_registration import (
 from duplicates.full_tones import burnt_weight, match_sharpness, match_tones
 from duplicates.residuals import (
     Box,
+    coarse_unlikeness,
     find_changes,
     ground_ratio,
     residual_layers,
@@ -37,6 +38,7 @@ class Differences:
     """What is left between two images at full detail."""
 
     strange_share: float  # median share of the contrast that is left
+    unlikeness: float  # median sine of the angle between windows, where no grain reaches
     colours: Colours
     strength: float  # of the strongest place
     boxes: tuple[Box, ...]  # places with other content, strongest first
@@ -64,4 +66,12 @@ def measure_differences(
     layers = list(residual_layers(moved, still, valid, burnt))
     strength, boxes, exchanged = find_changes(layers, limits, few_colours)
     ratio = ground_ratio(layers, boxes) if boxes else 0.0
-    return Differences(strange_share(layers, limits), colours, strength, boxes, exchanged, ratio)
+    return Differences(
+        strange_share(layers, limits),
+        coarse_unlikeness(layers, limits),
+        colours,
+        strength,
+        boxes,
+        exchanged,
+        ratio,
+    )

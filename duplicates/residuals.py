@@ -28,7 +28,8 @@ EDGE_SLACK = 0.5  # pixels by which edges may miss
 RED_GREEN = np.array([0.7, -0.7, 0], np.float32)
 YELLOW_BLUE = np.array([-0.35, -0.35, 0.7], np.float32)
 # Colour is stored at half the size by JPEG and WebP, so its finest octave says nothing.
-PLANES = ((LUMA, (0, 1, 2, 3)), (RED_GREEN, (1, 2, 3)), (YELLOW_BLUE, (1, 2, 3)))
+LUMA_OCTAVES = (0, 1, 2, 3)
+PLANES = ((LUMA, LUMA_OCTAVES), (RED_GREEN, (1, 2, 3)), (YELLOW_BLUE, (1, 2, 3)))
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,18 @@ def strange_share(layers: list[Layer], limits: ConfirmationLimits) -> float:
     if not shows.any():
         return 0.0
     return float(np.median(layer.left[shows] / (layer.contrast[shows] + 2)))
+
+
+def coarse_unlikeness(layers: list[Layer], limits: ConfirmationLimits) -> float:
+    """Median unlikeness in the octave of luminance that no grain or compression reaches.
+
+    0 if the images are too small for it.
+    """
+    layer = [each for each in layers if each.is_luma][-1]
+    shows = layer.valid & (layer.contrast >= limits.min_contrast_levels)
+    if layer.octave < LUMA_OCTAVES[-1] or not shows.any():
+        return 0.0
+    return float(np.median(layer.unlikeness[shows]))
 
 
 def find_changes(

@@ -21,7 +21,7 @@ from keeping.equal_images import NO_SETS, EqualSets
 SEARCH_COMMAND = "find_duplicates.py"
 VARIANTS_COMMAND = "find_duplicates.py --variants"
 # Of the rules in duplicates/. Bump when one changes: cached verdicts of others are recomputed.
-RULES_VERSION = 9
+RULES_VERSION = 10
 OLDER_RULES = (
     "copies and variants are used as an earlier version found them; "
     f"{SEARCH_COMMAND} looks at them again"

@@ -16,6 +16,8 @@ from test_hash_rows import scene
 
 FIRST_MOVED_NUMBER = 200_000  # from here on, pairs in which something moved a little
 FIRST_FIGURE_NUMBER = 300_000  # from here on, pairs of stick figures
+FIRST_CHEST_NUMBER = 400_000  # from here on, pairs of X-rays
+FIRST_PARTLY_TURNED_NUMBER = 500_000  # from here on, pairs with other hues in a part
 FIRST_TARGETED_NUMBER = 100_000  # from here on, pairs for limits that few of the others come near
 
 Rng = np.random.Generator
@@ -25,6 +27,12 @@ Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     """Return the name of the edit and the two images, RGB."""
     rng = np.random.default_rng(number)
+    if number >= FIRST_PARTLY_TURNED_NUMBER:
+        return "hue of a part", *_turn_hue_of_part(scene(number).convert("RGB"), rng)
+    if number >= FIRST_CHEST_NUMBER:
+        shape = rng.normal(size=12)
+        moved = shape + rng.normal(size=12) * rng.uniform(0, 1.5)
+        return "X-rays", draw_chest(shape), draw_chest(moved)
     if number >= FIRST_FIGURE_NUMBER:
         return "stick figures", *_draw_figures(rng)
     edits = EDITS
@@ -57,6 +65,31 @@ def draw_figure(ends: np.ndarray) -> Image.Image:
         start = (160, 110) if number < 2 else (160, 200)
         draw.line((*start, *(float(place) for place in end)), "black", 4)
     return image
+
+
+def draw_chest(shape: np.ndarray) -> Image.Image:
+    """A drawn X-ray: two lungs, ribs and a heart, all soft. `shape` has 12 numbers around 0."""
+    image = Image.new("L", (320, 320), 40)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((26 + 6 * shape[0], 32 + 6 * shape[1], 294 - 6 * shape[0], 384), 150)
+    for place, (left, right, down) in zip((96, 224), shape[2:8].reshape(2, 3), strict=True):
+        lung = (place - 51 - 4 * left, 64 + 5 * down, place + 51 + 4 * right, 256 + 5 * down)
+        draw.ellipse(lung, 65)
+    image = image.filter(ImageFilter.GaussianBlur(6))
+    ribs = Image.new("L", (320, 320), 0)
+    draw = ImageDraw.Draw(ribs)
+    for number in range(8):
+        top = 58 + number * (26 + 1.5 * shape[8]) + 4 * shape[9]
+        for side in (-1, 1):
+            steps = np.linspace(0, 1, 20)
+            along = 160 + side * (16 + 106 * steps)
+            bend = top + 32 * (1 - np.cos(2.2 * steps))
+            draw.line(list(zip(along.tolist(), bend.tolist(), strict=True)), 34, 7)
+    draw.ellipse((144, 144, 218 + 6 * shape[10], 250 + 6 * shape[11]), 50)
+    ribs = ribs.filter(ImageFilter.GaussianBlur(2.5))
+    grain = np.random.default_rng(int(1e6 * abs(shape[0]))).normal(0, 2, (320, 320))
+    pixels = np.asarray(image, np.float32) + np.asarray(ribs) + grain
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _lay_text(image: Image.Image, rng: Rng, place: tuple[int, int], size: int) -> Image.Image:
@@ -102,6 +135,15 @@ def _tint_patch(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]
 def _turn_hue(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
     vivid = ImageEnhance.Color(image).enhance(float(rng.uniform(0.3, 3)))
     return vivid, turned_hue(vivid, float(rng.uniform(-0.12, 0.12)))
+
+
+def _turn_hue_of_part(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:
+    """Other hues on one side, with a soft border."""
+    mask = Image.new("L", image.size, 0)
+    ImageDraw.Draw(mask).rectangle((0, 0, image.width * rng.uniform(0.2, 0.5), 240), 255)
+    mask = mask.filter(ImageFilter.GaussianBlur(20))
+    turned = turned_hue(image, float(rng.uniform(0.05, 0.3)))
+    return image, Image.composite(turned, image, mask)
 
 
 def _balance_white(image: Image.Image, rng: Rng) -> tuple[Image.Image, Image.Image]:

@@ -56,11 +56,12 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 
-from common import atomic_files, captions, cli, json_files, tree
+from common import atomic_files, cli, json_files, tree
 from common.errors import UserError
 from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
 from reports import html_option
+from sidecars import captions
 from splitting import choice, export, options, summary
 from splitting.candidates import Split, SplitPolicy
 from splitting.earlier_split import (

@@ -2,7 +2,6 @@
 
 A run:
     cli              the options of every script, and how a run starts and ends
-    version          --version
     start            checks that this Python can run the script; scripts import it first
     signals          Ctrl-C, SIGTERM and SIGHUP; acts when imported
     errors           from an error to one line on stderr and an exit status
@@ -15,19 +14,14 @@ A dataset:
     folder_walk      walks the folders, counts images and files that are not read
     run_scope        which topics a run works on, and what the given folders were taken for
     topics           a topic: its folder, its images and their stamps
-    image_formats    the table of image formats: to add one, add a row; which files a dataset has
-    image_identity   tells whether an image still is the one that the records know
-    masks            masks beside their images, which are no images
-    stem_groups      which files belong together: images of one stem, and their sidecars
-    captions         which files are captions, and what is in them
-    caption_table    captions in a topic's metadata.jsonl
+    image_formats    the table of image formats: to add one, add a row; which files are masks
     name_forms       names that differ in Unicode form alone: the exact spelling counts first
 
 Files that the scripts leave in a dataset:
     json_files       the JSON files: where they are, and what is in them
     topic_scores     the scores of a topic, checked against its folder
     cache            .cache/images.json: image sizes, and what made the other files
-    cache_link       a .cache that is a link: used only if it leads to a cache or an empty folder
+    links            links that are not followed: of a .cache, and of sidecars
 
 Writing safely:
     atomic_files     reads and replaces single files as a whole

@@ -51,7 +51,7 @@ Extent = tuple[int, int]  # width and height in pixels, upright (after EXIF orie
 @dataclass(frozen=True, slots=True)
 class FileRecord:
     """An image's bytes: their SHA-256, the stamp under which all records know them, and the
-    status of the file that had them last (see common/image_identity.py).
+    status of the file that had them last (see imaging/image_identity.py).
     """
 
     digest: str

@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from common import errors, reporter, signals, terminal, version
+from common import errors, reporter, signals, start, terminal
 
 # A 200 megapixel photo decodes to 600 MB. Anything larger is a bomb, or meant: then say so.
 MAX_PIXELS = 200_000_000
@@ -72,6 +72,14 @@ class Parser(argparse.ArgumentParser):
         return ""
 
 
+class PrintVersion(argparse.Action):
+    """Prints the version of the scripts, and git's description of it if they are in a clone."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"{parser.prog} {start.suite_version()}")
+        parser.exit()
+
+
 def make_parser(
     doc: str, opens_images: bool = True, limits_pixels: bool = True
 ) -> argparse.ArgumentParser:
@@ -83,7 +91,7 @@ def make_parser(
     parser = Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--version",
-        action=version.PrintVersion,
+        action=PrintVersion,
         nargs=0,
         default=argparse.SUPPRESS,
         help="print the version and exit",

@@ -18,11 +18,12 @@ from common.errors import os_error_to_user_error
 from common.image_formats import (
     SIGNATURE_BYTES,
     UNREAD_ENDINGS,
+    find_masks,
     is_image_name,
+    masked_stem,
     starts_like_image,
     unread_kind,
 )
-from common.masks import find_masks, masked_stem
 from common.topics import is_image_entry, is_regular_file
 
 # What other programs keep among images: thumbnails, deleted and recovered files.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 USUAL_BYTES_PER_PIXEL = 13  # of memory at the peak of decoding; most formats take 4 to 8
@@ -77,6 +78,8 @@ RECORD_NAMES = {
     "merge_manifest.jsonl",
     "export_manifest.jsonl",
 }
+# Beside the image with exactly the stem before it: its sidecars, and no images.
+MASK_ENDINGS = ("-masklabel.png", "_mask.png", "-condlabel.png")
 
 
 def is_image_name(name: str) -> bool:
@@ -144,3 +147,39 @@ def _is_caption(folder: str, name: str) -> bool:
     return any(
         is_image_name(other) and stem in (other, *os.path.splitext(other)) for other in names
     )
+
+
+def masked_stem(name: str) -> str:
+    """Return the stem of the image that a file of that name would be a mask of; else empty."""
+    lower_name = name.lower()
+    for ending in MASK_ENDINGS:
+        if lower_name.endswith(ending):
+            return name[: -len(ending)]
+    return ""
+
+
+def find_masks(names: Iterable[str]) -> set[str]:
+    """Return those of a folder's names that are masks of an image there, which is no mask."""
+    candidates = []
+    stems = set()
+    for name in names:
+        if masked_stem(name) and is_image_name(name):
+            candidates.append(name)
+        elif is_image_name(name):
+            stems.add(os.path.splitext(name)[0])
+    found = set()
+    for name in sorted(candidates, key=len):  # that of `x_mask` comes after the mask of `x`
+        if masked_stem(name) in stems:
+            found.add(name)
+        else:
+            stems.add(os.path.splitext(name)[0])
+    return found
+
+
+def drop_masks(names: Iterable[str], images: Collection[str]) -> list[str]:
+    """Return the names that would be no masks beside these images, in their order."""
+    names = list(names)
+    if not any(map(masked_stem, names)):
+        return names
+    stems = {os.path.splitext(image)[0] for image in images}
+    return [name for name in names if masked_stem(name) not in stems]

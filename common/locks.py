@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from common import terminal
-from common.cache_link import adopt_cache_folder
+from common.links import adopt_cache_folder
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import Topic

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from common import atomic_files, cache_link, captions, durability, terminal
+from common import atomic_files, durability, links, terminal
 from common.errors import UserError
 from common.said_before import SaidBefore
 
@@ -124,12 +124,12 @@ class Reporter:
             found += self.excluded
             parts["excluded"] = self.excluded
         durability.sync_renames()
-        for link in cache_link.unusable_links():
+        for link in links.unusable_links():
             path = terminal.escape(link)
             self.warn(f"{path}: a link to a folder that is no cache, so nothing is cached there")
-        if count := captions.count_ignored_links():
-            links = "1 sidecar is a link" if count == 1 else f"{count:,} sidecars are links"
-            self.warn(f"{links} to files outside of the given folders, and not used")
+        if count := links.count_ignored():
+            ignored = "1 sidecar is a link" if count == 1 else f"{count:,} sidecars are links"
+            self.warn(f"{ignored} to files outside of the given folders, and not used")
         for kind, count in self._alike.items():
             if count > MAX_ALIKE:
                 self.warn(f"{count - MAX_ALIKE:,} more {kind}")

@@ -1,4 +1,4 @@
-"""Checks, before a script imports anything, that this Python can run it.
+"""Checks, before a script imports anything, that this Python can run it. Knows the version, too.
 
 If it cannot, the script goes on with the `.venv` beside it; if that cannot either, it prints one
 line and ends with status 2. Must parse and run on Python 3.6: no future import, nothing newer.
@@ -77,3 +77,23 @@ def setup_command() -> str:
     python = quote(os.path.join(VENV, "bin", "python"))
     files = [quote(os.path.join(ROOT, name)) for name in ("requirements.txt", "constraints.txt")]
     return "{} -m pip install -r {} -c {}".format(python, *files)
+
+
+def suite_version() -> str:
+    """Return the latest version in the changelog, and what git calls the present state."""
+    with open(os.path.join(ROOT, "CHANGELOG.md"), encoding="utf-8") as file:
+        headings = [line[3:].strip() for line in file if line.startswith("## ")]
+    number = next(heading for heading in headings if heading[0].isdigit())
+    if headings[0] != number:
+        number += " and later changes"
+    if not os.path.exists(os.path.join(ROOT, ".git")):
+        return number
+    import contextlib
+    import subprocess
+
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
+    with contextlib.suppress(OSError):  # no git
+        described = subprocess.run(command, capture_output=True, text=True)
+        if described.returncode == 0:
+            return f"{number} ({described.stdout.strip()})"
+    return number

@@ -10,10 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from common.cache_link import usable_cache_folder
 from common.errors import UserError
-from common.image_formats import is_image_name
-from common.masks import find_masks
+from common.image_formats import find_masks, is_image_name
+from common.links import usable_cache_folder
 
 CACHE_FOLDER = ".cache"
 INT64_LIMIT = 1 << 63

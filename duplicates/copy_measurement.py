@@ -12,13 +12,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from common import cache, image_identity, json_files
+from common import cache, json_files
 from common.clip import sidecar
 from common.json_files import Copies
 from common.topics import Stamp, Topic
 from duplicates.pool import batches
 from duplicates.thumbnails import SmallImage
 from duplicates.verification import ImageOpener, TopicBusy
+from imaging import image_identity
 from keeping import connected, copy_order, copy_traits, pair_records
 from keeping.copy_order import Copy
 from keeping.copy_traits import ImageTraits, NameTuple, PairTraits

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
-from common import image_identity
 from common.clip.sidecar import Sidecar
-from common.image_identity import ImageStamps, Look
+from imaging import image_identity
+from imaging.image_identity import ImageStamps, Look
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common import cache
 from common.clip.sidecar import Sidecar
-from common.image_identity import ImageStamps
 from duplicates import full_pixels
 from duplicates.classification import EQUAL, Verdict
 from duplicates.pool import batches
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImageOpener, ImagePair
+from imaging.image_identity import ImageStamps
 from keeping.equal_images import MAX_LISTED_IMAGES
 
 HASH_ARRAYS = ("hashes", "thumbnails", "colours", "extents")  # the same if the pixels are

@@ -15,8 +15,7 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from common import image_identity
-from imaging import images
+from imaging import image_identity, images
 
 Array = np.ndarray[Any, np.dtype[Any]]
 RowArrays = dict[str, Array]  # arrays as in HASH_LAYOUT, n rows each

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
-from common import image_identity
 from common.clip import sidecar
 from common.clip.sidecar import Sidecar
-from common.image_identity import ImageStamps
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.topics import Topic
@@ -25,7 +23,8 @@ from duplicates import equal_files, hash_rows
 from duplicates.equal_files import EqualFiles
 from duplicates.hash_rows import RowArrays
 from duplicates.pool import Pool, batches
-from imaging import damage
+from imaging import damage, image_identity
+from imaging.image_identity import ImageStamps
 
 HASH_SIDECAR = "phash"
 CHUNK_IMAGES = 16  # that a process reads per task

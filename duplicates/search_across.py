@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import image_identity, json_files
+from common import json_files
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
@@ -37,6 +37,7 @@ from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.references import ReferenceTopic
 from duplicates.verification import ImageOpener, ImagePair
+from imaging import image_identity
 from keeping import across_file
 from keeping.topic_relations import RULES_VERSION
 

@@ -7,6 +7,7 @@
     exif             orientation and date
     decode_errors    why an image could not be read, in words
     unread_content   sound images of kinds that are not read
+    image_identity   tells whether an image still is the one that the records know
     damage           which images are damaged, as scorer and search found them
 
 Imports common/ only. Nothing outside of this package decodes a file by itself, except a GPU.

@@ -12,11 +12,12 @@ import contextlib
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from common import cache, image_identity, locks
+from common import cache, locks
 from common.cache import Cache, FileRecord
 from common.errors import UserError
-from common.image_identity import ImageStamps
 from common.topics import FileStatus, Topic
+from imaging import image_identity
+from imaging.image_identity import ImageStamps
 
 # How the reasons of imaging/decode_errors.py and imaging/images.py start that blame the bytes.
 DAMAGE_STARTS = ("empty file", "not an image", "cut short", "damaged")

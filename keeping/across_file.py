@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from common import atomic_files, cache, image_identity, json_files, locks, terminal
+from common import atomic_files, cache, json_files, locks, terminal
 from common.atomic_files import Damaged
 from common.cache import Provenance
 from common.json_files import COPY, DOUBTFUL, Copies, Kinds
 from common.reporter import dump_json
 from common.topics import Stamp, Topic, stamp_of
+from imaging import image_identity
 from keeping import decisions, topic_relations
 
 FILE_NAME = "duplicates_across.json"

@@ -18,11 +18,12 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import image_identity, json_files, name_forms, terminal
+from common import json_files, name_forms, terminal
 from common.atomic_files import Damaged
 from common.json_files import Copies, Kinds
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic, stamp_of
+from imaging import image_identity
 
 FILE_NAME = "decisions.json"
 CHANGED = "changed since, and so neither dropped nor the same as another until you decide again"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from common import cache, caption_table, captions, terminal, topic_scores
+from common import cache, terminal, topic_scores
 from common.atomic_files import Damaged
 from common.cache import Cache
 from common.topics import Stamp, Topic
@@ -23,6 +23,7 @@ from keeping import (
 from keeping.equal_images import NO_SETS, EqualSets
 from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
 from keeping.preference import Preference
+from sidecars import caption_table, captions
 
 
 @dataclass(frozen=True)

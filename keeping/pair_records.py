@@ -11,9 +11,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from common import cache, image_identity, json_files
+from common import cache, json_files
 from common.errors import UserError
 from common.topics import Stamp, Topic
+from imaging import image_identity
 from keeping import copy_traits, directions
 from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
 from keeping.directions import Direction, Directions

@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from common import cache, image_identity, json_files, masks, terminal
+from common import cache, image_formats, json_files, terminal
 from common.cache import Cache, Provenance
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
+from imaging import image_identity
 from keeping import decisions, equal_images
 from keeping.equal_images import NO_SETS, EqualSets
 
@@ -215,7 +216,7 @@ def _compare_with_folder(
         seen = provenance.images.keys() & seen
     stamps_seen = stamps_at_search(provenance, path, stamps)
     unknown = [name for name in stamps if name not in seen]
-    gone = masks.drop_masks([name for name in seen if name not in stamps], stamps)
+    gone = image_formats.drop_masks([name for name in seen if name not in stamps], stamps)
     changed = []
     for name in seen:
         if name in stamps and stamps_seen.get(name) != stamps[name]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from common import captions, name_forms, stem_groups
+from common import name_forms
 from common.topics import stamp_of
 from merging import manifest
 from merging.manifest import CarriedCaption
@@ -22,6 +22,7 @@ from merging.plan import TopicPlan
 from merging.source_captions import Caption, list_captions, read_caption
 from merging.target import sidecar_sources
 from merging.transfer import Transfer, TransferMode
+from sidecars import captions, stem_groups
 
 
 class CaptionRule(StrEnum):

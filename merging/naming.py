@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from common.atomic_files import Damaged, file_digest, open_regular
 from common.errors import UserError
 from common.name_forms import casefold_nfc
-from common.stem_groups import stem_of
+from sidecars.stem_groups import stem_of
 
 MAX_NAME_BYTES = 255  # the limit of common file systems
 MAX_TAG_BYTES = 100  # for the dataset in a new name: the image's own name needs room too

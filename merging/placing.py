@@ -11,9 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from common import captions, stem_groups
 from common.reporter import Reporter
-from common.stem_groups import StemGroup
 from common.topics import Stamp, Topic, stamp_of
 from merging import manifest, naming
 from merging.exclusion import Excluder
@@ -24,6 +22,8 @@ from merging.source_records import SourceRecords
 from merging.target import TargetTopic, file_names, other_names
 from merging.transfer import Transfer, TransferMode
 from merging.unreadable import NO_PERMISSION, is_readable, leftover_reason
+from sidecars import captions, stem_groups
+from sidecars.stem_groups import StemGroup
 
 LINK_ELSEWHERE = "links to a file of another place"
 

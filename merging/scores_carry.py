@@ -15,9 +15,9 @@ from common import cache, locks, topic_scores
 from common.cache import Cache, Extent, FileRecord, Provenance
 from common.durability import BackgroundWriter
 from common.errors import UserError
-from common.image_identity import ImageStamps
 from common.target_folder import TargetFolder
 from common.topics import FileStatus, Stamp, Topic
+from imaging.image_identity import ImageStamps
 from merging import manifest, source_records
 from merging.manifest import ManifestLine
 from merging.originality_carry import CarriedOriginality

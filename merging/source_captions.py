@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common import atomic_files, caption_table, captions
+from common import atomic_files
 from common.topics import Topic
 from merging import manifest
 from merging.manifest import ManifestLine
+from sidecars import caption_table, captions
 
 TEXT_ENDING = ".txt"
 

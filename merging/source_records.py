@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from common import topic_scores
 from common.cache import Cache, FileRecords
-from common.image_identity import ImageStamps
 from common.topics import Stamp, Topic
+from imaging.image_identity import ImageStamps
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from common import json_files, name_forms, stem_groups
+from common import json_files, name_forms
 from common.topics import Stamp, Topic, stamp_of
 from merging import naming
 from merging.manifest import COPIED, RENAMED, SUPERSEDED, ManifestLine
+from sidecars import stem_groups
 
 
 class TargetTopic:

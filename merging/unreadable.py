@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
-from common import caption_table, image_formats
+from common import image_formats
 from imaging import damage
 from merging.source_records import SourceRecords
 from merging.target import TargetTopic
+from sidecars import caption_table
 
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 

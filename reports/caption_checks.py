@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import caption_table, captions, terminal
-from common.stem_groups import stem_of
+from common import terminal
 from common.topics import Topic
+from sidecars import caption_table, captions
+from sidecars.stem_groups import stem_of
 
 MAX_CAPTION_BYTES = 64 << 10  # read of each caption
 MAX_EXAMPLES = 100  # kept of each kind

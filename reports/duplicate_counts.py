@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from common import atomic_files, cache, image_identity, terminal
+from common import atomic_files, cache, terminal
 from common.cache import Cache
 from common.json_files import DOUBTFUL
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
+from imaging import image_identity
 from keeping import keepers, topic_relations
 from keeping.across_file import Across
 from keeping.preference import Preference

@@ -6,12 +6,13 @@ import os
 import time
 from typing import Any
 
-from common import cache, caption_table, captions, terminal
+from common import cache, terminal
 from common.topics import Stamp, Topic
 from keeping.copy_traits import ImageTraits
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, Ranking
 from reports import page
+from sidecars import caption_table, captions
 
 MAX_CAPTION_BYTES = 600  # shown of each caption
 COMPRESSION_FACT, SCORE_FACT, DETAIL_FACT = 4, 5, 6  # their places among the facts

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import atomic_files, cache, image_identity, json_files
+from common import atomic_files, cache, json_files
 from common.json_files import COPY, DOUBTFUL
 from common.topics import Stamp, Topic
-from imaging import images
+from imaging import image_identity, images
 from keeping import (
     across_file,
     connected,

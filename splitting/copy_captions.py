@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from common import caption_table, captions
 from common.json_files import COPY
 from common.topics import Topic
+from sidecars import caption_table, captions
 from splitting.candidates import Split
 
 

@@ -19,12 +19,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from common import caption_table, captions, json_files, topic_scores
+from common import json_files, topic_scores
 from common.errors import UserError
 from common.name_forms import casefold_nfc
 from common.topics import Stamp, stamp_from_status, stamp_of
 from merging import naming
 from merging.transfer import Transfer, TransferMode
+from sidecars import caption_table, captions
 from splitting.candidates import Split
 from splitting.copy_captions import CopyCaptions
 from splitting.trainer_files import (

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
-from common import image_identity, json_files, terminal, topic_scores
+from common import json_files, terminal, topic_scores
 from common.cache import Cache
 from common.json_files import COPY, DOUBTFUL, Kinds
 from common.reporter import Reporter
 from common.topic_scores import TopicScores
 from common.topics import Stamp, Topic
+from imaging import image_identity
 from keeping import decisions, equal_images, keepers, pair_records, topic_relations
 from keeping.across_file import Across
 from keeping.equal_images import EqualSets

@@ -7,8 +7,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from common import captions
 from common.topics import MAX_LEVELS, Topic
+from sidecars import captions
 
 ROLES = ("train", "valid")
 METADATA_FILE = "metadata.jsonl"

@@ -17,9 +17,9 @@ from zoo import draw_image, encode
 
 import aesthetic_scorer
 import find_duplicates
-from common import cache, cli, image_identity
+from common import cache, cli
 from common.cache import FileRecord
-from imaging import damage, decode_errors, images
+from imaging import damage, decode_errors, image_identity, images
 
 __all__ = ["merge"]  # the fixture
 PHOTO = encode(draw_image(3, (320, 240)), "JPEG")

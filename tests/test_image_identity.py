@@ -18,9 +18,10 @@ import aesthetic_scorer
 import duplicates_stats
 import find_duplicates
 import merge_clusters
-from common import cache, image_identity
+from common import cache
 from common.topics import Topic
 from duplicates import hash_rows
+from imaging import image_identity
 
 NAMES = ("a.png", "b.png", "c.png", "d.png")
 LATER_NS = 1_900_000_000_000_000_000

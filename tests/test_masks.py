@@ -18,7 +18,7 @@ import find_duplicates
 import merge_clusters
 import split_data
 from common import cli
-from common.masks import drop_masks, find_masks
+from common.image_formats import drop_masks, find_masks
 
 PHOTOS = ("a.jpg", "b.png", "gas_mask.png")
 MASKS = ("a_mask.png", "a-masklabel.png", "b-condlabel.PNG")

@@ -14,7 +14,8 @@ import pytest
 from test_merge_clusters import add_records, topic
 
 import merge_clusters
-from common import cache, image_identity
+from common import cache
+from imaging import image_identity
 
 LETTERS = "abcdefgh"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import draw_image
 
-from common import cli, name_forms, stem_groups
+from common import cli, name_forms
+from sidecars import stem_groups
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Café-が") for form in ("NFC", "NFD"))
 FORMS = [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)]

@@ -17,7 +17,16 @@ import pytest
 from conftest import ROOT
 
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
-PACKAGES = ("common", "imaging", "keeping", "duplicates", "merging", "splitting", "reports")
+PACKAGES = (
+    "common",
+    "imaging",
+    "sidecars",
+    "keeping",
+    "duplicates",
+    "merging",
+    "splitting",
+    "reports",
+)
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
@@ -28,14 +37,24 @@ MODULES = sorted(
 MAY_IMPORT = {
     "common": set(),
     "imaging": {"common"},
-    "keeping": {"common", "imaging"},
+    "sidecars": {"common"},
+    "keeping": {"common", "imaging", "sidecars"},
     "common.clip": {"common", "imaging"},
-    "duplicates": {"common", "imaging", "keeping", "common.clip"},
-    "merging": {"common", "imaging.damage", "keeping"},
-    "splitting": {"common", "keeping", "merging.copying", "merging.naming", "merging.transfer"},
+    "duplicates": {"common", "imaging", "sidecars", "keeping", "common.clip"},
+    "merging": {"common", "imaging.damage", "imaging.image_identity", "sidecars", "keeping"},
+    "splitting": {
+        "common",
+        "imaging.image_identity",
+        "sidecars",
+        "keeping",
+        "merging.copying",
+        "merging.naming",
+        "merging.transfer",
+    },
     "reports": {
         "common",
         "imaging",
+        "sidecars",
         "keeping",
         "merging.manifest",
         "merging.plan",

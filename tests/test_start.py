@@ -38,7 +38,7 @@ def suite(tmp_path) -> Path:
     shutil.copytree(ROOT / "common", folder / "common", ignore=shutil.ignore_patterns("clip"))
     for script in SCRIPTS:
         shutil.copy(ROOT / script, folder)
-    for package in ("imaging", "keeping", "merging", "reports"):
+    for package in ("imaging", "sidecars", "keeping", "merging", "reports"):
         shutil.copytree(ROOT / package, folder / package)
     return folder
 

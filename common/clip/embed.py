@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from common import image_identity
 from common.cache import Extent
 from common.clip import sidecar
 from common.clip.engine import Engine, Outcome, Part, PendingVectors
 from common.clip.model import Model
 from common.clip.sidecar import Sidecar
-from common.image_identity import ImageStamps, Look
 from common.locks import TryClaim, always_claim
 from common.reporter import Reporter
 from common.topics import Topic
-from imaging import damage
+from imaging import damage, image_identity
+from imaging.image_identity import ImageStamps, Look
 
 VECTOR_LAYOUT = {
     "vectors": ("float32", (None,)),

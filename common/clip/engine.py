@@ -13,16 +13,16 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from common import image_identity, signals
+from common import signals
 from common.cache import Extent
 from common.clip import encoder, preprocessing, weights, worker_limits
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
 from common.clip.preprocessing import Fit
 from common.clip.tower_shape import load_tower_shape
 from common.errors import UserError, decoder_died_error
-from common.image_identity import Look
 from common.reporter import Reporter
-from imaging import images
+from imaging import image_identity, images
+from imaging.image_identity import Look
 
 if TYPE_CHECKING:
     import torch

@@ -14,12 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common import image_identity
 from common.cache import Extent
 from common.clip import preprocessing
 from common.clip.preprocessing import Fit
-from common.image_identity import Look
-from imaging import images
+from imaging import image_identity, images
+from imaging.image_identity import Look
 
 if TYPE_CHECKING:
     import torch

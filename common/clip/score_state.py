@@ -13,23 +13,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from common import (
-    atomic_files,
-    cache,
-    image_identity,
-    json_files,
-    locks,
-    masks,
-    terminal,
-    topic_scores,
-)
+from common import atomic_files, cache, image_formats, json_files, locks, terminal, topic_scores
 from common.cache import Provenance
 from common.clip import heads
 from common.clip.model import Model
 from common.errors import UserError
-from common.image_identity import ImageStamps
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
+from imaging import image_identity
+from imaging.image_identity import ImageStamps
 
 if TYPE_CHECKING:
     from common.clip.sidecar import Sidecar
@@ -105,7 +97,9 @@ def inspect_topic(
 
     kept = {*own, *trusted}
     kept_scores = {name: score for name, score in on_disk.items() if name in kept}
-    names_missing = masks.drop_masks([name for name in on_disk if name not in stamps], stamps)
+    names_missing = image_formats.drop_masks(
+        [name for name in on_disk if name not in stamps], stamps
+    )
     return ScoreState(
         topic,
         stamps,

@@ -29,7 +29,8 @@ from common.errors import DECODER_DIED, UserError
 MAX_TRIES = 3  # encoders that may die over one batch, and times that a task is run again
 LOOK_SECONDS = 5.0  # between two looks for new machines
 PACKAGES = [  # sent along
-    os.path.join(signals.ROOT, name) for name in ("common", "imaging", "keeping", "duplicates")
+    os.path.join(signals.ROOT, name)
+    for name in ("common", "imaging", "sidecars", "keeping", "duplicates")
 ]
 QUIET_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 THREAD_WAIT_VARIABLE = "OMP_WAIT_POLICY"  # how torch's threads wait: everywhere as on this machine

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common import name_forms
-from common.masks import masked_stem
+from common.image_formats import masked_stem
 from common.name_forms import casefold_nfc
 
 

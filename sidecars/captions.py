@@ -7,17 +7,16 @@ import contextlib
 import os
 from collections.abc import Iterable
 
+from common import links
 from common.image_formats import CAPTION_SUFFIXES
-from common.stem_groups import StemGroup, group_by_stem, stem_of
 from common.topics import Topic
+from sidecars.stem_groups import StemGroup, group_by_stem, stem_of
 
 # Of images that kohya sd-scripts read, as of 2026; they skip others, and other spellings.
 LOWER_TRAINER_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 TRAINER_SUFFIXES = LOWER_TRAINER_SUFFIXES + tuple(map(str.upper, LOWER_TRAINER_SUFFIXES))
 MAX_CAPTION_BYTES = 1_000_000  # a larger file is no caption
 MAX_BLANK_BYTES = 1 << 16  # of white space, from which a caption counts as empty
-
-_ignored_links: set[str] = set()
 
 
 def match_captions(
@@ -61,7 +60,7 @@ def drop_foreign_links(topic: Topic, groups: Iterable[StemGroup]) -> list[str]:
             if is_foreign_link(topic, name, group.images):
                 group.sidecars.remove(suffix)
                 dropped.add(name)
-    _ignored_links.update(map(topic.path_of, dropped))
+    links.note_ignored(map(topic.path_of, dropped))
     return sorted(dropped)
 
 
@@ -78,13 +77,6 @@ def is_foreign_link(topic: Topic, name: str, images: Iterable[str]) -> bool:
         return False
     image_folders = {os.path.dirname(os.path.realpath(topic.path_of(image))) for image in images}
     return os.path.dirname(real_path) not in image_folders
-
-
-def count_ignored_links() -> int:
-    """Return how many links were no captions or sidecars, since the last call."""
-    count = len(_ignored_links)
-    _ignored_links.clear()
-    return count
 
 
 def _list_captions(topic: Topic) -> list[str]:

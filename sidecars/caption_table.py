@@ -12,9 +12,10 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from common import atomic_files, captions, name_forms
+from common import atomic_files, name_forms
 from common.atomic_files import Damaged
 from common.topics import Stamp, Topic, stamp_of
+from sidecars import captions
 
 FILE_NAME = "metadata.jsonl"
 TEXT_KEYS = ("text", "caption")  # the first one that is there counts

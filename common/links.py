@@ -1,5 +1,6 @@
-"""A `.cache` that is a link: used if it leads to a cache of ours or an empty folder.
+"""Links that a run does not follow: those of a `.cache`, and sidecars outside of the dataset.
 
+A `.cache` that is a link is used if it leads to a cache of ours or an empty folder.
 People link it to a faster disk. Whatever else it leads to is not ours to write into, so the run
 uses a temporary folder instead, which is deleted at the end.
 """
@@ -13,11 +14,13 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 
 MADE_BY_US = re.compile(rb'\s*\{\s*(\}|"(files|images|scores|duplicates|variants)": (\{|null))')
 HEAD_BYTES = 200  # of images.json, enough to recognise it
 
 _unusable: list[str] = []
+_ignored: set[str] = set()
 
 
 def usable_cache_folder(path: str) -> str:
@@ -60,3 +63,15 @@ def _temporary_folder(path: str) -> str:
     folder = tempfile.mkdtemp(prefix="no_cache_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return os.path.join(folder, "cache")
+
+
+def note_ignored(paths: Iterable[str]) -> None:
+    """Remember links that are no sidecars, for count_ignored."""
+    _ignored.update(paths)
+
+
+def count_ignored() -> int:
+    """Return how many links were no sidecars, since the last call."""
+    count = len(_ignored)
+    _ignored.clear()
+    return count

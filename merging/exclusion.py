@@ -86,8 +86,8 @@ class MatchGraph:
             name = os.sep.join(keeper.split(os.sep)[-self.levels - 1 :])
         kind = self.equals.kind_of(kinds_by_node, path, keeper)
         if kind == COPY:
-            return Exclusion(DUPLICATE, keeper, f"matches {name}: {why}")
-        return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind}): {why}")
+            return Exclusion(DUPLICATE, keeper, f"a copy of {name}, which stays: {why}")
+        return Exclusion(VARIANT, keeper, f"a variant of {name} ({kind}), which stays: {why}")
 
 
 class Excluder:

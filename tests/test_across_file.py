@@ -375,8 +375,11 @@ def test_a_merge_keeps_copies_in_other_topics_without_drop_across(tmp_path: Path
         for line in lines
         if line["action"] == "duplicate"
     } == {
-        "T/b": ("C/S/U/d.png", "matches C/S/U/d.png: more pixels x score"),  # d is larger than b
-        "U/e": ("C/S/T/a.png", "matches C/S/T/a.png: more pixels x score"),
+        "T/b": (
+            "C/S/U/d.png",
+            "a copy of C/S/U/d.png, which stays: more pixels x score",
+        ),  # d is larger than b
+        "U/e": ("C/S/T/a.png", "a copy of C/S/T/a.png, which stays: more pixels x score"),
     }
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "full").rglob("*"))
     assert (

@@ -154,8 +154,8 @@ def test_a_merge_keeps_the_clean_variant(dataset: Path, tmp_path: Path) -> None:
     lines = (target / "merge_manifest.jsonl").read_text().splitlines()
     reasons = [line["reason"] for line in map(json.loads, lines) if line["action"] == "variant"]
     assert reasons == [
-        "a variant of photo.png (cropped): it is the clean one",
-        "a variant of photo.png (framed): it is the clean one",
+        "a variant of photo.png (cropped), which stays: it is the clean one",
+        "a variant of photo.png (framed), which stays: it is the clean one",
     ]
 
 

@@ -156,7 +156,7 @@ def test_in_a_chain_of_copies_each_dropped_image_has_a_kept_direct_match(
         for line in manifest_lines(tmp_path / "full")
     ] == [
         ("a.jpg", None, ""),
-        ("b.jpg", "C/S/T/a.jpg", "matches a.jpg: 1.5x the pixels"),
+        ("b.jpg", "C/S/T/a.jpg", "a copy of a.jpg, which stays: 1.5x the pixels"),
         ("c.jpg", None, ""),
         ("d.jpg", None, ""),
     ]
@@ -195,7 +195,11 @@ def test_variants_are_kept_unless_their_kind_is_given(tmp_path: Path, merge) -> 
         **dict.fromkeys(
             ("a.jpg", "c.jpg", "d.jpg", "x.jpg", "y.jpg"), ("copied", None, "")
         ),  # c only matches b
-        "b.jpg": ("variant", "C/S/T/a.jpg", "a variant of a.jpg (cropped): more pixels"),
+        "b.jpg": (
+            "variant",
+            "C/S/T/a.jpg",
+            "a variant of a.jpg (cropped), which stays: more pixels",
+        ),
     }
 
 
@@ -894,7 +898,7 @@ def test_image_without_permission_is_reported_and_merged_later(public_folder: Pa
     assert (public_folder / "full" / AT / "secret2.jpg").read_text() == "secret2.jpg"
     lines = manifest_lines(public_folder / "full")
     reasons = {os.path.basename(line["source"]): line["reason"] for line in lines}
-    assert reasons["secret.jpg"] == "matches b.jpg: it is in the target already"
+    assert reasons["secret.jpg"] == "a copy of b.jpg, which stays: it is in the target already"
 
 
 def test_read_only_target_is_refused(public_folder: Path) -> None:

@@ -305,7 +305,7 @@ def test_a_dry_run_says_would_and_lists_what_is_not_plainly_copied(dataset, caps
     assert "merge_manifest" not in out and not Path("full").exists()
     assert re.findall(r"^(?:copy|drop|skip) .*", out, re.M) == [
         f"drop       {dataset}/copy of a.png, keep Animals/Birds/Owls/a.png "
-        "(matches a.png: named like an original)"
+        "(a copy of a.png, which stays: named like an original)"
     ]
     assert "3 files more copied as they are (-v lists all)" in out
     assert run_command([*words, "-v"], capsys)[1].count("\ncopy ") == 2

@@ -174,7 +174,7 @@ def test_every_script_keeps_the_preferred_copy(
         capsys, merge_clusters.main, dataset, *option, "--output", target, "--dry-run"
     )
     reasons = [each["reason"] for each in planned["actions"] if each["action"] == "duplicate"]
-    assert any(f"matches {keeper}: {reason}" in each for each in reasons)
+    assert any(f"a copy of {keeper}, which stays: {reason}" in each for each in reasons)
     run_json(capsys, merge_clusters.main, dataset, *option, "--output", target)
     names = {path.name for path in (target / "C/S/T").iterdir()}
     assert names & {"original.png", "a big.jpg", "dated.jpg"} == {keeper}

@@ -42,10 +42,12 @@ class _TopicCaptions:
 
     def __init__(self, plan: TopicPlan) -> None:
         self.plan = plan
+        self.arriving = {os.path.basename(each.target): each for each in plan.transfers}
         self.present: set[str] = set()
         if os.path.isdir(plan.topic.path):
             self.present.update(os.listdir(plan.topic.path))
-        self.arriving = {os.path.basename(each.target): each for each in plan.transfers}
+        # A torn copy is replaced: what counts is what arrives.
+        self.present -= {name for name, each in self.arriving.items() if each.torn}
         self._folded = set(map(name_forms.casefold_nfc, self.present | self.arriving.keys()))
         self._by_stem: dict[str, list[str]] = {}
         for name in sorted(self.present | self.arriving.keys()):

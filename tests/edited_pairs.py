@@ -18,6 +18,7 @@ FIRST_MOVED_NUMBER = 200_000  # from here on, pairs in which something moved a l
 FIRST_FIGURE_NUMBER = 300_000  # from here on, pairs of stick figures
 FIRST_CHEST_NUMBER = 400_000  # from here on, pairs of X-rays
 FIRST_PARTLY_TURNED_NUMBER = 500_000  # from here on, pairs with other hues in a part
+FIRST_STRIP_NUMBER = 600_000  # from here on, pairs of flat mixed photos
 FIRST_TARGETED_NUMBER = 100_000  # from here on, pairs for limits that few of the others come near
 
 Rng = np.random.Generator
@@ -27,6 +28,9 @@ Edit = Callable[[Image.Image, Rng], tuple[Image.Image, Image.Image]]
 def edited_pair(number: int) -> tuple[str, Image.Image, Image.Image]:
     """Return the name of the edit and the two images, RGB."""
     rng = np.random.default_rng(number)
+    if number >= FIRST_STRIP_NUMBER:
+        strip = scene(number).convert("RGB").resize((320, 40))
+        return "strips", *_mix(strip, rng)
     if number >= FIRST_PARTLY_TURNED_NUMBER:
         return "hue of a part", *_turn_hue_of_part(scene(number).convert("RGB"), rng)
     if number >= FIRST_CHEST_NUMBER:

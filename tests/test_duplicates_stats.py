@@ -194,7 +194,8 @@ def test_a_file_whose_topic_is_gone(dataset: Path, run) -> None:
 def test_nothing_searched_is_an_error(tmp_path: Path, make_topic, run) -> None:
     make_topic("DataSet/C/S/T", "a.png")
     status, told, said = run(tmp_path / "DataSet")
-    assert (status, told) == (2, {}) and "run find_duplicates.py first" in said
+    assert (status, told) == (2, {})
+    assert f"run find_duplicates.py {tmp_path}/DataSet first" in said
 
 
 def test_several_datasets_and_two_of_one_name(

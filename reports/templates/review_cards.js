@@ -40,7 +40,7 @@ function facts(image, others) {
 const breakable = path => make("span", {}, ...path.split(/(?<=\/)/).flatMap(part => [part, make("wbr")]));
 
 // ---- Elements
-// A card is empty until it comes near the screen. Away from there, it is painted anew only when it comes near again.
+// A card is empty until it comes near the screen. Away from there, it is painted only when it comes near again.
 function fill(set) {
   const places = [...new Set(set.images.map(image => image.place))];
   set.doneButton = button("Done", () => enter([mark(set)]), "done");

@@ -255,7 +255,9 @@ def test_copies_in_other_topics_are_measured_once_and_ranked_together(
     merge(tmp_path / "Set", tmp_path / "full", "--drop-across", capsys=capsys)
     lines = (tmp_path / "full/merge_manifest.jsonl").read_text().splitlines()
     dropped = [line for line in map(json.loads, lines) if line["action"] == "duplicate"]
-    assert [line["reason"] for line in dropped] == ["matches C/S/T/T.jpg: less compressed"]
+    assert [line["reason"] for line in dropped] == [
+        "a copy of C/S/T/T.jpg, which stays: less compressed"
+    ]
 
 
 def test_what_an_earlier_merge_brought_stays_the_keeper(sets: Path, tmp_path: Path, capsys) -> None:

@@ -13,7 +13,6 @@ from duplicates.thresholds import THRESHOLDS, Thresholds
 
 # A cell is also compared after moving it by one pixel, down and across.
 MOVES = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2))
-UNMOVED = (1, 1)
 TONE_BINS = 64  # of luminance; two neighbours count together
 
 

@@ -22,7 +22,8 @@ from duplicates.verification import ImageOpener, TopicBusy
 from imaging import image_identity
 from keeping import connected, copy_order, copy_traits, pair_records
 from keeping.copy_order import Copy
-from keeping.copy_traits import ImageTraits, NameTuple, PairTraits
+from keeping.copy_traits import ImageTraits, PairTraits
+from keeping.pair_sections import NameTuple
 
 TASK_IMAGES = 8  # that a process measures in one go
 TASK_PAIRS = 32  # that a process compares in one go

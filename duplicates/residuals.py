@@ -130,11 +130,16 @@ def _log_excess(left: Array, contrast: Array, valid: Array) -> Array:
 
 def strange_share(layers: list[Layer], limits: ConfirmationLimits) -> float:
     """Median share of the contrast that is left, in the coarsest octave of luminance."""
-    layer = [each for each in layers if each.is_luma][-1]
-    shows = layer.valid & (layer.contrast >= limits.min_contrast_levels)
+    layer, shows = _coarsest_luma(layers, limits)
     if not shows.any():
         return 0.0
     return float(np.median(layer.left[shows] / (layer.contrast[shows] + 2)))
+
+
+def _coarsest_luma(layers: list[Layer], limits: ConfirmationLimits) -> tuple[Layer, Array]:
+    """Return the coarsest octave of luminance, and where it shows something."""
+    layer = [each for each in layers if each.is_luma][-1]
+    return layer, layer.valid & (layer.contrast >= limits.min_contrast_levels)
 
 
 def coarse_unlikeness(layers: list[Layer], limits: ConfirmationLimits) -> float:
@@ -142,8 +147,7 @@ def coarse_unlikeness(layers: list[Layer], limits: ConfirmationLimits) -> float:
 
     0 if the images are too small for it.
     """
-    layer = [each for each in layers if each.is_luma][-1]
-    shows = layer.valid & (layer.contrast >= limits.min_contrast_levels)
+    layer, shows = _coarsest_luma(layers, limits)
     if layer.octave < LUMA_OCTAVES[-1] or not shows.any():
         return 0.0
     return float(np.median(layer.unlikeness[shows]))

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from common import json_files
-from common.errors import UserError
 from common.topics import Stamp
+from keeping import pair_sections
+from keeping.pair_sections import NameTuple
 
 PAIRS_KEY = "/terms"  # of pairs.json: no name of an image
-NO_LIKENESS = -1  # beside what is no likeness: readers of likenesses pass it over
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ class PairTraits:
         return PairTraits(-self.area, -self.mark, -self.mosaic)
 
 
-NameTuple = tuple[str, str]  # of a pair, sorted
 PairTraitsByNames = Mapping[NameTuple, PairTraits]
 
 
@@ -110,38 +108,19 @@ def parse_image(text: object, stamp: Stamp) -> ImageTraits | None:
     return None
 
 
-def pair_text(stamps: tuple[Stamp, Stamp], traits: PairTraits) -> str:
-    (size, time), (other_size, other_time) = stamps
-    return f"{size} {time} {other_size} {other_time} {traits.area} {traits.mark} {traits.mosaic}"
-
-
 def pairs_json(
     pairs: PairTraitsByNames, stamps: Mapping[str, Stamp]
 ) -> dict[str, list[dict[str, str] | int]]:
-    """Return what pairs.json holds under PAIRS_KEY: {"a.jpg": [{"b.jpg": text}, NO_LIKENESS]}.
-
-    The shape is that of a likeness, so that versions without these numbers read the file.
-    """
-    texts: dict[str, dict[str, str]] = {}
-    for (first, second), traits in sorted(pairs.items()):
-        both = (stamps[first], stamps[second])
-        texts.setdefault(first, {})[second] = pair_text(both, traits)
-    return {name: [others, NO_LIKENESS] for name, others in texts.items()}
+    """Return what pairs.json holds under PAIRS_KEY."""
+    texts = {pair: f"{each.area} {each.mark} {each.mosaic}" for pair, each in pairs.items()}
+    return pair_sections.section_json(texts, stamps)
 
 
 def read_pairs(path: str, stamps: Mapping[str, Stamp]) -> dict[NameTuple, PairTraits]:
-    """Return the traits of pairs of images that have these stamps, from the pairs.json at `path`.
+    """Read the traits of pairs of images that have these stamps, from the pairs.json at `path`."""
+    return pair_sections.read_section(path, PAIRS_KEY, stamps, _parse_pair)
 
-    What is missing, damaged or of other bytes is left out.
-    """
-    pairs: dict[NameTuple, PairTraits] = {}
-    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
-        stored = json_files.read_json(path, {})[PAIRS_KEY]
-        for first, (others, _) in stored.items():
-            for second, text in others.items():
-                size, time, other_size, other_time, area, mark, mosaic = text.split(" ")
-                both = ((int(size), int(time)), (int(other_size), int(other_time)))
-                if both == (stamps.get(first), stamps.get(second)):
-                    traits = PairTraits(_parse_number(area), int(mark), int(mosaic))
-                    pairs[first, second] = traits
-    return pairs
+
+def _parse_pair(text: str) -> PairTraits:
+    area, mark, mosaic = text.split(" ")
+    return PairTraits(_parse_number(area), int(mark), int(mosaic))

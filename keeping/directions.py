@@ -7,16 +7,14 @@ library.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from common import json_files
-from common.errors import UserError
 from common.json_files import COPY, Kinds
 from common.topics import Stamp
-from keeping.copy_traits import NO_LIKENESS, NameTuple
+from keeping import pair_sections
+from keeping.pair_sections import NameTuple
 
 DIRECTIONS_KEY = "/clean"  # of pairs.json: no name of an image
 MIN_INNER_SHARE = 0.5  # of the pixels that a frame or screenshot shows of a picture
@@ -42,31 +40,19 @@ CleanVersions = Mapping[str, Collection[str]]  # image to the images that are cl
 def directions_json(
     directions: Directions, stamps: Mapping[str, Stamp]
 ) -> dict[str, list[dict[str, str] | int]]:
-    """Return what pairs.json holds under DIRECTIONS_KEY: {"a.jpg": [{"b.jpg": text}, -1]}."""
-    texts: dict[str, dict[str, str]] = {}
-    for (first, second), direction in sorted(directions.items()):
-        numbers = [*stamps[first], *stamps[second], direction.clean, round(direction.shown, 3)]
-        texts.setdefault(first, {})[second] = " ".join(map(str, numbers))
-    return {name: [others, NO_LIKENESS] for name, others in texts.items()}
+    """Return what pairs.json holds under DIRECTIONS_KEY."""
+    texts = {pair: f"{each.clean} {round(each.shown, 3)}" for pair, each in directions.items()}
+    return pair_sections.section_json(texts, stamps)
 
 
 def read_directions(path: str, stamps: Mapping[str, Stamp]) -> dict[NameTuple, Direction]:
-    """Return the directions in the pairs.json at `path` of images that have these stamps.
+    """Read the directions of pairs of images with these stamps, from the pairs.json at `path`."""
+    return pair_sections.read_section(path, DIRECTIONS_KEY, stamps, _parse_direction)
 
-    What is missing, damaged or of other bytes is left out.
-    """
-    directions: dict[NameTuple, Direction] = {}
-    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
-        stored = json_files.read_json(path, {})[DIRECTIONS_KEY]
-        for first, (others, _) in stored.items():
-            for second, text in others.items():
-                *numbers, share = text.split(" ")
-                size, time, other_size, other_time, clean = map(int, numbers)
-                both = ((size, time), (other_size, other_time))
-                shown = float(share)
-                if both == (stamps.get(first), stamps.get(second)) and 0 <= shown <= 1:
-                    directions[first, second] = Direction(clean, shown)
-    return directions
+
+def _parse_direction(text: str) -> Direction | None:
+    clean, shown = text.split(" ")
+    return Direction(int(clean), float(shown)) if 0 <= float(shown) <= 1 else None
 
 
 def clean_versions(

@@ -16,8 +16,9 @@ from common.errors import UserError
 from common.topics import Stamp, Topic
 from imaging import image_identity
 from keeping import copy_traits, directions
-from keeping.copy_traits import NameTuple, PairTraits, PairTraitsByNames
+from keeping.copy_traits import PairTraits, PairTraitsByNames
 from keeping.directions import Direction, Directions
+from keeping.pair_sections import NameTuple
 
 OfPair = TypeVar("OfPair")
 

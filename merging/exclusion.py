@@ -11,11 +11,12 @@ from common.json_files import COPY, Kinds
 from common.reporter import Reporter
 from common.topics import Topic
 from keeping import across_file, equal_images, keepers, pair_records, topic_relations
-from keeping.copy_traits import NameTuple, PairTraits
+from keeping.copy_traits import PairTraits
 from keeping.directions import Direction, clean_versions
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, KeeperRule
 from keeping.keepers import KeeperChoice
+from keeping.pair_sections import NameTuple
 from keeping.preference import Preference
 from keeping.topic_relations import VARIANTS_COMMAND
 from merging import unreadable as unreadable_images

@@ -13,7 +13,8 @@ from common.cache import Cache
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
 from keeping import copy_traits, pair_records
-from keeping.copy_traits import NameTuple, PairTraits
+from keeping.copy_traits import PairTraits
+from keeping.pair_sections import NameTuple
 
 
 @dataclass

@@ -12,8 +12,9 @@ from dataclasses import replace
 from common.reporter import Reporter
 from common.topics import Topic
 from keeping import across_file, decision_files, keeper_order, pair_records
-from keeping.copy_traits import NameTuple, PairTraits
+from keeping.copy_traits import PairTraits
 from keeping.keeper_order import BEST_FIRST, Candidate, KeeperRule
+from keeping.pair_sections import NameTuple
 from splitting import unclean
 from splitting.candidates import RELATED, Leak, Split, SplitPolicy
 from splitting.chains import Chains

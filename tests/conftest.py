@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -102,15 +105,31 @@ def run_script(
     )
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+def run_module(
+    capsys: pytest.CaptureFixture[str], script: ModuleType, *args: object
+) -> tuple[int, dict, str]:
     """Run a script's module in this process with --json: exit status, the object, stderr."""
     from common import cli
 
-    def call(script, *args: object) -> tuple[int, dict, str]:
-        capsys.readouterr()
-        status = cli.run_script(script.main, [*map(str, args), "--json"])
-        printed = capsys.readouterr()
-        return status, json.loads(printed.out) if printed.out else {}, printed.err
+    capsys.readouterr()
+    status = cli.run_script(script.main, [*map(str, args), "--json"])
+    printed = capsys.readouterr()
+    return status, json.loads(printed.out) if printed.out else {}, printed.err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, str]]:
+    """As run_module."""
+    return functools.partial(run_module, capsys)
+
+
+@pytest.fixture
+def run_by_name(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[dict, str]]:
+    """Run a script by its module's name, as run_module; it must end well: the object, stderr."""
+
+    def call(script: str, *args: object) -> tuple[dict, str]:
+        status, told, said = run_module(capsys, importlib.import_module(script), *args)
+        assert status == 0
+        return told, said
 
     return call

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
 import pytest
 from conftest import draw_image
-
-from common import cli
 
 PLACE = "Animals/Birds/Owls"
 ROWS = [
@@ -22,16 +19,10 @@ ROWS = [
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run_by_name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def run_script(script: str, *arguments: object) -> tuple[dict, str]:
-        main = importlib.import_module(script).main
-        assert cli.run_script(main, [*map(str, arguments), "--json"]) == 0
-        printed = capsys.readouterr()
-        return json.loads(printed.out), printed.err
-
-    return run_script
+    return run_by_name
 
 
 @pytest.fixture

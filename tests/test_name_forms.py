@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import unicodedata
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import draw_image
 
-from common import cli, name_forms
+from common import name_forms
 from sidecars import stem_groups
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "Café-が") for form in ("NFC", "NFD"))
@@ -21,18 +20,12 @@ TINY = ("--model", "tiny", "--workers", 0)
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run_by_name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if os.path.exists(make_image(tmp_path / f"{COMPOSED}.png").with_name(f"{DECOMPOSED}.png")):
         pytest.skip("this file system takes both forms for one name")
 
-    def run_script(script: str, *arguments: object) -> tuple[dict, str]:
-        main = importlib.import_module(script).main
-        assert cli.run_script(main, [*map(str, arguments), "--json"]) == 0
-        printed = capsys.readouterr()
-        return json.loads(printed.out), printed.err
-
-    return run_script
+    return run_by_name
 
 
 def make_image(path: Path, seed: int = 0) -> Path:

@@ -46,7 +46,7 @@ from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
 from common.clip import model  # noqa: E402
-from common.clip.engine import CHUNK_IMAGES, Engine  # noqa: E402
+from common.clip.engine import Engine  # noqa: E402
 from common.clip.options import add_model_options  # noqa: E402
 from common.reporter import Reporter  # noqa: E402
 
@@ -162,7 +162,7 @@ def engine(options: list[str], paths: list[str]) -> Engine:
 
 def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> None:
     made = engine(options, paths)
-    chunks = [paths[start : start + CHUNK_IMAGES] for start in range(0, len(paths), CHUNK_IMAGES)]
+    chunks = [paths[start : start + made.chunk] for start in range(0, len(paths), made.chunk)]
     warm = [
         path for path in paths if Path(path).read_bytes()
     ]  # the files are in the page cache from here on

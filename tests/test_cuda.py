@@ -5,6 +5,7 @@ All other tests hide it.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import shutil
@@ -18,7 +19,10 @@ from towers import SMALL, save_head, save_model
 
 import aesthetic_scorer
 import find_duplicates
+from common.clip import gpu_decoding
+from common.clip.model import GPU_DECODE
 from duplicates import neighbours
+from imaging import images, jpeg_stream
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -35,6 +39,22 @@ def test_vectors_are_those_of_the_cpu(folder, photos, precision, within):
     exact = vectors(engine("--model", folder, "--device", "cpu"), paths)
     found = vectors(engine("--model", folder, "--device", "cuda", "--precision", precision), paths)
     assert np.abs(found - exact).max() < within
+
+
+def test_jpegs_decoded_on_the_gpu_are_nearly_those_of_the_cpu(photos, tmp_path):
+    paths = list(map(str, photos[:20]))
+    content = photos[0].read_bytes()
+    for name, cut in {"half": len(content) // 2, "end": len(content) - 900}.items():
+        (tmp_path / f"{name}.jpg").write_bytes(content[:cut] + jpeg_stream.END)
+        paths.append(str(tmp_path / f"{name}.jpg"))
+    made = engine("--model", "tiny", "--device", "cuda", "--fast-decode")
+    made.model = dataclasses.replace(made.model, decode=GPU_DECODE)
+    [(found, outcomes)] = made.decode_chunks([paths])
+    reader = gpu_decoding.JpegReader(made.shape.fit, images.MAX_PIXELS)
+    assert all(len(reader.__getitems__([path]).jpegs) for path in paths[:20])
+    expected = [reader.decode(path)[0] for path in paths[:20]]
+    assert (found.cpu().int() - torch.stack(expected).int()).abs().max() <= 6
+    assert [isinstance(outcome, str) for outcome in outcomes] == [False] * 20 + [True] * 2
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(folder, make_topic, tmp_path, capsys):

@@ -22,7 +22,7 @@ from common.clip.model import GPU_DECODE, resolve_model
 from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter
-from imaging import images
+from imaging import images, jpeg_stream
 
 BICUBIC = InterpolationMode.BICUBIC
 CROPPING = preprocessing.make_fit(Compose([Resize(64, BICUBIC), CenterCrop((64, 64))]))
@@ -161,8 +161,38 @@ def test_chunks_read_for_the_gpu_come_out_as_decoded_by_the_image_opener(tmp_pat
     assert next(pixels, None) is None
 
 
+def test_a_cut_jpeg_with_an_end_marker_is_unreadable_and_a_grey_one_is_not(tmp_path):
+    content = Path(save_jpeg(tmp_path / "whole.jpg", noise(300, 200))).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2] + jpeg_stream.END)
+    Image.new("RGB", (300, 200), (128, 128, 128)).save(tmp_path / "grey.jpg")
+    reader = gpu_decoding.JpegReader(SQUASHING, images.MAX_PIXELS)
+    chunk = reader.__getitems__([str(tmp_path / name) for name in ("cut.jpg", "grey.jpg")])
+    assert len(chunk.jpegs) == 2
+    [(pixels, outcomes)] = gpu_decoding.decode_chunks([chunk], reader, torch.device("cpu"))
+    assert "truncated" in outcomes[0] or "cut" in outcomes[0]
+    assert outcomes[1][0] == (300, 200) and len(pixels) == 1
+
+
+def test_large_jpegs_are_decoded_in_several_calls(tmp_path, monkeypatch):
+    paths = [save_jpeg(tmp_path / f"{number}.jpg", noise(300, 200, number)) for number in range(9)]
+    reader = gpu_decoding.JpegReader(SQUASHING, images.MAX_PIXELS)
+    chunks = [reader.__getitems__(paths[:5]), reader.__getitems__(paths[5:])]
+    device = torch.device("cpu")
+    at_once = torch.cat([part for part, _ in gpu_decoding.decode_chunks(chunks, reader, device)])
+    monkeypatch.setattr(gpu_decoding, "PIXEL_BYTES_PER_CALL", 2 * 300 * 200 * 3)
+    calls = []
+    decode = gpu_decoding.decode_jpegs
+    monkeypatch.setattr(
+        gpu_decoding,
+        "decode_jpegs",
+        lambda contents, device: calls.append(len(contents)) or decode(contents, device),
+    )
+    cut = torch.cat([part for part, _ in gpu_decoding.decode_chunks(chunks, reader, device)])
+    assert calls == [2, 2, 2, 2, 1] and torch.equal(at_once, cut)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_engine_decodes_in_a_thread_beside_its_workers(tmp_path, workers):
+def test_the_engine_decodes_what_its_workers_read(tmp_path, workers):
     parser = argparse.ArgumentParser()
     add_model_options(parser)
     given = ["--model", "tiny", "--device", "cpu", "--workers", str(workers)]
@@ -188,16 +218,6 @@ def test_decoding_on_a_gpu_without_one_is_refused():
         args = parser.parse_args(["--model", "tiny", "--decode", "gpu", *other])
         with pytest.raises(UserError, match=f"not together with {other[0]}"):
             resolve_model(args)
-
-
-def test_an_error_in_the_decoding_thread_reaches_the_caller():
-    def broken():
-        raise RuntimeError("DataLoader worker killed")
-        yield
-
-    reader = gpu_decoding.JpegReader(SQUASHING, images.MAX_PIXELS)
-    with pytest.raises(RuntimeError, match="DataLoader worker"):
-        list(gpu_decoding.decode_chunks(broken(), reader, torch.device("cpu")))
 
 
 def test_pixels_are_turned_on_any_device_as_pillow_does():

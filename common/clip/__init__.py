@@ -7,6 +7,7 @@
     gpu_decoding    decodes JPEGs on the GPU (--decode gpu)
     tower_shape     what an image tower expects and gives
     encoder         the image tower, through open_clip: pixels to vectors
+    half_precision  makes a tower in half precision faster
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image
     sidecar         .cache/NAME.npz: one row of arrays per image

@@ -60,8 +60,12 @@ class Engine:
         self.model = model
         self.shape = load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
-        if model.decode == GPU_DECODE and self.device.type != "cuda":
-            raise UserError("--decode gpu: needs an NVIDIA GPU and --device cuda; leave it out")
+        if model.decode == GPU_DECODE:
+            from common.clip import gpu_decoding
+
+            if self.device.type != "cuda":
+                raise UserError("--decode gpu: needs an NVIDIA GPU and --device cuda; leave it out")
+            self.chunk = gpu_decoding.CHUNK_IMAGES
         self._file = weights.find_weights_file(model, for_scores=hasattr(args, "head"))
         self._precision: str = args.precision
         self._workers: int = args.workers
@@ -121,10 +125,10 @@ class Engine:
         prefetch = None
         if self._workers:
             worker_limits.check_locks()  # torch would print a traceback of its own
-            waiting = MIN_WAITING_IMAGES // (CHUNK_IMAGES * self._workers)
+            waiting = MIN_WAITING_IMAGES // (self.chunk * self._workers)
             prefetch = max(CHUNKS_AHEAD, waiting)
         waiting_chunks = self._workers * (prefetch or 0) + CHUNKS_IN_PARENT
-        needed_bytes = waiting_chunks * CHUNK_IMAGES * bytes_per_image
+        needed_bytes = waiting_chunks * self.chunk * bytes_per_image
         dataset.shares_memory = worker_limits.free_shared_memory_bytes() > 2 * needed_bytes
         loader: Any = DataLoader(
             dataset,

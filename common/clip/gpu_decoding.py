@@ -2,14 +2,15 @@
 
 nvJPEG, through torchvision, decodes batches of baseline JPEGs. Progressive ones are left to the
 workers, because nvJPEG takes 80 times longer for them; so is whatever is not a plain JPEG. nvJPEG
-fills a cut file with grey without an error, so only files with an end marker are sent there.
+fills a cut file with grey without an error, so only files with an end marker are sent there, and
+an image whose last pixel is that grey is decoded again on the CPU.
+
+A batch is decoded while the model is at work on the one before. Decoding in a thread of its own was
+no faster: the two share the GPU.
 """
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,17 @@ from typing import TYPE_CHECKING, Any
 from common.cache import Extent
 from common.clip import preprocessing
 from common.clip.preprocessing import Fit
-from imaging import image_identity, images
+from imaging import image_identity, images, jpeg_stream
 from imaging.image_identity import Look
 
 if TYPE_CHECKING:
     import torch
 
 USUAL_JPEG_BYTES = 1 << 20  # of a photo, to tell whether shared memory is enough
-JPEGS_PER_BATCH = 128  # decoded at once: more gains 15 % at most
-CHUNKS_AHEAD = 64  # decoded, waiting for the model
+CHUNK_IMAGES = 32  # per message of a worker: a message costs the parent more than reading does
+JPEGS_PER_BATCH = 256  # decoded before the model gets them
+PIXEL_BYTES_PER_CALL = 1 << 30  # of JPEGs that are decoded at once, full size
+MAX_FILL_DISTANCE = 1  # levels between a filled pixel and the grey that fills
 
 # An image's extent and the digest of its bytes, or why it is unreadable.
 Outcome = tuple[Extent, Look | None] | str
@@ -43,6 +46,11 @@ class ReadJpeg:
     extent: Extent
     look: Look | None
 
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of its RGB pixels."""
+        return 3 * self.extent[0] * self.extent[1]
+
 
 @dataclass(frozen=True)
 class ReadChunk:
@@ -51,6 +59,11 @@ class ReadChunk:
     content: Any  # the bytes of all JPEGs; a tensor, or an array if shared memory is scarce
     fitted: Any  # pixels of the images that the worker decoded
     entries: Sequence[ReadJpeg | Outcome]  # per path: a JPEG, a decoded image, or a reason
+
+    @property
+    def jpegs(self) -> list[ReadJpeg]:
+        """Those that the device decodes, in order."""
+        return [entry for entry in self.entries if isinstance(entry, ReadJpeg)]
 
 
 class JpegReader:
@@ -106,65 +119,14 @@ class JpegReader:
 
 
 def decode_chunks(
-    chunks: Iterator[ReadChunk], reader: JpegReader, device: torch.device
-) -> Iterator[Decoded]:
-    """Decode chunks on the device, in order, in a thread beside the model."""
-    waiting: queue.Queue[Decoded | BaseException | None] = queue.Queue(CHUNKS_AHEAD)
-    is_stopped = threading.Event()
-
-    def enqueue(item: Decoded | BaseException | None) -> None:
-        while not is_stopped.is_set():
-            with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for decoded in _decode_on_stream(chunks, reader, device):
-                enqueue(decoded)
-                if is_stopped.is_set():
-                    return
-            enqueue(None)
-        except BaseException as error:
-            enqueue(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (item := waiting.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        is_stopped.set()
-        thread.join()
-
-
-def _decode_on_stream(
     chunks: Iterable[ReadChunk], reader: JpegReader, device: torch.device
 ) -> Iterator[Decoded]:
-    """Decode on a stream of its own, so that the model goes on meanwhile."""
-    import torch
-
-    if device.type != "cuda":
-        yield from _decode_in_batches(chunks, reader, device)
-        return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    with torch.cuda.stream(stream):
-        for pixels, outcomes in _decode_in_batches(chunks, reader, device):
-            stream.synchronize()
-            yield pixels, outcomes
-
-
-def _decode_in_batches(
-    chunks: Iterable[ReadChunk], reader: JpegReader, device: torch.device
-) -> Iterator[Decoded]:
-    """Collect chunks until they hold enough JPEGs for a batch, decode it, yield the chunks."""
+    """Decode chunks on the device, in order: enough of them for a batch at a time."""
     collected: list[ReadChunk] = []
     count = 0
     for chunk in chunks:
         collected.append(chunk)
-        count += sum(isinstance(entry, ReadJpeg) for entry in chunk.entries)
+        count += len(chunk.jpegs)
         if count >= JPEGS_PER_BATCH:
             yield from _decode_batch(collected, reader, device)
             collected = []
@@ -175,21 +137,61 @@ def _decode_in_batches(
 def _decode_batch(
     chunks: Sequence[ReadChunk], reader: JpegReader, device: torch.device
 ) -> Iterator[Decoded]:
+    fitted = _fit_jpegs(chunks, reader.fit, device)
+    for chunk in chunks:
+        yield _assemble(chunk, fitted, reader, device)
+
+
+def _fit_jpegs(
+    chunks: Sequence[ReadChunk], fit: Fit, device: torch.device
+) -> Iterator[torch.Tensor | None]:
+    """Decode the JPEGs of some chunks, in order, and fit them; None for each that is refused."""
     import torch
 
-    contents = []
+    waiting: list[ReadJpeg] = []
+    contents: list[torch.Tensor] = []
+    waiting_bytes = 0
     for chunk in chunks:
-        jpegs = [entry for entry in chunk.entries if isinstance(entry, ReadJpeg)]
         content = torch.as_tensor(chunk.content)
-        contents += [content[jpeg.start : jpeg.stop] for jpeg in jpegs]
-    decoded = iter(decode_jpegs(contents, device))
-    for chunk in chunks:
-        yield _assemble(chunk, decoded, reader, device)
+        for jpeg in chunk.jpegs:
+            if waiting and waiting_bytes + jpeg.pixel_bytes > PIXEL_BYTES_PER_CALL:
+                yield from _fit_call(waiting, contents, fit, device)
+                waiting, contents, waiting_bytes = [], [], 0
+            waiting.append(jpeg)
+            contents.append(content[jpeg.start : jpeg.stop])
+            waiting_bytes += jpeg.pixel_bytes
+    yield from _fit_call(waiting, contents, fit, device)
+
+
+def _fit_call(
+    jpegs: Sequence[ReadJpeg], contents: Sequence[torch.Tensor], fit: Fit, device: torch.device
+) -> list[torch.Tensor | None]:
+    decoded = decode_jpegs(contents, device)
+    may_be_cut = iter(_end_in_fill_level([image for image in decoded if image is not None]))
+    fitted: list[torch.Tensor | None] = []
+    for jpeg, image in zip(jpegs, decoded, strict=True):
+        if image is None or next(may_be_cut):
+            fitted.append(None)
+            continue
+        upright = preprocessing.turn_upright(image, jpeg.orientation)
+        fitted.append(preprocessing.fit_pixels(upright, fit))
+    return fitted
+
+
+def _end_in_fill_level(decoded: Sequence[torch.Tensor]) -> list[bool]:
+    """Tell which images end in the grey that stands for missing pixels."""
+    import torch
+
+    if not decoded:
+        return []
+    last = torch.stack([image[:, -1, -1] for image in decoded]).int()
+    is_grey = (last - jpeg_stream.FILL_LEVEL).abs() <= MAX_FILL_DISTANCE
+    return is_grey.all(dim=1).tolist()
 
 
 def _assemble(
     chunk: ReadChunk,
-    decoded: Iterator[torch.Tensor | None],
+    fitted: Iterator[torch.Tensor | None],
     reader: JpegReader,
     device: torch.device,
 ) -> Decoded:
@@ -207,18 +209,14 @@ def _assemble(
             pixels.append(next(on_cpu))
             outcomes.append(entry)
             continue
-        image = next(decoded)
+        image = next(fitted)
         try:
             if image is None:
-                fitted, extent = reader.decode(entry.path)
-                pixels.append(fitted.to(device))
-                outcomes.append((extent, entry.look))
-                continue
+                image = reader.decode(entry.path)[0].to(device)
         except images.Unreadable as error:
             outcomes.append(str(error))
             continue
-        upright = preprocessing.turn_upright(image, entry.orientation)
-        pixels.append(preprocessing.fit_pixels(upright, reader.fit))
+        pixels.append(image)
         outcomes.append((entry.extent, entry.look))
     if not pixels:
         return torch.empty(0, dtype=torch.uint8), outcomes

@@ -53,8 +53,9 @@ def test_jpegs_decoded_on_the_gpu_are_nearly_those_of_the_cpu(photos, tmp_path):
     reader = gpu_decoding.JpegReader(made.shape.fit, images.MAX_PIXELS)
     assert all(len(reader.__getitems__([path]).jpegs) for path in paths[:20])
     expected = [reader.decode(path)[0] for path in paths[:20]]
-    assert (found.cpu().int() - torch.stack(expected).int()).abs().max() <= 6
     assert [isinstance(outcome, str) for outcome in outcomes] == [False] * 20 + [True] * 2
+    differences = (found.cpu().int() - torch.stack(expected).int()).abs()
+    assert differences.max() <= 6 and differences.float().mean() < 0.5
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(folder, make_topic, tmp_path, capsys):

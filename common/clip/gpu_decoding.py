@@ -168,14 +168,14 @@ def _fit_call(
 ) -> list[torch.Tensor | None]:
     decoded = decode_jpegs(contents, device)
     may_be_cut = iter(_end_in_fill_level([image for image in decoded if image is not None]))
-    fitted: list[torch.Tensor | None] = []
-    for jpeg, image in zip(jpegs, decoded, strict=True):
-        if image is None or next(may_be_cut):
-            fitted.append(None)
-            continue
-        upright = preprocessing.turn_upright(image, jpeg.orientation)
-        fitted.append(preprocessing.fit_pixels(upright, fit))
-    return fitted
+    is_whole = [image is not None and not next(may_be_cut) for image in decoded]
+    upright = [
+        preprocessing.turn_upright(image, jpeg.orientation)
+        for jpeg, image, whole in zip(jpegs, decoded, is_whole, strict=True)
+        if image is not None and whole
+    ]
+    fitted = iter(preprocessing.fit_batch(upright, fit) if upright else ())
+    return [next(fitted) if whole else None for whole in is_whole]
 
 
 def _end_in_fill_level(decoded: Sequence[torch.Tensor]) -> list[bool]:

@@ -8,6 +8,7 @@ way.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,23 +97,31 @@ def fit_image(image: Image, fit: Fit) -> torch.Tensor:
 
 def fit_pixels(pixels: torch.Tensor, fit: Fit) -> torch.Tensor:
     """Shrink and crop uint8 pixels (3, height, width) to (height, width, 3), on their device."""
+    return fit_batch([pixels], fit)[0]
+
+
+def fit_batch(images: Sequence[torch.Tensor], fit: Fit) -> torch.Tensor:
+    """Shrink and crop images as `fit_pixels` does: uint8 of shape (n, height, width, 3)."""
+    import torch
+
+    shrunk = torch.stack([_shrink(pixels, fit) for pixels in images])
+    if shrunk.is_floating_point():
+        shrunk = shrunk.round_().clamp_(0, 255).to(torch.uint8)
+    return shrunk.permute(0, 2, 3, 1).contiguous()
+
+
+def _shrink(pixels: torch.Tensor, fit: Fit) -> torch.Tensor:
+    """Shrink and crop to (3, height, width); not yet rounded if that is done in floats."""
     import torch
 
     size = fit.output_size(*pixels.shape[1:])
-    batch = pixels[None]
-    if pixels.is_cuda:  # has no kernel for 8 bits
-        shrunk = torch.nn.functional.interpolate(
-            batch.float(), size=size, mode="bicubic", antialias=True
-        )
-        shrunk = shrunk.round_().clamp_(0, 255).to(torch.uint8)
-    else:
-        shrunk = torch.nn.functional.interpolate(batch, size=size, mode="bicubic", antialias=True)
-    fitted = shrunk[0].permute(1, 2, 0)
+    batch = pixels[None].float() if pixels.is_cuda else pixels[None]  # CUDA has no 8-bit kernel
+    shrunk = torch.nn.functional.interpolate(batch, size=size, mode="bicubic", antialias=True)[0]
     if fit.crop is None:
-        return fitted.contiguous()
+        return shrunk
     top = round((size[0] - fit.crop) / 2)
     left = round((size[1] - fit.crop) / 2)
-    return fitted[top : top + fit.crop, left : left + fit.crop].contiguous()
+    return shrunk[:, top : top + fit.crop, left : left + fit.crop]
 
 
 def turn_upright(pixels: torch.Tensor, orientation: int) -> torch.Tensor:

@@ -87,9 +87,10 @@ class StoredImage:
 
 
 def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None:
-    """Read the bytes of a complete RGB or grey JPEG, undecoded; None for any other file.
+    """Read the bytes of a complete RGB or grey JPEG; None for any other file.
 
-    Complete means: it ends with the end marker. Raises Unreadable as `open_image` does.
+    Complete means: it ends with the end marker, and no pixels are missing before it; a baseline
+    JPEG is decoded at an eighth of its size to tell. Raises Unreadable as `open_image` does.
     """
     with decode_errors_as_unreadable(path), open(path, "rb") as file:
         if file.read(len(JPEG_START)) != JPEG_START:
@@ -108,7 +109,10 @@ def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None
             if orientation >= FIRST_SIDEWAYS_ORIENTATION:
                 width, height = height, width
             is_progressive = bool(image.info.get("progressive"))
-            return PlainJpeg(content, width, height, orientation, is_progressive)
+        if not is_progressive:
+            with Image.open(path, formats=("JPEG",)) as image:
+                load_all_pixels(image, path, draft=1, mode="L")
+        return PlainJpeg(content, width, height, orientation, is_progressive)
 
 
 def open_image(

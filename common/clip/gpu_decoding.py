@@ -1,9 +1,8 @@
-"""Decodes JPEGs on the GPU: worker processes only read them, and everything else is decoded there.
+"""Decodes JPEGs on the GPU: worker processes read and check them, and decode all other images.
 
 nvJPEG, through torchvision, decodes batches of baseline JPEGs. Progressive ones are left to the
 workers, because nvJPEG takes 80 times longer for them; so is whatever is not a plain JPEG. nvJPEG
-fills a cut file with grey without an error, so only files with an end marker are sent there, and
-an image whose last pixel is that grey is decoded again on the CPU.
+makes up the missing pixels of a cut file without an error, so workers send only complete ones.
 
 A batch is decoded while the model is at work on the one before. Decoding in a thread of its own was
 no faster: the two share the GPU.
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from common.cache import Extent
 from common.clip import preprocessing
 from common.clip.preprocessing import Fit
-from imaging import image_identity, images, jpeg_stream
+from imaging import image_identity, images
 from imaging.image_identity import Look
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ USUAL_JPEG_BYTES = 1 << 20  # of a photo, to tell whether shared memory is enoug
 CHUNK_IMAGES = 32  # per message of a worker: a message costs the parent more than reading does
 JPEGS_PER_BATCH = 256  # decoded before the model gets them
 PIXEL_BYTES_PER_CALL = 1 << 30  # of JPEGs that are decoded at once, full size
-MAX_FILL_DISTANCE = 1  # levels between a filled pixel and the grey that fills
 
 # An image's extent and the digest of its bytes, or why it is unreadable.
 Outcome = tuple[Extent, Look | None] | str
@@ -167,26 +165,13 @@ def _fit_call(
     jpegs: Sequence[ReadJpeg], contents: Sequence[torch.Tensor], fit: Fit, device: torch.device
 ) -> list[torch.Tensor | None]:
     decoded = decode_jpegs(contents, device)
-    may_be_cut = iter(_end_in_fill_level([image for image in decoded if image is not None]))
-    is_whole = [image is not None and not next(may_be_cut) for image in decoded]
     upright = [
         preprocessing.turn_upright(image, jpeg.orientation)
-        for jpeg, image, whole in zip(jpegs, decoded, is_whole, strict=True)
-        if image is not None and whole
+        for jpeg, image in zip(jpegs, decoded, strict=True)
+        if image is not None
     ]
     fitted = iter(preprocessing.fit_batch(upright, fit) if upright else ())
-    return [next(fitted) if whole else None for whole in is_whole]
-
-
-def _end_in_fill_level(decoded: Sequence[torch.Tensor]) -> list[bool]:
-    """Tell which images end in the grey that stands for missing pixels."""
-    import torch
-
-    if not decoded:
-        return []
-    last = torch.stack([image[:, -1, -1] for image in decoded]).int()
-    is_grey = (last - jpeg_stream.FILL_LEVEL).abs() <= MAX_FILL_DISTANCE
-    return is_grey.all(dim=1).tolist()
+    return [None if image is None else next(fitted) for image in decoded]
 
 
 def _assemble(

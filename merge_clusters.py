@@ -66,6 +66,7 @@ from keeping.preference import add_prefer_option
 from merging import captions_carry, copying, merge, outside, summary
 from merging.exclusion import MergePolicy
 from merging.plan import MergePlan
+from merging.transfer import TransferMode
 from reports import html_option
 
 DEFAULT_OUTPUT = "full_dataset"
@@ -78,19 +79,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     target = os.path.abspath(args.output)
     topics = merge.find_sources(args, target, reporter)
     policy = MergePolicy(
-        drop_copies=not args.keep_duplicates,
+        drop_copies=not (args.keep_duplicates or args.for_search),
+        drop_references=not args.keep_duplicates,
         drop_variants=args.drop_variants,
         drop_across=args.drop_across,
         captions=args.captions,
-        keep_unreadable=args.keep_unreadable,
+        keep_unreadable=args.keep_unreadable or args.for_search,
         prefer=args.prefer,
+        for_search=args.for_search,
     )
+    mode = TransferMode.LINK.value if args.for_search else args.mode
     with TargetFolder(target, "--output") as folder:
-        plan = merge.plan_merge(topics, folder, args.mode, policy, args.mixed_scores, reporter)
+        plan = merge.plan_merge(topics, folder, mode, policy, args.mixed_scores, reporter)
         plan = dataclasses.replace(plan, outside=outside.find_outside_files(args.paths, topics))
         if not args.dry_run:
             merge.apply_merge(plan, folder, reporter)
-    result = summary.make_result(plan, args.mode, args.dry_run)
+    result = summary.make_result(plan, mode, args.dry_run)
     if args.html:
         from reports import merge_page  # Jinja2 and Pillow, needed for a page only
 
@@ -154,11 +158,19 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="merge images too that the scorer or the search found damaged",
     )
     parser.add_argument(
+        "--for-search",
+        action="store_true",
+        help="only link the images, also copies and damaged ones: a folder in which datasets are "
+        "searched together, and which is merged then",
+    )
+    parser.add_argument(
         "--mixed-scores", action="store_true", help="merge scores that different models made"
     )
     html_option.add_html_options(parser, "that shows what goes in and what is left out")
     args = parser.parse_args(argv)
     html_option.check_html_options(args)
+    if args.for_search and args.dry_run:
+        parser.error("--for-search makes nothing but links; leave --dry-run out")
     return args
 
 

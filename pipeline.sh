@@ -11,11 +11,15 @@
 #   --include PATTERN, --exclude PATTERN   only some topics of the datasets
 #   --no-masks         take x_mask.png beside x.jpg for an image
 #   --prefer ORDER     which of several copies is kept: best, largest, oldest, newest, first
+#   --mode MODE        how images come to the merged dataset: copy, hardlink, symlink
 #   scorer options     all other options go to aesthetic_scorer.py: --model tiny, --device cuda,
 #                      --head laion-v2
 #
-# Checks target, options and weights first. Of `data/*` it skips the target and the files that it
-# keeps beside it.
+# The datasets are searched together in OUTPUT.linked, a folder of links that takes no space. It is
+# kept: the next run is quick with it. Delete it whenever you like.
+#
+# Checks target, options and weights first. Of `data/*` it skips the target and what it keeps beside
+# it.
 #
 # Prints each command before running it, stops at the first failure and returns its exit status.
 # After a stop, a crash or new images, run the same command again: finished work is skipped.
@@ -39,18 +43,21 @@ main() {
     check_target
     mkdir -p -- "$reports"
     local sources=("${datasets[@]}" ${levels[@]+"${levels[@]}"} ${patterns[@]+"${patterns[@]}"})
-    local choosing=("${sources[@]}" ${prefer[@]+"${prefer[@]}"})
+    local linked=("$output.linked" ${levels[@]+"${levels[@]}"} ${prefer[@]+"${prefer[@]}"})
     local merged=("$output" ${levels[@]+"${levels[@]}"} ${prefer[@]+"${prefer[@]}"})
     step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"} --check
 
+    # Links first: a new link changes what is recorded of a file, as if it had been edited.
+    step merge_clusters.py "${sources[@]}" --for-search --output "$output.linked" --mixed-scores
     step dataset_stats.py "${sources[@]}" --output "$reports/datasets_image_statistics.json" \
         --html "$reports/dataset_stats.html"
     step aesthetic_scorer.py "${sources[@]}" ${scorer_options[@]+"${scorer_options[@]}"}
     step aesthetic_stats.py "${sources[@]}" --output "$reports/aesthetic_stats.json" \
         --html "$reports/aesthetic_stats.html"
-    step find_duplicates.py "${choosing[@]}"
-    step duplicates_stats.py "${choosing[@]}" --html "$reports/review.html"
-    step merge_clusters.py "${choosing[@]}" --output "$output"
+    step merge_clusters.py "${sources[@]}" --for-search --output "$output.linked" # with scores
+    step find_duplicates.py "${linked[@]}" # copies, also across the datasets
+    step duplicates_stats.py "${linked[@]}" --html "$reports/review.html"
+    step merge_clusters.py "${linked[@]}" --output "$output" ${mode[@]+"${mode[@]}"}
     step find_duplicates.py "${merged[@]}" --variants --across # related images, in any topic
     step split_data.py "${merged[@]}" --exclude-duplicates --output-dir "$reports"
 
@@ -65,7 +72,8 @@ main() {
 }
 
 parse_args() {
-    datasets=() scorer_options=() levels=() patterns=() prefer=() output=full_dataset reports=
+    datasets=() scorer_options=() levels=() patterns=() prefer=() mode=()
+    output=full_dataset reports=
     while (($#)); do
         case $1 in
         -h | --help) print_usage && exit ;;
@@ -87,6 +95,12 @@ parse_args() {
             shift
             ;;
         --prefer=*) prefer=("$1") ;;
+        --mode)
+            (($# > 1)) || fail "--mode needs copy, hardlink or symlink"
+            mode=(--mode "$2")
+            shift
+            ;;
+        --mode=*) mode=("$1") ;;
         --include | --exclude)
             (($# > 1)) || fail "$1 needs a pattern"
             patterns+=("$1" "$2")
@@ -104,17 +118,20 @@ parse_args() {
         esac
         shift
     done
+    while [[ $output == ?*/ ]]; do output=${output%/}; done
     reports=${reports:-$(dirname -- "$output")}
     skip_own_files
     ((${#datasets[@]})) || fail "no dataset given; see --help"
 }
 
-# Drop the target and the files that are kept beside it from the datasets: `data/*` names them, too.
+# Drop the target and what is kept beside it from the datasets: `data/*` names them, too.
 skip_own_files() {
     local path given=(${datasets[@]+"${datasets[@]}"})
     datasets=()
     for path in ${given[@]+"${given[@]}"}; do
-        [[ -e $path && $path -ef $output ]] || is_own_file "$path" || datasets+=("$path")
+        [[ -e $path && $path -ef $output ]] && continue
+        [[ -e $path && $path -ef $output.linked ]] && continue
+        is_own_file "$path" || datasets+=("$path")
     done
 }
 
@@ -131,16 +148,19 @@ real_path() { "$python" -c 'import os, sys; print(os.path.realpath(sys.argv[1]))
 
 # Fail now if the merge would refuse the target in the end.
 check_target() {
-    local target dataset path
-    target=$(real_path "$output")
-    for dataset in "${datasets[@]}"; do
-        path=$(real_path "$dataset")
-        [[ $path/ != "$target"/* && $target/ != "$path"/* ]] ||
-            fail "--output $output: overlaps $dataset; give --output another place"
+    local folder target dataset path
+    for folder in "$output" "$output.linked"; do
+        target=$(real_path "$folder")
+        for dataset in "${datasets[@]}"; do
+            path=$(real_path "$dataset")
+            [[ $path/ != "$target"/* && $target/ != "$path"/* ]] ||
+                fail "--output $output: overlaps $dataset; give --output another place"
+        done
+        [[ ! -e $folder || -d $folder ]] || fail "$folder: is a file; give --output another place"
+        [[ ! -d $folder || -e $folder/merge_manifest.jsonl || -e $folder/.links_to_search ||
+            -z $(ls -A -- "$folder") ]] ||
+            fail "$folder: not empty, and no merge made it; give --output another place"
     done
-    [[ ! -e $output || -d $output ]] || fail "--output $output: is a file; give --output a folder"
-    [[ ! -d $output || -e $output/merge_manifest.jsonl || -z $(ls -A -- "$output") ]] ||
-        fail "--output $output: not empty, and no merge made it; give --output another place"
 }
 
 print_usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$here/pipeline.sh"; }

@@ -100,7 +100,7 @@ class Reporter:
         """Count and print an unreadable image; with --bad-files, record it."""
         self.unreadable += 1
         message = f"{terminal.escape(path)}: {reason}"
-        if not self._said_before.holds(message, "unreadable image"):
+        if not self._said_before.holds(message, "unreadable image", path):
             self._print(f"❌ {message}")
         if self._bad_files:
             entry = {"path": os.path.abspath(path), "reason": reason}

@@ -24,10 +24,17 @@ class SaidBefore:
                 with open(path, encoding="ascii") as file:
                     self._digests.update(file.read().split())
 
-    def holds(self, message: str, noun: str) -> bool:
-        """Tell whether an earlier script said this; otherwise note it."""
+    def holds(self, message: str, noun: str, path: str | os.PathLike[str] = "") -> bool:
+        """Tell whether an earlier script said this; otherwise note it.
+
+        With `path`, what the message says of that file, also under another name of it.
+        """
         if not self._path:
             return False
+        with contextlib.suppress(OSError):
+            if path:
+                status = os.stat(path)
+                message = f"{noun} {status.st_dev} {status.st_ino}"
         digest = hashlib.blake2b(message.encode("utf-8", "surrogatepass"), digest_size=16)
         if digest.hexdigest() in self._digests:
             self._counts[noun] += 1

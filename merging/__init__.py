@@ -10,6 +10,8 @@
     unreadable         which images cannot be taken, or are damaged
     target_places      where topics go in the target, and which of them join there
     target             one topic of the target: its files, and the places earlier merges gave
+    origins            where images of a source came from that an earlier merge made
+    search_links       a folder of links, in which datasets are searched together
     naming             which names are taken, what a renamed image is called
     copying            fills the target with files: checks, a lock, several transfers at once
     transfer           puts one file in its place, as a whole or not at all

@@ -29,12 +29,14 @@ from merging.target import TargetTopic
 class MergePolicy:
     """Which images a merge drops in favour of others."""
 
-    drop_copies: bool = True  # within a topic, and those of reference images
+    drop_copies: bool = True  # within a topic
+    drop_references: bool = True  # copies of reference images
     drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
     drop_across: bool = False  # copies in other topics of the dataset
     captions: str = "keeper"  # a captions_carry.CaptionRule
     keep_unreadable: bool = False  # take damaged images too
     prefer: Preference = Preference.BEST
+    for_search: bool = False  # the target holds links to the sources, and nothing else
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ class Excluder:
                     if kind == COPY:
                         kinds.setdefault(path, {})[other] = COPY
             reference = None
-            if self.policy.drop_copies:
+            if self.policy.drop_references:
                 reference = self._across.reference_match(path, [COPY])
             if reference:
                 graph.references[path] = reference

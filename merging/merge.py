@@ -25,9 +25,11 @@ from merging import (
     manifest,
     placing,
     scores_carry,
+    search_links,
     target_places,
 )
 from merging.exclusion import Excluder, MergePolicy
+from merging.origins import Origins
 from merging.plan import MergePlan, TopicPlan
 from merging.source_records import read_source_records
 from merging.target import TargetTopic
@@ -69,6 +71,7 @@ def plan_merge(
     """
     target = folder.path
     folder.check_replaceable([manifest.FILE_NAME, decisions.FILE_NAME])
+    search_links.check_purpose(folder, policy.for_search)
     manifest_stamp = stamp_of(manifest.manifest_path(target))
     earlier = _read_earlier(folder, topics[0].levels)
     decision_files.add_decisions(topics, reporter)
@@ -77,6 +80,8 @@ def plan_merge(
     atomic_files.check_writable(root)
     if mode == TransferMode.HARDLINK:
         copying.check_same_file_system(topics, root)
+    if policy.for_search:
+        earlier = search_links.remove_stale_links(folder, earlier, topics)
     joined = target_places.join_forms(topics, target, earlier)
     topics_by_folder = target_places.group_by_place(topics, joined)
     earlier = target_places.rename_places(earlier, joined)
@@ -86,9 +91,15 @@ def plan_merge(
         target_topics[place] = target_places.make_topic(target, place, sources)
     _check_target_folders(folder, target_topics.values())
 
+    known_origins = Origins(topics, reporter.warn)
+    origins = {
+        place: known_origins.of_topics(sources) for place, sources in topics_by_folder.items()
+    }
+
     def target_topic(place: str) -> TargetTopic:
         topic = target_topics[place]
-        lines = [manifest.parse_line(line, topic.levels) for line in earlier.get(place, ())]
+        parsed = (manifest.parse_line(line, topic.levels) for line in earlier.get(place, ()))
+        lines = list(map(origins[place].read_line, parsed))
         return TargetTopic(topic, lines, joins_any_name=policy.drop_copies)
 
     places = {topic: place for place, group in topics_by_folder.items() for topic in group}
@@ -99,8 +110,11 @@ def plan_merge(
         for place, topic in target_topics.items():
             records = [read_source_records(source) for source in topics_by_folder[place]]
             plan = placing.plan_topic(target_topic(place), records, mode, excluder, reporter)
+            plan.origins = origins[place]
+            plan.transfers = plan.origins.link_to_origins(plan.transfers, plan.lines)
             plans.append(plan)
-            carried = scores_carry.read_carried_scores(topic, records, plan.lines)
+            plan.for_search = policy.for_search
+            carried = scores_carry.read_carried_scores(topic, records, plan.lines, plan.for_search)
             plan.has_new_records = carried.has_news
             plan.confirmed = {each.topic.path: each.stamps.confirmed for each in records}
             if carried.has_new_scores:
@@ -136,7 +150,7 @@ def _read_earlier(folder: TargetFolder, levels: int) -> dict[str, list[bytes]]:
     if not os.path.isdir(target):
         raise UserError(f"{target}: not a folder; give --output another place")
     earlier = manifest.read_manifest(target, levels)
-    if earlier is None and folder.names():
+    if earlier is None and folder.names() - {search_links.MARKER}:
         raise UserError(
             f"{target}: not empty, and no merge made it (no {manifest.FILE_NAME}); "
             "give --output another place"
@@ -202,6 +216,8 @@ def apply_merge(merge: MergePlan, folder: TargetFolder, reporter: Reporter) -> N
                 f"{merge.target}: another merge wrote to it meanwhile; run the same command again"
             )
         _check_target_folders(folder, [plan.topic for plan in merge.topics])
+        if any(plan.for_search for plan in merge.topics):
+            search_links.write_marker(folder)
         manifest.update_manifest(folder, merge.manifest_lines)
         for plan in merge.topics:
             if plan.transfers:

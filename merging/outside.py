@@ -9,9 +9,10 @@ from common import json_files, terminal
 from common.image_formats import is_image_name
 from common.topics import Topic
 from keeping import across_file, decisions
+from merging import manifest
 from merging.plan import LeftBehind
 
-OWN_FILES = (across_file.FILE_NAME, decisions.FILE_NAME)
+OWN_FILES = (across_file.FILE_NAME, decisions.FILE_NAME, manifest.FILE_NAME)
 MAX_NAMED_FILES = 3  # of a folder
 
 

@@ -20,7 +20,7 @@ from merging.plan import COUNTER_OF_ACTION, LeftBehind, PlacedGroup, TopicPlan
 from merging.selection import Selection, select_images
 from merging.source_records import SourceRecords
 from merging.target import TargetTopic, file_names, other_names
-from merging.transfer import Transfer, TransferMode
+from merging.transfer import Transfer, TransferMode, sidecar_mode
 from merging.unreadable import NO_PERMISSION, is_readable, leftover_reason
 from sidecars import captions, stem_groups
 from sidecars.stem_groups import StemGroup
@@ -190,13 +190,13 @@ class Placer:
             self._plan_transfer(line.source, line.target_name, line.stamp, self._mode)
             self._counts["copied"] += 1
             self._counts["renamed"] += line.action == manifest.RENAMED
-            is_copy = self._mode == TransferMode.COPY
-            self._counts["bytes_copied" if is_copy else "bytes_saved"] += size
 
     def _plan_transfer(self, source: str, name: str, stamp: Stamp, mode: str) -> None:
         path = self._target.topic.path_of(name)
         torn = self._target.torn.get(name)
         self._plan.transfers.append(Transfer(source, path, stamp, mode, torn))
+        is_copy = mode == TransferMode.COPY
+        self._counts["bytes_copied" if is_copy else "bytes_saved"] += stamp[0]
 
     def _plan_sidecars(self, group: PlacedGroup) -> dict[str, tuple[str, ...]]:
         """Plan to copy the sidecars that are not there yet.
@@ -216,8 +216,8 @@ class Placer:
                 self._names.add_sidecar(stem, suffix, path)
                 if self._target.claim_name(name):
                     stamp = stamp_of(path) or (0, 0)
-                    self._plan_transfer(path, name, stamp, TransferMode.COPY)
-                    self._counts.update(sidecars=1, bytes_copied=stamp[0])
+                    self._plan_transfer(path, name, stamp, sidecar_mode(self._mode))
+                    self._counts["sidecars"] += 1
         return names
 
     def _find_refusal(self, stem: str, suffix: str, path: str, images: Iterable[str]) -> str:

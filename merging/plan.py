@@ -12,6 +12,7 @@ from common.cache import FileRecords
 from common.topics import Stamp, Topic
 from merging import manifest
 from merging.manifest import ManifestLine
+from merging.origins import TopicOrigins
 from merging.transfer import Transfer
 
 IN_TARGET_ALREADY = "there"  # action of an image that an earlier merge brought
@@ -62,6 +63,8 @@ class TopicPlan:
     has_new_records: bool = False  # the sources know something that the target does not
     # by source: images whose times have changed since they were recorded, and their bytes have not
     confirmed: dict[str, FileRecords] = field(default_factory=dict)
+    origins: TopicOrigins = field(default_factory=TopicOrigins)
+    for_search: bool = False  # the target holds links, and what is known of their sources
 
     def actions(self) -> Iterator[PlannedAction]:
         """Yield what happens to every file: first what is copied, then the rest."""
@@ -111,7 +114,7 @@ class MergePlan:
     def manifest_lines(self) -> Iterator[bytes]:
         planned = {}
         for plan in self.topics:
-            planned[plan.topic.place] = plan.lines
+            planned[plan.topic.place] = plan.origins.lines_to_write(plan.lines)
         levels = self.topics[0].topic.levels
         return manifest.replace_topics(self.earlier, planned, levels)
 

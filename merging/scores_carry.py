@@ -56,9 +56,15 @@ class CarriedScores:
 
 
 def read_carried_scores(
-    target: Topic, sources: Iterable[SourceRecords], lines: Iterable[ManifestLine]
+    target: Topic,
+    sources: Iterable[SourceRecords],
+    lines: Iterable[ManifestLine],
+    for_search: bool = False,
 ) -> CarriedScores:
-    """Join the scores of a target topic with those of its sources, in order. Raises Damaged."""
+    """Join the scores of a target topic with those of its sources, in order. Raises Damaged.
+
+    A folder of links to search in has the scores of its sources alone.
+    """
     target_stamps: dict[str, Stamp] = {}
     lines_by_folder: dict[str, list[ManifestLine]] = {}
     for line in lines:
@@ -67,15 +73,20 @@ def read_carried_scores(
         if line.action in manifest.IN_TARGET:
             lines_by_folder.setdefault(os.path.dirname(line.source), []).append(line)
     scores, target_cache, _ = topic_scores.read_scores_with_provenance(target)
-    carried = CarriedScores(scores, makers={}, scored={})
+    before = dict(scores)
+    if for_search:
+        scores = {}
+    carried = CarriedScores(dict(scores), makers={}, scored={})
     carried.originality = CarriedOriginality(target_stamps, target_cache.originality)
-    if target_cache.scores:
+    if target_cache.scores and not for_search:
         carried.scored.update(target_cache.scores.images)
     if scores:
         carried.makers.update([_score_maker(target, target_cache, {})])
     for source in sources:
         source_lines = lines_by_folder.get(source.topic.path, [])
         _add_source(carried, source, source_lines, target_stamps, target_cache)
+    if for_search:
+        carried.has_new_scores = carried.scores != before
     return carried
 
 
@@ -176,7 +187,7 @@ def _write_records(plan: TopicPlan, folder: TargetFolder) -> None:
         confirmed = plan.confirmed.get(topic.path)
         sources.append(source_records.read_source_records(topic, confirmed))
     with locks.topic_lock(plan.topic, folder):
-        carried = read_carried_scores(plan.topic, sources, plan.lines)
+        carried = read_carried_scores(plan.topic, sources, plan.lines, plan.for_search)
         _write_carried_scores(plan.topic, carried, folder)
 
 

@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import IO
 
@@ -28,9 +28,17 @@ class TransferMode(StrEnum):
     COPY = "copy"
     HARDLINK = "hardlink"
     SYMLINK = "symlink"
+    LINK = "link"  # a hard link, or where that cannot be a symlink
+    LINK_OR_COPY = "link or copy"  # a hard link, or where that cannot be a copy
 
 
-TRANSFER_MODES = [mode.value for mode in TransferMode]
+# What people can choose.
+TRANSFER_MODES = [TransferMode.COPY.value, TransferMode.HARDLINK.value, TransferMode.SYMLINK.value]
+FALLBACK_MODES = {
+    TransferMode.LINK: TransferMode.SYMLINK,
+    TransferMode.LINK_OR_COPY: TransferMode.COPY,
+}
+NO_HARD_LINK_ERRNOS = {errno.EXDEV, errno.EACCES, *NO_LINK_ERRNOS}
 KERNEL_COPY_BYTES = 1 << 30  # asked of the kernel at once; it may copy fewer
 # Errors of pairs of file systems that lack a feature; network and FUSE ones vary.
 NO_KERNEL_COPY_ERRNOS = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
@@ -52,11 +60,18 @@ class Transfer:
     content: bytes | None = None  # that is written in place of the source's
 
 
+def sidecar_mode(mode: str) -> TransferMode:
+    """Return how sidecars come to the target when images come in this mode."""
+    return TransferMode.LINK_OR_COPY if mode == TransferMode.LINK else TransferMode.COPY
+
+
 def transfer_file(transfer: Transfer, folder: TargetFolder) -> None:
     """Put one file in its place in the target folder. Raises UserError."""
     place = folder.place_of(transfer.target)
     try:
-        if transfer.mode == TransferMode.COPY:
+        if transfer.mode in FALLBACK_MODES:
+            _link_or_fall_back(transfer, place, folder)
+        elif transfer.mode == TransferMode.COPY:
             _copy_file(transfer, place, folder)
         else:
             _link_file(transfer, place, folder)
@@ -66,6 +81,16 @@ def transfer_file(transfer: Transfer, folder: TargetFolder) -> None:
         ) from None
     except OSError as error:
         raise _transfer_error(transfer, error) from None
+
+
+def _link_or_fall_back(transfer: Transfer, place: str, folder: TargetFolder) -> None:
+    try:
+        _link_file(replace(transfer, mode=TransferMode.HARDLINK), place, folder)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINK_ERRNOS:
+            raise
+        fallback = replace(transfer, mode=FALLBACK_MODES[TransferMode(transfer.mode)])
+        transfer_file(fallback, folder)
 
 
 def _transfer_error(transfer: Transfer, error: OSError) -> UserError:

@@ -178,4 +178,4 @@ def test_pipeline_hands_levels_to_every_step(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "full/rose/A0.png").exists()
     steps = [line for line in ended.stderr.splitlines() if line.startswith("$")]
-    assert len(steps) == 9 and all("--levels 1" in step for step in steps)
+    assert len(steps) == 11 and all("--levels 1" in step for step in steps)

@@ -27,9 +27,11 @@ if importlib.util.find_spec("skimage") is None:
 
 CHAIN = [
     "aesthetic_scorer.py",  # --check
+    "merge_clusters.py",  # into the folder of links
     "dataset_stats.py",
     "aesthetic_scorer.py",
     "aesthetic_stats.py",
+    "merge_clusters.py",  # the scores, too
     "find_duplicates.py",
     "duplicates_stats.py",
     "merge_clusters.py",
@@ -155,16 +157,16 @@ class TestResult:
             if entry["action"] == "duplicate"
         }
         full = done.folder / "full_dataset"
+        copies = truth["copies"] | truth["copies_across"]
         assert left_out == {
-            copy: str(done.merged(original).relative_to(full))
-            for copy, original in truth["copies"].items()
+            copy: str(done.merged(original).relative_to(full)) for copy, original in copies.items()
         }
         assert {path for path, entry in manifest.items() if entry["action"] == "identical"} == set(
             truth["identical"]
         )
         damaged = {path for path, entry in manifest.items() if entry["action"] == "unreadable"}
         assert damaged == set(truth["truncated"])
-        stays = set(manifest) - set(truth["copies"]) - set(truth["identical"]) - damaged
+        stays = set(manifest) - set(copies) - set(truth["identical"]) - damaged
         assert images_below(full) == {str(done.merged(path).relative_to(full)) for path in stays}
         for path in stays:
             assert done.merged(path).read_bytes() == (done.folder / path).read_bytes(), path
@@ -243,29 +245,18 @@ class TestResult:
             twins = {str(done.merged(path).relative_to(full)) for path in pair}
             assert not (twins & sets[0] and twins & sets[1]), twins
 
-    def test_no_copy_of_a_chosen_image_is_chosen(self, done: Run) -> None:
-        """Copies across datasets are in the merged dataset, and in neither set: nothing leaks."""
-        train, valid = done.chosen("train"), done.chosen("valid")
-        assert not set(train) & set(valid)
-        full = done.folder / "full_dataset"
-        across = {
-            str(done.merged(copy).relative_to(full)) for copy in done.truth()["copies_across"]
-        }
-        assert all((full / copy).exists() for copy in across)
-        assert not across & {*train, *valid}
+    def test_no_image_is_chosen_twice(self, done: Run) -> None:
+        assert not set(done.chosen("train")) & set(done.chosen("valid"))
 
-    def test_matches_of_the_merged_dataset_are_the_copies_across(self, done: Run) -> None:
-        full = done.folder / "full_dataset"
-        found = set()
-        for file in full.glob("*/*/duplicates_*.json"):
-            topic = file.with_name(file.stem.removeprefix("duplicates_"))
-            found |= {
-                frozenset((topic / a, topic / b))
-                for a, others in load(file).items()
-                for b in others
-            }
-        across = done.truth()["copies_across"].items()
-        assert found == {frozenset(map(done.merged, pair)) for pair in across}
+    def test_merged_dataset_holds_no_copies(self, done: Run) -> None:
+        files = [*(done.folder / "full_dataset").glob("*/*/duplicates_*.json")]
+        assert files and not any(any(load(file).values()) for file in files)
+
+    def test_datasets_are_searched_together_in_links(self, done: Run) -> None:
+        linked = done.folder / "full_dataset.linked"
+        for path in linked.rglob("*.jpg"):
+            assert path.stat().st_nlink == 2 and not path.is_symlink(), path
+        assert not any("linked" in line for line in done.manifest())
 
     def test_signs_with_nearly_equal_phash_are_not_copies(self, done: Run) -> None:
         for pair in done.truth()["lookalikes"]:

@@ -16,8 +16,10 @@ Clusters, subclusters and topics of the same name are joined. Nothing is lost:
               --keep-unreadable is given
   records     scores, what made them, image sizes and decisions are joined
 
-Copies in different topics are kept, unless --drop-across is given. What you dropped is left out
-first (decisions.json), so that no other image is left out because of it.
+Copies in different datasets are kept, except the same bytes: merge the datasets with --for-search,
+search the target, and merge that. Copies in different topics are kept, unless --drop-across is
+given. What you dropped is left out first (decisions.json), so that no other image is left out
+because of it.
 
 Before anything else it writes merge_manifest.jsonl into the target, one line per source image, so
 that the result can be checked:

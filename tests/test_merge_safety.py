@@ -426,7 +426,7 @@ def test_documented_way_to_drop_copies_across_datasets(tmp_path: Path) -> None:
     draw_image(0, (320, 240)).resize((160, 120)).save(tmp_path / "B/C/S/T/small_owl.png")
     before = [files_with_stamps(tmp_path / name) for name in "AB"]
     for command in (
-        ["merge_clusters.py", "A", "B", "--mode", "hardlink", "--output", "linked"],
+        ["merge_clusters.py", "A", "B", "--for-search", "--output", "linked"],
         ["find_duplicates.py", "linked"],
         ["merge_clusters.py", "linked", "--output", "full"],
     ):

@@ -145,10 +145,11 @@ def search(
 ) -> dict[str, Any]:
     """Search each topic, then across topics if asked to. Returns the object that --json prints."""
     from common.clip.ray import client
-    from duplicates import proposers, search, search_across  # Pillow, numpy
+    from duplicates import partial_topics, proposers, search, search_across  # Pillow, numpy
     from duplicates.pool import Pool
 
     proposer = proposers.make_proposer(threshold, args, reporter)
+    topics = list(map(partial_topics.select_earlier_images, topics))
     with client.open_fleet(args, reporter) as fleet, Pool(args.workers, fleet) as pool:
         summaries = search.search_topics(topics, proposer, args, pool, reporter)
         result = combine_summaries(summaries)

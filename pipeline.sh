@@ -8,7 +8,7 @@
 #   --reports FOLDER   where train_set.json, valid_set.json, statistics and HTML pages go
 #                      (default: the folder that contains the merged dataset)
 #   --levels 1|2       for datasets laid out as DataSet/Topic or DataSet/Cluster/Topic
-#   --include PATTERN, --exclude PATTERN   only some topics of the datasets
+#   --include PATTERN, --exclude PATTERN   only some topics or images of the datasets
 #   --no-masks         take x_mask.png beside x.jpg for an image
 #   --prefer ORDER     which of several copies is kept: best, largest, oldest, newest, first
 #   --mode MODE        how images come to the merged dataset: copy, hardlink, symlink

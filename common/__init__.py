@@ -12,7 +12,7 @@ A run:
 A dataset:
     tree             finds the topics below given folders
     folder_walk      walks the folders, counts images and files that are not read
-    run_scope        which topics a run works on, and what the given folders were taken for
+    run_scope        which images a run works on, and what the given folders were taken for
     topics           a topic: its folder, its images and their stamps
     image_formats    the table of image formats: to add one, add a row; which files are masks
     name_forms       names that differ in Unicode form alone: the exact spelling counts first

@@ -261,7 +261,7 @@ def update_cache(
     """
     with locks.topic_lock(topic):
         old = load_cache(topic)
-        present = set(topic.image_names())
+        present = set(topic.all_image_names())
         rows = {}
         for name, (stamp, extent) in {**old.extents, **(extents or {})}.items():
             if name in present:

@@ -113,8 +113,8 @@ def make_parser(
             action="append",
             default=[],
             metavar="PATTERN",
-            help=f"{what} topics whose path below the dataset matches, or that of a folder above "
-            "them; may be given several times",
+            help=f"{what} images whose path below the dataset matches, or that of their topic or a "
+            "folder above it; may be given several times",
         )
     shared.add_argument(
         "--no-masks",

@@ -180,12 +180,12 @@ def copies_among(kinds: Kinds) -> Copies:
 
 def max_bytes_per_image(topic: Topic) -> int:
     """Return how large a file can be that has an entry for each image of the topic."""
-    return BYTES_PER_IMAGE * len(topic.image_names())
+    return BYTES_PER_IMAGE * len(topic.all_image_names())
 
 
 def max_bytes_per_pair(topic: Topic) -> int:
     """Return how large a file can be that has an entry for each pair of the topic's images."""
-    return max_bytes_of_pairs(topic.image_names())
+    return max_bytes_of_pairs(topic.all_image_names())
 
 
 def max_bytes_of_pairs(names: Collection[str]) -> int:

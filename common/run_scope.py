@@ -1,53 +1,72 @@
-"""What a run works on: its topics, and what the given folders were taken for.
+"""What a run works on: its topics, their images, and what the given folders were taken for.
 
-A pattern of `--include` or `--exclude` is a glob on the path below the dataset, of a topic or of a
-folder above it: `Animals` and `Animals/*` select every topic of that cluster, `*/Night` every topic
-called Night.
+A pattern of `--include` or `--exclude` is a glob on the path below the dataset, of an image, of its
+topic or of a folder above that: `Animals` and `Animals/*` select every topic of that cluster,
+`*/Night` every topic called Night, `*_edited.*` the images that are named so.
 
 Nothing is written above a given folder, except into files that a dataset has already.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from common import terminal
 from common.errors import UserError
-from common.topics import LEVEL_NAMES, MAX_LEVELS, Topic
+from common.topics import LEVEL_NAMES, MAX_LEVELS, ImageSelection, Topic, matches_any
 
 
 def select_topics(
     topics: Sequence[Topic], include: Sequence[str], exclude: Sequence[str], meant: str = ""
 ) -> list[Topic]:
-    """Return the topics that a pattern of `include` matches, if any, and none of `exclude`.
+    """Return the topics with images that a pattern of `include` matches, if any, and no `exclude`.
 
-    Raises UserError if a pattern matches no topic, or if no image is left. `meant` is the option
-    that may have been meant by `--exclude`.
+    A topic of which a run takes some images has them as its selection. Raises UserError if a
+    pattern matches nothing, or if no image is left. `meant` is the option that may have been meant
+    by `--exclude`.
     """
     for option, patterns in (("--include", include), ("--exclude", exclude)):
         for pattern in patterns:
             _check_pattern(option, pattern, topics, meant if option == "--exclude" else "")
     selected = []
     for topic in topics:
-        is_included = not include or _matches(topic, include)
-        if is_included and not _matches(topic, exclude):
+        is_excluded = _matches_folder(topic, exclude)
+        is_included = not include or _matches_folder(topic, include)
+        if not is_excluded and not (is_included and not exclude):
+            selection = ImageSelection(() if is_included else tuple(include), tuple(exclude))
+            topic = _select_images(topic, selection)
+            is_included = is_included or topic.image_count > 0
+        if is_included and not is_excluded:
             selected.append(topic)
     if not any(topic.image_count for topic in selected):
         raise UserError("--include and --exclude leave no image; widen or drop a pattern")
     return selected
 
 
-def _matches(topic: Topic, patterns: Sequence[str]) -> bool:
+def _select_images(topic: Topic, selection: ImageSelection) -> Topic:
+    """Return the topic with its selection; without one if that has all of its images."""
+    image_count = len(replace(topic, selection=selection).image_names())
+    if image_count == topic.image_count:
+        return topic
+    return replace(topic, selection=selection, image_count=image_count)
+
+
+def _matches_folder(topic: Topic, patterns: Sequence[str]) -> bool:
     """Tell whether a pattern matches the topic's place, or that of a folder above it."""
     place = topic.place
     while place:
-        for pattern in patterns:
-            if fnmatch.fnmatchcase(place, pattern.rstrip("/")):
-                return True
+        if matches_any(place, patterns):
+            return True
         place = os.path.dirname(place)
     return False
+
+
+def _matches_image(topic: Topic, pattern: str) -> bool:
+    return any(
+        matches_any(os.path.join(topic.place, name), [pattern]) for name in topic.image_names()
+    )
 
 
 def _check_pattern(option: str, pattern: str, topics: Sequence[Topic], meant: str) -> None:
@@ -59,9 +78,13 @@ def _check_pattern(option: str, pattern: str, topics: Sequence[Topic], meant: st
             f"{name}: a folder, and no pattern for paths below the dataset, such as '{example}'"
             f"{meant}"
         )
-    if not any(_matches(topic, [pattern]) for topic in topics):
-        places = terminal.list_few(topic.place for topic in topics)
-        raise UserError(f"{name}: matches no topic and no folder above one ({places}){meant}")
+    if any(_matches_folder(topic, [pattern]) or _matches_image(topic, pattern) for topic in topics):
+        return
+    anywhere = f"*/{pattern}"
+    if not meant and any(_matches_image(topic, anywhere) for topic in topics):
+        meant = f"; did you mean '{terminal.escape(anywhere)}'?"
+    places = terminal.list_few(topic.place for topic in topics)
+    raise UserError(f"{name}: matches no image, no topic and no folder above one ({places}){meant}")
 
 
 def describe_partial_datasets(paths: Sequence[str], topics: Iterable[Topic]) -> Iterator[str]:

@@ -46,7 +46,7 @@ class TopicScores:
 def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> TopicScores:
     """Read the topic's scores, unless `scores_read` has them, and check them. Raises Damaged."""
     entries = topic.entry_names()
-    names_in_folder = entries - topic.masks_among(entries)
+    names_in_folder = set(filter(topic.selects, entries - topic.masks_among(entries)))
     scores, known, _ = scores_read or _read_named_as_now(
         topic, lambda: cache.load_score_provenance(topic)
     )
@@ -60,7 +60,7 @@ def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> To
         usable,
         unscored=sorted(filter(topic.holds_image, names_in_folder - scores.keys())),
         unusable=sorted(names_in_folder & scores.keys() - usable.keys()),
-        vanished=sorted(scores.keys() - entries),
+        vanished=sorted(filter(topic.selects, scores.keys() - entries)),
         makers=_count_makers(usable, provenance),
         judges=score_meaning(provenance.made_by) if provenance else AESTHETICS,
     )

@@ -5,8 +5,9 @@ Goes by names and file types alone; never opens a file.
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,6 +33,25 @@ class FileStatus(NamedTuple):
 
 
 @dataclass(frozen=True)
+class ImageSelection:
+    """Which images of a topic a run works on: patterns of paths below the dataset."""
+
+    include: tuple[str, ...] = ()  # all images if there is none
+    exclude: tuple[str, ...] = ()
+    also: frozenset[str] = frozenset()  # names that a search compares, but does not report
+
+    def reports(self, path: str) -> bool:
+        """Tell whether the patterns select an image."""
+        is_included = not self.include or matches_any(path, self.include)
+        return is_included and not matches_any(path, self.exclude)
+
+
+def matches_any(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a path below the dataset matches one of the patterns."""
+    return any(fnmatch.fnmatchcase(path, pattern.rstrip("/")) for pattern in patterns)
+
+
+@dataclass(frozen=True)
 class Topic:
     """A folder that directly holds images, with the names of the folders above it."""
 
@@ -45,6 +65,8 @@ class Topic:
     # the real paths of the folders that the run was given; unknown if empty
     given_folders: tuple[str, ...] = field(default=(), compare=False, repr=False)
     masks_are_images: bool = field(default=False, compare=False, repr=False)
+    # the images that the run works on; all if there is none (common/run_scope.py)
+    selection: ImageSelection | None = field(default=None, compare=False, repr=False)
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
@@ -92,9 +114,27 @@ class Topic:
         """Return the path of the topic's JSON file of that kind, which is beside its folder."""
         return os.path.join(os.path.dirname(self.path), f"{kind}_{self.name}.json")
 
+    def reports(self, name: str) -> bool:
+        """Tell whether the run is about an image of that name, and counts it."""
+        return not self.selection or self.selection.reports(os.path.join(self.place, name))
+
+    def selects(self, name: str) -> bool:
+        """Tell whether the run works on an image of that name; whatever else it is, it stays."""
+        return self.reports(name) or bool(self.selection and name in self.selection.also)
+
     def image_names(self) -> list[str]:
-        """List the images that are in the folder now, sorted. Raises UserError if it cannot."""
+        """List the images to work on that are in the folder now, sorted. Raises UserError."""
+        return list(filter(self.selects, self.all_image_names()))
+
+    def all_image_names(self) -> list[str]:
+        """List all images that are in the folder now, sorted. Raises UserError if it cannot."""
         return sorted(entry.name for entry in self._image_entries())
+
+    def unselected_names(self) -> list[str]:
+        """List the images in the folder that the run leaves out, sorted. Raises UserError."""
+        if not self.selection:
+            return []
+        return [name for name in self.all_image_names() if not self.selects(name)]
 
     def entry_names(self) -> set[str]:
         """Return the names of all entries. Faster than image_names(), which asks for their types.
@@ -114,13 +154,15 @@ class Topic:
         return is_image_name(name) and os.path.isfile(self.path_of(name))
 
     def image_stamps(self) -> dict[str, Stamp]:
-        """Return the stamp of every image that is in the folder now, sorted by name."""
+        """Return the stamp of every image to work on that is in the folder, sorted by name."""
         return {name: status.stamp for name, status in self.image_statuses().items()}
 
     def image_statuses(self) -> dict[str, FileStatus]:
-        """Return the status of every image that is in the folder now, sorted by name."""
+        """Return the status of every image to work on that is in the folder, sorted by name."""
         statuses = {}
         for entry in self._image_entries():
+            if not self.selects(entry.name):
+                continue
             try:
                 status = entry.stat()
             except FileNotFoundError:  # deleted since the folder was listed

@@ -25,6 +25,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     jpeg_past          the JPEG that its pixels once were
     picture_pairs      what a copy shows beside another: a mark, a mosaic, a frame
     results            the matches of a topic, grouped by image and written
+    partial_topics     topics of which --include and --exclude select some images
     search_across      the search between topics, and against reference folders
     references         reference folders: images that must not be in a dataset
     image_table        the images of several topics in one table

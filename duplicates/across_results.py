@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from common import terminal
 from common.json_files import COPY, Copies, Kinds
 from common.reporter import Reporter
-from common.topics import Stamp
+from common.topics import Stamp, Topic
 from duplicates import results
 from duplicates.classification import Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.verification import ImagePair
-from keeping import across_file
+from keeping import across_file, pair_records
 
 MeasureCopies = Callable[[Copies], tuple[CopyMeasurements, dict[str, Stamp]]]
 
@@ -26,7 +26,7 @@ MeasureCopies = Callable[[Copies], tuple[CopyMeasurements, dict[str, Stamp]]]
 class SearchScope:
     """Which pairs a search has compared, by topic and reference folder."""
 
-    topic_folders: set[str]  # below the dataset
+    topics: Mapping[str, Topic]  # by their folders below the dataset
     across: bool
     reference_folders: tuple[str, ...]  # absolute, each with a slash at the end
     variants: bool
@@ -35,21 +35,22 @@ class SearchScope:
         """Whether the search compared the two images, and looked for matches of this kind."""
         if kind != COPY and not self.variants:
             return False
-        has_reference = False
-        for path in (one, other):
-            if os.path.isabs(path):
-                has_reference = True
-                if not path.startswith(self.reference_folders):
-                    return False
-            elif os.path.dirname(path) not in self.topic_folders:
-                return False
-        return self.across or has_reference
+        if not self.has_image(one) or not self.has_image(other):
+            return False
+        return self.across or os.path.isabs(one) or os.path.isabs(other)
+
+    def has_image(self, path: str) -> bool:
+        """Tell whether the search works on an image of the dataset, or on a reference image."""
+        if os.path.isabs(path):
+            return path.startswith(self.reference_folders)
+        folder, name = os.path.split(path)
+        return folder in self.topics and self.topics[folder].reports(name)
 
 
-def search_scope(topic_folders: Iterable[str], args: argparse.Namespace) -> SearchScope:
+def search_scope(topics: Mapping[str, Topic], args: argparse.Namespace) -> SearchScope:
     absolute = [os.path.abspath(folder) for folder in args.against]
     reference_folders = tuple(os.path.join(folder, "") for folder in absolute)
-    return SearchScope(set(topic_folders), args.across, reference_folders, args.variants)
+    return SearchScope(topics, args.across, reference_folders, args.variants)
 
 
 def write_results(
@@ -73,7 +74,14 @@ def write_results(
         kinds.setdefault(name, {}).update(others)
     kinds = across_file.write_across(dataset, kinds, scope.includes, made_by, stamps, warn)
     topic = across_file.dataset_as_topic(dataset)
-    results.write_pair_figures(topic, grouped, kinds, {**stamps, **measured_stamps})
+    all_stamps = {**stamps, **measured_stamps}
+    for path in pair_records.images_in(topic) - all_stamps.keys():
+        if stamp := across_file.current_stamp(dataset, path):
+            all_stamps[path] = stamp
+    for pair, traits in pair_records.read_topic_pairs(topic, all_stamps).items():
+        if not all(map(scope.has_image, pair)):
+            grouped.measured.pairs.setdefault(pair, traits)
+    results.write_pair_figures(topic, grouped, kinds, all_stamps)
     return kinds
 
 

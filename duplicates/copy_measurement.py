@@ -181,12 +181,13 @@ def _read_copies_across(
     copies = {path: set(others) for path, others in across.items() if others}
     stamps: dict[str, Stamp] = {}
     for folder in {os.path.dirname(path) for path in copies}:
+        of_topic = image_identity.confirm_topic(topics[folder])
         in_topic = json_files.read_copies(topics[folder]) or {}
-        for name, others in in_topic.items():
-            if others:
+        for name in in_topic.keys() & of_topic.keys():
+            if others := in_topic[name] & of_topic.keys():
                 paths = {os.path.join(folder, other) for other in others}
                 copies.setdefault(os.path.join(folder, name), set()).update(paths)
-        for name, stamp in image_identity.confirm_topic(topics[folder]).items():
+        for name, stamp in of_topic.items():
             stamps[os.path.join(folder, name)] = stamp
     wanted: set[str] = set()
     for component in connected.group_connected(stamps.keys(), copies):

@@ -18,6 +18,7 @@ from common.clip import sidecar
 from common.json_files import Copies, Kinds
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
+from duplicates import partial_topics
 from duplicates.classification import COPY, Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
@@ -124,12 +125,16 @@ def write_results(
             unreadable=frozenset(images.stamps.keys() - new_extents),
         )
         if with_variants:
-            variants_provenance: Provenance | None = replace(
-                provenance, equal=None, unreadable=frozenset()
-            )
+            compared = partial_topics.stamps_for_variants(images)
             variants = json_files.symmetrize(verdicts.variants, json_files.VARIANT_KINDS)
+            if topic.selection:
+                valid = _still_valid_provenance("variants", old_cache, images)
+                compared |= partial_topics.carry_pairs(
+                    variants, old_variants or {}, valid.images if valid else {}, compared
+                )
+            variants_provenance: Provenance | None = Provenance(dict(made_by), compared)
         else:
-            variants_provenance = _still_valid_provenance(old_cache.variants, images)
+            variants_provenance = _still_valid_provenance("variants", old_cache, images)
             variants = _still_valid_variants(
                 old_variants or {}, variants_provenance, verdicts.copies
             )
@@ -139,6 +144,17 @@ def write_results(
             verdicts.copies |= equals.link_copies(verdicts.copies, images.stamps)
             variants = equals.link(variants, with_stars=False)
         decided.apply_to(verdicts.copies, variants)
+        if topic.selection and old_copies:
+            earlier = _still_valid_provenance("duplicates", old_cache, images)
+            if earlier:
+                outside = partial_topics.carry_copies(
+                    verdicts.copies, old_copies, earlier.images, images.stamps
+                )
+                provenance = replace(
+                    provenance,
+                    images={**images.stamps, **outside},
+                    unreadable=provenance.unreadable | (earlier.unreadable & outside.keys()),
+                )
         files: dict[str, tuple[bytes, Provenance | None]] = {}
         if with_variants or old_variants is not None:
             files["variants"] = json_files.variants_content(variants), variants_provenance
@@ -169,17 +185,16 @@ def _read_or_quarantine(
         return None
 
 
-def _still_valid_provenance(old: Provenance | None, images: TopicRows) -> Provenance | None:
-    """The provenance of the present variants file, with only the images that are unchanged."""
-    digest = atomic_files.file_digest(json_files.variants_path(images.topic))
-    provenance = old.for_digest(digest) if old else None
+def _still_valid_provenance(key: str, old: Cache, images: TopicRows) -> Provenance | None:
+    """The provenance of one of cache.TRACKED_FILES, with only the images that are unchanged."""
+    recorded: Provenance | None = getattr(old, key)
+    path_of, _ = cache.TRACKED_FILES[key]
+    digest = atomic_files.file_digest(path_of(images.topic))
+    provenance = recorded.for_digest(digest) if recorded else None
     if provenance is None:
         return None
-    unchanged: dict[str, Stamp] = {}
-    for name, stamp in provenance.images.items():
-        if images.stamps.get(name) == stamp:
-            unchanged[name] = stamp
-    return Provenance(provenance.made_by, unchanged)
+    unchanged = partial_topics.still_valid(images, provenance)
+    return Provenance(provenance.made_by, unchanged, unreadable=provenance.unreadable)
 
 
 def _still_valid_variants(old: Kinds, provenance: Provenance | None, copies: Copies) -> Kinds:
@@ -239,31 +254,36 @@ def _summarize(
     reporter: Reporter,
 ) -> TopicSummary:
     topic = images.topic
+    stamps, copies = images.stamps, verdicts.copies
+    if topic.selection:
+        stamps = {name: stamps[name] for name in filter(topic.reports, stamps)}
+        copies = {name: copies[name] & stamps.keys() for name in stamps}
+        equals = EqualSets(verdicts.equal, stamps, decisions.decisions_for_topic(topic).different)
     scores = keepers.scores_for_ranking(topic, reporter.warn)
     choice = keepers.topic_redundant(
         topic,
-        images.stamps,
+        stamps,
         known,
         scores,
-        verdicts.copies,
+        copies,
         reporter.report_unreadable,
         equals,
         prefer,
     )
     return TopicSummary(
         label=topic.label,
-        images=len(images.stamps),
-        copy_pairs=equals.count_pairs(verdicts.copies),
+        images=len(stamps),
+        copy_pairs=equals.count_pairs(copies),
         redundant=choice.keepers,
         reasons=choice.reasons,
-        variants=_count_pairs(variants),
+        variants=_count_pairs(variants, topic),
         unlisted_doubtful=verdicts.unlisted_doubtful,
     )
 
 
-def _count_pairs(variants: Kinds) -> dict[str, int]:
+def _count_pairs(variants: Kinds, topic: Topic) -> dict[str, int]:
     """Pairs of each kind, in the order of VARIANT_KINDS."""
     counts = Counter[str]()
-    for others in variants.values():
-        counts.update(others.values())
+    for name in filter(topic.reports, variants):
+        counts.update(kind for other, kind in variants[name].items() if topic.reports(other))
     return {kind: counts[kind] // 2 for kind in json_files.VARIANT_KINDS if counts[kind]}

@@ -12,7 +12,14 @@ from common.durability import BackgroundWriter
 from common.locks import Claims
 from common.reporter import Reporter
 from common.topics import Topic
-from duplicates import copy_measurement, equal_sets, results, variants, verification
+from duplicates import (
+    copy_measurement,
+    equal_sets,
+    partial_topics,
+    results,
+    variants,
+    verification,
+)
 from duplicates.candidate_pairs import Candidates
 from duplicates.classification import Verdict
 from duplicates.effnet import EmbeddingNetwork
@@ -96,7 +103,8 @@ def find_variants(
     opener: ImageOpener,
 ) -> dict[ImagePair, Verdict]:
     """Find the variants of the topic's listed images, given the verdicts on its candidates."""
-    listed = equal.keep_listed(images.rows.valid_rows(images.stamps))
+    compared = partial_topics.stamps_for_variants(images)
+    listed = equal.keep_listed(images.rows.valid_rows(compared))
     stamps = {name: images.stamps[name] for name in listed}
     copies = {}
     for (one, other), verdict in verdicts.items():

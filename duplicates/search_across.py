@@ -21,6 +21,7 @@ from duplicates import (
     across_results,
     copy_measurement,
     embeddings,
+    partial_topics,
     proposers,
     references,
     representatives,
@@ -37,7 +38,6 @@ from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.references import ReferenceTopic
 from duplicates.verification import ImageOpener, ImagePair
-from imaging import image_identity
 from keeping import across_file
 from keeping.topic_relations import RULES_VERSION
 
@@ -91,10 +91,10 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
         verdicts |= find_variants(dataset, topics, images, candidates, verdicts, search)
         stamps = _stamps_of_pairs(images, verdicts)
     folders = [_topic_folder(dataset, topic) for topic in topics]
-    scope = across_results.search_scope(folders, search.args)
+    topics_by_folder = dict(zip(folders, topics, strict=True))
+    scope = across_results.search_scope(topics_by_folder, search.args)
     made_by = {**search.proposer.about, "rules": RULES_VERSION}
     warn = search.reporter.warn
-    topics_by_folder = dict(zip(folders, topics, strict=True))
 
     def measure_copies(copies: Copies) -> tuple[CopyMeasurements, dict[str, Stamp]]:
         in_dataset: Copies = {}
@@ -148,7 +148,7 @@ def _load_table(dataset: str, topics: Sequence[Topic], search: _Search) -> Image
     table = ImageTable(search.proposer.arrays, _capacity(topics, search))
     for group, topic in enumerate(topics):
         rows = search.proposer.load_rows(topic)
-        table.add(group, _topic_folder(dataset, topic), image_identity.confirm_topic(topic), rows)
+        table.add(group, _topic_folder(dataset, topic), partial_topics.reported_stamps(topic), rows)
     for images in search.reference_rows:
         table.add(REFERENCE_GROUP, "", images.stamps, images.rows)
     return table
@@ -224,9 +224,10 @@ def _load_representatives(
     representatives_of: dict[str, list[str]] = {}
     for group, topic in enumerate(topics):
         folder = _topic_folder(dataset, topic)
-        stamps = image_identity.confirm_topic(topic)
+        stamps = partial_topics.reported_stamps(topic)
         rows = embeddings.load_embeddings(topic, search.reporter)
-        copies = json_files.read_copies(topic) or {}
+        listed = json_files.read_copies(topic) or {}
+        copies = {name: listed[name] & stamps.keys() for name in stamps.keys() & listed.keys()}
         in_topic = representatives.pick_representatives(stamps, copies, rows)
         for name, several in in_topic.items():
             paths = [os.path.join(folder, representative) for representative in several]

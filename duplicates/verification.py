@@ -90,8 +90,8 @@ def verify_pairs(
 ) -> dict[ImagePair, Verdict]:
     """Return the verdict on each proposed pair, but for those that are nothing to each other.
 
-    Stored verdicts on pairs that are not proposed are dropped unless `keep_others`. Raises
-    TopicBusy.
+    Stored verdicts on pairs that are not proposed are dropped unless `keep_others`, or the run
+    works on a part of the topic. Raises TopicBusy.
     """
     proposed_pairs = _key_pairs(proposed, stamps)
     verdicts = _load_verdicts(topic, stamps, variants, opener.reporter)
@@ -102,7 +102,7 @@ def verify_pairs(
         images = opener.open_images(topic, sorted(names), variants)
         _classify(topic, stamps, new, images, verdicts, variants, opener)
         verdicts.save()
-    if not keep_others:
+    if not keep_others and not topic.selection:
         verdicts.save(proposed_pairs.stamps)
     return _read_verdicts(proposed_pairs, verdicts)
 
@@ -135,7 +135,7 @@ def _load_verdicts(
         VARIANT_LAYOUT if variants else VERDICT_LAYOUT,
         about,
         reporter.warn,
-        lambda: json_files.max_bytes_of_pairs(stamps),
+        lambda: json_files.max_bytes_of_pairs({*stamps, *topic.all_image_names()}),
     )
 
 

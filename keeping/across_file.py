@@ -73,7 +73,7 @@ class DatasetAsTopic(Topic):
     def sibling_json(self, kind: str) -> str:
         return self.path_of(f"{kind}_across.json")
 
-    def image_names(self) -> list[str]:
+    def all_image_names(self) -> list[str]:
         """List the images in the file, reference images too."""
         path = path_in(self.path)
         return list(_parse(path, atomic_files.read_bytes(path)) or ())
@@ -84,25 +84,49 @@ def dataset_as_topic(dataset: str) -> DatasetAsTopic:
 
 
 def read_across(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
-    """Read and join the files of the topics' datasets. Warns of stale images. Raises Damaged."""
+    """Read and join the files of the topics' datasets. Warns of stale images. Raises Damaged.
+
+    Leaves out the images of the topics that the run does not work on.
+    """
     across = Across({}, set())
+    topics = list(topics)
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         content = _read_file(dataset)
         kinds = content.kinds
-        stale = content.stale_images()
+        unselected = _unselected_paths(dataset, topics, kinds)
+        stale = [path for path in content.stale_images() if path not in unselected]
         if stale:
             path = terminal.escape(path_in(dataset))
             listed = terminal.list_counted([(stale, "changed since or gone")])
             warn(f"{path}: no longer fits (run {COMMAND} again): {listed}")
-        for path in stale:
-            for other in kinds.pop(path):
-                kinds.get(other, {}).pop(path, None)
+        _drop_images(kinds, stale)
         _apply_decisions(dataset, kinds)
+        _drop_images(kinds, _unselected_paths(dataset, topics, kinds))
         for path, others in kinds.items():
             absolute = {os.path.join(dataset, other): kind for other, kind in others.items()}
             across.kinds[os.path.join(dataset, path)] = absolute
         across.references.update(filter(os.path.isabs, kinds))
     return across
+
+
+def _drop_images(kinds: Kinds, paths: Iterable[str]) -> None:
+    for path in paths:
+        for other in kinds.pop(path):
+            kinds.get(other, {}).pop(path, None)
+
+
+def _unselected_paths(dataset: str, topics: Iterable[Topic], paths: Iterable[str]) -> set[str]:
+    """Return the paths below the dataset of images in these topics that the run leaves out."""
+    partial = {}
+    for topic in topics:
+        if topic.selection:
+            partial[os.path.relpath(topic.path, dataset)] = topic
+    unselected = set()
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder in partial and not partial[folder].selects(name):
+            unselected.add(path)
+    return unselected
 
 
 def write_across(
@@ -130,7 +154,7 @@ def write_across(
         for path in kinds:
             stamp = stamps.get(path) or old.stamps_seen.get(path)
             if not stamp and path not in old.kinds:  # a person's decision brought it in
-                stamp = _current_stamp(dataset, path)
+                stamp = current_stamp(dataset, path)
             stamps_seen[path] = stamp or UNSEEN_STAMP
         data = {path: others for path, others in kinds.items() if not os.path.isabs(path)}
         provenance = Provenance(dict(made_by), stamps_seen)
@@ -164,13 +188,13 @@ def _read_file(dataset: str, warn: Callable[[str], None] | None = None) -> _File
         return _FileContent({}, {}, {})
     stamps = {}
     for name in kinds:
-        if stamp := _current_stamp(dataset, name):
+        if stamp := current_stamp(dataset, name):
             stamps[name] = stamp
     stamps_seen = topic_relations.stamps_at_search(cached.duplicates, path, stamps)
     return _FileContent(kinds, stamps, stamps_seen)
 
 
-def _current_stamp(dataset: str, path: str) -> Stamp | None:
+def current_stamp(dataset: str, path: str) -> Stamp | None:
     """Return the stamp of an image as a search sees it; None if it is gone."""
     if os.path.isabs(path):  # a reference image: nothing is recorded in its folder
         return stamp_of(path)

@@ -66,6 +66,12 @@ class Decisions:
             )
         return by_folder
 
+    def only_about(self, paths: Set[str]) -> Decisions:
+        """Leave out the decisions about other images, and about pairs with another image."""
+        different = {pair for pair in self.different if paths >= set(pair)}
+        same = {pair for pair in self.same if paths >= set(pair)}
+        return Decisions(different, same, self.keep & paths, self.drop & paths, self.files)
+
     def still_valid(self, folder: str) -> Decisions:
         """Leave out `same` and `drop` of images, below `folder`, that are gone or have changed."""
 
@@ -190,9 +196,14 @@ def _parse_paths(value: object) -> list[str]:
 
 
 def decisions_for_topic(topic: Topic) -> Decisions:
-    """Return the valid decisions within a topic, with names in place of paths. Raises Damaged."""
+    """Return the valid decisions within a topic, with names in place of paths. Raises Damaged.
+
+    Leaves out those about images that the run does not work on.
+    """
     folder = os.path.relpath(topic.path, topic.dataset_path)
     decided = read_decisions(topic.dataset_path).by_folder.get(folder, NO_DECISIONS)
+    if topic.selection:
+        decided = decided.only_about(set(filter(topic.selects, decided.paths)))
     return decided.still_valid(topic.path) if decided.same or decided.drop else decided
 
 

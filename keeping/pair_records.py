@@ -45,6 +45,17 @@ def read_pair_likeness(topic: Topic) -> dict[tuple[str, str], float]:
     return likeness
 
 
+def images_in(topic: Topic) -> set[str]:
+    """Return the images of which the file knows something, by name; none if it is damaged."""
+    names = set[str]()
+    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
+        figures = json_files.read_json(pairs_path(topic), {})
+        for key in (copy_traits.PAIRS_KEY, directions.DIRECTIONS_KEY):
+            for name, (others, _) in figures.get(key, {}).items():
+                names.update((name, *others))
+    return names
+
+
 def read_topic_directions(topic: Topic, stamps: Mapping[str, Stamp]) -> Directions:
     """Read which of two variants in a topic is clean, or in a dataset as a topic."""
     return directions.read_directions(pairs_path(topic), stamps)

@@ -148,7 +148,7 @@ def _read_listed_copies(
     image_identity.confirm(stamps, [name for name, others in copies.items() if others])
     if provenance and provenance.equal:
         image_identity.confirm(stamps, provenance.equal)
-    return copies, provenance, _compare_with_folder(copies, provenance, path, stamps)
+    return copies, provenance, _compare_with_folder(topic, copies, provenance, path, stamps)
 
 
 def _read_listed_variants(
@@ -161,7 +161,7 @@ def _read_listed_variants(
     seen = (provenance.images if provenance else stamps).keys() | variants.keys()
     path = json_files.variants_path(topic)
     image_identity.confirm(stamps, variants)
-    return variants, _compare_with_folder(seen, provenance, path, stamps, VARIANTS_COMMAND)
+    return variants, _compare_with_folder(topic, seen, provenance, path, stamps, VARIANTS_COMMAND)
 
 
 def _prove_sets(
@@ -206,6 +206,7 @@ def _read_consistent(
 
 
 def _compare_with_folder(
+    topic: Topic,
     seen: Collection[str],
     provenance: Provenance | None,
     path: str,
@@ -214,6 +215,7 @@ def _compare_with_folder(
 ) -> Staleness:
     if provenance:
         seen = provenance.images.keys() & seen
+    seen = set(filter(topic.selects, seen))
     stamps_seen = stamps_at_search(provenance, path, stamps)
     unknown = [name for name in stamps if name not in seen]
     gone = image_formats.drop_masks([name for name in seen if name not in stamps], stamps)

@@ -89,8 +89,10 @@ class Placer:
 
     def _place_groups(self, stamps: Mapping[str, Stamp], incoming: Mapping[str, Stamp]) -> None:
         """Place the groups: first those that keep their stem, then those that need another."""
-        others = other_names(file_names(self._source), stamps)
-        groups, unmatched = stem_groups.group_by_stem(stamps, others)
+        images = [*stamps, *self._source.unselected_names()]
+        others = other_names(file_names(self._source), images)
+        all_groups, unmatched = stem_groups.group_by_stem(images, others)
+        groups = list(stem_groups.only_images(all_groups, stamps))
         for name in unmatched:
             self._leave_behind(self._source.path_of(name), leftover_reason(name))
         for each in groups:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from common import links
 from common.image_formats import CAPTION_SUFFIXES
@@ -20,7 +20,7 @@ MAX_BLANK_BYTES = 1 << 16  # of white space, from which a caption counts as empt
 
 
 def match_captions(
-    topic: Topic, images: Iterable[str], with_foreign_links: bool = False
+    topic: Topic, images: Collection[str], with_foreign_links: bool = False
 ) -> tuple[dict[str, str], list[str]]:
     """Match images of the topic with their captions, both by name.
 
@@ -28,7 +28,9 @@ def match_captions(
     `photo.jpg.txt`, then `photo.txt`, then `photo.caption`. Links that is_foreign_link refuses are
     no captions; `with_foreign_links` is for callers that name them and do not read them.
     """
-    groups, unmatched = group_by_stem(list(images), _list_captions(topic))
+    wanted = set(images)
+    with_unselected = list(dict.fromkeys([*images, *topic.unselected_names()]))
+    groups, unmatched = group_by_stem(with_unselected, _list_captions(topic))
     if not with_foreign_links:
         drop_foreign_links(topic, groups)
     captions = {}
@@ -39,10 +41,10 @@ def match_captions(
         for suffix in group.sidecars:
             stem, ending = os.path.splitext(group.stem + suffix)
             by_lower_ending[stem + ending.lower()] = group.sidecar_name(suffix)
-        for image in group.images:
-            for wanted in _caption_names(image, group.stem):
-                if wanted in by_lower_ending:
-                    captions[image] = by_lower_ending[wanted]
+        for image in filter(wanted.__contains__, group.images):
+            for name in _caption_names(image, group.stem):
+                if name in by_lower_ending:
+                    captions[image] = by_lower_ending[name]
                     break
     return captions, unmatched
 

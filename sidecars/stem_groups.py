@@ -7,7 +7,7 @@ form alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common import name_forms
@@ -58,6 +58,14 @@ def group_by_stem(
             groups_by_stem[image_stem][0].sidecars.append(name[len(image_stem) :])
     unmatched = _match_other_forms(unmatched, groups_by_stem)
     return [group for groups in groups_by_stem.values() for group in groups], unmatched
+
+
+def only_images(groups: Iterable[StemGroup], names: Collection[str]) -> Iterator[StemGroup]:
+    """Yield the groups with these images alone; groups that have none are left out."""
+    for group in groups:
+        images = [image for image in group.images if image in names]
+        if images:
+            yield replace(group, images=images)
 
 
 def _match_other_forms(

@@ -152,13 +152,13 @@ MISTAKES = (
     ),
     Mistake(
         "split_data.py DS --exclude Bird*",
-        r"--exclude Bird\*: matches no topic and no folder above one \(Animals/Birds/Owls\); "
-        r"did you mean (?P<advice>--exclude-duplicates)\?",
+        r"--exclude Bird\*: matches no image, no topic and no folder above one "
+        r"\(Animals/Birds/Owls\); did you mean (?P<advice>--exclude-duplicates)\?",
         instead="split_data.py DS {advice}",
     ),
     Mistake(
         "merge_clusters.py DS --exclude Bird* --output full",
-        r"--exclude Bird\*: matches no .* \((?P<advice>Animals)/Birds/Owls\)$",
+        r"--exclude Bird\*: matches no .* \(Animals/Birds/Owls\); did you mean '(?P<advice>.*)'\?$",
         instead="merge_clusters.py DS --include {advice} --output full",
     ),
     Mistake(

@@ -99,7 +99,7 @@ def test_merge_and_export_leave_what_other_topics_brought(run, dataset):
     [
         (("--exclude", "DS"), "a folder, and no pattern"),
         (("--exclude", "Bird*"), "did you mean --exclude-duplicates?"),
-        (("--include", "*.png"), "matches no topic and no folder above one"),
+        (("--include", "*/Crows"), "matches no image, no topic and no folder above one"),
         (("--exclude", "*"), "leave no image"),
     ],
 )

@@ -95,10 +95,11 @@ def inspect_topic(
     if not policy.rescore:
         trusted = [name for name in doubtful if name not in own]
 
-    kept = {*own, *trusted}
+    outside = {name for name in on_disk if not topic.selects(name)}
+    kept = {*own, *trusted, *outside}
     kept_scores = {name: score for name, score in on_disk.items() if name in kept}
     names_missing = image_formats.drop_masks(
-        [name for name in on_disk if name not in stamps], stamps
+        [name for name in on_disk if name not in stamps and name not in outside], stamps
     )
     return ScoreState(
         topic,
@@ -106,7 +107,7 @@ def inspect_topic(
         kept_scores,
         pending=[name for name in stamps if name not in kept_scores],
         foreign=[] if policy.only_missing else trusted,
-        own_stamps=own,
+        own_stamps=own | {name: recorded[name] for name in outside & recorded.keys()},
         made_by=made_by,
         is_stale=bool(names_missing) or bool(proven.keys() - recorded.keys()),
         digest=digest,

@@ -33,12 +33,14 @@ class ScoreTotals:
         made_by: Mapping[str, str],
         embedded: int = 0,
     ) -> None:
+        reported = {name: scores[name] for name in filter(state.topic.reports, scores)}
+        already_scored = len(reported.keys() & state.kept_scores.keys())
         self.topics += 1
         self.images += len(state.stamps)
-        self.already_scored += len(state.kept_scores)
-        self.scored += len(scores) - len(state.kept_scores)
+        self.already_scored += already_scored
+        self.scored += len(reported) - already_scored
         self.embedded += embedded
-        self.values.extend(scores.values())
+        self.values.extend(reported.values())
         self.precisions.update(topic_scores.precisions_of(made_by))
 
 

@@ -134,10 +134,13 @@ class Sidecar:
     def save(self, stamps: Mapping[str, Stamp] | None = None) -> None:
         """Write the rows of the images with these stamps, in that order; drop the others.
 
-        Without `stamps`, every row is written. Does nothing if no row was added or dropped since
-        the file was written. Atomic; costs one pass over the bytes. Raises UserError.
+        Rows of images that the run does not work on stay. Without `stamps`, every row is written.
+        Does nothing if no row was added or dropped since the file was written. Atomic; costs one
+        pass over the bytes. Raises UserError.
         """
         valid = dict(self._row) if stamps is None else self.valid_rows(stamps)
+        if self._topic.selection:
+            valid |= {name: row for name, row in self._row.items() if not self._topic.selects(name)}
         if len(valid) == len(self._names) == self._rows_on_disk:
             return
         names = list(valid)
@@ -199,7 +202,7 @@ class Sidecar:
         for dtype, shape in self._layout.values():
             values = math.prod(length or MAX_ROW_VALUES for length in shape)
             row_bytes += np.dtype(dtype).itemsize * values
-        return SIZE_TOLERANCE * row_bytes * len(self._topic.image_names())
+        return SIZE_TOLERANCE * row_bytes * len(self._topic.all_image_names())
 
     def _join_blocks(self, key: str) -> Array:
         blocks = self._blocks[key]

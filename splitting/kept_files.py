@@ -36,7 +36,7 @@ class SourceIndex:
             self._real_paths[folder] = os.path.realpath(folder)
         real_folder = self._real_paths[folder]
         split = self._splits.get(real_folder)
-        if split is None or not split.topic.selects(name):
+        if split is None:
             return NOT_SEEN
         if real_folder not in self._names:
             self._names[real_folder] = set(split.topic.image_names())

@@ -12,6 +12,7 @@ import pytest
 from conftest import draw_image
 
 from common import cli
+from imaging import images
 
 TINY = ("--model", "tiny", "--workers", 0)
 SEARCH = ("--variants", "--across", "--workers", 0)
@@ -74,26 +75,40 @@ def test_a_run_works_on_the_included_images_only(run, dataset, tmp_path):
     assert not (dataset / "Plants/Trees/Oaks/aesthetic_data.json").exists()
 
 
-def test_records_of_other_images_stay_and_nothing_is_done_twice(run, dataset, monkeypatch):
-    run("aesthetic_scorer", dataset, *TINY)
-    run("find_duplicates", dataset, *SEARCH)
-    before = read_all(dataset)
-    from imaging import images
-
-    opened: list[str] = []
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """The names of images in the order in which they are opened; opens them as ever."""
+    names: list[str] = []
     open_image = images.open_image
 
     def note_image(path: str, *args: object, **options: object) -> object:
-        opened.append(Path(path).name)
+        names.append(Path(path).name)
         return open_image(path, *args, **options)
 
     monkeypatch.setattr(images, "open_image", note_image)
+    return names
+
+
+def test_records_of_other_images_stay_and_nothing_is_done_twice(run, dataset, opened):
+    run("aesthetic_scorer", dataset, *TINY)
+    run("find_duplicates", dataset, *SEARCH)
+    before = read_all(dataset)
+    opened.clear()
     for patterns in (("--include", "*/Owls"), HALF, ("--exclude", "*/[a-l]*.png"), ()):
         scored, _ = run("aesthetic_scorer", dataset, *TINY, *patterns)
         assert scored["scored"] == 0
         run("find_duplicates", dataset, *SEARCH, *patterns)
         assert read_all(dataset) == before
     assert set(opened) == {"bad.jpg", "x_bad.jpg"}  # what cannot be read is tried again
+
+
+def test_verdicts_on_excluded_images_stay_without_a_result_file(run, dataset, opened):
+    run("find_duplicates", dataset, *SEARCH)
+    (dataset / "Animals/Birds/duplicates_Owls.json").unlink()
+    opened.clear()
+    run("find_duplicates", dataset, *SEARCH, *HALF)
+    run("find_duplicates", dataset, *SEARCH)
+    assert set(opened) == {"bad.jpg", "x_bad.jpg"}
 
 
 def test_parts_add_up_to_the_whole(run, dataset, tmp_path):
@@ -139,7 +154,8 @@ def test_no_copy_is_left_out_for_an_excluded_one(run, dataset, tmp_path):
     run("find_duplicates", dataset, *SEARCH)
     exclude = ("--exclude", "*/large.png", "--exclude", "*/again.png")
     shown, _ = run("duplicates_stats", dataset, *exclude)
-    assert shown["redundant_images"] == 0
+    assert shown["redundant_images"] == shown["duplicate_entries"] == 0
+    assert not shown["across"]["pairs"].get("copy")
     run("split_data", dataset, "--exclude-duplicates", *exclude)
     assert any(
         path.endswith("small.png") for path in json.loads(Path("train_set.json").read_text())
@@ -157,7 +173,8 @@ def test_captions_of_excluded_images_stay_behind_and_are_no_orphans(run, dataset
     (owls / "orphan.txt").write_text("of nothing")
     stats, _ = run("dataset_stats", dataset, "--exclude", "*/c.png")
     assert stats["for_trainers"]["caption_without_image"]["count"] == 1
-    run("merge_clusters", dataset, "--output", "merged", "--exclude", "*/c.png")
+    merged, _ = run("merge_clusters", dataset, "--output", "merged", "--exclude", "*/c.png")
+    assert [Path(each["path"]).name for each in merged["left_behind"]] == ["orphan.txt"]
     assert {path.name for path in tmp_path.glob("merged/**/*.txt")} == {"a.txt"}
 
 
@@ -188,6 +205,7 @@ def test_decisions_about_excluded_images_are_not_gone(run, dataset, tmp_path):
     ):
         result, talk = run(script, dataset, *options, "--exclude", "*/[dl]*.png")
         assert "gone" not in talk and "no longer fits" not in talk, script
+        assert result.get("duplicate_entries", 0) == 0
         assert result.get("redundant", 0) == result.get("duplicates", 0) == 0
     copies = json.loads((dataset / "Animals/Birds/duplicates_Owls.json").read_text())
     assert copies["c.png"] == ["d.png"]

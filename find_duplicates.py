@@ -25,8 +25,9 @@ were not compared before.
     }
 
 Kinds are mirrored, turned, contained (in a screenshot or collage), framed, captioned, overlaid,
-cropped, recoloured and doubtful: too similar to ignore, too different to decide. Without --variants
-an earlier file keeps the pairs that are still valid.
+cropped, recoloured and doubtful: too similar to ignore, too different to decide. Two windows of one
+picture are cropped in the file and reported as overlapping: a split links them, a merge keeps both.
+Without --variants an earlier file keeps the pairs that are still valid.
 
 --across also compares the topics of a dataset with each other, --against finds copies of the images
 in reference folders. Both write duplicates_across.json into the dataset's folder.

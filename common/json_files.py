@@ -36,6 +36,11 @@ ACTIONABLE_KINDS = (
     "flattened",  # no longer made, still read
 )
 VARIANT_KINDS = (*ACTIONABLE_KINDS, DOUBTFUL)  # if a pair has two kinds, the first one counts
+# Two windows of one picture: neither can replace the other. keeping/kind_names.py stores it.
+CROPPED = "cropped"
+OVERLAPPING = "overlapping"
+LINKED_KINDS = (*ACTIONABLE_KINDS, OVERLAPPING)  # of images that belong on one side of a split
+SHOWN_KINDS = (*LINKED_KINDS, DOUBTFUL)  # of variants, as people read them
 
 # What may become NUL or a surrogate when JSON is parsed, and what no name can have after that.
 SUSPECT_TEXT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|[\ud800-\udfff]")
@@ -132,11 +137,6 @@ def read_variants(topic: Topic) -> Kinds | None:
 
 def parse_variants(path: str, content: bytes | None) -> Kinds | None:
     return parse_kinds(path, content, VARIANT_KINDS)
-
-
-def variants_content(variants: Mapping[str, Mapping[str, str]]) -> bytes:
-    """Return the bytes of a variants file. A pair may be given in one direction or both."""
-    return dump_json(symmetrize(variants, VARIANT_KINDS)).encode()
 
 
 def parse_kinds(path: str, content: bytes | None, allowed: Sequence[str]) -> Kinds | None:

@@ -37,6 +37,7 @@ The first look at a pair:
     classification     from two images to copy, a kind of variant, doubtful or nothing
     copy_rules         the first look: the rules that decide whether two images may be copies
     clean_side         which of two variants is clean
+    agreement          how far two aligned images agree
     variant_rules      the rules that decide which kind of variant they are, in order
     thresholds         every number in these rules, with its unit and source
     pair_measurement   what is measured of two images, aligned as copies or as variants

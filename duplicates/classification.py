@@ -27,7 +27,7 @@ MAY_BE_COPY = "may be a copy"  # of the first look; never stored
 
 @dataclass(frozen=True)
 class Verdict:
-    """COPY, one of json_files.VARIANT_KINDS or NOTHING, and the share of detail that agrees.
+    """COPY, one of json_files.SHOWN_KINDS or NOTHING, and the share of detail that agrees.
 
     The direction is that of the two images in their order.
     """

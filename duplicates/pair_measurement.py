@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from duplicates import alignment, geometry
+from duplicates.agreement import is_clean, is_same_everywhere
 from duplicates.comparison import Measurements, measure
 from duplicates.copy_rules import is_graphic
 from duplicates.geometry import Affine
@@ -13,7 +14,7 @@ from duplicates.registration import luma_correlation, register
 from duplicates.surroundings import measure_surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import AlignedPair, is_clean, is_same_everywhere
+from duplicates.variant_rules import AlignedPair
 
 COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
 COARSE_STEPS = 3

@@ -23,9 +23,10 @@ from duplicates.classification import COPY, Verdict
 from duplicates.copy_measurement import CopyMeasurements
 from duplicates.proposers import TopicRows
 from duplicates.verification import ImagePair
-from keeping import copy_traits, decisions, directions, keepers, pair_records
+from keeping import copy_traits, decisions, directions, keepers, kind_names
 from keeping.directions import Direction
 from keeping.equal_images import EqualSets
+from keeping.pair_sections import NO_LIKENESS, pairs_path
 from keeping.preference import Preference
 
 Parsed = TypeVar("Parsed")
@@ -116,6 +117,8 @@ def write_results(
     with locks.topic_lock(topic):
         old_copies = _read_or_quarantine(json_files.read_copies, topic, reporter)
         old_variants = _read_or_quarantine(json_files.read_variants, topic, reporter)
+        if old_variants:
+            old_variants = kind_names.name_kinds(old_variants, pairs_path(topic))
         old_cache = cache.load_cache(topic, reporter.warn)
         new_extents = sidecar.row_extents(images.rows, images.stamps)
         provenance = Provenance(
@@ -126,7 +129,7 @@ def write_results(
         )
         if with_variants:
             compared = partial_topics.stamps_for_variants(images)
-            variants = json_files.symmetrize(verdicts.variants, json_files.VARIANT_KINDS)
+            variants = json_files.symmetrize(verdicts.variants, json_files.SHOWN_KINDS)
             if topic.selection:
                 valid = _still_valid_provenance("variants", old_cache, images)
                 compared |= partial_topics.carry_pairs(
@@ -157,10 +160,12 @@ def write_results(
                 )
         files: dict[str, tuple[bytes, Provenance | None]] = {}
         if with_variants or old_variants is not None:
-            files["variants"] = json_files.variants_content(variants), variants_provenance
+            files["variants"] = kind_names.variants_content(variants), variants_provenance
         files["duplicates"] = json_files.copies_content(verdicts.copies), provenance
         extents = {**old_cache.extents, **new_extents}
         if images.stamps or old_copies is not None:
+            # First: a pair that a file lists as cropped must not be without its name.
+            write_pair_figures(topic, verdicts, variants, images.stamps)
             has_new_extents = extents != old_cache.extents
             cache.write_with_provenance(
                 topic,
@@ -169,7 +174,6 @@ def write_results(
                 records=images.rows.new_records,
                 originality=verdicts.measured.new_texts,
             )
-            write_pair_figures(topic, verdicts, variants, images.stamps)
         texts = {**old_cache.originality, **verdicts.measured.new_texts}
         known = Cache(extents, originality=texts)
         return _summarize(images, verdicts, variants, equals, known, prefer, reporter)
@@ -221,7 +225,7 @@ def write_pair_figures(
     that are still listed.
     """
     cache.make_cache_folder(topic)
-    path = pair_records.pairs_path(topic)
+    path = pairs_path(topic)
     # A damaged file is only replaced: the next search measures again.
     with contextlib.suppress(atomic_files.Damaged, AttributeError, TypeError):
         old_figures = json_files.read_json(path, {})
@@ -230,6 +234,11 @@ def write_pair_figures(
                 old = old_figures.get(name, {}).get(other, [None])
                 if old[0] == kind:
                     verdicts.figures.setdefault(name, {}).setdefault(other, old)
+    for name, others in variants.items():
+        for other, kind in others.items():
+            if kind in kind_names.FILE_KINDS:
+                figures_of_name = verdicts.figures.setdefault(min(name, other), {})
+                figures_of_name.setdefault(max(name, other), (kind, NO_LIKENESS))
     content: dict[str, Any] = dict(verdicts.figures)
     if verdicts.measured.pairs:
         content[copy_traits.PAIRS_KEY] = copy_traits.pairs_json(verdicts.measured.pairs, stamps)
@@ -282,8 +291,8 @@ def _summarize(
 
 
 def _count_pairs(variants: Kinds, topic: Topic) -> dict[str, int]:
-    """Pairs of each kind, in the order of VARIANT_KINDS."""
+    """Pairs of each kind, in the order of SHOWN_KINDS."""
     counts = Counter[str]()
     for name in filter(topic.reports, variants):
         counts.update(kind for other, kind in variants[name].items() if topic.reports(other))
-    return {kind: counts[kind] // 2 for kind in json_files.VARIANT_KINDS if counts[kind]}
+    return {kind: counts[kind] // 2 for kind in json_files.SHOWN_KINDS if counts[kind]}

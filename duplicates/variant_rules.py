@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.json_files import DOUBTFUL
+from common.json_files import DOUBTFUL, OVERLAPPING
+from duplicates.agreement import (
+    graphics_agree,
+    is_clean,
+    is_covered,
+    is_occluded,
+    is_same_everywhere,
+    shared_part_agrees,
+)
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import is_graphic
 from duplicates.surroundings import Surroundings
@@ -48,72 +56,6 @@ def decide_variant(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> Varian
     raise AssertionError("the last rule always answers")
 
 
-def is_recoloured(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether colours point elsewhere, and by many levels. A grey copy has none that could."""
-    return (
-        seen.colour_cosine < limits.min_same_colour_cosine
-        and seen.colour_p95_levels >= limits.min_recoloured_levels
-    )
-
-
-def agrees_everywhere(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether enough windows and cells agree that nothing is laid over the image."""
-    return (
-        seen.structured_windows >= limits.min_photo_windows
-        and seen.structure_agreement >= limits.min_clean_structure_agreement
-        and seen.texture_agreement >= limits.min_clean_texture_agreement
-    )
-
-
-def is_same_everywhere(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether every cell has the same colour and texture: enough where little is to be seen."""
-    return (
-        seen.differing_cells <= limits.max_same_differing_cells
-        and seen.colour_residual_levels <= limits.max_close_levels
-        and seen.colour_p95_levels <= limits.max_small_levels
-        and seen.textured_cells >= limits.min_same_textured_cells
-        and seen.texture_agreement >= limits.min_sure_agreement
-    )
-
-
-def is_clean(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether the images agree everywhere, by their detail or by every cell."""
-    return is_same_everywhere(seen, limits) or agrees_everywhere(seen, limits)
-
-
-def graphics_agree(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether two graphics are the same wherever either shows anything.
-
-    One frame around two texts is not enough.
-    """
-    is_detailed = seen.structured_windows >= limits.min_detailed_windows
-    has_other_tones = (
-        is_recoloured(seen, limits) or seen.luma_p95_levels > limits.max_graphic_luma_levels
-    )
-    max_residual = max(
-        limits.max_unexplained_levels, limits.max_residual_ratio * seen.colour_p95_levels
-    )
-    return (
-        (is_detailed or not has_other_tones)
-        and seen.block_differing_cells <= limits.max_photo_block_cells
-        and seen.colour_residual_levels <= max_residual
-        and seen.agreement >= limits.min_clean_structure_agreement
-    )
-
-
-def is_occluded(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether the other image shows most of the plainer one, and nothing else changed."""
-    return (
-        seen.plainer_side_agreement >= limits.min_occluded_share
-        and seen.colour_median_levels <= limits.max_occluded_median_levels
-    )
-
-
-def is_covered(seen: Measurements, limits: Thresholds) -> bool:
-    """Whether something is laid over one of the images."""
-    return not is_clean(seen, limits) or seen.block_differing_cells > limits.max_clean_block_cells
-
-
 def is_bordered(pair: AlignedPair, limits: Thresholds) -> bool:
     """Whether something else is around the lesser image's place, with an edge between."""
     return (
@@ -128,6 +70,13 @@ def doubtful_or_nothing(seen: Measurements, limits: Thresholds) -> str:
     if seen.agreement >= limits.min_doubtful_agreement or is_occluded(seen, limits):
         return DOUBTFUL
     return NOTHING
+
+
+def is_overlapping(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Each image is a window of one picture, and shows a part that the other does not."""
+    share = max(pair.seen.overlap)
+    is_window = limits.min_overlapping_share <= share < limits.min_contained_share
+    return OVERLAPPING if is_window and shared_part_agrees(pair.seen, limits) else None
 
 
 def not_contained(pair: AlignedPair, limits: Thresholds) -> str | None:
@@ -231,6 +180,7 @@ def nothing_explains_the_difference(pair: AlignedPair, limits: Thresholds) -> st
 
 
 VARIANT_RULES: tuple[VariantRule, ...] = (
+    is_overlapping,
     not_contained,
     too_little_agrees,
     graphic_differs,

@@ -28,7 +28,7 @@ from keeping.topic_relations import RULES_VERSION
 VERDICT_LAYOUT = {"kinds": ("uint8", ()), "likeness": ("float32", ())}
 # Of a variant: Direction of keeping/directions.py, of the images in the order of their names.
 VARIANT_LAYOUT = {**VERDICT_LAYOUT, "clean": ("int8", ()), "shown": ("float32", ())}
-KIND_CODES = ("", classification.COPY, *json_files.VARIANT_KINDS)  # a kind is stored as its index
+KIND_CODES = ("", classification.COPY, *json_files.SHOWN_KINDS)  # a kind is stored as its index
 TASK_IMAGES = 16  # that a process opens in one go
 
 ImagePair = tuple[str, str]  # names, sorted

@@ -10,6 +10,7 @@
     worth            what each copy lost, in halvings of pixels
     worth_rules      the weights and thresholds of that
     copy_traits      what was measured of a copy, and how it is stored
+    kind_names       names of kinds that the files of matches cannot hold
     pair_sections    sections of .cache/pairs.json: a text for each pair
     pair_records     .cache/pairs.json: how alike the images of each pair are
     decisions        what a person decided about images

@@ -23,10 +23,12 @@ from common.json_files import COPY, DOUBTFUL, Copies, Kinds
 from common.reporter import dump_json
 from common.topics import Stamp, Topic, stamp_of
 from imaging import image_identity
-from keeping import decisions, topic_relations
+from keeping import decisions, kind_names, topic_relations
+from keeping.pair_sections import pairs_path
 
 FILE_NAME = "duplicates_across.json"
-ACROSS_KINDS = (COPY, *json_files.VARIANT_KINDS)
+ACROSS_KINDS = (COPY, *json_files.SHOWN_KINDS)
+FILE_KINDS = (COPY, *json_files.VARIANT_KINDS)  # those that the file holds
 UNSEEN_STAMP = (0, 0)  # of an image of which nobody knows what a search saw
 COMMAND = "find_duplicates.py --across"
 
@@ -157,6 +159,7 @@ def write_across(
                 stamp = current_stamp(dataset, path)
             stamps_seen[path] = stamp or UNSEEN_STAMP
         data = {path: others for path, others in kinds.items() if not os.path.isabs(path)}
+        data = kind_names.file_kinds(data)
         provenance = Provenance(dict(made_by), stamps_seen)
         cache.write_with_provenance(topic, {"duplicates": (dump_json(data).encode(), provenance)})
         return kinds
@@ -186,6 +189,7 @@ def _read_file(dataset: str, warn: Callable[[str], None] | None = None) -> _File
     )
     if kinds is None:
         return _FileContent({}, {}, {})
+    kinds = kind_names.name_kinds(kinds, pairs_path(topic))
     stamps = {}
     for name in kinds:
         if stamp := current_stamp(dataset, name):
@@ -229,7 +233,7 @@ def _keep_old_pairs(
 
 
 def _parse(path: str, content: bytes | None) -> Kinds | None:
-    return json_files.parse_kinds(path, content, ACROSS_KINDS)
+    return json_files.parse_kinds(path, content, FILE_KINDS)
 
 
 def _apply_decisions(dataset: str, kinds: Kinds) -> None:

@@ -1,4 +1,4 @@
-"""`.cache/pairs.json`: how alike the images of each pair are.
+"""`.cache/pairs.json`: what each pair is, by name (keeping/kind_names.py), and how alike it is.
 
 What copies show beside each other is there too (keeping/copy_traits.py), and which of two variants
 is clean (keeping/directions.py).
@@ -18,15 +18,9 @@ from imaging import image_identity
 from keeping import copy_traits, directions
 from keeping.copy_traits import PairTraits, PairTraitsByNames
 from keeping.directions import Direction, Directions
-from keeping.pair_sections import NameTuple
+from keeping.pair_sections import NameTuple, pairs_path
 
 OfPair = TypeVar("OfPair")
-
-PAIRS_FILE = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once
-
-
-def pairs_path(topic: Topic) -> str:
-    return os.path.join(topic.cache_folder, PAIRS_FILE)
 
 
 def read_pair_likeness(topic: Topic) -> dict[tuple[str, str], float]:

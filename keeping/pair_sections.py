@@ -7,18 +7,24 @@ shape is that of a likeness, so that versions without the section read the file.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from common import json_files
 from common.errors import UserError
-from common.topics import Stamp
+from common.topics import Stamp, Topic
 
 NameTuple = tuple[str, str]  # of a pair, sorted
 OfPair = TypeVar("OfPair")
 
+PAIRS_FILE = "pairs.json"  # {"a.jpg": {"b.jpg": ["mirrored", 0.98]}}, each pair once
 NO_LIKENESS = -1  # beside what is no likeness: readers of likenesses pass it over
 STAMP_NUMBERS = 4  # before the text of a pair: size and time of both images
+
+
+def pairs_path(topic: Topic) -> str:
+    return os.path.join(topic.cache_folder, PAIRS_FILE)
 
 
 def section_json(

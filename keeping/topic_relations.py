@@ -16,13 +16,14 @@ from common.cache import Cache, Provenance
 from common.json_files import COPY, Copies, Kinds
 from common.topics import Stamp, Topic
 from imaging import image_identity
-from keeping import decisions, equal_images
+from keeping import decisions, equal_images, kind_names
 from keeping.equal_images import NO_SETS, EqualSets
+from keeping.pair_sections import pairs_path
 
 SEARCH_COMMAND = "find_duplicates.py"
 VARIANTS_COMMAND = "find_duplicates.py --variants"
 # Of the rules in duplicates/. Bump when one changes: cached verdicts of others are recomputed.
-RULES_VERSION = 10
+RULES_VERSION = 11
 OLDER_RULES = (
     "copies and variants are used as an earlier version found them; "
     f"{SEARCH_COMMAND} looks at them again"
@@ -161,6 +162,7 @@ def _read_listed_variants(
     seen = (provenance.images if provenance else stamps).keys() | variants.keys()
     path = json_files.variants_path(topic)
     image_identity.confirm(stamps, variants)
+    variants = kind_names.name_kinds(variants, pairs_path(topic))
     return variants, _compare_with_folder(topic, seen, provenance, path, stamps, VARIANTS_COMMAND)
 
 

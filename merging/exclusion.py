@@ -10,7 +10,7 @@ from common import json_files, terminal
 from common.json_files import COPY, Kinds
 from common.reporter import Reporter
 from common.topics import Topic
-from keeping import across_file, equal_images, keepers, pair_records, topic_relations
+from keeping import across_file, equal_images, keepers, kind_names, pair_records, topic_relations
 from keeping.copy_traits import PairTraits
 from keeping.directions import Direction, clean_versions
 from keeping.equal_images import EqualSets
@@ -238,6 +238,10 @@ class Excluder:
                 f"{path}: not searched for variants, so none is dropped; run {VARIANTS_COMMAND}",
             )
         kinds_by_name = relations.kinds({COPY, *policy.drop_variants})
+        if json_files.CROPPED in policy.drop_variants:
+            kinds_by_name = kind_names.drop_unrecorded_crops(
+                kinds_by_name, topic, source.cached.variants, self._reporter
+            )
         kinds: Kinds = {}
         for name, others in kinds_by_name.items():
             by_path = {topic.path_of(other): kind for other, kind in others.items()}

@@ -17,7 +17,7 @@ from common.name_forms import casefold_nfc
 from common.reporter import Reporter
 from common.target_folder import TargetFolder
 from common.topics import CACHE_FOLDER, Topic, stamp_of
-from keeping import across_file, decision_files, decisions, pair_records
+from keeping import across_file, decision_files, decisions, pair_sections
 from merging import (
     captions_carry,
     copying,
@@ -239,7 +239,7 @@ def _check_target_folders(folder: TargetFolder, topics: Iterable[Topic]) -> None
         place = folder.place_of(topic.path)
         folders.append(os.path.join(place, CACHE_FOLDER))
         written.append(folder.place_of(json_files.scores_path(topic)))
-        for name in ("images.json", pair_records.PAIRS_FILE):
+        for name in ("images.json", pair_sections.PAIRS_FILE):
             written.append(os.path.join(place, CACHE_FOLDER, name))
     folder.check_folders(folders)
     folder.check_replaceable(written)

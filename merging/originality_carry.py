@@ -12,7 +12,7 @@ from common.atomic_files import Damaged
 from common.cache import Cache
 from common.target_folder import TargetFolder
 from common.topics import Stamp, Topic
-from keeping import copy_traits, pair_records
+from keeping import copy_traits, pair_records, pair_sections
 from keeping.copy_traits import PairTraits
 from keeping.pair_sections import NameTuple
 
@@ -57,7 +57,7 @@ class CarriedOriginality:
         """Write what is new of pairs into a target topic. Hold its lock."""
         if not self.pairs or not self.has_news:
             return
-        path = pair_records.pairs_path(target)
+        path = pair_sections.pairs_path(target)
         content: dict[str, Any] = {}
         with contextlib.suppress(Damaged):  # only what can be measured again
             content = dict(json_files.read_json(path, {}))

@@ -126,7 +126,7 @@ def _add_topic(topic: Topic, across: Across, data: ReviewData, prefer: Preferenc
         relations = topic_relations.read_topic_relations(topic, stamps, cached)
     except atomic_files.Damaged:
         return
-    kinds = relations.kinds((COPY, *json_files.VARIANT_KINDS))
+    kinds = relations.kinds((COPY, *json_files.SHOWN_KINDS))
     shown = set()
     for name in stamps:
         path = topic.path_of(name)

@@ -51,7 +51,7 @@ def load_split(topic: Topic, policy: SplitPolicy, across: Across, reporter: Repo
     _warn_of_scores(topic, scores, _list_outdated_scores(scored, cached), reporter)
     excludes_copies = policy.exclude_duplicates and bool(scores.usable)
     relations = _read_relations(topic, stamps, cached, excludes_copies, reporter)
-    kinds, equals = relations.kinds({COPY, *json_files.ACTIONABLE_KINDS}), relations.equals
+    kinds, equals = relations.kinds({COPY, *json_files.LINKED_KINDS}), relations.equals
 
     readable = [image for image in candidates if image.pixels]
     good = [image for image in readable if policy.is_good_enough(image)]

@@ -23,6 +23,8 @@ from duplicates.thumbnails import SmallImage, make_small_image
 
 PINS = Path(__file__).parent / "data" / "pinning_pairs.json"
 PAIRS_PER_PIN = 3
+# Share of each of two windows of one scene that the other shows.
+SHARED_WINDOWS = {"min_overlapping_share down": 0.26, "min_overlapping_share up": 0.34}
 BRIGHTENED_SCENES = {"burnt_weight down": (24, 1.61), "burnt_weight up": (27, 1.87)}  # seed, by
 
 
@@ -41,10 +43,19 @@ def to_small(image: Image.Image) -> SmallImage:
     return make_small_image(np.asarray(image), hints=True)
 
 
+def scene_windows(share: float, seed: int = 5) -> tuple[Image.Image, Image.Image]:
+    """Return two windows of one scene, side by side, that share so much of each."""
+    whole = scene(seed, (round(320 * (2 - share)), 240))
+    return whole.crop((0, 0, 320, 240)), whole.crop((whole.width - 320, 0, whole.width, 240))
+
+
 def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
     """Yield pairs whose answer should change with the move of a threshold."""
     if move in PINNING_TILE_PAIRS:
         one, other = PINNING_TILE_PAIRS[move].draw()
+        yield to_small(one), to_small(other)
+    if move in SHARED_WINDOWS:
+        one, other = scene_windows(SHARED_WINDOWS[move])
         yield to_small(one), to_small(other)
     if move in BRIGHTENED_SCENES:
         seed, factor = BRIGHTENED_SCENES[move]
@@ -78,7 +89,7 @@ def unpinned_by_table() -> list[str]:
 def find_pins(numbers: Iterable[int]) -> None:
     """Look for pairs that pin what the table does not, and add them to PINS."""
     pins = read_pins() if PINS.exists() else {}
-    drawn_by_hand = {*PINNING_TILE_PAIRS, *BRIGHTENED_SCENES}
+    drawn_by_hand = {*PINNING_TILE_PAIRS, *SHARED_WINDOWS, *BRIGHTENED_SCENES}
     wanted = [move for move in unpinned_by_table() if move not in drawn_by_hand]
     for number in numbers:
         open_moves = [move for move in wanted if len(pins.get(move, [])) < PAIRS_PER_PIN]

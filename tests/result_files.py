@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from common import atomic_files, json_files, topic_scores
 from common.topics import Topic
+from keeping import kind_names
 
 
 def write_scores(topic: Topic, scores: Mapping[str, float]) -> None:
@@ -19,5 +20,5 @@ def write_copies(topic: Topic, copies: Mapping[str, Collection[str]]) -> None:
 
 
 def write_variants(topic: Topic, variants: Mapping[str, Mapping[str, str]]) -> None:
-    content = json_files.variants_content(variants)
+    content = kind_names.variants_content(variants)
     atomic_files.write_bytes(json_files.variants_path(topic), content)

@@ -12,7 +12,7 @@ from result_files import write_copies, write_variants
 from common import cache, json_files, tree
 from common.json_files import ACTIONABLE_KINDS, COPY, DOUBTFUL
 from common.topics import Topic
-from keeping import pair_records
+from keeping import kind_names, pair_records
 from keeping.topic_relations import Staleness, TopicRelations, read_topic_relations
 
 
@@ -72,7 +72,7 @@ def test_a_provenance_holds_for_its_file_alone(make_topic) -> None:
     seen = {"a.png": topic.image_stamps()["a.png"], "b.png": (7, 7)}
     both = {"a.png": {"b.png"}, "b.png": {"a.png"}, "new.png": set()}
     made = cache.Provenance({}, seen)
-    kinds = json_files.variants_content({"a.png": {"b.png": "turned", "new.png": "turned"}})
+    kinds = kind_names.variants_content({"a.png": {"b.png": "turned", "new.png": "turned"}})
     cache.write_with_provenance(
         topic, {"variants": (kinds, made), "duplicates": (json_files.copies_content(both), made)}
     )

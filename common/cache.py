@@ -139,11 +139,13 @@ def sidecar_path(topic: Topic, name: str) -> str:
 
 def make_cache_folder(topic: Topic) -> str:
     """Return the topic's cache folder, made if it is missing. Raises UserError."""
-    try:
-        os.makedirs(topic.cache_folder, exist_ok=True)
-    except OSError as error:
-        raise os_error_to_user_error(topic.cache_folder, "made", error) from None
-    return topic.cache_folder
+    folder = topic.cache_folder
+    if not os.path.isdir(folder):
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise os_error_to_user_error(folder, "made", error) from None
+    return folder
 
 
 def check_writable(topic: Topic) -> None:

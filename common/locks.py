@@ -132,7 +132,8 @@ def _open_folder_of(
             yield folder
         return
     if make:
-        os.makedirs(parent, exist_ok=True)
+        if not os.path.isdir(parent):
+            os.makedirs(parent, exist_ok=True)
         adopt_cache_folder(parent)
     folder = os.open(parent, OPEN_FOLDER)
     try:

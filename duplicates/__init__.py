@@ -30,6 +30,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     references         reference folders: images that must not be in a dataset
     image_table        the images of several topics in one table
     across_results     what the search across topics found, written and counted
+    one_thread         small matrix products in one thread
     pool               parallel processes, on this machine or others
 
 The first look at a pair:

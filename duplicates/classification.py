@@ -15,6 +15,7 @@ from duplicates import clean_side
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
 from duplicates.geometry import IDENTITY, Affine
+from duplicates.one_thread import limit_to_one_thread
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
@@ -69,10 +70,8 @@ def look_at_pairs(
 
     Small matrix products run in one thread: more are many times slower, and round differently.
     """
-    from threadpoolctl import threadpool_limits
-
     looks = []
-    with threadpool_limits(1):
+    with limit_to_one_thread():
         for one, other in pairs:
             decision = decide_pair(one, other, variants)
             affine = decision.as_copy.affine if decision.as_copy else IDENTITY
@@ -84,9 +83,7 @@ def classify_differing(
     pairs: Sequence[tuple[SmallImage, SmallImage]], is_near: bool
 ) -> list[Verdict]:
     """Return the verdict on each pair that looked like copies and differs at full detail."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with limit_to_one_thread():
         return [decide_differing_pair(one, other, is_near).verdict for one, other in pairs]
 
 

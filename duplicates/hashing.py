@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tqdm import tqdm
 
+from common import cache
 from common.clip import sidecar
 from common.clip.sidecar import Sidecar
 from common.locks import TryClaim, always_claim
@@ -113,12 +115,14 @@ def _plan_jobs(
 ) -> Iterator[HashingJob]:
     """Plan each topic when it is asked for, append it to `open_jobs` and yield it."""
     for topic in topics:
-        job = plan_hashing(topic, reporter)
-        if job.missing:
+        has_rows = os.path.lexists(cache.sidecar_path(topic, HASH_SIDECAR))
+        may_be_done = has_rows or not topic.image_count
+        job = plan_hashing(topic, reporter) if may_be_done else None
+        if job is None or job.missing:
             if not try_claim(topic):
                 bar.total -= topic.image_count
                 continue
-            # Another run may have finished it just now.
+            # Planned now, because another run may have finished it just before.
             job = _leave_out_equal_files(plan_hashing(topic, reporter))
         open_jobs.append(job)
         bar.total -= len(job.stamps) - len(job.missing)

@@ -22,6 +22,7 @@ from duplicates.jpeg_past import (
     repeat_share,
     table_steps,
 )
+from duplicates.one_thread import limit_to_one_thread
 from duplicates.thumbnails import SmallImage
 from imaging import images, pixels
 from imaging.images import StoredImage
@@ -75,9 +76,7 @@ def measure_files(paths: Sequence[str], max_pixels: int) -> list[MeasuredFile | 
 
     Small matrix products run in one thread: more take several times the processor time.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with limit_to_one_thread():
         return [_measure_file(path, max_pixels) for path in paths]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from duplicates.one_thread import limit_to_one_thread
 from duplicates.originality import LUMA, cells
 from duplicates.thumbnails import SmallImage
 from keeping.copy_traits import PairTraits
@@ -35,9 +36,7 @@ MIN_DETAIL_RATIO = 1.15  # of fine detail, in the picture that has no mosaic
 
 def compare_small_images(pairs: Sequence[tuple[SmallImage, SmallImage]]) -> list[PairTraits]:
     """Compare pairs of small images, in order."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with limit_to_one_thread():
         return [compare_thumbnails(one.raster.pixels, other.raster.pixels) for one, other in pairs]
 
 

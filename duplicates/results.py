@@ -6,6 +6,7 @@ keeping/keepers.py decides which image of a set is kept; the summary only says s
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -224,7 +225,6 @@ def write_pair_figures(
     each other, and which of two variants is clean. Figures of an earlier search stay for variants
     that are still listed.
     """
-    cache.make_cache_folder(topic)
     path = pairs_path(topic)
     # A damaged file is only replaced: the next search measures again.
     with contextlib.suppress(atomic_files.Damaged, AttributeError, TypeError):
@@ -250,7 +250,9 @@ def write_pair_figures(
     known_directions |= verdicts.directions
     if known_directions:
         content[directions.DIRECTIONS_KEY] = directions.directions_json(known_directions, stamps)
-    json_files.write_json(path, content)
+    if content or os.path.lexists(path):
+        cache.make_cache_folder(topic)
+        json_files.write_json(path, content)
 
 
 def _summarize(

@@ -16,6 +16,7 @@ from duplicates.copy_sets import CandidateSet, Positions
 from duplicates.full_colours import is_grey
 from duplicates.full_images import FullImage, read_full_image
 from duplicates.geometry import Affine
+from duplicates.one_thread import limit_to_one_thread
 from duplicates.thumbnails import SmallImage
 from imaging import images
 
@@ -30,10 +31,9 @@ def confirm_sets(
     Runs in one thread: more are slower, and round differently.
     """
     import cv2
-    from threadpoolctl import threadpool_limits
 
     cv2.setNumThreads(1)
-    with threadpool_limits(1):
+    with limit_to_one_thread():
         return [_confirm_set(candidates, max_pixels) for candidates in sets]
 
 

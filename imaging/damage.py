@@ -63,6 +63,8 @@ def record_damage(
     if not tried:
         return
     names = [name for name, reason in reasons.items() if is_damage(reason)]
+    if not names and tried.isdisjoint(cache.load_cache(topic).damaged):
+        return
     with contextlib.suppress(UserError), locks.topic_lock(topic):
         known = cache.load_cache(topic).damaged
         texts = {name: text for name, text in known.items() if name not in tried}

@@ -69,7 +69,7 @@ def test_contents_are_synced_before_names_appear_and_names_before_output(
         make_topic(f"DataSet/C/S/{topic}", "a.jpg", "b.jpg", "c.png")
         write(tmp_path / f"DataSet/C/S/{topic}/a.txt", "caption")
     dataset, full = tmp_path / "DataSet", tmp_path / "full"
-    assert run_watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 6)
+    assert run_watched("find_duplicates.py", dataset, "--workers", 0) == (0, [], True, 4)
     scored = run_watched("aesthetic_scorer.py", dataset, "--model", "tiny", "--workers", 0)
     # Of each topic its scores and what made them; new times of its files, if there are any.
     assert scored[:3] == (0, [], True) and scored[3] in (4, 5, 6)

@@ -11,6 +11,7 @@
     engine          a model at work: parallel decoding, batches, device memory
     embed           embeds many topics, resumable to the image
     sidecar         .cache/NAME.npz: one row of arrays per image
+    npz             such files, read and written
     heads           the linear layer that turns a vector into a score
     scorers         the named heads, one row each
     score_state     which scores of a topic are kept, pending or foreign

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from common import atomic_files, cache, json_files
+from common.clip import npz
 from common.errors import UserError
 from common.topics import FileStatus, Stamp, Topic
 
@@ -161,7 +162,7 @@ class Sidecar:
             contextlib.suppress(atomic_files.FolderGone),
             atomic_files.atomic_write(self.path, survives_power_cut=False) as file,
         ):
-            np.savez(file, **content)  # type: ignore[arg-type]
+            npz.write_arrays(file, content)
         self._rows_on_disk = len(names)
 
     def fill(self, arrays: dict[str, Array]) -> None:
@@ -234,7 +235,7 @@ def load_sidecar(
     try:
         with atomic_files.open_regular(sidecar.path) as file:
             atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
-            sidecar.fill(_read_arrays(file, ("names", "stamps", "about", DIGESTS, *layout)))
+            sidecar.fill(npz.read_arrays(file, ("names", "stamps", "about", DIGESTS, *layout)))
         return sidecar
     except (FileNotFoundError, EarlierRules):
         return sidecar
@@ -244,13 +245,6 @@ def load_sidecar(
         reason = str(error) if isinstance(error, ValueError) else "not a cache of this program"
     atomic_files.quarantine(sidecar.path, reason, warn)
     return Sidecar(topic, name, layout, about, may_lack)
-
-
-def _read_arrays(file: Any, keys: Sequence[str]) -> dict[str, Array]:
-    with np.load(file, allow_pickle=False) as arrays:
-        if any(entry.compress_type for entry in arrays.zip.infolist()):
-            raise ValueError("packed, so of any size")  # ours is not
-        return {key: arrays[key] for key in keys if key in arrays}
 
 
 @contextlib.contextmanager

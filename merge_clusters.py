@@ -145,7 +145,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--drop-across",
         action="store_true",
-        help="also drop copies in other topics of the same dataset",
+        help="also drop copies, and variants of these kinds, in other topics of the same dataset",
     )
     parser.add_argument(
         "--captions",

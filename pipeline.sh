@@ -154,12 +154,12 @@ check_target() {
         for dataset in "${datasets[@]}"; do
             path=$(real_path "$dataset")
             [[ $path/ != "$target"/* && $target/ != "$path"/* ]] ||
-                fail "--output $output: overlaps $dataset; give --output another place"
+                fail "--output $folder: overlaps $dataset; give --output another place"
         done
-        [[ ! -e $folder || -d $folder ]] || fail "$folder: is a file; give --output another place"
+        [[ ! -e $folder || -d $folder ]] || fail "--output $folder: is a file; give --output a folder"
         [[ ! -d $folder || -e $folder/merge_manifest.jsonl || -e $folder/.links_to_search ||
             -z $(ls -A -- "$folder") ]] ||
-            fail "$folder: not empty, and no merge made it; give --output another place"
+            fail "--output $folder: not empty, and no merge made it; give --output another place"
     done
 }
 

@@ -32,7 +32,7 @@ class MergePolicy:
     drop_copies: bool = True  # within a topic
     drop_references: bool = True  # copies of reference images
     drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
-    drop_across: bool = False  # copies in other topics of the dataset
+    drop_across: bool = False  # copies and these kinds in other topics of the dataset, too
     captions: str = "keeper"  # a captions_carry.CaptionRule
     keep_unreadable: bool = False  # take damaged images too
     prefer: Preference = Preference.BEST
@@ -154,6 +154,9 @@ class Excluder:
                 target = self._find_target(topic)
                 self._add_topic(graph, source, target, self.find_unreadable(source, target))
             graph.pairs |= pair_records.read_pairs_across(dataset, self._topics[dataset])
+            if self.policy.drop_variants:
+                of_dataset = pair_records.read_directions_across(dataset, self._topics[dataset])
+                graph.directions |= of_dataset
             self._exclusions[dataset] = self._exclude(graph)
         return self._exclusions[dataset]
 
@@ -180,8 +183,8 @@ class Excluder:
             path = topic.path_of(name)
             if self.policy.drop_across:
                 for other, kind in self._across.matches_in_dataset(path).items():
-                    if kind == COPY:
-                        kinds.setdefault(path, {})[other] = COPY
+                    if kind in (COPY, *self.policy.drop_variants):
+                        kinds.setdefault(path, {})[other] = kind
             reference = None
             if self.policy.drop_references:
                 reference = self._across.reference_match(path, [COPY])

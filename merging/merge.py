@@ -192,7 +192,7 @@ def _fill_in_keepers_elsewhere(plans: Sequence[TopicPlan]) -> None:
     for plan in plans:
         for number, line in enumerate(plan.lines):
             keeper = plan.keepers_elsewhere.get(line.source)
-            if keeper is not None and line.action == manifest.DUPLICATE:
+            if keeper is not None and line.action in (manifest.DUPLICATE, manifest.VARIANT):
                 plan.lines[number] = replace(line, kept=places[keeper])
 
 

@@ -159,6 +159,19 @@ def test_a_merge_keeps_the_clean_variant(dataset: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_merge_across_topics_keeps_the_clean_variant(dataset: Path, tmp_path: Path) -> None:
+    target = tmp_path / "full"
+    arguments = [str(dataset), "--drop-variants", "framed", "--output", str(target), "--quiet"]
+    assert cli.run_script(merge_clusters.main, [*arguments, "--drop-across"]) == 0
+    names = {str(path.relative_to(target / "C/S")) for path in target.rglob("*.png")}
+    assert names == {"T/photo.png", "T/crop.png", "T/other.png", "U/other.png"}
+    lines = map(json.loads, (target / "merge_manifest.jsonl").read_text().splitlines())
+    left_out = {Path(line["source"]).name: line for line in lines if not line["target"]}
+    elsewhere = left_out["frame elsewhere.png"]
+    assert (elsewhere["action"], elsewhere["kept"]) == ("variant", "C/S/T/photo.png")
+    assert elsewhere["reason"].endswith("photo.png (framed), which stays: it is the clean one")
+
+
 def choose(dataset: Path, tmp_path: Path, capsys, *options: str) -> tuple[set[str], dict]:
     arguments = [str(dataset), "--exclude-duplicates", "--output-dir", str(tmp_path), "--json"]
     assert cli.run_script(split_data.main, [*arguments, *options]) == 0

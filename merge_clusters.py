@@ -66,8 +66,8 @@ from common.reporter import Reporter, print_result
 from common.target_folder import TargetFolder
 from keeping.preference import add_prefer_option
 from merging import captions_carry, copying, merge, outside, summary
-from merging.exclusion import MergePolicy
 from merging.plan import MergePlan
+from merging.policy import MergePolicy
 from merging.transfer import TransferMode
 from reports import html_option
 

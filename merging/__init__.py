@@ -3,10 +3,12 @@
     merge              the merge as a whole: sources, plan, apply      open this first
     outside            files of the sources that are in no topic
     plan               what a merge is going to do, as data
+    policy             the options of a merge, as data
     placing            gives the images of a topic their places in the target
     selection          which images of one source go to the target
     source_records     a source topic and what is known of it, read once
     exclusion          which images are dropped as copies or variants, and which are kept instead
+    across_matches     which matches in other topics count
     unreadable         which images cannot be taken, or are damaged
     target_places      where topics go in the target, and which of them join there
     target             one topic of the target: its files, and the places earlier merges gave

@@ -20,23 +20,11 @@ from keeping.pair_sections import NameTuple
 from keeping.preference import Preference
 from keeping.topic_relations import VARIANTS_COMMAND
 from merging import unreadable as unreadable_images
+from merging.across_matches import matches_to_drop
 from merging.manifest import DUPLICATE, REFERENCE, VARIANT
+from merging.policy import MergePolicy
 from merging.source_records import SourceRecords, read_source_records
 from merging.target import TargetTopic
-
-
-@dataclass(frozen=True)
-class MergePolicy:
-    """Which images a merge drops in favour of others."""
-
-    drop_copies: bool = True  # within a topic
-    drop_references: bool = True  # copies of reference images
-    drop_variants: Collection[str] = ()  # the kinds of variants to drop, within a topic
-    drop_across: bool = False  # copies and these kinds in other topics of the dataset, too
-    captions: str = "keeper"  # a captions_carry.CaptionRule
-    keep_unreadable: bool = False  # take damaged images too
-    prefer: Preference = Preference.BEST
-    for_search: bool = False  # the target holds links to the sources, and nothing else
 
 
 @dataclass(frozen=True)
@@ -149,14 +137,15 @@ class Excluder:
     def _dataset_exclusions(self, dataset: str) -> dict[str, Exclusion]:
         if dataset not in self._exclusions:
             graph = MatchGraph(self._topics[dataset][0].levels, self.policy.prefer)
+            if self.policy.drop_variants:
+                graph.directions |= pair_records.read_directions_across(
+                    dataset, self._topics[dataset]
+                )
             for topic in self._topics[dataset]:
                 source = read_source_records(topic)
                 target = self._find_target(topic)
                 self._add_topic(graph, source, target, self.find_unreadable(source, target))
             graph.pairs |= pair_records.read_pairs_across(dataset, self._topics[dataset])
-            if self.policy.drop_variants:
-                of_dataset = pair_records.read_directions_across(dataset, self._topics[dataset])
-                graph.directions |= of_dataset
             self._exclusions[dataset] = self._exclude(graph)
         return self._exclusions[dataset]
 
@@ -182,9 +171,10 @@ class Excluder:
         for name in stamps:
             path = topic.path_of(name)
             if self.policy.drop_across:
-                for other, kind in self._across.matches_in_dataset(path).items():
-                    if kind in (COPY, *self.policy.drop_variants):
-                        kinds.setdefault(path, {})[other] = kind
+                elsewhere = matches_to_drop(
+                    self._across, path, self.policy.drop_variants, graph.directions
+                )
+                kinds.setdefault(path, {}).update(elsewhere)
             reference = None
             if self.policy.drop_references:
                 reference = self._across.reference_match(path, [COPY])

@@ -28,9 +28,10 @@ from merging import (
     search_links,
     target_places,
 )
-from merging.exclusion import Excluder, MergePolicy
+from merging.exclusion import Excluder
 from merging.origins import Origins
 from merging.plan import MergePlan, TopicPlan
+from merging.policy import MergePolicy
 from merging.source_records import read_source_records
 from merging.target import TargetTopic
 from merging.transfer import TransferMode

@@ -108,10 +108,13 @@ def explain_pair(args: argparse.Namespace, reporter: Reporter) -> int:
     """Print what is measured of two image files and which rule decides. Raises UserError."""
     if len(args.paths) != 2:
         raise UserError("--explain: wants two image files, and nothing else")
-    from duplicates import explain  # OpenCV, numpy
+    from duplicates import explain, proposers  # OpenCV, numpy
 
     one, other = args.paths
-    explanation = explain.explain_pair(one, other, args.max_pixels)
+    proposer = None
+    if args.method == "phash":
+        proposer = proposers.PhashProposer(options.resolve_threshold(args), args, reporter)
+    explanation = explain.explain_pair(one, other, args.max_pixels, proposer)
     lines = explain.explanation_lines(explanation)
     print_result(args, lines, explain.explanation_json(explanation))
     return reporter.status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from common.errors import UserError
 from duplicates import (
     classification,
     copy_rules,
+    hash_rows,
     pair_measurement,
     second_looks,
     thumbnails,
@@ -18,6 +19,7 @@ from duplicates import (
 from duplicates.classification import PairDecision, Verdict
 from duplicates.comparison import Measurements
 from duplicates.confirmation import Confirmation
+from duplicates.proposers import PhashProposer
 from duplicates.thresholds import THRESHOLDS
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import AlignedPair
@@ -53,6 +55,9 @@ class Explanation:
     as_copy: Measurements
     as_variant: AlignedPair | None
     second_look: Confirmation | None  # of images that may be copies
+    is_proposed: bool = (
+        True  # by the search for copies; else only the one for variants compares them
+    )
 
     @property
     def stage(self) -> str:
@@ -60,8 +65,13 @@ class Explanation:
         return "second look" if self.second_look else "first look"
 
 
-def explain_pair(one: str, other: str, max_pixels: int) -> Explanation:
-    """Measure and classify two image files. Raises UserError if one cannot be read."""
+def explain_pair(
+    one: str, other: str, max_pixels: int, proposer: PhashProposer | None = None
+) -> Explanation:
+    """Measure and classify two image files. Raises UserError if one cannot be read.
+
+    `proposer` says whether the search for copies compares them; without one, it does.
+    """
     paths = [one, other]
     images = []
     for path, image in zip(
@@ -75,26 +85,41 @@ def explain_pair(one: str, other: str, max_pixels: int) -> Explanation:
     as_copy = decision.as_copy
     if as_copy is None:
         as_copy = pair_measurement.measure_as_copy(first.raster, second.raster)
+    is_proposed = not proposer or _proposes(proposer, paths, max_pixels)
     second_look = None
     if decision.verdict.kind == classification.MAY_BE_COPY:
         second_look = second_looks.confirm_files(one, other, as_copy.affine, max_pixels)
         if second_look:
-            decision = _decide_again(decision, second_look, first, second)
+            decision = _decide_again(decision, second_look, is_proposed, (first, second))
     as_variant = decision.as_variant
     if as_variant is None:
         as_variant = pair_measurement.measure_as_variant(first, second)
-    return Explanation(decision, as_copy, as_variant, second_look)
+    return Explanation(decision, as_copy, as_variant, second_look, is_proposed)
+
+
+def _proposes(proposer: PhashProposer, paths: Sequence[str], max_pixels: int) -> bool:
+    rows, _ = hash_rows.read_hash_rows(paths, max_pixels)
+    candidates = proposer.propose_pairs(paths, rows)
+    return bool(candidates.unverified or candidates.equal)
 
 
 def _decide_again(
-    decision: PairDecision, second_look: Confirmation, one: SmallImage, other: SmallImage
+    decision: PairDecision,
+    second_look: Confirmation,
+    is_proposed: bool,
+    images: tuple[SmallImage, SmallImage],
 ) -> PairDecision:
-    """Return the decision about two images that may be copies, after the look at full detail."""
-    if second_look.is_copy:
-        verdict = Verdict(classification.COPY, decision.verdict.likeness)
-    else:
-        verdict = classification.decide_differing_pair(one, other, second_look.is_near).verdict
-    return PairDecision(verdict, second_look.rule)
+    """Return the decision about two images that may be copies, after the look at full detail.
+
+    The search for variants, which alone compares a pair that is not proposed, lists no copies.
+    """
+    if second_look.is_copy and is_proposed:
+        return PairDecision(
+            Verdict(classification.COPY, decision.verdict.likeness), second_look.rule
+        )
+    is_near = second_look.is_copy or second_look.is_near
+    differing = classification.decide_differing_pair(*images, is_near)
+    return PairDecision(differing.verdict, second_look.rule)
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
@@ -107,6 +132,8 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     if explanation.second_look:
         answer = "the same" if explanation.second_look.is_copy else "not the same"
         yield f"   at full detail: {answer}: {explanation.second_look.sentence()}"
+    if not explanation.is_proposed:
+        yield "   the search for copies does not compare them: their hashes or thumbnails differ"
     if explanation.as_variant is None:
         yield "   aligned by features or rotation: no alignment found"
     else:
@@ -169,6 +196,7 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
         "likeness": round(decision.verdict.likeness, 3),
         "rule": decision.rule,
         "stage": explanation.stage,
+        "is_proposed": explanation.is_proposed,
         "difference": explanation.second_look.sentence() if explanation.second_look else None,
         "figures": {name: getattr(seen, field) for name, field in JSON_NAMES.items()},
     }

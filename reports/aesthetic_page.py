@@ -60,7 +60,7 @@ def write_page(
             "groups": _topic_groups(data, strips, max_rows),
             "galleries": shown,
             "gallery_json": lambda thumbnails: galleries.gallery_json(
-                shown, thumbnails, page_folder, max_rows
+                shown, thumbnails, page_folder, max_rows, page.level_option(topics)
             ),
             "notes": _notes(data, len(labels) - len(strips)),
         }

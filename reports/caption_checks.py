@@ -99,7 +99,13 @@ def caption_problems(path: str) -> Iterator[str]:
     except OSError:
         yield "unreadable_caption"
         return
-    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield "caption_not_utf8"
+        text = captions.decode_caption(content)
+        if text is not None and not text.strip():
+            yield "empty_caption"
+        return
+    if content.startswith(codecs.BOM_UTF8):
         yield "caption_with_bom"
     is_whole = len(content) < MAX_CAPTION_BYTES  # else the last letter may be cut in two
     decoder = codecs.getincrementaldecoder("utf-8-sig")()

@@ -132,11 +132,16 @@ def _add_to_bins(
 
 
 def gallery_json(
-    galleries: Galleries | None, thumbnails: Mapping[str, str], page_folder: str, max_images: int
+    galleries: Galleries | None,
+    thumbnails: Mapping[str, str],
+    page_folder: str,
+    max_images: int,
+    level_option: str,
 ) -> Markup:
     """Return the input of the page's script: JSON that is safe inside HTML.
 
-    Has only images with a thumbnail, in galleries of `max_images` in all.
+    Has only images with a thumbnail, in galleries of `max_images` in all. `level_option` is for
+    commands: see page.level_option.
     """
     numbers: dict[ScoredImage, int] = {}
     listed = []
@@ -159,6 +164,7 @@ def gallery_json(
         described.append(description)
     content = {
         "script": script_path("aesthetic_stats.py"),
+        "level_option": level_option,
         "datasets": [{"name": os.path.basename(path), "path": path} for path in datasets],
         "images": described,
         "galleries": listed,

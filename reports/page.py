@@ -21,6 +21,7 @@ from markupsafe import Markup
 from common import atomic_files, terminal
 from common.cli import MAX_PIXELS, available_cores
 from common.reporter import Reporter
+from common.topics import MAX_LEVELS, Topic
 from imaging import images
 
 TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
@@ -122,6 +123,12 @@ def _escape_controls(value: object) -> object:
 def script_path(name: str) -> str:
     """Return the path of a script of this project, for the commands on a page."""
     return os.path.join(os.path.dirname(os.path.dirname(TEMPLATES)), name)
+
+
+def level_option(topics: Sequence[Topic]) -> str:
+    """Return the option, with a space before it, that the topics' datasets need; often empty."""
+    levels = topics[0].levels
+    return f" --levels {levels}" if levels < MAX_LEVELS else ""
 
 
 def image_url(path: str, page_folder: str) -> str:

@@ -196,6 +196,7 @@ def _script_data(
         ],
         "sets": sets,
         "script": page.script_path("find_duplicates.py"),
+        "level_option": data.level_option,
         "borderline": BORDERLINE_LIKENESS,
         "dropped_elsewhere": len(data.dropped - in_sets),
     }

@@ -24,7 +24,7 @@ from keeping import (
 from keeping.across_file import Across
 from keeping.keeper_order import KeeperRule, Ranking
 from keeping.preference import Preference
-from reports import review_images
+from reports import page, review_images
 
 SECTIONS = ("copies", "variants", "doubtful", "across", "references")
 SECTION_OF_KIND = {COPY: "copies", DOUBTFUL: "doubtful"}  # within a topic; all others are variants
@@ -70,6 +70,7 @@ class ReviewData:
 
     page_folder: str
     datasets: list[str]
+    level_option: str = ""  # that commands on the page need
     # What the page knows of each image, by path, in the order of the keeper rule.
     photos: dict[str, dict[str, Any]] = field(default_factory=dict)
     pairs: dict[str, list[ReviewPair]] = field(
@@ -104,7 +105,8 @@ def read_review_data(
     Damaged files are skipped: the script has already reported them.
     """
     page_folder = os.path.dirname(os.path.abspath(page_path))
-    data = ReviewData(page_folder, list(dict.fromkeys(topic.dataset_path for topic in topics)))
+    datasets = list(dict.fromkeys(topic.dataset_path for topic in topics))
+    data = ReviewData(page_folder, datasets, page.level_option(topics))
     across = across_file.read_across(topics, _ignore)
     data.dropped_by_person = decisions.dropped_paths(data.datasets)
     for topic in topics:

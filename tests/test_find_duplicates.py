@@ -655,6 +655,22 @@ def test_explain_names_the_answer_and_its_measurements(
     assert not list(family.rglob(".cache"))
 
 
+def test_explain_says_what_the_search_says_of_a_pair_that_it_does_not_compare(
+    family: Path, run
+) -> None:
+    beach = family / "Sea/Warm/beach"
+    with Image.open(beach / "a.png") as photo:
+        width, height = photo.size
+        part = photo.crop((width // 50, 0, width, height - height // 50))
+    part.save(beach / "again.jpg", quality=80)
+    pair = ("--explain", beach / "a.png", beach / "again.jpg")
+    assert run(*pair)[1]["answer"] == "copy"
+    _, explained, _ = run(*pair, "--threshold", 0)
+    assert (explained["answer"], explained["is_proposed"]) == ("cropped", False)
+    run(family, "--variants", "--threshold", 0)
+    assert written(family / "Sea/Warm")["variants_beach.json"]["a.png"]["again.jpg"] == "cropped"
+
+
 def test_strips_and_dots_do_not_end_a_search_for_variants(tmp_path: Path, run) -> None:
     topic = tmp_path / "Data/Sea/Warm/odd"
     topic.mkdir(parents=True)

@@ -172,6 +172,11 @@ MISTAKES = (
     ),
     Mistake("dataset_stats.py", r"arguments are required: PATH; see (?P<advice>--help)"),
     Mistake(
+        "find_duplicates.py DS --workers -1",
+        r"argument --workers: invalid whole number value: '-1'; see (?P<advice>--help)$",
+        instead="find_duplicates.py DS --workers 0",
+    ),
+    Mistake(
         "split_data.py DS --min-side 9999",
         r"DS: no image to choose; leave out (?P<advice>--min-side), or ask for less$",
         instead="split_data.py DS {advice} 40",

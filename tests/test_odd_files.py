@@ -160,7 +160,7 @@ CAPTIONS = {  # content, its text in an export, and what dataset_stats.py says o
     "utf8": ("夜".encode(), "夜", ()),
     "mark": (b"\xef\xbb\xbfan owl", "an owl", ("caption_with_bom",)),
     "lines": (b"an owl\r\nat night\r\n", "an owl\nat night\n", ()),
-    "utf16": ("夜".encode("utf-16"), "夜", ("caption_not_utf8", "caption_with_bom")),
+    "utf16": ("夜".encode("utf-16"), "夜", ("caption_not_utf8",)),
     "utf16_big": (b"\xfe\xff" + "夜".encode("utf-16-be"), "夜", ("caption_not_utf8",)),
     "latin": (b"caf\xe9", "", ("caption_not_utf8",)),
 }
@@ -175,8 +175,8 @@ def test_captions_of_other_encodings_are_read_or_named_and_then_saved_as_utf8(to
 
     def check(kinds: tuple[str, ...], expected: str) -> None:
         checks = run("dataset_stats")[1]["for_trainers"]
-        for kind in kinds:
-            assert checks[kind]["count"] == 1, kind
+        about_texts = ("empty_caption", "caption_not_utf8", "caption_with_bom")
+        assert {kind for kind in about_texts if checks[kind]["count"]} == set(kinds)
         odd = [] if expected else [str(topic / "a.txt")]
         assert run("split_data")[1].get("odd_captions", []) == odd
         status, split, _ = run("split_data", "--export", "ready")

@@ -248,15 +248,17 @@ def test_1_to_1_shows_the_same_place_of_both(browser, press, tmp_path):
     )
 
 
-def test_saving_shows_the_command_and_the_command_works(browser, press, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--levels", "1")])
+def test_saving_shows_the_command_and_the_command_works(browser, press, tmp_path, options):
     """Save, type what the page says, merge: what was chosen is in the target."""
     dataset = tmp_path / "It's a set"
-    folder = dataset / "C/S/T"
+    topic = "T" if options else "C/S/T"
+    folder = dataset / topic
     folder.mkdir(parents=True)
     for name, width in (("large", 320), ("small", 240)):
         draw_image(5, (width, width * 3 // 4)).save(folder / f"{name}.png")
-    assert cli.run_script(find_duplicates.main, [str(dataset), "--quiet"]) == 0
-    browser.open(written(dataset), 1200)
+    assert cli.run_script(find_duplicates.main, [str(dataset), "--quiet", *options]) == 0
+    browser.open(written(dataset, *options), 1200)
     assert browser.value("at('saved').hidden")
     press("j 2")
     assert count(browser).endswith("1 decision to save")
@@ -264,12 +266,12 @@ def test_saving_shows_the_command_and_the_command_works(browser, press, tmp_path
     assert count(browser).endswith("0 decisions to save") and browser.value("at('save').disabled")
     script, *arguments = shlex.split(browser.value("at('commands').textContent"))
     assert script == find_duplicates.__file__
-    assert arguments == [str(dataset), "--decisions", "~/Downloads/decisions.json"]
+    assert arguments == [str(dataset), *options, "--decisions", "~/Downloads/decisions.json"]
     arguments[-1] = str(path)
-    assert json.loads(path.read_text())["keep"] == ["C/S/T/small.png"]
+    assert json.loads(path.read_text())["keep"] == [f"{topic}/small.png"]
     assert cli.run_script(find_duplicates.main, [*arguments, "--quiet"]) == 0
     target = tmp_path / "target"
-    arguments = [str(dataset), "--output", str(target), "--quiet"]
+    arguments = [str(dataset), "--output", str(target), "--quiet", *options]
     assert cli.run_script(merge_clusters.main, arguments) == 0
     assert [path.name for path in target.rglob("*.png")] == ["small.png"]
     press("j d")  # a new decision is to be saved again

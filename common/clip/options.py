@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from common.cli import available_cores, positive_int
+from common.cli import available_cores, positive_int, whole_number
 from common.clip.model import DEFAULT_MODEL, DEFAULT_WEIGHTS, TANH_GELU_MODELS
 
 
@@ -46,7 +46,7 @@ def _add_model_group(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--workers",
-        type=int,
+        type=whole_number,
         default=available_cores(),
         metavar="N",
         help="processes that decode images; 0 decodes in the main process "

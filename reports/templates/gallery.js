@@ -1,6 +1,6 @@
 // Shows the best and the worst images, and takes decisions: which images no merge and no split takes.
 if (at("gallery")) {
-  const {images, galleries, datasets, script} = JSON.parse(at("gallery").textContent);
+  const {images, galleries, datasets, script, level_option} = JSON.parse(at("gallery").textContent);
   const bars = [...document.querySelectorAll("[data-bar]")];
   const DRAFT = "gallery " + datasets.map(({path}) => path).join("\n");
   const keyOf = image => `${image.dataset}/${image.path}`;
@@ -56,7 +56,7 @@ if (at("gallery")) {
       content.files = Object.fromEntries(changed.map(image => [image.path, image.stamp]));
       const file = datasets.length > 1 ? `decisions_${name}.json` : "decisions.json";
       download(file, content);
-      commands.push(`${shellQuoted(script)} ${shellQuoted(path)} --decisions ~/Downloads/${shellQuoted(file)}`);
+      commands.push(`${shellQuoted(script)} ${shellQuoted(path)}${level_option} --decisions ~/Downloads/${shellQuoted(file)}`);
     });
     isSaved = true;
     showCommands(commands);

@@ -134,7 +134,7 @@ function save() {
     if (!countDecisions(decided[i])) return;
     const file = data.datasets.length > 1 ? `decisions_${name}.json` : "decisions.json";
     download(file, decisionsOf(i));
-    commands.push(`${shellQuoted(data.script)} ${shellQuoted(path)} --decisions ~/Downloads/${shellQuoted(file)}`);
+    commands.push(`${shellQuoted(data.script)} ${shellQuoted(path)}${data.level_option} --decisions ~/Downloads/${shellQuoted(file)}`);
   });
   if (!commands.length) return;
   savedState = stateOfAll();

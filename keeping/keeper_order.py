@@ -54,6 +54,16 @@ class Candidate:
         return self.keep or self.in_target
 
 
+def has_equal_pixels(image: Candidate, copy: Candidate | None) -> bool:
+    """Tell whether a copy has the size and the pixels of an image, as far as both were measured."""
+    if copy is None or image.traits is None or copy.traits is None:
+        return False
+    both = []
+    for each, traits in ((image, image.traits), (copy, copy.traits)):
+        both.append((each.extent, traits.width, traits.height, traits.pixel_digest))
+    return both[0] == both[1]
+
+
 @dataclass(frozen=True)
 class KeeperRule:
     """What the order of images goes by, besides the images themselves."""

@@ -22,6 +22,7 @@
     originality_carry  what was measured of copies, in the target
     source_captions    captions of dropped copies, and of images in metadata.jsonl
     captions_carry     the caption of a dropped copy goes to its keeper
+    sidecars_carry     masks and others of a dropped copy go to its keeper, if pixels are equal
     decisions_carry    a person's decisions, in the target
     summary            the result of a merge, as data and as lines for people
 

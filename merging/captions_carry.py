@@ -17,7 +17,7 @@ from enum import StrEnum
 from common import name_forms
 from common.topics import stamp_of
 from merging import manifest
-from merging.manifest import CarriedCaption
+from merging.manifest import CarriedFile
 from merging.plan import TopicPlan
 from merging.source_captions import Caption, list_captions, read_caption
 from merging.target import sidecar_sources
@@ -162,7 +162,7 @@ def _carry_to(topic: _TopicCaptions, image: str, others: Sequence[Caption], rule
         is_used = caption in chosen or (len(chosen) > 1 and caption.line in texts)
         if is_used or caption.line not in texts:
             name = own_name if is_used else ""
-            entries[caption.source] = CarriedCaption(name, caption.source, caption.digest)
+            entries[caption.source] = CarriedFile(name, caption.source, caption.digest)
             moved = "captions_written" if caption.image else "captions_moved"
             _count(topic.plan, moved if name else "captions_left")
     topic.plan.lines[number] = replace(line, captions=tuple(entries.values()))

@@ -14,7 +14,7 @@ from keeping import across_file, equal_images, keepers, kind_names, pair_records
 from keeping.copy_traits import PairTraits
 from keeping.directions import Direction, clean_versions
 from keeping.equal_images import EqualSets
-from keeping.keeper_order import Candidate, KeeperRule
+from keeping.keeper_order import Candidate, KeeperRule, has_equal_pixels
 from keeping.keepers import KeeperChoice
 from keeping.pair_sections import NameTuple
 from keeping.preference import Preference
@@ -35,6 +35,7 @@ class Exclusion:
     keeper: str  # path of the image that is kept instead; empty if there is none
     reason: str
     rank: int = 0  # among the dropped, the best first
+    has_equal_pixels: bool = False  # of one size with the keeper's, as far as it was measured
 
 
 @dataclass
@@ -62,11 +63,13 @@ class MatchGraph:
     def exclusions(self, choice: KeeperChoice) -> dict[str, Exclusion]:
         """Return the redundant images, each with the reason why it is dropped."""
         by_node = equal_images.join_kinds(self.kinds, self.equals)
+        by_name = {image.name: image for image in self.candidates}
         exclusions = {}
         for rank, (path, keeper) in enumerate(choice.keepers.items()):
             why = choice.reasons.get(path, "")
             exclusion = self._exclusion(path, keeper, why, by_node)
-            exclusions[path] = replace(exclusion, rank=rank)
+            is_equal = has_equal_pixels(by_name[path], by_name.get(keeper))
+            exclusions[path] = replace(exclusion, rank=rank, has_equal_pixels=is_equal)
         return exclusions
 
     def _exclusion(self, path: str, keeper: str, why: str, kinds_by_node: Kinds) -> Exclusion:

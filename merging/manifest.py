@@ -39,10 +39,10 @@ IN_TARGET = (COPIED, RENAMED, IDENTICAL)  # the image's bytes are at `target`, o
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedCaption:
-    """The caption of a copy that was dropped for an image."""
+class CarriedFile:
+    """A caption or another sidecar of a copy that was dropped for an image."""
 
-    name: str  # in the target; empty if the image has another one
+    name: str  # in the target; empty if it did not come along
     source: str  # absolute
     digest: str  # SHA-256
 
@@ -59,7 +59,8 @@ class ManifestLine:
     reason: str = ""
     sidecars: tuple[str, ...] = ()  # names in the target of the caption and other sidecars
     ignored_links: tuple[str, ...] = ()  # names beside the source that are no captions of it
-    captions: tuple[CarriedCaption, ...] = ()  # of copies that were dropped for it
+    captions: tuple[CarriedFile, ...] = ()  # of copies that were dropped for it
+    sidecars_of_copies: tuple[CarriedFile, ...] = ()  # masks, JSON and others
     levels: int = MAX_LEVELS  # from its dataset down to its topic
 
     @property
@@ -84,6 +85,8 @@ class ManifestLine:
             fields["ignored_links"] = self.ignored_links
         if self.captions:
             fields["captions"] = [asdict(caption) for caption in self.captions]
+        if self.sidecars_of_copies:
+            fields["sidecars_of_copies"] = [asdict(each) for each in self.sidecars_of_copies]
         return json_files.json_line(fields)
 
 
@@ -115,11 +118,16 @@ def parse_line(line: bytes, levels: int = MAX_LEVELS) -> ManifestLine:
         reason=str(fields["reason"]),
         sidecars=tuple(fields["sidecars"]),
         ignored_links=tuple(map(str, fields.get("ignored_links", ()))),
-        captions=tuple(CarriedCaption(**each) for each in fields.get("captions", ())),
+        captions=_parse_carried(fields, "captions"),
+        sidecars_of_copies=_parse_carried(fields, "sidecars_of_copies"),
         levels=levels,
     )
     _check_places(parsed)
     return parsed
+
+
+def _parse_carried(fields: Mapping[str, Any], key: str) -> tuple[CarriedFile, ...]:
+    return tuple(CarriedFile(**each) for each in fields.get(key, ()))
 
 
 def _check_places(line: ManifestLine) -> None:
@@ -132,7 +140,8 @@ def _check_places(line: ManifestLine) -> None:
         raise ValueError("the target is not in the folder of its topic")
     if line.kept is not None:
         check_place(line.kept)
-    for name in (*line.sidecars, *(each.name for each in line.captions if each.name)):
+    carried = (*line.captions, *line.sidecars_of_copies)
+    for name in (*line.sidecars, *(each.name for each in carried if each.name)):
         if os.sep in check_place(name):
             raise ValueError("a sidecar is not in the folder of its topic")
 

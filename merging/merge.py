@@ -26,6 +26,7 @@ from merging import (
     placing,
     scores_carry,
     search_links,
+    sidecars_carry,
     target_places,
 )
 from merging.exclusion import Excluder
@@ -125,6 +126,7 @@ def plan_merge(
         scores_carry.refuse_mixed_scores(makers)
     _fill_in_keepers_elsewhere(plans)
     captions_carry.carry_captions(plans, policy.captions)
+    sidecars_carry.carry_sidecars(plans)
     merge = MergePlan(
         target,
         plans,

@@ -7,7 +7,7 @@ writes names the files behind them. So what is read is translated, and what is w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from common import terminal
@@ -15,7 +15,7 @@ from common.errors import UserError
 from common.name_forms import nfc
 from common.topics import Stamp, Topic
 from merging import manifest
-from merging.manifest import CarriedCaption, ManifestLine
+from merging.manifest import CarriedFile, ManifestLine
 from merging.target import sidecar_sources
 from merging.transfer import Transfer, TransferMode
 
@@ -41,7 +41,8 @@ class TopicOrigins:
         self._origins[path] = line
         self._paths[line.source] = path
         topic = os.path.dirname(path)
-        sidecars = [*sidecar_sources(line), *((each.name, each.source) for each in line.captions)]
+        carried = (*line.captions, *line.sidecars_of_copies)
+        sidecars = [*sidecar_sources(line), *((each.name, each.source) for each in carried)]
         for name, source in sidecars:
             if name:
                 sidecar = os.path.join(topic, name)
@@ -73,11 +74,7 @@ class TopicOrigins:
         path = self._paths.get(line.source, line.source)
         if path != line.source:
             self._read.add((path, line.stamp))
-        captions = tuple(
-            replace(each, source=self._paths.get(each.source, each.source))
-            for each in line.captions
-        )
-        return replace(line, source=path, captions=captions)
+        return _rename_carried(replace(line, source=path), self._paths)
 
     def lines_to_write(self, lines: Iterable[ManifestLine]) -> Iterator[ManifestLine]:
         """Yield the lines for the target's manifest, with origins.
@@ -94,17 +91,12 @@ class TopicOrigins:
 
     def _line_to_write(self, line: ManifestLine) -> ManifestLine:
         source = self.origin_of(line)
-        captions = tuple(map(self._caption_to_write, line.captions))
-        written = replace(line, source=source, captions=captions)
+        written = _rename_carried(replace(line, source=source), self._sidecar_origins)
         is_renamed = line.target and line.target_name != os.path.basename(source)
         if is_renamed and source != line.source and line.action == manifest.COPIED:
             reason = line.reason or self._origins[line.source].reason
             written = replace(written, action=manifest.RENAMED, reason=reason)
         return written
-
-    def _caption_to_write(self, caption: CarriedCaption) -> CarriedCaption:
-        source = self._sidecar_origins.get(caption.source, caption.source)
-        return replace(caption, source=source)
 
     def _lines_left_out(self, lines: Iterable[ManifestLine]) -> dict[str, ManifestLine]:
         by_path = {line.source: line for line in lines} if self._unplaced else {}
@@ -118,6 +110,17 @@ class TopicOrigins:
                 line = replace(line, action=why[0], kept=why[1], reason=why[2])
             left_out[line.source] = line
         return left_out
+
+
+def _rename_carried(line: ManifestLine, paths: Mapping[str, str]) -> ManifestLine:
+    def rename(carried: Iterable[CarriedFile]) -> tuple[CarriedFile, ...]:
+        return tuple(replace(each, source=paths.get(each.source, each.source)) for each in carried)
+
+    return replace(
+        line,
+        captions=rename(line.captions),
+        sidecars_of_copies=rename(line.sidecars_of_copies),
+    )
 
 
 class Origins:

@@ -21,11 +21,9 @@ from merging.selection import Selection, select_images
 from merging.source_records import SourceRecords
 from merging.target import TargetTopic, file_names, other_names
 from merging.transfer import Transfer, TransferMode, sidecar_mode
-from merging.unreadable import NO_PERMISSION, is_readable, leftover_reason
+from merging.unreadable import LINK_ELSEWHERE, NO_PERMISSION, is_readable, leftover_reason
 from sidecars import captions, stem_groups
 from sidecars.stem_groups import StemGroup
-
-LINK_ELSEWHERE = "links to a file of another place"
 
 
 def plan_topic(
@@ -77,13 +75,15 @@ class Placer:
             self._drop_image(name, stamp, manifest.UNREADABLE, None, reason)
             self._counts["damaged"] += reason != NO_PERMISSION
         for name, exclusion in selection.exclusions.items():
+            path = self._source.path_of(name)
             keeper = self._lines.get(exclusion.keeper)
             kept = self._target.path_in_target(keeper.target_name) if keeper else None
             if not keeper and exclusion.action not in manifest.WITHOUT_KEEPER:
-                self._plan.keepers_elsewhere[self._source.path_of(name)] = exclusion.keeper
-            stamp = selection.stamps[name]
-            self._plan.ranks[self._source.path_of(name)] = exclusion.rank
-            self._drop_image(name, stamp, exclusion.action, kept, exclusion.reason)
+                self._plan.keepers_elsewhere[path] = exclusion.keeper
+            self._plan.ranks[path] = exclusion.rank
+            if exclusion.has_equal_pixels:
+                self._plan.equal_copies.add(path)
+            self._drop_image(name, selection.stamps[name], exclusion.action, kept, exclusion.reason)
         self._note_ignored_links()
         return self._lines
 

@@ -60,6 +60,7 @@ class TopicPlan:
     # source path of a dropped image to that of its keeper, if the keeper is in another topic
     keepers_elsewhere: dict[str, str] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # of dropped copies, by source path
+    equal_copies: set[str] = field(default_factory=set)  # source paths of those with equal pixels
     has_new_records: bool = False  # the sources know something that the target does not
     # by source: images whose times have changed since they were recorded, and their bytes have not
     confirmed: dict[str, FileRecords] = field(default_factory=dict)

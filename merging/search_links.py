@@ -17,7 +17,7 @@ from common.errors import UserError
 from common.target_folder import TargetFolder
 from common.topics import Topic, stamp_from_status, stamp_of
 from merging import manifest
-from merging.manifest import CarriedCaption, ManifestLine
+from merging.manifest import CarriedFile, ManifestLine
 from merging.target import sidecar_sources
 from merging.target_places import EarlierLines
 
@@ -114,12 +114,12 @@ def _stale_sidecars(
         is_same = _is_same_file(source, status) or stamp_from_status(status) == stamp_of(source)
         if is_gone or not is_same:
             yield name
-    for caption in line.captions:
+    for caption in (*line.captions, *line.sidecars_of_copies):
         if caption.name and (is_gone or not _is_current(folder, place, caption)):
             yield caption.name
 
 
-def _is_current(folder: TargetFolder, place: str, caption: CarriedCaption) -> bool:
+def _is_current(folder: TargetFolder, place: str, caption: CarriedFile) -> bool:
     if os.path.isfile(caption.source):
         return atomic_files.file_digest(caption.source) == caption.digest
     table = caption.source.rpartition("#")[0]  # one of its captions

@@ -16,7 +16,11 @@ from merging.plan import IN_TARGET_ALREADY, LEFT_BEHIND, MergePlan, PlannedActio
 LEFT_OUT = ("duplicates", "variants", "references", "dropped")  # counts of images
 PARTS = ("copied", "already_there", *LEFT_OUT, "identical", "unreadable")  # they add up to `found`
 CAPTION_COUNTS = ("captions_moved", "captions_left", "captions_written")
-OTHER_COUNTS = ("damaged", "renamed", "sidecars", *CAPTION_COUNTS, "bytes_copied", "bytes_saved")
+SIDECAR_COUNTS = ("sidecars", "sidecars_moved", "sidecars_left")
+OTHER_COUNTS = (
+    *("damaged", "renamed", *SIDECAR_COUNTS, *CAPTION_COUNTS),
+    *("bytes_copied", "bytes_saved"),
+)
 MAX_LISTED_FILES = 3  # in the summary, of each sort
 DROP_ACTIONS = (
     manifest.DUPLICATE,
@@ -183,5 +187,9 @@ def count_lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"💬 {plural(count, 'caption')} of metadata.jsonl {would}written as text files"
     if count := result["captions_left"]:
         yield f"💬 {plural(count, 'other caption')} of dropped copies left out, see the manifest"
+    if count := result["sidecars_moved"]:
+        yield f"🎭 {plural(count, 'sidecar')} of equal copies {would}given to their keepers"
+    if count := result["sidecars_left"]:
+        yield f"🎭 {plural(count, 'sidecar')} of dropped copies left out, see the manifest"
     if count := result["sidecars"]:
         yield f"📝 {plural(count, 'caption')} and other sidecars {would}copied with their images"

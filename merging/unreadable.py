@@ -10,6 +10,7 @@ from merging.source_records import SourceRecords
 from merging.target import TargetTopic
 from sidecars import caption_table
 
+LINK_ELSEWHERE = "links to a file of another place"
 NO_PERMISSION = "permission denied; make it readable (chmod +r) and merge again"
 
 

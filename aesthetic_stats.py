@@ -167,6 +167,9 @@ def heading_lines(data: Mapping[str, Any]) -> Iterator[str]:
     counts = [terminal.plural(overall["images"], "scored image")]
     for level in levels.distinct_levels(data)[1:]:
         counts.append(terminal.plural(len(data[f"{level}s"]), level))
+    if len(data["topics"]) < data["topics_found"]:
+        found = terminal.plural(data["topics_found"], "topic")
+        counts[-1] = f"{len(data['topics']):,} of {found} with scores"
     yield f"   {' · '.join(counts)}"
     meaning = " and ".join(data["judges"])
     if AESTHETICS not in meaning:

@@ -2,7 +2,7 @@
 """Run every command of the documentation on the sample dataset, as it stands there.
 
 A command is a line of a code block that starts with one of the scripts. It runs in a folder with
-the sample dataset under the names that the pages use, after pipeline.sh with the embedded model.
+the sample dataset under the names that the pages use, scored by the embedded model and searched.
 What needs weights, Ray, another program or other folders is not run, but listed and counted.
 
 examples:
@@ -35,6 +35,10 @@ BLOCK = re.compile(
 )
 COMMAND = re.compile(
     rf"(?:python3? )?(?:\./)?({'|'.join(map(re.escape, SCRIPTS))}) +(?! )(?!\S+\.(?:py|sh)\b)"
+)
+PREPARE = (
+    "pipeline.sh DataSet_1 DataSet_2 --output full_dataset --model tiny",
+    "find_duplicates.py DataSet_1 DataSet_2",
 )
 NOT_RUN = {  # why, by what the command contains
     r"--ray\b|--ray-address": "needs Ray",
@@ -110,9 +114,9 @@ def run_all(commands: list[Command]) -> int:
         make = [sys.executable, str(ROOT / "demo/make_dataset.py"), str(sample)]
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
         environment = {**os.environ, "PATH": f"{ROOT}:{os.environ['PATH']}", "HOME": scratch}
-        prepare = "pipeline.sh DataSet_1 DataSet_2 --output full_dataset --model tiny"
-        if not run_one(Command("(first)", prepare), sample, environment):
-            return 1
+        for line in PREPARE:
+            if not run_one(Command("(first)", line), sample, environment):
+                return 1
         for page in dict.fromkeys(command.page for command in commands):
             folder = Path(scratch, page.replace("/", "_"))
             shutil.copytree(sample, folder)

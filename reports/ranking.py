@@ -129,6 +129,7 @@ def ranking_json(
     overall = sum(counts["dataset"].values(), Counts())
     return {
         "topics": ranked,
+        "topics_found": len(topics),
         **summaries,
         "overall": _overall_json(overall, len(ranked), min_images),
         "score_at_least": score_at_least(overall),

@@ -12,6 +12,7 @@ import pytest
 from conftest import draw_image
 from PIL import Image
 
+import aesthetic_stats
 from common import cli, terminal
 
 OPTIONS = {  # in the order of a pipeline
@@ -102,6 +103,42 @@ def test_scripts_agree_on_what_they_count(results, dataset):
         totals.update({key: value for key, value in cluster.items() if isinstance(value, int)})
     for key in ("images", "topics", "searched", "unreadable", "redundant_images"):
         assert totals[key] == counted[key]
+
+
+def numbers_in(value: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], float]:
+    """Return each number in a JSON object by the keys that lead to it."""
+    if isinstance(value, dict):
+        numbers = {}
+        for key, inner in value.items():
+            numbers |= numbers_in(inner, (*path, key))
+        return numbers
+    return {path: value} if isinstance(value, int | float) else {}
+
+
+@pytest.mark.parametrize("dataset", ["DS", "full"])
+def test_every_number_that_two_scripts_tell_is_the_same(results, dataset):
+    told: dict[tuple[str, ...], dict[str, float]] = {}
+    for script, (result, _) in results[dataset].items():
+        for path, number in numbers_in(result).items():
+            told.setdefault(path, {})[script] = number
+    compared = 0
+    for path, by_script in told.items():
+        if path == ("topics",):
+            by_script.pop("merge_clusters", None)  # of the target
+        if path[0] in ("datasets", "clusters", "subclusters", "topics"):
+            scored = by_script.pop("aesthetic_stats", None)
+            if scored is not None and path[-1] == "images":
+                unreadable = told[*path[:-1], "unreadable"]["dataset_stats"]
+                assert scored == by_script["dataset_stats"] - unreadable, path
+        assert len(set(by_script.values())) <= 1, path
+        compared += len(by_script) > 1
+    assert compared > 10
+
+
+def test_topics_without_scores_are_told_apart(results):
+    data, _ = results["DS"]["aesthetic_stats"]
+    _, counts, *_ = aesthetic_stats.heading_lines(data)
+    assert counts == "   40 scored images · 2 clusters · 2 subclusters · 3 of 5 topics with scores"
 
 
 def test_a_merge_counts_what_is_in_its_target_then(results):

@@ -110,6 +110,7 @@ def test_the_whole_json(scored, stats, tmp_path):
         "in_both": [],
     }
     assert data == {
+        "topics_found": 2,
         "topics": {"Set/C/S/A": described(*a), "Set/C/S/B": described(*b)},
         "subclusters": {"Set/C/S": folder},
         "clusters": {"Set/C": folder},

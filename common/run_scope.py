@@ -96,7 +96,7 @@ def describe_partial_datasets(paths: Sequence[str], topics: Iterable[Topic]) -> 
     for folder, dataset, level in _partial_folders(paths, topics):
         folders_by_level.setdefault((dataset, level), []).append(folder)
     for (dataset, level), folders in folders_by_level.items():
-        names = terminal.list_few(os.path.basename(folder) for folder in folders)
+        names = terminal.list_few(_short_names(folders))
         name = LEVEL_NAMES[level]
         of_dataset = f" of dataset {terminal.escape(dataset)}" if dataset else ""
         if len(folders) == 1:
@@ -107,8 +107,20 @@ def describe_partial_datasets(paths: Sequence[str], topics: Iterable[Topic]) -> 
         if level:
             yield f"{line}; {subject} own, add --levels {level}"
         else:
-            parent = terminal.escape(os.path.dirname(folders[0]))
-            yield f"{line}; if {parent} is the dataset, give that with --levels 1"
+            parents = list(dict.fromkeys(map(os.path.dirname, folders)))
+            verb, what = "is the dataset", "that"
+            if len(parents) > 1:
+                verb, what = "are the datasets", "them"
+            given = terminal.list_few(parents)
+            yield f"{line}; if {given} {verb}, give {what} with --levels 1"
+
+
+def _short_names(folders: Sequence[str]) -> list[str]:
+    """Return the names of the folders; if two are the same, with the folder above each."""
+    names = [os.path.basename(folder) for folder in folders]
+    if len(set(names)) < len(names):
+        names = [os.path.join(*folder.split(os.sep)[-2:]) for folder in folders]
+    return names
 
 
 def _partial_folders(

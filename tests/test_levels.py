@@ -123,6 +123,16 @@ def test_flat_folder_is_a_topic_whose_matches_are_beside_it(run, tmp_path):
     }
 
 
+def test_topics_of_one_name_are_told_apart_and_the_advice_works(run, tmp_path):
+    datasets = make_datasets(tmp_path, 1)
+    topics = [dataset / "rose" for dataset in datasets]
+    _, _, talk = run("dataset_stats", *topics)
+    assert "A/rose, B/rose: taken for topics of dataset " in talk
+    assert f"if {datasets[0]}, {datasets[1]} are the datasets, give them with --levels 1" in talk
+    joined = run("merge_clusters", *datasets, "--levels", 1, "--output", "full")[1]
+    assert joined["topics"] == 2
+
+
 @pytest.mark.parametrize("option", ["--across", "--against", "--decisions"])
 def test_files_of_a_dataset_above_the_given_folder_are_not_made(run, tmp_path, option):
     dataset, other = make_datasets(tmp_path, 1)

@@ -5,6 +5,7 @@
     keeper_order     the order in which they are kept, and the reason in words
     preference       --prefer: largest, oldest, newest or first instead of best
     directions       which of two variants is clean
+    kin_order        the order of mirrored, turned and recoloured versions
     copy_order       the order of the copies of one picture, the original first
     enlargements     whether one copy is an enlargement of another
     worth            what each copy lost, in halvings of pixels

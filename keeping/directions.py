@@ -11,12 +11,13 @@ import heapq
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.json_files import COPY, Kinds
+from common.json_files import COPY, CROPPED, Kinds
 from common.topics import Stamp
 from keeping import pair_sections
 from keeping.pair_sections import NameTuple
 
 DIRECTIONS_KEY = "/clean"  # of pairs.json: no name of an image
+SAME_FRAMING = (COPY, "mirrored", "turned", "recoloured")
 MIN_INNER_SHARE = 0.5  # of the pixels that a frame or screenshot shows of a picture
 
 
@@ -56,12 +57,16 @@ def _parse_direction(text: str) -> Direction | None:
 
 
 def clean_versions(
-    kinds: Kinds, directions: Directions, pixels: Mapping[str, int]
+    kinds: Kinds,
+    directions: Directions,
+    pixels: Mapping[str, int],
+    all_kinds: Kinds | None = None,
 ) -> dict[str, set[str]]:
     """Return for each image those that are clean beside it, of its direct variants in `kinds`.
 
     `pixels` are those of each image: a picture that a screenshot shows with more than twice of its
-    own is not clean beside it.
+    own is not clean beside it. `all_kinds` are the matches that may contradict a direction, if
+    `kinds` has only some.
     """
     clean_of: dict[str, set[str]] = {}
     for (first, second), direction in directions.items():
@@ -72,7 +77,24 @@ def clean_versions(
         shown_pixels = direction.shown * pixels.get(other, 0)
         if pixels.get(clean, 0) >= MIN_INNER_SHARE * shown_pixels:
             clean_of.setdefault(other, set()).add(clean)
-    return clean_of
+    return _drop_contradicted(clean_of, kinds if all_kinds is None else all_kinds)
+
+
+def _drop_contradicted(clean_of: CleanVersions, kinds: Kinds) -> dict[str, set[str]]:
+    """Drop whole pictures that are a frame or collage to an image of the same framing.
+
+    What surrounds a picture looks like more of it to one image, and like a frame to a copy of that:
+    a frame is what was seen, more of it what was not told from that.
+    """
+    certain: dict[str, set[str]] = {}
+    for other, clean_ones in clean_of.items():
+        matches = kinds.get(other, {})
+        alike = {name for name, kind in matches.items() if kind in SAME_FRAMING}
+        for clean in clean_ones:
+            is_whole = matches.get(clean) == CROPPED
+            if not is_whole or alike.isdisjoint(clean_of.get(clean, ())):
+                certain.setdefault(other, set()).add(clean)
+    return certain
 
 
 def sort_clean_first(names: Sequence[str], clean_of: CleanVersions) -> list[str]:

@@ -15,6 +15,7 @@ from keeping import connected, copy_order, preference
 from keeping.copy_order import Copy, RankedCopy
 from keeping.copy_traits import ImageTraits, PairTraitsByNames
 from keeping.directions import CleanVersions, sort_clean_first
+from keeping.kin_order import KinOrder
 from keeping.preference import Preference
 
 CLEAN = "it is the clean one"
@@ -71,6 +72,7 @@ class KeeperRule:
     prefer: Preference = Preference.BEST
     pairs: PairTraitsByNames = field(default_factory=dict)  # what was measured of copies
     clean_of: CleanVersions = field(default_factory=dict)  # of variants
+    kin: Mapping[str, Collection[str]] = field(default_factory=dict)  # mirrored and the like
 
 
 BEST_FIRST = KeeperRule()  # without anything measured of pairs
@@ -86,6 +88,7 @@ class Ranking:
     copies: Mapping[str, RankedCopy] = field(default_factory=dict)  # of measured sets, by name
     copy_like: Set[str] = frozenset()  # names in these sets that look like those of copies
     sets_by_size: int = 0  # with an image that was not measured
+    kin: KinOrder | None = None
 
     def explain(self, kept: Candidate, dropped: Candidate) -> str:
         """Say in a few words why one image is kept before another that it matches."""
@@ -101,6 +104,8 @@ class Ranking:
         both = (self.copies.get(kept.name), self.copies.get(dropped.name))
         if both[0] and both[1]:
             return copy_order.explain_choice(both[0], both[1], self.copy_like)
+        if self.kin and (reason := self.kin.explain(kept.name, dropped.name)):
+            return reason
         return self._explain_by_size(kept, dropped)
 
     def _explain_by_size(self, kept: Candidate, dropped: Candidate) -> str:
@@ -141,11 +146,15 @@ def rank_candidates(
         own_places = sorted(places[name] for name in component)
         for place, image in zip(own_places, best_first, strict=True):
             order[place] = image
+    kin = KinOrder({image.name: image.pixels for image in order}, copies_of or {}, rule.kin)
+    if rule.kin:
+        by_name = {image.name: image for image in order}
+        order = sorted((by_name[name] for name in kin.sort([*by_name])), key=_person_key)
     if rule.prefer != Preference.BEST:
         order.sort(key=lambda image: (_person_key(image), preference_key(image, rule.prefer)))
         sets_by_size = 0
     order = _sort_clean_first(order, rule.clean_of)
-    return Ranking(order, rule, all_scored(by_size), copies, copy_like, sets_by_size)
+    return Ranking(order, rule, all_scored(by_size), copies, copy_like, sets_by_size, kin)
 
 
 def _sort_clean_first(order: list[Candidate], clean_of: CleanVersions) -> list[Candidate]:

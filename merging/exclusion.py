@@ -16,6 +16,7 @@ from keeping.directions import Direction, clean_versions
 from keeping.equal_images import EqualSets
 from keeping.keeper_order import Candidate, KeeperRule, has_equal_pixels
 from keeping.keepers import KeeperChoice
+from keeping.kin_order import find_kin
 from keeping.pair_sections import NameTuple
 from keeping.preference import Preference
 from keeping.topic_relations import VARIANTS_COMMAND
@@ -55,7 +56,7 @@ class MatchGraph:
         copies = json_files.copies_among(self.kinds)
         pixels = {image.name: image.pixels for image in self.candidates}
         clean_of = clean_versions(self.kinds, self.directions, pixels)
-        rule = KeeperRule(self.prefer, self.pairs, clean_of)
+        rule = KeeperRule(self.prefer, self.pairs, clean_of, find_kin(self.kinds))
         return keepers.select_redundant(
             self.candidates, self.kinds, self.references, rule, copies, self.equals
         )

@@ -46,7 +46,7 @@ def _select_unclean(
     for name, others in kinds.items():
         counted[name] = {other: kind for other, kind in others.items() if kind in UNCLEAN_KINDS}
     pixels_of_node = {equals.node(name): count for name, count in pixels.items()}
-    clean_of = directions.clean_versions(counted, known, pixels_of_node)
+    clean_of = directions.clean_versions(counted, known, pixels_of_node, kinds)
     names_of_node: dict[str, list[str]] = {}
     for name in pixels:
         names_of_node.setdefault(equals.node(name), []).append(name)

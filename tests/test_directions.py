@@ -21,6 +21,7 @@ from common.json_files import COPY
 from keeping import directions, keepers
 from keeping.directions import Direction, clean_versions, sort_clean_first
 from keeping.keeper_order import Candidate, KeeperRule
+from keeping.kin_order import find_kin
 from keeping.preference import Preference
 
 ALL_KINDS = "mirrored,turned,contained,framed,captioned,overlaid,cropped,recoloured"
@@ -70,7 +71,9 @@ def test_each_image_left_out_has_a_kept_direct_match_whatever_the_directions(
         known = {}
         for one, other in itertools.combinations(names, 2):
             if rng.random() < 0.3:
-                kinds[one][other] = kinds[other][one] = rng.choice([COPY, "framed", "cropped"])
+                kinds[one][other] = kinds[other][one] = rng.choice(
+                    [COPY, "framed", "cropped", "mirrored"]
+                )
                 known[one, other] = Direction(rng.choice([-1, 0, 1]), rng.choice([0, 0.5]))
         candidates = [
             Candidate(
@@ -85,7 +88,9 @@ def test_each_image_left_out_has_a_kept_direct_match_whatever_the_directions(
             for name in names
         ]
         pixels = {image.name: image.pixels for image in candidates}
-        rule = KeeperRule(prefer, clean_of=clean_versions(kinds, known, pixels))
+        rule = KeeperRule(
+            prefer, clean_of=clean_versions(kinds, known, pixels), kin=find_kin(kinds)
+        )
         choice = keepers.select_redundant(candidates, kinds, rule=rule)
         rng.shuffle(candidates)
         assert keepers.select_redundant(candidates, kinds, rule=rule) == choice
@@ -223,3 +228,54 @@ def test_a_direction_that_a_later_search_does_not_see_is_forgotten(tmp_path: Pat
     assert directions.read_directions(str(path), stamps) == wrong
     search(tmp_path / "Set")
     assert directions.read_directions(str(path), stamps) == {}
+
+
+def both_ways(pairs: dict[str, str]) -> dict[str, dict[str, str]]:
+    kinds: dict[str, dict[str, str]] = {}
+    for pair, kind in pairs.items():
+        for one, other in (pair, pair[::-1]):
+            kinds.setdefault(one, {})[other] = kind
+    return kinds
+
+
+def test_a_whole_picture_that_is_a_frame_to_a_copy_of_the_crop_is_not_clean() -> None:
+    pixels = dict.fromkeys("abw", 100)
+    known = {("a", "w"): Direction(-1), ("b", "w"): Direction(1, 0.5)}
+    kinds = both_ways({"aw": "cropped", "bw": "framed", "ab": COPY})
+    assert clean_versions(kinds, known, pixels) == {"w": {"b"}}
+    strangers = both_ways({"aw": "cropped", "bw": "framed", "ab": "cropped"})
+    assert clean_versions(strangers, known, pixels) == {"a": {"w"}, "w": {"b"}}
+    some = both_ways({"aw": "cropped", "bw": "framed"})
+    assert clean_versions(some, known, pixels, kinds) == {"w": {"b"}}
+
+
+def rank_kin(kinds: dict[str, dict[str, str]], **pixels: int) -> keepers.KeeperChoice:
+    candidates = [
+        Candidate(name, count, 1, 5 + (name == "m.jpg"), width=1) for name, count in pixels.items()
+    ]
+    copies = {
+        name: {other for other, kind in others.items() if kind == COPY}
+        for name, others in kinds.items()
+    }
+    rule = KeeperRule(kin=find_kin(kinds))
+    return keepers.select_redundant(candidates, kinds, rule=rule, copies_of=copies)
+
+
+def test_of_mirrored_versions_the_one_with_copies_is_kept_whatever_the_scores() -> None:
+    """Here m has the best score: between versions of one picture that is noise."""
+    kinds: dict[str, dict[str, str]] = {}
+    pairs = {
+        ("z.jpg", "m.jpg"): "mirrored",
+        ("z.jpg", "z2.jpg"): COPY,
+        ("z2.jpg", "m.jpg"): "turned",
+    }
+    for (one, other), kind in pairs.items():
+        kinds.setdefault(one, {})[other] = kinds.setdefault(other, {})[one] = kind
+    choice = rank_kin(kinds, **{"m.jpg": 100, "z.jpg": 100, "z2.jpg": 90})
+    assert choice.keepers == {"m.jpg": "z.jpg", "z2.jpg": "z.jpg"}
+    assert choice.reasons["m.jpg"] == "it has more copies"
+    choice = rank_kin(kinds, **{"m.jpg": 200, "z.jpg": 100, "z2.jpg": 90})
+    assert choice.keepers == {"z.jpg": "m.jpg", "z2.jpg": "m.jpg"}
+    del kinds["z2.jpg"], kinds["z.jpg"]["z2.jpg"], kinds["m.jpg"]["z2.jpg"]
+    choice = rank_kin(kinds, **{"m.jpg": 100, "z.jpg": 100})
+    assert choice.keepers == {"z.jpg": "m.jpg"}  # the names decide

@@ -39,13 +39,17 @@ The first look at a pair:
     copy_rules         the first look: the rules that decide whether two images may be copies
     clean_side         which of two variants is clean
     agreement          how far two aligned images agree
+    aligned_pair       what the rules for variants are asked about
     variant_rules      the rules that decide which kind of variant they are, in order
+    border_rules       of these, the ones about what is around an image
     thresholds         every number in these rules, with its unit and source
     pair_measurement   what is measured of two images, aligned as copies or as variants
     comparison         measurements of two aligned images, cell by cell
     cells              what is counted and correlated in these cells
     colours            how the colours of the cells differ
-    surroundings       what is around one image in another: a frame, a caption, other images
+    surroundings       what is around one image in another: a frame, a caption, or more of it
+    corners            corners that are cut off
+    soft_detail        what both show where no grain reaches
     alignment          how one image may lie on another: by features, rotations or a search
     registration       refines an alignment
     geometry           affine maps between two images

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from common.json_files import DOUBTFUL
 from duplicates import clean_side
+from duplicates.aligned_pair import AlignedPair
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
 from duplicates.geometry import IDENTITY, Affine
@@ -19,7 +20,7 @@ from duplicates.one_thread import limit_to_one_thread
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import NOTHING, AlignedPair, decide_variant
+from duplicates.variant_rules import NOTHING, decide_variant
 from keeping.directions import NO_DIRECTION, Direction
 
 COPY = "copy"

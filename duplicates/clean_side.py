@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from duplicates import cells, colours
-from duplicates.comparison import CELL
+from duplicates import colours
+from duplicates.aligned_pair import AlignedPair
+from duplicates.border_rules import is_bordered
 from duplicates.geometry import Array
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS
-from duplicates.variant_rules import AlignedPair
 from keeping.directions import NO_DIRECTION, Direction
 
 COMPARED_SIDE = 256  # pixels of the longer side
@@ -18,15 +18,6 @@ MIN_OVERLAY_OUTLIER = 4.0  # the same, in usual differences of the two pictures
 MIN_OUTLINE_PIXELS = 20
 MIN_OUTLINE_RATIO = 1.1  # of slopes along the outline of an overlay, in the picture that has it
 MIN_AREA_GAP = 0.02  # share of the area by which the whole picture shows more than a cropped one
-# What is around a crop is like its rim. Of 60 crops of 10 photos and drawings it had less texture
-# by 0.34 of the cells at most, more by 0.16, and the contrast across the edge was 1.2 at most. Bars
-# that are a blurred picture had less by 0.53 to 0.89, or a contrast of 1.28 to 1.76; a screenshot
-# around a picture with blank edges had more by 0.27 and 0.47.
-RIM_CELLS = 2
-MIN_BLURRED_GAP = 0.45
-MIN_EDGE_CONTRAST = 1.25
-MIN_ADDED_GAP = 0.2
-MAX_BLANK_RIM = 0.05
 # Of 10 pictures sepia had 2.4 to 45 times less, other contrasts and hues at most 1.7 times.
 MIN_COLOUR_RATIO = 2.0  # of the spread of colours, in the picture that has all of them
 MIN_COLOUR_LEVELS = 3.0  # of that spread; a grey picture has none to lose, sepia of it had 1.9
@@ -34,15 +25,18 @@ TONE_LEVELS = 8  # of luminance, in which one tint has one colour
 
 
 def find_direction(kind: str, pair: AlignedPair, one: Raster, other: Raster) -> Direction:
-    """Return which of two variants of a kind is clean; mirrored and turned ones have no such."""
+    """Return which of two variants of a kind is clean; mirrored ones have none."""
     larger_sign = 1 if pair.is_first_larger else -1
     shares = pair.seen.overlap
+    if kind == "framed" and not is_bordered(pair, THRESHOLDS):
+        larger_is_cut = pair.around.cut_corners > 0
+        return Direction(-larger_sign if larger_is_cut else larger_sign, min(shares))
     if kind in ("framed", "contained", "captioned"):
+        return Direction(-larger_sign, min(shares))
+    if kind == "turned" and is_bordered(pair, THRESHOLDS):  # its corners are filled
         return Direction(-larger_sign, min(shares))
     larger, lesser = (one, other) if pair.is_first_larger else (other, one)
     if kind == "cropped" and max(shares) - min(shares) >= MIN_AREA_GAP:
-        if _is_padded(pair, lesser):
-            return Direction(-larger_sign, min(shares))
         return Direction(larger_sign)
     if kind == "overlaid":
         return Direction(-larger_sign * _compare_overlay(*_lay_on(larger, lesser, pair)))
@@ -82,27 +76,6 @@ def _compare_overlay(first: Array, second: Array) -> int:
     is_first = slopes[0] > MIN_OUTLINE_RATIO * slopes[1]
     is_second = slopes[1] > MIN_OUTLINE_RATIO * slopes[0]
     return int(is_first) - int(is_second)
-
-
-def _is_padded(pair: AlignedPair, lesser: Raster) -> bool:
-    """Tell whether the larger one is the lesser one with something around it, and no whole."""
-    rim = _rim_texture_share(lesser)
-    around = pair.around.texture_share
-    has_blank_rim = rim <= MAX_BLANK_RIM and around - rim >= MIN_ADDED_GAP
-    has_edge = pair.around.border_contrast >= MIN_EDGE_CONTRAST
-    return has_blank_rim or has_edge or rim - around >= MIN_BLURRED_GAP
-
-
-def _rim_texture_share(image: Raster) -> float:
-    """Return the share of cells along the edges that have a texture."""
-    height, width = (side // CELL * CELL for side in image.pixels.shape[:2])
-    if not height or not width:  # it is smaller than a cell
-        return 0.0
-    luma = colours.luma(image.pixels[:height, :width].astype(np.float32))
-    deviations = cells.cell_deviations(luma, CELL)
-    is_rim = np.ones(deviations.shape, bool)
-    is_rim[RIM_CELLS:-RIM_CELLS, RIM_CELLS:-RIM_CELLS] = False
-    return cells.true_share(deviations[is_rim] >= THRESHOLDS.min_texture_levels)
 
 
 def _compare_colours(first: Raster, second: Raster) -> int:

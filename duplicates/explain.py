@@ -16,13 +16,13 @@ from duplicates import (
     thumbnails,
     variant_rules,
 )
+from duplicates.aligned_pair import AlignedPair
 from duplicates.classification import PairDecision, Verdict
 from duplicates.comparison import Measurements
 from duplicates.confirmation import Confirmation
 from duplicates.proposers import PhashProposer
 from duplicates.thresholds import THRESHOLDS
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import AlignedPair
 
 # The names that --json has for measurements.
 JSON_NAMES = {

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 from duplicates import alignment, geometry
 from duplicates.agreement import is_clean, is_same_everywhere
+from duplicates.aligned_pair import AlignedPair
 from duplicates.comparison import Measurements, measure
 from duplicates.copy_rules import is_graphic
 from duplicates.geometry import Affine
 from duplicates.raster import Raster
 from duplicates.registration import luma_correlation, register
+from duplicates.soft_detail import measure_soft_detail
 from duplicates.surroundings import measure_surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import AlignedPair
 
 COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
 COARSE_STEPS = 3
@@ -71,20 +72,30 @@ def measure_as_variant(
 
     Both images need hints.
     """
-    best: AlignedPair | None = None
+    best: Measurements | None = None
+    is_first_larger = True
     for proposed in _candidate_alignments(one, other):
-        affine, is_first_larger = _from_larger(proposed)
-        larger, lesser = one.raster, other.raster
-        if not is_first_larger:
-            larger, lesser = lesser, larger
+        affine, is_first = _from_larger(proposed)
+        larger, lesser = _sort_by_size(one, other, is_first)
         affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
         seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
-        if best is None or _variant_evidence(seen) > _variant_evidence(best.seen):
-            around = measure_surroundings(larger, affine, limits)
-            best = AlignedPair(seen, around, is_first_larger)
-        if _is_certain(best.seen, limits):
+        if best is None or _variant_evidence(seen) > _variant_evidence(best):
+            best, is_first_larger = seen, is_first
+        if _is_certain(best, limits):
             break
-    return best
+    if best is None:
+        return None
+    larger, lesser = _sort_by_size(one, other, is_first_larger)
+    around = measure_surroundings(larger, lesser, best.affine, limits)
+    soft = measure_soft_detail(larger, lesser, best.affine)
+    return AlignedPair(best, around, is_first_larger, soft)
+
+
+def _sort_by_size(
+    one: SmallImage, other: SmallImage, is_first_larger: bool
+) -> tuple[Raster, Raster]:
+    """Return the larger image and the lesser."""
+    return (one.raster, other.raster) if is_first_larger else (other.raster, one.raster)
 
 
 def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:

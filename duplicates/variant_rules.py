@@ -19,21 +19,13 @@ from duplicates.agreement import (
     is_same_everywhere,
     shared_part_agrees,
 )
+from duplicates.aligned_pair import AlignedPair
+from duplicates.border_rules import is_captioned, is_contained, is_framed, is_rounded, is_turned
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import is_graphic
-from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 
 NOTHING = ""
-
-
-@dataclass(frozen=True)
-class AlignedPair:
-    """Two images, the lesser one laid on its place in the larger, and what is around it there."""
-
-    seen: Measurements
-    around: Surroundings
-    is_first_larger: bool = True  # whether the larger one is the first of the pair
 
 
 VariantRule = Callable[[AlignedPair, Thresholds], str | None]
@@ -54,15 +46,6 @@ def decide_variant(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> Varian
         if kind is not None:
             return VariantDecision(kind, rule.__name__)
     raise AssertionError("the last rule always answers")
-
-
-def is_bordered(pair: AlignedPair, limits: Thresholds) -> bool:
-    """Whether something else is around the lesser image's place, with an edge between."""
-    return (
-        pair.around.bordered_sides > 0
-        and pair.around.border_contrast >= limits.min_border_contrast_ratio
-        and min(pair.seen.overlap) < limits.max_bordered_share
-    )
 
 
 def doubtful_or_nothing(seen: Measurements, limits: Thresholds) -> str:
@@ -128,33 +111,20 @@ def colours_changed_beside_cover(pair: AlignedPair, limits: Thresholds) -> str |
     return None
 
 
+def soft_detail_differs(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Soft images of one kind, such as X-rays: low texture everywhere agrees by chance.
+
+    Each is like many others, so nobody should look at all these pairs.
+    """
+    is_soft = pair.soft.contrast_levels <= limits.max_soft_contrast_levels
+    has_other_detail = pair.soft.unlikeness > limits.max_soft_unlikeness
+    has_other_tones = pair.seen.colour_median_levels >= limits.min_soft_colour_levels
+    return NOTHING if is_soft and has_other_detail and has_other_tones else None
+
+
 def is_mirrored(pair: AlignedPair, limits: Thresholds) -> str | None:
     """The map turns the image over."""
     return "mirrored" if np.linalg.det(pair.seen.affine[:, :2]) < 0 else None
-
-
-def is_turned(pair: AlignedPair, limits: Thresholds) -> str | None:
-    """The map turns the image by more than a crooked scan."""
-    affine = pair.seen.affine
-    sine = max(abs(affine[0, 1]), abs(affine[1, 0]))
-    return "turned" if affine[0, 0] < 0 or sine > limits.max_upright_sine else None
-
-
-def is_framed(pair: AlignedPair, limits: Thresholds) -> str | None:
-    """What is around the image has no texture."""
-    is_plain = pair.around.texture_share < limits.max_frame_texture_share
-    return "framed" if is_bordered(pair, limits) and is_plain else None
-
-
-def is_contained(pair: AlignedPair, limits: Thresholds) -> str | None:
-    """The image is a part of a screenshot or collage."""
-    is_part = min(pair.seen.overlap) < limits.min_captioned_share
-    return "contained" if is_bordered(pair, limits) and is_part else None
-
-
-def is_captioned(pair: AlignedPair, limits: Thresholds) -> str | None:
-    """The image fills most of the larger one, beside it is a text."""
-    return "captioned" if is_bordered(pair, limits) else None
 
 
 def is_overlaid(pair: AlignedPair, limits: Thresholds) -> str | None:
@@ -186,12 +156,14 @@ VARIANT_RULES: tuple[VariantRule, ...] = (
     graphic_differs,
     too_much_is_covered,
     colours_changed_beside_cover,
+    soft_detail_differs,
     is_mirrored,
     is_turned,
     is_framed,
     is_contained,
     is_captioned,
     is_overlaid,
+    is_rounded,
     is_cropped,
     has_other_colours,
     nothing_explains_the_difference,

@@ -77,10 +77,10 @@ def write_measurements(out: Path, images: Iterable[SourcedImages]) -> None:
 
 def measure_pair(source: str, one: SmallImage, other: SmallImage) -> Iterator[MeasuredPair]:
     """Yield what is measured of two images as copies, and as variants if they can be aligned."""
-    yield MeasuredPair(source, measure_as_copy(one.raster, other.raster), None)
+    yield MeasuredPair(source, measure_as_copy(one.raster, other.raster))
     aligned = measure_as_variant(one, other)
     if aligned:
-        yield MeasuredPair(source, aligned.seen, aligned.around)
+        yield MeasuredPair(source, aligned.seen, aligned.around, aligned.soft)
 
 
 def tile_images(pairs: Iterable[TilePair]) -> Iterator[SourcedImages]:

@@ -16,16 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from duplicates.aligned_pair import AlignedPair
 from duplicates.classification import MAY_BE_COPY
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
+from duplicates.soft_detail import SoftDetail
 from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
-from duplicates.variant_rules import AlignedPair, decide_variant
+from duplicates.variant_rules import decide_variant
 
 TABLE = Path(__file__).parent / "data" / "measured_pairs.jsonl"
 SEEN_FIELDS = [field.name for field in dataclasses.fields(Measurements)]
 AROUND_FIELDS = [field.name for field in dataclasses.fields(Surroundings)]
+SOFT_FIELDS = [field.name for field in dataclasses.fields(SoftDetail)]
+HEAD = {"seen": SEEN_FIELDS, "around": AROUND_FIELDS, "soft": SOFT_FIELDS}
 SHARE_SUFFIXES = ("share", "agreement", "correlation", "cosine", "unlikeness")
 THRESHOLD_NAMES = [field.name for field in dataclasses.fields(Thresholds)]
 
@@ -36,21 +40,26 @@ class MeasuredPair:
 
     source: str
     seen: Measurements
-    around: Surroundings | None  # of images that are aligned as variants
+    around: Surroundings | None = None  # of images that are aligned as variants,
+    soft: SoftDetail | None = None  # as is this
 
     def answer(self, limits: Thresholds = THRESHOLDS) -> str:
         """Return what the rules say: "may be a copy" or "no copy", or a kind of variant."""
-        if self.around is not None:
-            return decide_variant(AlignedPair(self.seen, self.around), limits).kind
+        if self.around is not None and self.soft is not None:
+            aligned = AlignedPair(self.seen, self.around, soft=self.soft)
+            return decide_variant(aligned, limits).kind
         return MAY_BE_COPY if decide_copy(self.seen, limits).may_be_copy else "no copy"
 
     def as_row(self) -> list[Any]:
         """Return the row of the table, but for the answer."""
-        seen = [_plain(getattr(self.seen, name)) for name in SEEN_FIELDS]
-        around = None
-        if self.around is not None:
-            around = [_plain(getattr(self.around, name)) for name in AROUND_FIELDS]
-        return [self.source, seen, around]
+        seen = _values(self.seen, SEEN_FIELDS)
+        around = _values(self.around, AROUND_FIELDS) if self.around else None
+        soft = _values(self.soft, SOFT_FIELDS) if self.soft else None
+        return [self.source, seen, around, soft]
+
+
+def _values(measured: object, fields: Iterable[str]) -> list[Any]:
+    return [_plain(getattr(measured, name)) for name in fields]
 
 
 def _plain(value: Any) -> Any:
@@ -60,29 +69,27 @@ def _plain(value: Any) -> Any:
 
 
 def pair_from_row(row: list[Any]) -> MeasuredPair:
-    source, seen_values, around_values = row
+    source, seen_values, around_values, soft_values = row
     seen = dict(zip(SEEN_FIELDS, seen_values, strict=True))
     seen["overlap"] = tuple(seen["overlap"])
     seen["affine"] = np.reshape(seen["affine"], (2, 3))
-    around = None
-    if around_values is not None:
-        around = Surroundings(*around_values)
-    return MeasuredPair(source, Measurements(**seen), around)
+    around = Surroundings(*around_values) if around_values else None
+    soft = SoftDetail(*soft_values) if soft_values else None
+    return MeasuredPair(source, Measurements(**seen), around, soft)
 
 
 def read_table() -> Iterator[tuple[str, MeasuredPair]]:
     """Yield the recorded answer and the pair of each row."""
     with TABLE.open(encoding="utf-8") as lines:
-        assert json.loads(next(lines)) == {"seen": SEEN_FIELDS, "around": AROUND_FIELDS}
+        assert json.loads(next(lines)) == HEAD
         for line in lines:
             answer, *row = json.loads(line)
             yield answer, pair_from_row(row)
 
 
 def write_table(pairs: Iterable[MeasuredPair]) -> None:
-    head = {"seen": SEEN_FIELDS, "around": AROUND_FIELDS}
     rows = [[pair.answer(), *pair.as_row()] for pair in pairs]
-    lines = [json.dumps(line, separators=(",", ":")) for line in (head, *rows)]
+    lines = [json.dumps(line, separators=(",", ":")) for line in (HEAD, *rows)]
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -205,7 +205,7 @@ def test_a_drawing_under_a_text_is_doubtful_and_another_drawing_under_it_is_not(
 
 
 def test_colours_beside_a_text_must_be_as_they_were() -> None:
-    pair = measure_as_variant(to_small(scene(3)), to_small(lettered(scene(3))))
+    pair = measure_as_variant(to_small(scene(3)), to_small(overlaid(scene(3))))
     assert pair and decide_variant(pair).kind == "overlaid"
     tinted = dataclasses.replace(pair, seen=dataclasses.replace(pair.seen, colour_cosine=0.5))
     assert decide_variant(tinted).kind in ("doubtful", NOTHING)

@@ -1,0 +1,122 @@
+"""Kinds of variants say what was done to an image, and which of the two is clean."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from both_looks import to_small
+from edited_pairs import draw_chest
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from test_hash_rows import scene
+
+from common.json_files import DOUBTFUL
+from duplicates.classification import decide_as_variant
+from duplicates.variant_rules import NOTHING
+
+
+def detailed_scene(seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).normal(0, 30, (60, 80, 3)).repeat(4, 0).repeat(4, 1)
+    return Image.fromarray((np.asarray(scene(seed)) + noise).clip(0, 255).astype(np.uint8))
+
+
+def tilt(image: Image.Image) -> Image.Image:
+    return image.rotate(4, Image.Resampling.BICUBIC, expand=True)
+
+
+def round_corners(image: Image.Image) -> Image.Image:
+    mask = Image.new("L", image.size)
+    width, height = image.size
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, width - 1, height - 1), 24, fill=255)
+    return Image.composite(image, Image.new("RGB", image.size, "white"), mask)
+
+
+def pad_with_blur(image: Image.Image) -> Image.Image:
+    padded = image.resize((320, 480)).filter(ImageFilter.GaussianBlur(24))
+    padded.paste(image, (0, 120))
+    return padded
+
+
+def pad_with_gradient(image: Image.Image) -> Image.Image:
+    shades = np.linspace((250, 120, 60), (90, 20, 140), 640)[:, None].astype(np.uint8)
+    padded = Image.fromarray(shades.repeat(360, 1))
+    padded.paste(image, (20, 200))
+    return padded
+
+
+def frame_in_wood(image: Image.Image) -> Image.Image:
+    grain = np.random.default_rng(0).normal(0, 12, (288, 92, 1)).repeat(4, 1)
+    wood = Image.fromarray(np.add(grain, (110, 70, 35)).clip(0, 255).astype(np.uint8))
+    wood.paste(image, (24, 24))
+    return wood
+
+
+def make_polaroid(image: Image.Image) -> Image.Image:
+    return ImageOps.expand(image, (12, 12, 12, 56), (250, 248, 242))
+
+
+def write_on_polaroid(image: Image.Image) -> Image.Image:
+    polaroid = make_polaroid(image)
+    place = (polaroid.width / 2, polaroid.height - 28)
+    ImageDraw.Draw(polaroid).text(place, "SUMMER OF 2019", "black", font_size=30, anchor="mm")
+    return polaroid
+
+
+CHANGES: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
+    "tilted": ("turned", tilt),
+    "rounded": ("framed", round_corners),
+    "padded with blur": ("framed", pad_with_blur),
+    "padded with a gradient": ("framed", pad_with_gradient),
+    "in a red frame": ("framed", lambda image: ImageOps.expand(image, 20, (180, 20, 30))),
+    "in a wooden frame": ("framed", frame_in_wood),
+    "a polaroid": ("framed", make_polaroid),
+    "a polaroid with text": ("captioned", write_on_polaroid),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_added_around_an_image_is_named_and_the_image_without_it_is_clean(
+    change: str,
+) -> None:
+    kind, make = CHANGES[change]
+    for seed in (1, 2):
+        clean = to_small(detailed_scene(seed))
+        changed = to_small(make(detailed_scene(seed)))
+        for pair, direction in (((clean, changed), 1), ((changed, clean), -1)):
+            verdict = decide_as_variant(*pair).verdict
+            assert (verdict.kind, verdict.direction.clean) == (kind, direction)
+
+
+@pytest.mark.parametrize("box", [(32, 24, 288, 216), (48, 0, 320, 240), (0, 0, 320, 190)])
+def test_a_crop_is_not_framed_by_what_it_lacks(box: tuple[int, int, int, int]) -> None:
+    for seed in (1, 2):
+        whole, crop = to_small(detailed_scene(seed)), to_small(detailed_scene(seed).crop(box))
+        verdict = decide_as_variant(whole, crop).verdict
+        assert (verdict.kind, verdict.direction.clean) == ("cropped", 1)
+
+
+def test_soft_images_of_one_kind_are_no_variants() -> None:
+    """X-rays show low texture everywhere, which agrees by chance."""
+    rng = np.random.default_rng(5)
+    chests = [to_small(draw_chest(rng.normal(0, 2, 12))) for _ in range(8)]
+    for one, other in itertools.combinations(chests, 2):
+        assert decide_as_variant(one, other).verdict.kind in (NOTHING, DOUBTFUL)
+
+
+def test_tones_do_not_cut_corners() -> None:
+    shades = np.linspace(150, 190, 400).astype(np.uint8)
+    image = Image.fromarray(np.tile(shades[None, :, None], (320, 1, 3)))
+    image.paste(detailed_scene(3), (40, 40))
+    darker = image.point(lambda level: level // 2)
+    assert decide_as_variant(to_small(image), to_small(darker)).verdict.kind == "recoloured"
+
+
+def test_a_soft_image_and_its_mirrored_darker_copy_are_variants() -> None:
+    chest = draw_chest(np.zeros(12))
+    file = io.BytesIO()
+    ImageOps.mirror(chest).point(lambda level: level * 3 // 4).save(file, "JPEG", quality=30)
+    changed = Image.open(file).convert("RGB")
+    assert decide_as_variant(to_small(chest), to_small(changed)).verdict.kind == "mirrored"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from duplicates import alignment, geometry
 from duplicates.agreement import is_clean, is_same_everywhere
@@ -12,10 +13,12 @@ from duplicates.copy_rules import is_graphic
 from duplicates.geometry import Affine
 from duplicates.raster import Raster
 from duplicates.registration import luma_correlation, register
+from duplicates.shared_part import find_shared_part
 from duplicates.soft_detail import measure_soft_detail
 from duplicates.surroundings import measure_surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
+from duplicates.variant_rules import NOTHING, decide_variant, is_overlapping
 
 COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
 COARSE_STEPS = 3
@@ -74,7 +77,9 @@ def measure_as_variant(
     """
     best: Measurements | None = None
     is_first_larger = True
+    tried = []
     for proposed in _candidate_alignments(one, other):
+        tried.append(proposed)
         affine, is_first = _from_larger(proposed)
         larger, lesser = _sort_by_size(one, other, is_first)
         affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
@@ -88,7 +93,13 @@ def measure_as_variant(
     larger, lesser = _sort_by_size(one, other, is_first_larger)
     around = measure_surroundings(larger, lesser, best.affine, limits)
     soft = measure_soft_detail(larger, lesser, best.affine)
-    return AlignedPair(best, around, is_first_larger, soft)
+    whole = AlignedPair(best, around, is_first_larger, soft)
+    if decide_variant(whole, limits).kind == NOTHING:
+        for proposed in tried:
+            part = _measure_shared_part(one, other, proposed, limits)
+            if part and is_overlapping(part, limits):
+                return part
+    return whole
 
 
 def _sort_by_size(
@@ -96,6 +107,26 @@ def _sort_by_size(
 ) -> tuple[Raster, Raster]:
     """Return the larger image and the lesser."""
     return (one.raster, other.raster) if is_first_larger else (other.raster, one.raster)
+
+
+def _measure_shared_part(
+    one: SmallImage, other: SmallImage, proposed: Affine, limits: Thresholds
+) -> AlignedPair | None:
+    """Measure the part of one image that the other shows, as a collage does; None without one."""
+    affine, is_first_larger = _from_larger(proposed)
+    if geometry.overlap_share(affine) >= limits.min_contained_share:
+        return None
+    larger, lesser = _sort_by_size(one, other, is_first_larger)
+    part = find_shared_part(larger, lesser, affine, limits)
+    if part is None or part.area < limits.min_overlapping_share:
+        return None
+    affine = geometry.compose(affine, part.to_whole)
+    affine = register(larger, part.raster, affine, FINE_SIDE, FINE_STEPS)
+    seen = measure(larger, part.raster, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
+    shown, share_of_part = seen.overlap
+    seen = replace(seen, overlap=(shown, share_of_part * part.area))
+    around = measure_surroundings(larger, part.raster, affine, limits)
+    return AlignedPair(seen, around, is_first_larger)
 
 
 def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:

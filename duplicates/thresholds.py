@@ -63,6 +63,7 @@ class Thresholds:
     max_graphic_luma_levels: float = 64.0  # by which a graphic may be lighter or darker
     min_contained_share: float = 0.85  # of the lesser image, that is in the larger one
     min_overlapping_share: float = 0.3  # of it, that two windows of one picture share
+    max_beyond_agreement: float = 0.125  # of cells beyond such a part: of 100 collages 93 had less
     min_clean_structure_agreement: float = 0.95  # agreement without anything laid over it
     min_clean_texture_agreement: float = 0.7
     min_same_textured_cells: int = 8  # textured, of images that are the same in all cells

@@ -25,6 +25,8 @@ PINS = Path(__file__).parent / "data" / "pinning_pairs.json"
 PAIRS_PER_PIN = 3
 # Share of each of two windows of one scene that the other shows.
 SHARED_WINDOWS = {"min_overlapping_share down": 0.26, "min_overlapping_share up": 0.34}
+# Share of the height in which a collage goes on beyond the part that it shows of a picture.
+COLLAGES = {"max_beyond_agreement down": 0.1, "max_beyond_agreement up": 0.13}
 BRIGHTENED_SCENES = {"burnt_weight down": (24, 1.61), "burnt_weight up": (49, 1.91)}  # seed, by
 
 
@@ -49,6 +51,18 @@ def scene_windows(share: float, seed: int = 5) -> tuple[Image.Image, Image.Image
     return whole.crop((0, 0, 320, 240)), whole.crop((whole.width - 320, 0, whole.width, 240))
 
 
+def picture_in_collage(share: float = 0.0, seed: int = 7) -> tuple[Image.Image, Image.Image]:
+    """Return a picture, and a collage that shows the middle of it beside another picture.
+
+    The collage also shows what is to the right of that part, in so much of its height.
+    """
+    picture = scene(seed)
+    other = ImageEnhance.Brightness(scene(seed + 100, (520, 240))).enhance(0.2)
+    other.paste(picture.crop((64, 0, 320, round(240 * share))), (0, 0))
+    other.paste(picture.crop((64, 0, 256, 240)), (0, 0))
+    return picture, other
+
+
 def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
     """Yield pairs whose answer should change with the move of a threshold."""
     if move in PINNING_TILE_PAIRS:
@@ -56,6 +70,9 @@ def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
         yield to_small(one), to_small(other)
     if move in SHARED_WINDOWS:
         one, other = scene_windows(SHARED_WINDOWS[move])
+        yield to_small(one), to_small(other)
+    if move in COLLAGES:
+        one, other = picture_in_collage(COLLAGES[move])
         yield to_small(one), to_small(other)
     if move in BRIGHTENED_SCENES:
         seed, factor = BRIGHTENED_SCENES[move]
@@ -89,7 +106,7 @@ def unpinned_by_table() -> list[str]:
 def find_pins(numbers: Iterable[int]) -> None:
     """Look for pairs that pin what the table does not, and add them to PINS."""
     pins = read_pins() if PINS.exists() else {}
-    drawn_by_hand = {*PINNING_TILE_PAIRS, *SHARED_WINDOWS, *BRIGHTENED_SCENES}
+    drawn_by_hand = {*PINNING_TILE_PAIRS, *SHARED_WINDOWS, *COLLAGES, *BRIGHTENED_SCENES}
     wanted = [move for move in unpinned_by_table() if move not in drawn_by_hand]
     for number in numbers:
         open_moves = [move for move in wanted if len(pins.get(move, [])) < PAIRS_PER_PIN]

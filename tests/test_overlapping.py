@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import draw_image
+from pinning_pairs import picture_in_collage, to_small
 from result_files import write_scores
 from test_hash_rows import scene
 
@@ -17,6 +18,7 @@ import find_duplicates
 import merge_clusters
 import split_data
 from common import cli, json_files, tree
+from duplicates.classification import decide_as_variant
 
 ALL_KINDS = ",".join(json_files.ACTIONABLE_KINDS)
 
@@ -74,6 +76,19 @@ def test_files_say_cropped_and_the_record_has_the_name(dataset: Path, capsys) ->
         recorded = json.loads((record / ".cache/pairs.json").read_text())
         assert {kind for kind, _ in recorded[one].values()} == {"overlapping"}
     assert count_kinds(dataset, capsys) == ({"overlapping": 1}, {"overlapping": 2})
+
+
+def test_a_picture_that_a_collage_shows_cropped_is_overlapping() -> None:
+    picture, collage = map(to_small, picture_in_collage())
+    for one, other in ((picture, collage), (collage, picture)):
+        decision = decide_as_variant(one, other)
+        assert decision.verdict.kind == "overlapping" and decision.as_variant
+        assert 0.5 < max(decision.as_variant.seen.overlap) < 0.65
+
+
+def test_one_scene_with_other_things_before_it_is_not_overlapping() -> None:
+    picture, collage = map(to_small, picture_in_collage(0.4))
+    assert decide_as_variant(picture, collage).verdict.kind == ""
 
 
 def test_the_name_outlives_a_search_without_variants(dataset: Path, capsys) -> None:

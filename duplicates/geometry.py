@@ -38,7 +38,14 @@ def zoom(share: float) -> Affine:
 
 
 def edge_shift(affine: Affine) -> float:
-    """Return how far the map moves a corner along an axis, at most, as a share of that axis."""
+    """Return how far the map moves a corner along an axis, at most, as a share of that axis.
+
+    Of the two images the one with the longer axis counts: both orders give the same.
+    """
+    return min(_largest_shift(affine), _largest_shift(inverse(affine)))
+
+
+def _largest_shift(affine: Affine) -> float:
     corners = affine @ [[0, 1, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]]
     return float(np.abs(corners - [[0, 1, 0, 1], [0, 0, 1, 1]]).max())
 

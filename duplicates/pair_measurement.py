@@ -9,7 +9,7 @@ from duplicates import alignment, geometry
 from duplicates.agreement import is_clean, is_same_everywhere
 from duplicates.aligned_pair import AlignedPair
 from duplicates.comparison import Measurements, measure
-from duplicates.copy_rules import is_graphic
+from duplicates.copy_rules import decide_copy, is_graphic
 from duplicates.geometry import Affine
 from duplicates.raster import Raster
 from duplicates.registration import luma_correlation, register
@@ -31,17 +31,29 @@ VARIANT_RIM_CELLS = 1  # along each edge that are not compared: a frame begins w
 def measure_as_copy(one: Raster, other: Raster, limits: Thresholds = THRESHOLDS) -> Measurements:
     """Return the better of two looks at two images of one framing: as they are, and registered.
 
-    Registered means moved and stretched a little.
+    Registered means moved and stretched a little: the second on the first, or, if that shows no
+    copy, the first on the second. Which way matters where little has a structure.
     """
     unmoved = measure(one, other, limits=limits)
     if _copy_evidence(unmoved) >= CLEAR_EVIDENCE:
         return unmoved
+    looks = [unmoved]
+    for affine in _slight_shifts(one, other, limits):
+        moved = measure(one, other, affine, limits=limits)
+        if decide_copy(moved, limits).may_be_copy:
+            return max(unmoved, moved, key=_copy_evidence)
+        looks.append(moved)
+    return max(looks, key=_copy_evidence)
+
+
+def _slight_shifts(one: Raster, other: Raster, limits: Thresholds) -> Iterator[Affine]:
+    """Yield the map found by registering `other` on `one`, and the one found the other way."""
     start = _find_slight_shift(one, other, limits)
-    if start is None:
-        return unmoved
-    affine = register(one, other, start, FINE_SIDE, FINE_STEPS)
-    moved = measure(one, other, affine, limits=limits)
-    return max(unmoved, moved, key=_copy_evidence)
+    if start is not None:
+        yield register(one, other, start, FINE_SIDE, FINE_STEPS)
+    start = _find_slight_shift(other, one, limits)
+    if start is not None:
+        yield geometry.inverse(register(other, one, start, FINE_SIDE, FINE_STEPS))
 
 
 def _find_slight_shift(one: Raster, other: Raster, limits: Thresholds) -> Affine | None:

@@ -30,7 +30,7 @@ from drawn_images import (
     turned_hue,
     watched,
 )
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from test_hash_rows import scene
 
 from duplicates.classification import COPY, decide_as_variant
@@ -68,6 +68,17 @@ def test_copies_are_copies_whichever_comes_first(change: str) -> None:
         original = scene(seed)
         copy = COPIES[change](scene(seed))
         assert copy_kind(original, copy) == copy_kind(copy, original) == COPY
+
+
+@pytest.mark.parametrize("seed", [3, 5, 7, 9, 11, 23])
+def test_a_word_on_white_and_its_slight_crop_are_copies_whichever_comes_first(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    page = Image.new("RGB", (500, 400), "white")
+    place = tuple(random.integers(60, (300, 250)))
+    size = int(random.integers(20, 60))
+    ImageDraw.Draw(page).text(place, f"Word {seed}", fill="black", font_size=size)
+    crop = page.crop((15, 12, 485, 388))
+    assert kind_of_pair(page, crop) == kind_of_pair(crop, page) == COPY
 
 
 def test_unrelated_images_are_no_copies() -> None:

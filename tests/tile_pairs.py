@@ -174,10 +174,10 @@ TILE_PAIRS = (
 
 # Their answers change with thresholds that count while images are measured.
 PINNING_TILE_PAIRS = {
-    "max_corner_width_share down": TilePair(12, 7, changed_area=(7, 1), is_added=True),
-    "max_corner_width_share up": TilePair(12, 8, changed_area=(8, 1), is_added=True),
-    "max_corner_height_share down": TilePair(15, 9, changed_area=(3, 3), rows=15, is_added=True),
-    "max_corner_height_share up": TilePair(20, 12, changed_area=(3, 4), rows=15, is_added=True),
+    "max_corner_width_share down": TilePair(12, 7, changed_area=(7, 1)),
+    "max_corner_width_share up": TilePair(15, 8, changed_area=(8, 1), hues=40.0),
+    "max_corner_height_share down": TilePair(12, 9, changed_area=(3, 3), rows=15, is_added=True),
+    "max_corner_height_share up": TilePair(15, 12, changed_area=(3, 4), rows=15, is_added=True),
     "zoom_share down": TilePair(
         13, 4, 0.3, changed_area=(7, 1), is_added=True, contrast=6, darker=20, cropped=5
     ),

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from duplicates.confirmation_limits import ConfirmationLimits
-from duplicates.full_tones import BURNT_LEVEL, DARK_LEVEL, LUMA, mean_cells
+from duplicates.full_tones import BURNT_LEVEL, DARK_LEVEL, LUMA, greatest_of_three, mean_cells
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 GREY_SIDE = 64  # pixels a side at which that is measured
 GREY_LEVELS = 6.0  # root mean square from grey below which an image has no colours
+TONES = 64  # of luminance; two neighbours count as one tone
 TONE_SAMPLES = 500  # cells on which changes of tone are tried
 TONE_STEPS = tuple(1.03**step for step in range(-18, 19))  # gains, powers and factors 0.59 to 1.70
 
@@ -83,8 +84,8 @@ def is_white_balance(colours: Colours, limits: ConfirmationLimits) -> bool:
 def is_graphic(image: Array, limits: ConfirmationLimits) -> bool:
     """Whether one tone covers so much of an image that it is drawn, not taken."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    counts = np.bincount((grey.astype(np.uint8).ravel() >> 2), minlength=65)
-    return float((counts[1:] + counts[:-1]).max() / grey.size) >= limits.min_graphic_tone_share
+    counts = cv2.calcHist([grey.astype(np.uint8)], [0], None, [TONES], [0, 256])
+    return float((counts[1:] + counts[:-1]).max()) / grey.size >= limits.min_graphic_tone_share
 
 
 def is_grey(image: Array) -> bool:
@@ -107,7 +108,7 @@ def _extent(shown: Array) -> slice:
 
 
 def p95_miss(x: Array, y: Array) -> float:
-    return float(np.percentile(np.abs(x - y).max(1), 95))
+    return float(np.percentile(greatest_of_three(np.abs(x - y)), 95))
 
 
 def _median_hue_turn(x: Array, y: Array, limits: ConfirmationLimits) -> float:

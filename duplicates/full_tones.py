@@ -43,7 +43,14 @@ def burnt_weight(source: Array, target: Array) -> Array:
     low, high = np.minimum(source, target), np.maximum(source, target)
     burnt = (high >= BURNT_LEVEL) & (low >= NEAR_BURNT) & (low < BURNT_LEVEL)
     black = (low <= DARK_LEVEL) & (high <= NEAR_DARK) & (high > DARK_LEVEL)
-    return np.where((burnt | black).any(-1), np.float32(BURNT_WEIGHT), np.float32(1))
+    of_channel = burnt | black
+    explained = of_channel[..., 0] | of_channel[..., 1] | of_channel[..., 2]
+    return np.where(explained, np.float32(BURNT_WEIGHT), np.float32(1))
+
+
+def greatest_of_three(levels: Array) -> Array:
+    """The greatest of each row of (n, 3); ten times as fast as max(1)."""
+    return np.maximum(np.maximum(levels[:, 0], levels[:, 1]), levels[:, 2])
 
 
 def match_tones(source: Array, target: Array, valid: Array) -> tuple[Array, Array]:
@@ -52,7 +59,7 @@ def match_tones(source: Array, target: Array, valid: Array) -> tuple[Array, Arra
     x, y = x[inside], y[inside]
     if not len(x):
         return source, target
-    unmatched = float(np.minimum(np.abs(x - y).max(1), 30).mean())
+    unmatched = float(np.minimum(greatest_of_three(np.abs(x - y)), 30).mean())
     forward, forward_miss = _fit_tones(x, y)
     backward, backward_miss = _fit_tones(y, x)
     if unmatched <= min(forward_miss, backward_miss) + 0.2:
@@ -76,7 +83,8 @@ def _fit_tones(x: Array, y: Array) -> tuple[Array, float]:
 
     Linear in the colours, with a curve of luminance; least absolute values by reweighting.
     """
-    columns, wanted = _tone_basis(x), y - x
+    # In double precision as the weights are, once and not in every product.
+    columns, wanted = _tone_basis(x).astype(np.float64), (y - x).astype(np.float64)
     bend: Array = np.zeros((TONE_KNOTS - 2, columns.shape[1]))
     for knot in range(TONE_KNOTS - 2):
         bend[knot, 3 + knot : 6 + knot] = 1, -2, 1
@@ -87,7 +95,7 @@ def _fit_tones(x: Array, y: Array) -> tuple[Array, float]:
         weighed = columns * weight[:, None]
         normal = weighed.T @ columns + stiffness * weight.mean()
         tones = np.linalg.solve(normal, weighed.T @ wanted)
-        miss = np.abs((x + columns @ tones).clip(0, 255) - y).max(1)
+        miss = greatest_of_three(np.abs((x + columns @ tones).clip(0, 255) - y))
         weight = unburnt / np.maximum(3, miss)
     return tones.astype(np.float32), float(np.minimum(miss, 30).mean())
 

@@ -6,6 +6,7 @@ than the rest of the pair leads one to expect.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,23 +40,59 @@ class Layer:
     is_luma: bool
     octave: int
     left: Array  # root mean square of the difference beyond what edges may miss by, in levels
-    contrast: Array  # of the image that has more there, in levels
-    unlikeness: Array  # sine of the angle between the two windows, 0 to 1
-    log_excess: Array
     valid: Array  # bool: where both images show something
     source: Array  # detail, in levels
     target: Array
 
+    @functools.cached_property
+    def contrast(self) -> Array:
+        """Of the image that has more there, in levels."""
+        contrast: Array = cv2.sqrt(np.maximum(*self._variances))
+        return contrast
+
+    @functools.cached_property
+    def unlikeness(self) -> Array:
+        """Sine of the angle between the two windows, 0 to 1."""
+        mean_x, mean_y = self._means
+        covariance = blur(self.source * self.target, WINDOW_SIGMA) - mean_x * mean_y
+        variance_x, variance_y = self._variances
+        correlation = (covariance / cv2.sqrt((variance_x + 1) * (variance_y + 1))).clip(0, 1)
+        unlikeness: Array = cv2.sqrt(1 - correlation * correlation)
+        return unlikeness
+
+    @functools.cached_property
+    def log_excess(self) -> Array:
+        return _log_excess(self.left, self.contrast, self.valid)
+
+    @functools.cached_property
+    def _means(self) -> tuple[Array, Array]:
+        return blur(self.source, WINDOW_SIGMA), blur(self.target, WINDOW_SIGMA)
+
+    @functools.cached_property
+    def _variances(self) -> tuple[Array, Array]:
+        mean_x, mean_y = self._means
+        x, y = self.source, self.target
+        variance_x = (blur(x * x, WINDOW_SIGMA) - mean_x * mean_x).clip(0)
+        return variance_x, (blur(y * y, WINDOW_SIGMA) - mean_y * mean_y).clip(0)
+
+    def greatest_strength(self, limits: ConfirmationLimits) -> np.float32:
+        """Return what no strength exceeds, from what is left alone."""
+        greatest: np.float32 = self.left.max() / self._least_levels(limits)
+        return greatest
+
     def strength(self, limits: ConfirmationLimits) -> Array:
         """How surely each place shows other content: from 1 on it does."""
-        least_levels = limits.min_luma_levels if self.is_luma else limits.min_colour_levels
-        multiples = (
-            self.left / least_levels,
+        strength = self.left / self._least_levels(limits)
+        for multiple in (
             self.left / (self.contrast + 2) / limits.min_contrast_share,
             self.log_excess / limits.min_log_excess,
             self.unlikeness / limits.min_unlikeness,
-        )
-        return np.where(self.valid, np.minimum.reduce(multiples), 0).astype(np.float32)
+        ):
+            np.minimum(strength, multiple, out=strength)
+        return np.where(self.valid, strength, np.float32(0))
+
+    def _least_levels(self, limits: ConfirmationLimits) -> float:
+        return limits.min_luma_levels if self.is_luma else limits.min_colour_levels
 
 
 def residual_layers(source: Array, target: Array, valid: Array, weight: Array) -> Iterator[Layer]:
@@ -79,32 +116,32 @@ def _halve(values: Array) -> Array:
 
 
 def _layer(is_luma: bool, octave: int, x: Array, y: Array, valid: Array, weight: Array) -> Layer:
-    apart = np.maximum(_excess_over_slack(x, y), _excess_over_slack(y, x)) * weight
-    left = cv2.sqrt(blur(apart * apart, WINDOW_SIGMA))
-    mean_x, mean_y = blur(x, WINDOW_SIGMA), blur(y, WINDOW_SIGMA)
-    variance_x = (blur(x * x, WINDOW_SIGMA) - mean_x * mean_x).clip(0)
-    variance_y = (blur(y * y, WINDOW_SIGMA) - mean_y * mean_y).clip(0)
-    covariance = blur(x * y, WINDOW_SIGMA) - mean_x * mean_y
-    correlation = (covariance / cv2.sqrt((variance_x + 1) * (variance_y + 1))).clip(0, 1)
-    contrast = cv2.sqrt(np.maximum(variance_x, variance_y))
+    apart = np.maximum(_excess_over_slack(x, y), _excess_over_slack(y, x))
+    apart *= weight
+    apart *= apart
+    left = cv2.sqrt(blur(apart, WINDOW_SIGMA))
     inner = cv2.erode(
         valid.astype(np.uint8),
         np.ones((5, 5), np.uint8),
         borderType=cv2.BORDER_CONSTANT,
         borderValue=0,
     ).astype(bool)
-    excess = _log_excess(left, contrast, inner)
-    unlikeness = cv2.sqrt(1 - correlation * correlation)
-    return Layer(is_luma, octave, left, contrast, unlikeness, excess, inner, x, y)
+    return Layer(is_luma, octave, left, inner, x, y)
 
 
 def _excess_over_slack(x: Array, y: Array) -> Array:
     """How far x lies outside of what y shows within EDGE_SLACK pixels."""
     around = np.ones((3, 3), np.uint8)
-    highest = y + EDGE_SLACK * (cv2.dilate(y, around) - y)
-    lowest = y - EDGE_SLACK * (y - cv2.erode(y, around))
-    beyond: Array = np.maximum(x - highest, lowest - x)
-    return beyond.clip(0)
+    bounds: list[Array] = [cv2.dilate(y, around), cv2.erode(y, around)]
+    for bound in bounds:  # in place: new arrays would take as long as the sums
+        bound -= y
+        bound *= EDGE_SLACK
+        bound += y
+    highest, lowest = bounds
+    above = np.subtract(x, highest, out=highest)
+    below = np.subtract(lowest, x, out=lowest)
+    beyond: Array = np.maximum(above, below, out=above)
+    return np.maximum(beyond, 0, out=beyond)
 
 
 def _log_excess(left: Array, contrast: Array, valid: Array) -> Array:
@@ -158,13 +195,19 @@ def find_changes(
 ) -> tuple[float, tuple[Box, ...], float]:
     """Return the greatest strength, the boxes of all places with other content, and `exchanged`.
 
-    That is 0 if only one image shows something in them, 0.7 if each shows as much.
+    Below 1 that strength is only what none exceeds. `exchanged` is 0 if only one image shows
+    something in the boxes, 0.7 if each shows as much.
     """
     height, width = layers[0].valid.shape
     changed_anywhere = np.zeros((height, width), np.float32)
     greatest, sums, own = 0.0, np.zeros(5), np.zeros(2)
     for layer in layers:
-        strength = layer.strength(limits) / (limits.palette_factor if few_colours else 1.0)
+        allowed = limits.palette_factor if few_colours else 1.0
+        peak = float(layer.greatest_strength(limits) / allowed)
+        if peak < 1:  # mostly: then what else the layer knows need not be computed
+            greatest = max(greatest, peak)
+            continue
+        strength = layer.strength(limits) / allowed
         peak = float(strength.max())
         greatest = max(greatest, peak)
         if peak < 1:

@@ -21,7 +21,10 @@ Pair = tuple[str, str]
 Name = TypeVar("Name", str, int)
 Positions = tuple[int, int]  # of the two images of a pair in their set
 
-LARGE_SET_PAIRS = 64  # from here on, what follows from other pairs gets no look
+# Pairs of a set, from which on what follows from other pairs gets no look: six copies have 15.
+# Few pairs that are proposed as variants look like copies, and from the others nothing follows.
+MIN_STAR_PAIRS, MIN_STAR_PAIRS_OF_VARIANTS = 15, 64
+MAX_SET_PAIRS = 64  # that are confirmed together
 # What these rules say of an image and the largest of its set holds for the copies of that one, too.
 INHERITED_REFUSALS = ("other_content", "another_image", "icon_pixels", "other_frames")
 TASK_PAIRS = 16  # second looks that a process takes in one go, if it is not one larger set
@@ -37,10 +40,11 @@ class CandidateSet:
 
 @dataclass(frozen=True)
 class Star:
-    """The pairs of one image of a large set, the centre, with others of it."""
+    """The pairs of a large set: those of one image, the centre, and the others."""
 
     centre: str
-    pairs: Sequence[Pair]
+    pairs: Sequence[Pair]  # with the centre
+    other_pairs: Sequence[Pair]
     images: frozenset[str]  # all of the set
 
     def other_image(self, pair: Pair) -> str:
@@ -60,20 +64,21 @@ class Star:
 
 
 def large_stars(
-    pairs: Iterable[Pair], stamps: Mapping[str, Stamp], finished: Set[str]
+    pairs: Iterable[Pair], stamps: Mapping[str, Stamp], finished: Set[str], min_pairs: int
 ) -> list[Star]:
-    """Return a star of each large set of connected pairs whose images are not finished.
+    """Return a star of each set of `min_pairs` connected pairs whose images are not finished.
 
     Its centre is the image with most pairs; of several, the largest file.
     """
     stars = []
     for component in connected.group_pairs(pairs, lambda pair: pair):
-        if len(component) < LARGE_SET_PAIRS or component[0][0] in finished:
+        if len(component) < min_pairs or component[0][0] in finished:
             continue
         counts = Counter(name for pair in component for name in pair)
         centre = min(counts, key=lambda name: (-counts[name], -stamps[name][0], name))
         with_centre = [pair for pair in component if centre in pair]
-        stars.append(Star(centre, with_centre, frozenset(counts)))
+        other_pairs = [pair for pair in component if centre not in pair]
+        stars.append(Star(centre, with_centre, other_pairs, frozenset(counts)))
     return stars
 
 
@@ -133,8 +138,8 @@ def _divide_large(
     for component in components:
         rank = {name: number for number, name in enumerate(_largest_first(component, stamps))}
         ranked = sorted(component, key=lambda pair: sorted((rank[pair[0]], rank[pair[1]])))
-        for start in range(0, len(ranked), LARGE_SET_PAIRS):
-            yield ranked[start : start + LARGE_SET_PAIRS]
+        for start in range(0, len(ranked), MAX_SET_PAIRS):
+            yield ranked[start : start + MAX_SET_PAIRS]
 
 
 def _largest_first(pairs: Iterable[Pair], stamps: Mapping[str, Stamp]) -> list[str]:

@@ -1,12 +1,13 @@
 """The two looks at pairs of images, in parallel: a first look at all, a second at likely copies.
 
-In a large set of copies, only the pairs with one image are looked at; what that says of two others
-follows. So 500 copies take 499 looks, not 124,750.
+In a set of six copies or more, only the pairs with one image are looked at; what that says of two
+others follows. So 500 copies take 499 looks, not 124,750.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -59,13 +60,17 @@ def decide_pairs(pairs: Sequence[Pair], task: LookTask) -> Decisions:
     """
     open_pairs = dict.fromkeys(pairs)
     finished = set[str]()  # images of large sets in which no more follows
-    while stars := copy_sets.large_stars(open_pairs, task.stamps, finished):
+    min_pairs = copy_sets.MIN_STAR_PAIRS
+    if task.variants:
+        min_pairs = copy_sets.MIN_STAR_PAIRS_OF_VARIANTS
+    while stars := copy_sets.large_stars(open_pairs, task.stamps, finished, min_pairs):
+        with_centres = list(itertools.chain.from_iterable(star.pairs for star in stars))
+        looks = Looks({}, {})
+        yield from _look_at(with_centres, task, looks)
+        for pair in with_centres:
+            del open_pairs[pair]
         for star in stars:
-            looks = Looks({}, {})
-            yield from _look_at(star.pairs, task, looks)
-            for pair in star.pairs:
-                del open_pairs[pair]
-            inherited = _inherit_in_star(star, open_pairs, looks, task)
+            inherited = _inherit_in_star(star, looks, task)
             yield from _decide_confirmed(inherited, task)
             for pair in inherited.first:
                 del open_pairs[pair]
@@ -140,13 +145,14 @@ def _look_again(first: Mapping[Pair, FirstLook], task: LookTask) -> dict[Pair, C
     return confirmations
 
 
-def _inherit_in_star(
-    star: copy_sets.Star, open_pairs: Iterable[Pair], looks: Looks, task: LookTask
-) -> Looks:
+def _inherit_in_star(star: copy_sets.Star, looks: Looks, task: LookTask) -> Looks:
     """Return what the looks at the pairs with one image say of the other pairs of its set."""
     of_members: dict[str, Confirmation] = {}
     affines: dict[str, Affine] = {}
-    for pair, said in looks.second.items():
+    for pair in star.pairs:
+        said = looks.second.get(pair)
+        if said is None:
+            continue
         member = star.other_image(pair)
         of_members[member] = said
         affines[member] = star.affine_to_centre(pair, looks.first[pair].affine)
@@ -156,7 +162,7 @@ def _inherit_in_star(
     from duplicates import second_looks  # OpenCV
 
     grey = second_looks.GreyImages(task.images)
-    for pair in open_pairs:
+    for pair in star.other_pairs:
         follows = copy_sets.inherit(pair, of_members)
         if follows is None:
             continue

@@ -30,6 +30,7 @@ class SearchScope:
     across: bool
     reference_folders: tuple[str, ...]  # absolute, each with a slash at the end
     variants: bool
+    is_whole: bool  # the search works on all images of the dataset
 
     def includes(self, one: str, other: str, kind: str) -> bool:
         """Whether the search compared the two images, and looked for matches of this kind."""
@@ -47,10 +48,14 @@ class SearchScope:
         return folder in self.topics and self.topics[folder].reports(name)
 
 
-def search_scope(topics: Mapping[str, Topic], args: argparse.Namespace) -> SearchScope:
+def search_scope(
+    dataset: str, topics: Mapping[str, Topic], args: argparse.Namespace
+) -> SearchScope:
+    """Return the scope of a search. `topics` are by their folders below the dataset."""
     absolute = [os.path.abspath(folder) for folder in args.against]
     reference_folders = tuple(os.path.join(folder, "") for folder in absolute)
-    return SearchScope(topics, args.across, reference_folders, args.variants)
+    is_whole = is_whole_dataset(dataset, args)
+    return SearchScope(topics, args.across, reference_folders, args.variants, is_whole)
 
 
 def write_results(
@@ -75,11 +80,12 @@ def write_results(
     kinds = across_file.write_across(dataset, kinds, scope.includes, made_by, stamps, warn)
     topic = across_file.dataset_as_topic(dataset)
     all_stamps = {**stamps, **measured_stamps}
-    for path in pair_records.images_in(topic) - all_stamps.keys():
+    not_seen = set() if scope.is_whole else pair_records.images_in(topic) - all_stamps.keys()
+    for path in not_seen:
         if stamp := across_file.current_stamp(dataset, path):
             all_stamps[path] = stamp
-    for pair, traits in pair_records.read_topic_pairs(topic, all_stamps).items():
-        if not all(map(scope.has_image, pair)):
+    if not scope.is_whole:
+        for pair, traits in pair_records.read_topic_pairs(topic, all_stamps).items():
             grouped.measured.pairs.setdefault(pair, traits)
     results.write_pair_figures(topic, grouped, kinds, all_stamps)
     return kinds

@@ -92,7 +92,7 @@ def search_dataset(dataset: str, topics: Sequence[Topic], search: _Search) -> Ki
         stamps = _stamps_of_pairs(images, verdicts)
     folders = [_topic_folder(dataset, topic) for topic in topics]
     topics_by_folder = dict(zip(folders, topics, strict=True))
-    scope = across_results.search_scope(topics_by_folder, search.args)
+    scope = across_results.search_scope(dataset, topics_by_folder, search.args)
     made_by = {**search.proposer.about, "rules": RULES_VERSION}
     warn = search.reporter.warn
 

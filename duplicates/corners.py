@@ -8,7 +8,7 @@ from duplicates.geometry import Affine, Array
 from duplicates.raster import Raster
 
 COMPARED_SIDE = 256  # pixels of the square on which both are compared
-CORNER_PIXELS = 6  # of the two legs of a corner
+CORNER_PIXELS = 4  # of the two legs of a corner: a rounding of 6 % of a side leaves so many
 MAX_CORNER_SPREAD = 12.0  # levels, standard deviation of the pixels of corners that are cut off
 MIN_CORNER_LEVELS = 24.0  # by which a corner differs from what the other image shows there
 

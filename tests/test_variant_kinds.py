@@ -120,3 +120,13 @@ def test_a_soft_image_and_its_mirrored_darker_copy_are_variants() -> None:
     ImageOps.mirror(chest).point(lambda level: level * 3 // 4).save(file, "JPEG", quality=30)
     changed = Image.open(file).convert("RGB")
     assert decide_as_variant(to_small(chest), to_small(changed)).verdict.kind == "mirrored"
+
+
+def test_an_image_with_dark_corners_is_clean_beside_its_rounded_copy() -> None:
+    image = detailed_scene(4)
+    for x, y in ((0, 0), (280, 0), (0, 200), (280, 200)):
+        image.paste((20, 20, 20), (x, y, x + 40, y + 40))
+    mask = Image.new("L", image.size)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, 319, 239), 9, fill=255)
+    rounded = Image.composite(image, Image.new("RGB", image.size, "white"), mask)
+    assert decide_as_variant(to_small(image), to_small(rounded)).verdict.direction.clean != -1

@@ -157,11 +157,8 @@ def search(
     with client.open_fleet(args, reporter) as fleet, Pool(args.workers, fleet) as pool:
         summaries = search.search_topics(topics, proposer, args, pool, reporter)
         result = combine_summaries(summaries)
-        result |= {
-            "unreadable": reporter.unreadable,
-            "method": args.method,
-            "threshold": threshold,
-        }
+        result |= {"method": args.method, "threshold": threshold}
+        result["unreadable"] = reporter.unreadable
         if args.across or args.against:
             result["across"] = search_across.search_datasets(topics, proposer, args, pool, reporter)
     return result
@@ -228,9 +225,8 @@ def variant_lines(result: Mapping[str, Any]) -> Iterator[str]:
     certain = dict(result["variants"])
     doubtful = certain.pop(json_files.DOUBTFUL, 0)
     yield kinds_line("🪞 variants      ", certain)
-    unlisted = ""
-    if result["doubtful_untold"]:
-        unlisted = f"; {result['doubtful_untold']:,} less likely ones are not listed"
+    count = result["doubtful_untold"]
+    unlisted = f"; {count:,} less likely ones are not listed" if count else ""
     yield f"   🤔 doubtful          {doubtful:>12,}  for you to review{unlisted}"
 
 
@@ -245,9 +241,8 @@ def set_lines(largest: Mapping[str, Any]) -> Iterator[str]:
     topic = terminal.escape(largest["topic"])
     keeper, reason = terminal.escape(largest["keeper"]), terminal.escape(largest["reasons"][0])
     advice = f"keep {keeper}, drop {terminal.list_few(largest['copies'])}"
-    yield f"   {terminal.truncate_middle(topic, terminal.line_columns() - 3)}"
-    yield f"      {terminal.truncate_middle(advice, terminal.line_columns() - 6)}"
-    yield f"      why: {terminal.truncate_middle(reason, terminal.line_columns() - 11)}"
+    for start, text in (("   ", topic), ("      ", advice), ("      why: ", reason)):
+        yield start + terminal.truncate_middle(text, terminal.line_columns() - len(start))
 
 
 if __name__ == "__main__":

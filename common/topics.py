@@ -130,7 +130,7 @@ class Topic:
         """List all images that are in the folder now, sorted. Raises UserError if it cannot."""
         return sorted(entry.name for entry in self._image_entries())
 
-    def unselected_names(self) -> list[str]:
+    def names_left_out(self) -> list[str]:
         """List the images in the folder that the run leaves out, sorted. Raises UserError."""
         if not self.selection:
             return []

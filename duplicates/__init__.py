@@ -67,7 +67,8 @@ The second look, at full detail, at pairs that may be copies:
     full_registration  registers one on the other, to a fraction of a pixel
     full_tones         matches their tones and sharpness
     full_colours       how their colours relate: light, tone, or another product
-    residuals          what is left then, and where it is other content
+    residuals          what is left then, octave by octave
+    changed_places     where that is other content
 
     explain            what is measured of two files, and which rule decides, for people
 

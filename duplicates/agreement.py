@@ -39,7 +39,7 @@ def is_same_everywhere(seen: Measurements, limits: Thresholds) -> bool:
     return seen.colour_p95_levels <= limits.max_small_levels and every_cell_agrees(seen, limits)
 
 
-def shared_part_agrees(seen: Measurements, limits: Thresholds) -> bool:
+def agrees_in_shared_part(seen: Measurements, limits: Thresholds) -> bool:
     """Whether two images are the same wherever both show something, and show enough there.
 
     A photo may have other tones; a drawing may not: the same shape is on many grounds.

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from duplicates.changed_places import Box, bounding_box
 from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
 from duplicates.differences import Differences, Map, measure_differences
 from duplicates.full_colours import (
@@ -32,10 +33,6 @@ from duplicates.full_registration import (
     resize,
 )
 from duplicates.full_tones import match_tones
-from duplicates.residuals import (
-    Box,
-    bounding_box,
-)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

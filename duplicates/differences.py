@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from duplicates.changed_places import Box, find_changes, ground_ratio
 from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
 from duplicates.full_colours import (
     Colours,
@@ -20,14 +21,7 @@ from duplicates.full_registration import (
     warp,
 )
 from duplicates.full_tones import burnt_weight, match_sharpness, match_tones
-from duplicates.residuals import (
-    Box,
-    coarse_unlikeness,
-    find_changes,
-    ground_ratio,
-    residual_layers,
-    strange_share,
-)
+from duplicates.residuals import coarse_unlikeness, residual_layers, strange_share
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Map = Array

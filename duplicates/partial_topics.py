@@ -42,7 +42,7 @@ def select_earlier_images(topic: Topic) -> Topic:
     return replace(topic, selection=replace(topic.selection, also=frozenset(also)))
 
 
-def reported_stamps(topic: Topic) -> dict[str, Stamp]:
+def stamps_to_report(topic: Topic) -> dict[str, Stamp]:
     """Return the images that the patterns select, as confirm_topic() does."""
     stamps = image_identity.confirm_topic(topic)
     return {name: stamps[name] for name in filter(topic.reports, stamps)}

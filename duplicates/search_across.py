@@ -21,7 +21,6 @@ from duplicates import (
     across_results,
     copy_measurement,
     embeddings,
-    partial_topics,
     proposers,
     references,
     representatives,
@@ -34,6 +33,7 @@ from duplicates.copy_measurement import CopyMeasurements
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.image_table import REFERENCE_GROUP, ImageTable
 from duplicates.neighbours import Array
+from duplicates.partial_topics import stamps_to_report
 from duplicates.pool import Pool
 from duplicates.proposers import Proposer, TopicRows
 from duplicates.references import ReferenceTopic
@@ -147,8 +147,8 @@ def _load_table(dataset: str, topics: Sequence[Topic], search: _Search) -> Image
     """The rows of all topics and references, as the proposer needs them."""
     table = ImageTable(search.proposer.arrays, _capacity(topics, search))
     for group, topic in enumerate(topics):
-        rows = search.proposer.load_rows(topic)
-        table.add(group, _topic_folder(dataset, topic), partial_topics.reported_stamps(topic), rows)
+        stamps, rows = stamps_to_report(topic), search.proposer.load_rows(topic)
+        table.add(group, _topic_folder(dataset, topic), stamps, rows)
     for images in search.reference_rows:
         table.add(REFERENCE_GROUP, "", images.stamps, images.rows)
     return table
@@ -224,7 +224,7 @@ def _load_representatives(
     representatives_of: dict[str, list[str]] = {}
     for group, topic in enumerate(topics):
         folder = _topic_folder(dataset, topic)
-        stamps = partial_topics.reported_stamps(topic)
+        stamps = stamps_to_report(topic)
         rows = embeddings.load_embeddings(topic, search.reporter)
         listed = json_files.read_copies(topic) or {}
         copies = {name: listed[name] & stamps.keys() for name in stamps.keys() & listed.keys()}

@@ -35,7 +35,7 @@ NO_SOFT_DETAIL = SoftDetail()
 
 def measure_soft_detail(larger: Raster, lesser: Raster, affine: Affine) -> SoftDetail:
     """Compare the detail of `lesser` and of its place in `larger`, which `affine` gives."""
-    size = _compared_size(larger, lesser, affine)
+    size = _common_size(larger, lesser, affine)
     if size is None:
         return NO_SOFT_DETAIL
     first, second = (_detail(each) for each in (larger.warp(size, affine), lesser.warp(size)))
@@ -55,7 +55,7 @@ def measure_soft_detail(larger: Raster, lesser: Raster, affine: Affine) -> SoftD
     )
 
 
-def _compared_size(larger: Raster, lesser: Raster, affine: Affine) -> geometry.Size | None:
+def _common_size(larger: Raster, lesser: Raster, affine: Affine) -> geometry.Size | None:
     """Return the size of the lesser image at COMPARED_SIDE; None if one of them has not so much."""
     shown = np.linalg.norm(affine[:, :2] * np.array(larger.size)[:, None], axis=0).max()
     longer = max(lesser.size)

@@ -12,12 +12,12 @@ import numpy as np
 
 from common.json_files import DOUBTFUL, OVERLAPPING
 from duplicates.agreement import (
+    agrees_in_shared_part,
     graphics_agree,
     is_clean,
     is_covered,
     is_occluded,
     is_same_everywhere,
-    shared_part_agrees,
 )
 from duplicates.aligned_pair import AlignedPair
 from duplicates.border_rules import is_captioned, is_contained, is_framed, is_rounded, is_turned
@@ -59,7 +59,7 @@ def is_overlapping(pair: AlignedPair, limits: Thresholds) -> str | None:
     """Each image is a window of one picture, and shows a part that the other does not."""
     share = max(pair.seen.overlap)
     is_window = limits.min_overlapping_share <= share < limits.min_contained_share
-    return OVERLAPPING if is_window and shared_part_agrees(pair.seen, limits) else None
+    return OVERLAPPING if is_window and agrees_in_shared_part(pair.seen, limits) else None
 
 
 def not_contained(pair: AlignedPair, limits: Thresholds) -> str | None:

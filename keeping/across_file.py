@@ -95,7 +95,7 @@ def read_across(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
     for dataset in dict.fromkeys(topic.dataset_path for topic in topics):
         content = _read_file(dataset)
         kinds = content.kinds
-        unselected = _unselected_paths(dataset, topics, kinds)
+        unselected = _paths_left_out(dataset, topics, kinds)
         stale = [path for path in content.stale_images() if path not in unselected]
         if stale:
             path = terminal.escape(path_in(dataset))
@@ -103,7 +103,7 @@ def read_across(topics: Iterable[Topic], warn: Callable[[str], None]) -> Across:
             warn(f"{path}: no longer fits (run {COMMAND} again): {listed}")
         _drop_images(kinds, stale)
         _apply_decisions(dataset, kinds)
-        _drop_images(kinds, _unselected_paths(dataset, topics, kinds))
+        _drop_images(kinds, _paths_left_out(dataset, topics, kinds))
         for path, others in kinds.items():
             absolute = {os.path.join(dataset, other): kind for other, kind in others.items()}
             across.kinds[os.path.join(dataset, path)] = absolute
@@ -117,7 +117,7 @@ def _drop_images(kinds: Kinds, paths: Iterable[str]) -> None:
             kinds.get(other, {}).pop(path, None)
 
 
-def _unselected_paths(dataset: str, topics: Iterable[Topic], paths: Iterable[str]) -> set[str]:
+def _paths_left_out(dataset: str, topics: Iterable[Topic], paths: Iterable[str]) -> set[str]:
     """Return the paths below the dataset of images in these topics that the run leaves out."""
     partial = {}
     for topic in topics:

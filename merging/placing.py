@@ -89,7 +89,7 @@ class Placer:
 
     def _place_groups(self, stamps: Mapping[str, Stamp], incoming: Mapping[str, Stamp]) -> None:
         """Place the groups: first those that keep their stem, then those that need another."""
-        images = [*stamps, *self._source.unselected_names()]
+        images = [*stamps, *self._source.names_left_out()]
         others = other_names(file_names(self._source), images)
         all_groups, unmatched = stem_groups.group_by_stem(images, others)
         groups = list(stem_groups.only_images(all_groups, stamps))

@@ -29,8 +29,8 @@ def match_captions(
     no captions; `with_foreign_links` is for callers that name them and do not read them.
     """
     wanted = set(images)
-    with_unselected = list(dict.fromkeys([*images, *topic.unselected_names()]))
-    groups, unmatched = group_by_stem(with_unselected, _list_captions(topic))
+    with_names_left_out = list(dict.fromkeys([*images, *topic.names_left_out()]))
+    groups, unmatched = group_by_stem(with_names_left_out, _list_captions(topic))
     if not with_foreign_links:
         drop_foreign_links(topic, groups)
     captions = {}

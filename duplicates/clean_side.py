@@ -6,7 +6,7 @@ import numpy as np
 
 from duplicates import colours
 from duplicates.aligned_pair import AlignedPair
-from duplicates.border_rules import is_bordered
+from duplicates.border_rules import goes_on, is_bordered
 from duplicates.geometry import Array
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS
@@ -37,7 +37,10 @@ def find_direction(kind: str, pair: AlignedPair, one: Raster, other: Raster) -> 
         return Direction(-larger_sign, min(shares))
     larger, lesser = (one, other) if pair.is_first_larger else (other, one)
     if kind == "cropped" and max(shares) - min(shares) >= MIN_AREA_GAP:
-        return Direction(larger_sign)
+        is_whole = goes_on(pair.around)
+        if is_whole is None:
+            return NO_DIRECTION
+        return Direction(larger_sign) if is_whole else Direction(-larger_sign, min(shares))
     if kind == "overlaid":
         return Direction(-larger_sign * _compare_overlay(*_lay_on(larger, lesser, pair)))
     if kind == "recoloured":

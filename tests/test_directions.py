@@ -21,7 +21,7 @@ from common.json_files import COPY
 from keeping import directions, keepers
 from keeping.directions import Direction, clean_versions, sort_clean_first
 from keeping.keeper_order import Candidate, KeeperRule
-from keeping.kin_order import find_kin
+from keeping.kin_order import KinOrder, find_kin
 from keeping.preference import Preference
 
 ALL_KINDS = "mirrored,turned,contained,framed,captioned,overlaid,cropped,recoloured"
@@ -279,3 +279,12 @@ def test_of_mirrored_versions_the_one_with_copies_is_kept_whatever_the_scores() 
     del kinds["z2.jpg"], kinds["z.jpg"]["z2.jpg"], kinds["m.jpg"]["z2.jpg"]
     choice = rank_kin(kinds, **{"m.jpg": 100, "z.jpg": 100})
     assert choice.keepers == {"z.jpg": "m.jpg"}  # the names decide
+
+
+def test_a_version_that_comes_later_for_a_cleaner_one_says_so() -> None:
+    """z has more copies than m: m is kept before it only if z has a cleaner version."""
+    pixels = {"m.jpg": 100, "z.jpg": 100, "z2.jpg": 90}
+    copies = {"z.jpg": {"z2.jpg"}, "z2.jpg": {"z.jpg"}}
+    order = KinOrder(pixels, copies, {"m.jpg": {"z.jpg"}, "z.jpg": {"m.jpg"}})
+    assert order.explain("z.jpg", "m.jpg") == "it has more copies"
+    assert order.explain("m.jpg", "z.jpg") == "there is a cleaner version of the other"

@@ -67,6 +67,7 @@ The second look, at full detail, at pairs that may be copies:
     full_registration  registers one on the other, to a fraction of a pixel
     full_tones         matches their tones and sharpness
     full_colours       how their colours relate: light, tone, or another product
+    window_likeness    how alike their details are, in small windows; for both looks
     residuals          what is left then, octave by octave
     changed_places     where that is other content
 

@@ -16,12 +16,16 @@ import numpy as np
 
 from duplicates.confirmation_limits import ConfirmationLimits
 from duplicates.full_tones import LUMA, blur
+from duplicates.window_likeness import (
+    DETAIL_SIGMA,
+    GRAIN_SIGMA,
+    WINDOW_SIGMA,
+    DetailPair,
+    inner_pixels,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-GRAIN_SIGMA = 0.7  # pixels by which both are blurred against noise
-DETAIL_SIGMA = 6.0  # pixels: what is coarser is compared in the next octave
-WINDOW_SIGMA = 2.5  # pixels that are judged together
 CONTRAST_FLOOR_LEVELS = 2.0  # added to a contrast before it is divided by
 EDGE_SLACK = 0.5  # pixels by which edges may miss
 RED_GREEN = np.array([0.7, -0.7, 0], np.float32)
@@ -32,46 +36,17 @@ PLANES = ((LUMA, LUMA_OCTAVES), (RED_GREEN, (1, 2, 3)), (YELLOW_BLUE, (1, 2, 3))
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(DetailPair):
     """What one plane of colours leaves in one octave; all (height, width)."""
 
     is_luma: bool
     octave: int
     left: Array  # root mean square of the difference beyond what edges may miss by, in levels
     valid: Array  # bool: where both images show something
-    source: Array  # detail, in levels
-    target: Array
-
-    @functools.cached_property
-    def contrast(self) -> Array:
-        """Of the image that has more there, in levels."""
-        contrast: Array = cv2.sqrt(np.maximum(*self._variances))
-        return contrast
-
-    @functools.cached_property
-    def unlikeness(self) -> Array:
-        """Sine of the angle between the two windows, 0 to 1."""
-        mean_x, mean_y = self._means
-        covariance = blur(self.source * self.target, WINDOW_SIGMA) - mean_x * mean_y
-        variance_x, variance_y = self._variances
-        correlation = (covariance / cv2.sqrt((variance_x + 1) * (variance_y + 1))).clip(0, 1)
-        unlikeness: Array = cv2.sqrt(1 - correlation * correlation)
-        return unlikeness
 
     @functools.cached_property
     def log_excess(self) -> Array:
         return _log_excess(self.left, self.contrast, self.valid)
-
-    @functools.cached_property
-    def _means(self) -> tuple[Array, Array]:
-        return blur(self.source, WINDOW_SIGMA), blur(self.target, WINDOW_SIGMA)
-
-    @functools.cached_property
-    def _variances(self) -> tuple[Array, Array]:
-        mean_x, mean_y = self._means
-        x, y = self.source, self.target
-        variance_x = (blur(x * x, WINDOW_SIGMA) - mean_x * mean_x).clip(0)
-        return variance_x, (blur(y * y, WINDOW_SIGMA) - mean_y * mean_y).clip(0)
 
     def greatest_strength(self, limits: ConfirmationLimits) -> np.float32:
         """Return what no strength exceeds, from what is left alone."""
@@ -118,13 +93,7 @@ def _layer(is_luma: bool, octave: int, x: Array, y: Array, valid: Array, weight:
     apart *= weight
     apart *= apart
     left = cv2.sqrt(blur(apart, WINDOW_SIGMA))
-    inner = cv2.erode(
-        valid.astype(np.uint8),
-        np.ones((5, 5), np.uint8),
-        borderType=cv2.BORDER_CONSTANT,
-        borderValue=0,
-    ).astype(bool)
-    return Layer(is_luma, octave, left, inner, x, y)
+    return Layer(x, y, is_luma, octave, left, inner_pixels(valid))
 
 
 def _excess_over_slack(x: Array, y: Array) -> Array:

@@ -15,9 +15,6 @@ from duplicates.geometry import Affine, Array
 from duplicates.raster import Raster
 
 COMPARED_SIDE = 128  # pixels of the longer side
-GRAIN_SIGMA = 0.7  # pixels by which both are blurred against noise
-DETAIL_SIGMA = 6.0  # pixels: what is coarser is light, not detail
-WINDOW_SIGMA = 2.5  # pixels that are judged together
 MIN_CONTRAST_LEVELS = 4.0  # from which a window shows something
 AGREEING_PERCENTILE = 25  # of the windows: a text may cover the others
 
@@ -35,24 +32,18 @@ NO_SOFT_DETAIL = SoftDetail()
 
 def measure_soft_detail(larger: Raster, lesser: Raster, affine: Affine) -> SoftDetail:
     """Compare the detail of `lesser` and of its place in `larger`, which `affine` gives."""
+    from duplicates.window_likeness import DetailPair, inner_pixels  # OpenCV
+
     size = _common_size(larger, lesser, affine)
     if size is None:
         return NO_SOFT_DETAIL
-    first, second = (_detail(each) for each in (larger.warp(size, affine), lesser.warp(size)))
-    mean_first, mean_second = _blur(first, WINDOW_SIGMA), _blur(second, WINDOW_SIGMA)
-    first_square = (_blur(first * first, WINDOW_SIGMA) - mean_first**2).clip(0)
-    second_square = (_blur(second * second, WINDOW_SIGMA) - mean_second**2).clip(0)
-    product = _blur(first * second, WINDOW_SIGMA) - mean_first * mean_second
-    correlation = (product / np.sqrt((first_square + 1) * (second_square + 1))).clip(0, 1)
-    contrast = np.sqrt(np.maximum(first_square, second_square))
-    valid = _inner_pixels(size, affine)
-    shows = valid & (contrast >= MIN_CONTRAST_LEVELS)
+    pair = DetailPair(_detail(larger.warp(size, affine)), _detail(lesser.warp(size)))
+    valid = inner_pixels(geometry.pixels_inside(size, affine))
+    shows = valid & (pair.contrast >= MIN_CONTRAST_LEVELS)
     if not shows.any():
         return NO_SOFT_DETAIL
-    unlikeness = np.sqrt(1 - correlation[shows] ** 2)
-    return SoftDetail(
-        float(np.median(contrast[valid])), float(np.percentile(unlikeness, AGREEING_PERCENTILE))
-    )
+    unlikeness = float(np.percentile(pair.unlikeness[shows], AGREEING_PERCENTILE))
+    return SoftDetail(float(np.median(pair.contrast[valid])), unlikeness)
 
 
 def _common_size(larger: Raster, lesser: Raster, affine: Affine) -> geometry.Size | None:
@@ -66,20 +57,9 @@ def _common_size(larger: Raster, lesser: Raster, affine: Affine) -> geometry.Siz
 
 
 def _detail(pixels: Array) -> Array:
-    luma = _blur(colours.luma(pixels.astype(np.float32)), GRAIN_SIGMA)
-    detail: Array = luma - _blur(luma, DETAIL_SIGMA)
+    from duplicates.full_tones import blur  # OpenCV
+    from duplicates.window_likeness import DETAIL_SIGMA, GRAIN_SIGMA
+
+    luma = blur(colours.luma(pixels.astype(np.float32)), GRAIN_SIGMA)
+    detail: Array = luma - blur(luma, DETAIL_SIGMA)
     return detail
-
-
-def _inner_pixels(size: geometry.Size, affine: Affine) -> Array:
-    """Return a mask of the pixels that both images show, but for those at an edge."""
-    import cv2
-
-    inside = geometry.pixels_inside(size, affine).astype(np.uint8)
-    return cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=0).astype(bool)
-
-
-def _blur(values: Array, sigma: float) -> Array:
-    import cv2
-
-    return cv2.GaussianBlur(values, (0, 0), sigma)

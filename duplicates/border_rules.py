@@ -10,10 +10,6 @@ from duplicates.thresholds import Thresholds
 
 MIN_MARGIN = 1e-3  # share of a side
 MIN_SHARE_IN_BLURRED_FRAME = 0.25  # of the area; a 16:9 picture in a 9:16 story fills 0.32
-# Around 58 of 64 planted crops the contrast was at most 1.3 and the variation 0.8 to 1.4.
-MAX_WHOLE_BORDER_CONTRAST = 1.4  # across the edges of a crop, in the whole picture
-USUAL_BORDER_CONTRAST = 1.0  # of a picture that goes on
-WHOLE_BEYOND_RATIO = (0.75, 1.5)  # of the variation beyond the edges to that within
 
 
 def is_bordered(pair: AlignedPair, limits: Thresholds) -> bool:
@@ -35,19 +31,6 @@ def ends_at_edges(around: Surroundings, limits: Thresholds) -> bool:
         or texture_gap >= limits.min_texture_gap_share
         or (is_rim_blank and -texture_gap >= limits.min_added_texture_share)
     )
-
-
-def goes_on(around: Surroundings) -> bool | None:
-    """Whether the lesser image is a crop of the larger: the picture goes on beyond its edges.
-
-    False if a border shows, None if it is uncertain.
-    """
-    least, most = WHOLE_BEYOND_RATIO
-    if around.border_contrast > MAX_WHOLE_BORDER_CONTRAST:
-        return False
-    if least <= around.beyond_ratio <= most:
-        return True
-    return False if around.border_contrast > USUAL_BORDER_CONTRAST else None
 
 
 def surrounds_evenly(pair: AlignedPair, limits: Thresholds) -> bool:

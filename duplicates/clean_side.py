@@ -6,9 +6,10 @@ import numpy as np
 
 from duplicates import colours
 from duplicates.aligned_pair import AlignedPair
-from duplicates.border_rules import goes_on, is_bordered
+from duplicates.border_rules import is_bordered
 from duplicates.geometry import Array
 from duplicates.raster import Raster
+from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS
 from keeping.directions import NO_DIRECTION, Direction
 
@@ -18,6 +19,10 @@ MIN_OVERLAY_OUTLIER = 4.0  # the same, in usual differences of the two pictures
 MIN_OUTLINE_PIXELS = 20
 MIN_OUTLINE_RATIO = 1.1  # of slopes along the outline of an overlay, in the picture that has it
 MIN_AREA_GAP = 0.02  # share of the area by which the whole picture shows more than a cropped one
+# Around 58 of 64 planted crops the contrast was at most 1.3 and the variation 0.8 to 1.4.
+MAX_WHOLE_BORDER_CONTRAST = 1.4  # across the edges of a crop, in the whole picture
+USUAL_BORDER_CONTRAST = 1.0  # of a picture that goes on
+WHOLE_BEYOND_RATIO = (0.75, 1.5)  # of the variation beyond the edges to that within
 # Of 10 pictures sepia had 2.4 to 45 times less, other contrasts and hues at most 1.7 times.
 MIN_COLOUR_RATIO = 2.0  # of the spread of colours, in the picture that has all of them
 MIN_COLOUR_LEVELS = 3.0  # of that spread; a grey picture has none to lose, sepia of it had 1.9
@@ -46,6 +51,19 @@ def find_direction(kind: str, pair: AlignedPair, one: Raster, other: Raster) -> 
     if kind == "recoloured":
         return Direction(larger_sign * _compare_colours(larger, lesser))
     return NO_DIRECTION
+
+
+def goes_on(around: Surroundings) -> bool | None:
+    """Whether the lesser image is a crop of the larger: the picture goes on beyond its edges.
+
+    False if a border shows, None if it is uncertain.
+    """
+    least, most = WHOLE_BEYOND_RATIO
+    if around.border_contrast > MAX_WHOLE_BORDER_CONTRAST:
+        return False
+    if least <= around.beyond_ratio <= most:
+        return True
+    return False if around.border_contrast > USUAL_BORDER_CONTRAST else None
 
 
 def _lay_on(larger: Raster, lesser: Raster, pair: AlignedPair) -> tuple[Array, Array]:

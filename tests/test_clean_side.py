@@ -8,23 +8,23 @@ import pytest
 from both_looks import to_small
 from test_hash_rows import scene
 
-from duplicates import border_rules, clean_side
+from duplicates import clean_side
 from duplicates.pair_measurement import measure_as_variant
 from keeping.directions import NO_DIRECTION, Direction
 
-LEAST, MOST = border_rules.WHOLE_BEYOND_RATIO
+LEAST, MOST = clean_side.WHOLE_BEYOND_RATIO
 
 
 @pytest.mark.parametrize(
     ("border_contrast", "beyond_ratio", "expected"),
     [
-        (border_rules.MAX_WHOLE_BORDER_CONTRAST, LEAST, True),
-        (border_rules.USUAL_BORDER_CONTRAST, MOST, True),
-        (border_rules.MAX_WHOLE_BORDER_CONTRAST + 0.01, 1.0, False),
-        (border_rules.USUAL_BORDER_CONTRAST + 0.01, LEAST - 0.01, False),
-        (border_rules.USUAL_BORDER_CONTRAST + 0.01, MOST + 0.01, False),
-        (border_rules.USUAL_BORDER_CONTRAST, LEAST - 0.01, None),
-        (border_rules.USUAL_BORDER_CONTRAST, MOST + 0.01, None),
+        (clean_side.MAX_WHOLE_BORDER_CONTRAST, LEAST, True),
+        (clean_side.USUAL_BORDER_CONTRAST, MOST, True),
+        (clean_side.MAX_WHOLE_BORDER_CONTRAST + 0.01, 1.0, False),
+        (clean_side.USUAL_BORDER_CONTRAST + 0.01, LEAST - 0.01, False),
+        (clean_side.USUAL_BORDER_CONTRAST + 0.01, MOST + 0.01, False),
+        (clean_side.USUAL_BORDER_CONTRAST, LEAST - 0.01, None),
+        (clean_side.USUAL_BORDER_CONTRAST, MOST + 0.01, None),
     ],
 )
 def test_the_whole_picture_is_clean_only_where_it_goes_on(border_contrast, beyond_ratio, expected):
@@ -37,7 +37,7 @@ def test_the_whole_picture_is_clean_only_where_it_goes_on(border_contrast, beyon
     around = dataclasses.replace(
         seen.around, border_contrast=border_contrast, beyond_ratio=beyond_ratio
     )
-    assert border_rules.goes_on(around) is expected
+    assert clean_side.goes_on(around) is expected
     pair = dataclasses.replace(seen, around=around)
     found = clean_side.find_direction("cropped", pair, small.raster, other.raster)
     shown = min(seen.seen.overlap)

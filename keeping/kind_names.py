@@ -6,12 +6,10 @@ likeness of the pair in `.cache/pairs.json`. Needs only the standard library.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 from common import json_files, terminal
 from common.cache import Provenance
-from common.errors import UserError
 from common.json_files import CROPPED, OVERLAPPING, Kinds
 from common.reporter import Reporter, dump_json
 from common.topics import Topic
@@ -87,8 +85,6 @@ def _each_match(kinds: Kinds) -> Iterator[tuple[str, str, str]]:
 def _read_recorded_kinds(pairs_path: str) -> dict[tuple[str, str], str]:
     """Read the kind of each pair in both orders. What is missing or damaged is left out."""
     recorded: dict[tuple[str, str], str] = {}
-    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
-        for name, others in json_files.read_json(pairs_path, {}).items():
-            for other, (kind, _) in others.items():
-                recorded[name, other] = recorded[other, name] = kind
+    for name, other, kind, _ in pair_sections.read_entries(pairs_path):
+        recorded[name, other] = recorded[other, name] = kind
     return recorded

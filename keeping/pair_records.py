@@ -18,7 +18,7 @@ from imaging import image_identity
 from keeping import copy_traits, directions
 from keeping.copy_traits import PairTraits, PairTraitsByNames
 from keeping.directions import Direction, Directions
-from keeping.pair_sections import NameTuple, pairs_path
+from keeping.pair_sections import NameTuple, pairs_path, read_entries
 
 OfPair = TypeVar("OfPair")
 
@@ -29,13 +29,10 @@ def read_pair_likeness(topic: Topic) -> dict[tuple[str, str], float]:
     Pairs whose figure is missing or damaged are left out.
     """
     likeness: dict[tuple[str, str], float] = {}
-    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
-        figures = json_files.read_json(pairs_path(topic), {})
-        for name, others in figures.items():
-            for other, (_, alike) in others.items():
-                if 0 <= alike <= 1:
-                    first, second = topic.path_of(name), topic.path_of(other)
-                    likeness[first, second] = likeness[second, first] = alike
+    for name, other, _, alike in read_entries(pairs_path(topic)):
+        if isinstance(alike, int | float) and 0 <= alike <= 1:
+            first, second = topic.path_of(name), topic.path_of(other)
+            likeness[first, second] = likeness[second, first] = alike
     return likeness
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from common import json_files
 from common.errors import UserError
@@ -25,6 +25,17 @@ STAMP_NUMBERS = 4  # before the text of a pair: size and time of both images
 
 def pairs_path(topic: Topic) -> str:
     return os.path.join(topic.cache_folder, PAIRS_FILE)
+
+
+def read_entries(path: str) -> Iterator[tuple[str, str, Any, Any]]:
+    """Yield two names, the kind and the likeness of each pair in the pairs.json at `path`.
+
+    Entries of sections look alike, with NO_LIKENESS. Ends at the first damaged entry.
+    """
+    with contextlib.suppress(UserError, AttributeError, LookupError, TypeError, ValueError):
+        for name, others in json_files.read_json(path, {}).items():
+            for other, (kind, likeness) in others.items():
+                yield name, other, kind, likeness
 
 
 def section_json(

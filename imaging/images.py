@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None
             return None
         file.seek(0)
         content = bytearray(file.read())
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+        with Image.open(path, formats=("JPEG",)) as image:
             if image.mode not in ("RGB", "L") or image.info.get("adobe_transform") == 0:
                 return None
             check_limits(image, max_pixels)
@@ -109,8 +108,7 @@ def read_plain_jpeg(path: str, max_pixels: int = MAX_PIXELS) -> PlainJpeg | None
             if orientation >= FIRST_SIDEWAYS_ORIENTATION:
                 width, height = height, width
             is_progressive = bool(image.info.get("progressive"))
-        if not is_progressive:
-            with Image.open(path, formats=("JPEG",)) as image:
+            if not is_progressive:
                 load_all_pixels(image, path, draft=1, mode="L")
         return PlainJpeg(content, width, height, orientation, is_progressive)
 

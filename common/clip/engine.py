@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from common import signals
 from common.cache import Extent
-from common.clip import encoder, preprocessing, weights, worker_limits
+from common.clip import encoder, gpu_decoding, preprocessing, weights, worker_limits
 from common.clip.model import DRAFT_DECODE, GPU_DECODE, Model
 from common.clip.preprocessing import Fit
 from common.clip.tower_shape import load_tower_shape
@@ -61,8 +61,6 @@ class Engine:
         self.shape = load_tower_shape(model)
         self.device = encoder.resolve_device(args.device)
         if model.decode == GPU_DECODE:
-            from common.clip import gpu_decoding
-
             if self.device.type != "cuda":
                 raise UserError("--decode gpu: needs an NVIDIA GPU and --device cuda; leave it out")
             self.chunk = gpu_decoding.CHUNK_IMAGES
@@ -101,8 +99,6 @@ class Engine:
         them; callers only cut them into parts for `encode`.
         """
         if self.model.decode == GPU_DECODE:
-            from common.clip import gpu_decoding
-
             reader = gpu_decoding.JpegReader(self.shape.fit, self._max_pixels)
             read = self._start_workers(reader, chunks, gpu_decoding.USUAL_JPEG_BYTES)
             yield from gpu_decoding.decode_chunks(read, reader, self.device)

@@ -125,11 +125,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, dict, st
 
 @pytest.fixture
 def run_by_name(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[dict, str]]:
-    """Run a script by its module's name, as run_module; it must end well: the object, stderr."""
+    """Run a script by its module's name, as run_module; status 0 if no other is expected.
 
-    def call(script: str, *args: object) -> tuple[dict, str]:
-        status, told, said = run_module(capsys, importlib.import_module(script), *args)
-        assert status == 0
+    Returns the object and stderr.
+    """
+
+    def call(script: str, *args: object, status: int = 0) -> tuple[dict, str]:
+        ended, told, said = run_module(capsys, importlib.import_module(script), *args)
+        assert ended == status
         return told, said
 
     return call

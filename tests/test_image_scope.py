@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import shutil
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 from conftest import draw_image
 
-from common import cli
 from imaging import images
 
 TINY = ("--model", "tiny", "--workers", 0)
@@ -21,16 +19,9 @@ HALF = ("--include", "*/Owls/[ab]*")  # a.png, b.png and bad.jpg
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run_by_name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def run_script(script: str, *arguments: object, status: int = 0) -> tuple[dict, str]:
-        main = importlib.import_module(script).main
-        assert cli.run_script(main, [*map(str, arguments), "--json"]) == status
-        printed = capsys.readouterr()
-        return json.loads(printed.out or "{}"), printed.err
-
-    return run_script
+    return run_by_name
 
 
 @pytest.fixture

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import re
 from pathlib import Path
 
 import pytest
 from conftest import draw_image
 
-from common import cli
-
 TINY = ("--model", "tiny", "--workers", 0)
 
 
 @pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
+def run(run_by_name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def run_script(script: str, *arguments: object, status: int = 0) -> tuple[dict, str]:
-        main = importlib.import_module(script).main
-        assert cli.run_script(main, [*map(str, arguments), "--json"]) == status
-        printed = capsys.readouterr()
-        return json.loads(printed.out or "{}"), printed.err
-
-    return run_script
+    return run_by_name
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from common.clip import encoder, model
@@ -19,6 +19,7 @@ from common.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -29,6 +30,8 @@ INPUT_SIDE = 224  # pixels a side: images are squeezed into a square
 EMBEDDING_NUMBERS = 1280
 CPU_BATCH_IMAGES = 4  # fits the caches of a CPU: half the time of 64
 GEM_POWER = 3  # of the generalised mean (GeM, Radenovic et al. 2018) over the last feature maps
+HALVING_BLOCKS = (1, 3, 5, 11)  # whose maps have half the side
+BATCH_NORM_EPSILON = 1e-3
 EMBEDDING_ABOUT = {"model": "efficientnet-lite0", "weights": WEIGHTS_SHA256[:16], "version": 2}
 
 
@@ -62,32 +65,25 @@ class EmbeddingNetwork:
         self._device = device
 
     @functools.cached_property
-    def _network(self) -> Any:
-        import timm
+    def _network(self) -> _Network:
         import torch
 
         weights = torch.load(self._path, "cpu", weights_only=True)
-        network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        # The tensors have other names than timm's, in the same order.
-        named_weights = dict(zip(network.state_dict(), weights.values(), strict=True))
-        network.load_state_dict(named_weights)
-        _fold_batch_norms(network.eval())
-        network = network.to(memory_format=torch.channels_last)
-        return network.to(encoder.resolve_device(self._device))
+        return _load_network(weights, encoder.resolve_device(self._device))
 
     def embed(self, images: Sequence[Array]) -> Array:
         """Unit vectors, float16 (n, 1280), of RGB images: uint8 (INPUT_SIDE, INPUT_SIDE, 3)."""
         import numpy as np
         import torch
 
-        device = next(self._network.parameters()).device
+        device = self._network.head.weight.device
         step = CPU_BATCH_IMAGES if device.type == "cpu" else len(images)
         batches = []
         with torch.inference_mode():
             for start in range(0, len(images), step):
                 batch = np.stack(images[start : start + step])
                 pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
-                maps = self._network.forward_features((pixels.float() - 127) / 128)
+                maps = self._network.feature_maps((pixels.float() - 127) / 128)
                 powers = maps.clamp(min=1e-6).pow(GEM_POWER)
                 pooled = powers.mean((2, 3)).pow(1 / GEM_POWER)
                 vectors = torch.nn.functional.normalize(pooled, dim=1)
@@ -96,21 +92,103 @@ class EmbeddingNetwork:
         return embeddings
 
 
-def _fold_batch_norms(module: Any) -> None:
-    """Put each batch norm into the convolution before it, in place: 0.78 of the time on a CPU."""
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_weights
+@dataclass(frozen=True)
+class _Convolution:
+    """A convolution with its batch norm in it, and a ReLU6 after it if it is activated."""
 
-    children = list(module.named_children())
-    for (_, conv), (name, norm) in itertools.pairwise(children):
-        if isinstance(conv, torch.nn.Conv2d) and isinstance(norm, torch.nn.BatchNorm2d):
-            conv.weight, conv.bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, *_norm_statistics(norm)
+    weight: Tensor  # (channels out, channels in of a group, side, side)
+    bias: Tensor
+    stride: int
+    groups: int
+    is_activated: bool
+
+    def apply(self, maps: Tensor) -> Tensor:
+        import torch
+
+        padding = (self.weight.shape[-1] - 1) // 2
+        if maps.device.type == "cpu" and _has_fused_convolutions():
+            activation = ("hardtanh", [0.0, 6.0]) if self.is_activated else ("none", [])
+            sides = [padding, padding], [self.stride, self.stride], [1, 1]
+            fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
+                maps, self.weight, self.bias, *sides, self.groups, *activation, ""
             )
-            setattr(module, name, norm.act)
-    for _, child in children:
-        _fold_batch_norms(child)
+            return fused
+        maps = torch.nn.functional.conv2d(
+            maps, self.weight, self.bias, self.stride, padding, 1, self.groups
+        )
+        return torch.nn.functional.hardtanh_(maps, 0.0, 6.0) if self.is_activated else maps
 
 
-def _norm_statistics(norm: Any) -> tuple[Any, ...]:
-    return norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+@dataclass(frozen=True)
+class _Network:
+    """The convolutions of an EfficientNet-Lite0, without the classes after them."""
+
+    stem: _Convolution
+    blocks: Sequence[Sequence[_Convolution]]
+    head: _Convolution
+
+    def feature_maps(self, pixels: Tensor) -> Tensor:
+        """Return the last maps, (n, 1280, 7, 7), of pixels (n, 3, 224, 224), -1 to 1."""
+        maps = self.stem.apply(pixels)
+        for block in self.blocks:
+            before = maps
+            for convolution in block:
+                maps = convolution.apply(maps)
+            if maps.shape == before.shape:
+                maps += before
+        return self.head.apply(maps)
+
+
+@functools.cache
+def _has_fused_convolutions() -> bool:
+    """Whether oneDNN can convolve and clip in one go: two thirds of the time."""
+    import torch
+
+    has_library: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_library and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+
+def _load_network(weights: Mapping[str, Tensor], device: Any) -> _Network:
+    """Make the network of the weights, which have the names of the package."""
+
+    def make(convolution: str, norm: str, stride: int = 1, is_activated: bool = True) -> Any:
+        weight, bias = _fold_batch_norm(weights, f"{convolution}.weight", norm)
+        return _make_convolution(weight.to(device), bias.to(device), stride, is_activated)
+
+    blocks = []
+    number = 0
+    while f"_blocks.{number}._depthwise_conv.weight" in weights:
+        prefix = f"_blocks.{number}"
+        block = []
+        if f"{prefix}._expand_conv.weight" in weights:
+            block.append(make(f"{prefix}._expand_conv", f"{prefix}._bn0"))
+        stride = 2 if number in HALVING_BLOCKS else 1
+        block.append(make(f"{prefix}._depthwise_conv", f"{prefix}._bn1", stride))
+        block.append(make(f"{prefix}._project_conv", f"{prefix}._bn2", is_activated=False))
+        blocks.append(block)
+        number += 1
+    return _Network(make("_conv_stem", "_bn0", 2), blocks, make("_conv_head", "_bn1"))
+
+
+def _fold_batch_norm(
+    weights: Mapping[str, Tensor], convolution: str, norm: str
+) -> tuple[Tensor, Tensor]:
+    """Return weights and biases of the convolution that also does what its batch norm did."""
+    deviation = (weights[f"{norm}.running_var"] + BATCH_NORM_EPSILON).sqrt()
+    factor = weights[f"{norm}.weight"] / deviation
+    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * factor
+    return weights[convolution] * factor[:, None, None, None], bias
+
+
+def _make_convolution(
+    weight: Tensor, bias: Tensor, stride: int, is_activated: bool
+) -> _Convolution:
+    import torch
+
+    is_depthwise = weight.shape[1] == 1
+    if stride == 2:
+        # TensorFlow pads one pixel more after an image than before it: a zero in the weights.
+        weight = torch.nn.functional.pad(weight, (1, 0, 1, 0))
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    groups = weight.shape[0] if is_depthwise else 1
+    return _Convolution(weight, bias, stride, groups, is_activated)

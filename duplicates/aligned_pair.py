@@ -17,3 +17,4 @@ class AlignedPair:
     around: Surroundings
     is_first_larger: bool = True  # whether the larger one is the first of the pair
     soft: SoftDetail = NO_SOFT_DETAIL
+    is_inverted: bool = False  # whether the second of the pair was inverted to be compared

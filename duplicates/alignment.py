@@ -151,6 +151,15 @@ def _mirror_descriptors(descriptors: Array) -> Array:
     return np.ascontiguousarray(cells[..., (-np.arange(8)) % 8]).reshape(-1, 128)
 
 
+def invert_descriptors(descriptors: Array) -> Array:
+    """Return the descriptors of the negative: 4 x 4 cells of 8 directions, turned by half.
+
+    Each feature points the other way there. Directions are stored as seen from where it points.
+    """
+    turned = descriptors.reshape(-1, 4, 4, 8)[:, ::-1, ::-1]
+    return np.ascontiguousarray(turned).reshape(-1, 128)
+
+
 def make_thumbnail(pixels: Array) -> Array:
     """Return the luminance of an image, float32 (24, 24), without its mean, of unit length."""
     side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)

@@ -75,15 +75,18 @@ def nearest_by_thumbnail(
 ) -> set[ImagePair]:
     """Pair each image with those that it resembles mirrored, turned by quarters, or by one half.
 
-    Only with images that it resembles less as it is. Rows as alignment.make_thumbnail and
+    Also with those that resemble its negative, as it is or in one of these ways. Only with images
+    that it resembles less as it is. Rows as alignment.make_thumbnail and
     alignment.half_thumbnails make them.
     """
     pairs: set[tuple[int, int]] = set()
     thumbnails = thumbnails.astype(np.float32)
     for rows, as_it_is in _similarity_blocks(thumbnails, pair_filter):
-        is_ignored = as_it_is < -1
+        is_ignored = as_it_is == IGNORED
+        negatives = np.where(is_ignored, -1, -as_it_is)
+        pairs |= _select_nearest(rows, negatives, MATCHES_PER_TURN, MIN_TURNED_CORRELATION)
         for views in _other_views(thumbnails[rows], halves[rows]):
-            similarity = views @ thumbnails.T
+            similarity = np.abs(views @ thumbnails.T)
             similarity[(similarity < as_it_is + MIN_TURNED_GAIN) | is_ignored] = -1
             pairs |= _select_nearest(rows, similarity, MATCHES_PER_TURN, MIN_TURNED_CORRELATION)
     return _name_pairs(names, pairs)

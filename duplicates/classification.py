@@ -16,8 +16,10 @@ from duplicates.aligned_pair import AlignedPair
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
 from duplicates.geometry import IDENTITY, Affine
+from duplicates.inverted import invert_pixels, measure_inverted
 from duplicates.one_thread import limit_to_one_thread
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
+from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 from duplicates.variant_rules import NOTHING, decide_variant
@@ -114,13 +116,32 @@ def decide_as_variant(
     as_copy: Measurements | None = None,
 ) -> PairDecision:
     """Decide which kind of variant two images are that are no copies. Both need hints."""
-    as_variant = measure_as_variant(one, other, limits)
-    if as_variant is None:
+    as_they_are = measure_as_variant(one, other, limits)
+    decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
+    if decision.verdict.kind != NOTHING:
+        return decision
+    as_negative = measure_inverted(one, other, limits)
+    if as_negative is None:
+        return decision
+    negative = invert_pixels(other.raster)
+    inverted = _decide_aligned(one.raster, negative, as_negative, limits, as_copy)
+    return decision if inverted.verdict.kind == NOTHING else inverted
+
+
+def _decide_aligned(
+    one: Raster,
+    other: Raster,
+    pair: AlignedPair | None,
+    limits: Thresholds,
+    as_copy: Measurements | None,
+) -> PairDecision:
+    """Decide about two images by how one lies on the other."""
+    if pair is None:
         return PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
-    kind = decide_variant(as_variant, limits)
-    direction = clean_side.find_direction(kind.kind, as_variant, one.raster, other.raster)
-    verdict = Verdict(kind.kind, as_variant.seen.agreement, direction)
-    return PairDecision(verdict, kind.rule, as_copy, as_variant)
+    kind = decide_variant(pair, limits)
+    direction = clean_side.find_direction(kind.kind, pair, one, other)
+    verdict = Verdict(kind.kind, pair.seen.agreement, direction)
+    return PairDecision(verdict, kind.rule, as_copy, pair)
 
 
 def decide_differing_pair(one: SmallImage, other: SmallImage, is_near: bool) -> PairDecision:

@@ -158,7 +158,8 @@ def _variant_lines(pair: AlignedPair) -> Iterator[str]:
     kind = variant.kind or "nothing"
     clean = THRESHOLDS.min_clean_structure_agreement
     overlaid = THRESHOLDS.min_overlaid_share
-    yield f"   aligned by features or rotation: {kind} by the rule {_rule(variant.rule)}"
+    way = "inverted, and aligned" if pair.is_inverted else "aligned"
+    yield f"   {way} by features or rotation: {kind} by the rule {_rule(variant.rule)}"
     yield from _measurement_lines(pair.seen, f"{clean:.0%}, or {overlaid:.0%} under a text")
     one, other = pair.seen.overlap
     yield f"      overlap             {one:8.0%}  of one, {other:.0%} of the other"

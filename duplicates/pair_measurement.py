@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from duplicates import alignment, geometry
@@ -87,12 +87,30 @@ def measure_as_variant(
 
     Both images need hints.
     """
+    tried = list[Affine]()
+    proposed = _remember(_candidate_alignments(one, other), tried)
+    whole = measure_alignments(one.raster, other.raster, proposed, limits)
+    if whole is None:
+        return None
+    if decide_variant(whole, limits).kind == NOTHING:
+        for affine in tried:
+            part = _measure_shared_part(one, other, affine, limits)
+            if part and is_overlapping(part, limits):
+                return part
+    return whole
+
+
+def measure_alignments(
+    one: Raster, other: Raster, proposed: Iterable[Affine], limits: Thresholds = THRESHOLDS
+) -> AlignedPair | None:
+    """Return the best look of the proposed alignments, or the first clean one; None without any.
+
+    They lead from `other` to `one`. What follows a clean one is not asked for.
+    """
     best: Measurements | None = None
     is_first_larger = True
-    tried = []
-    for proposed in _candidate_alignments(one, other):
-        tried.append(proposed)
-        affine, is_first = _from_larger(proposed)
+    for start in proposed:
+        affine, is_first = _from_larger(start)
         larger, lesser = _sort_by_size(one, other, is_first)
         affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
         seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
@@ -105,20 +123,19 @@ def measure_as_variant(
     larger, lesser = _sort_by_size(one, other, is_first_larger)
     around = measure_surroundings(larger, lesser, best.affine, limits)
     soft = measure_soft_detail(larger, lesser, best.affine)
-    whole = AlignedPair(best, around, is_first_larger, soft)
-    if decide_variant(whole, limits).kind == NOTHING:
-        for proposed in tried:
-            part = _measure_shared_part(one, other, proposed, limits)
-            if part and is_overlapping(part, limits):
-                return part
-    return whole
+    return AlignedPair(best, around, is_first_larger, soft)
 
 
-def _sort_by_size(
-    one: SmallImage, other: SmallImage, is_first_larger: bool
-) -> tuple[Raster, Raster]:
+def _remember(proposed: Iterable[Affine], tried: list[Affine]) -> Iterator[Affine]:
+    """Pass on the proposed maps, and put each that is asked for into `tried`."""
+    for affine in proposed:
+        tried.append(affine)
+        yield affine
+
+
+def _sort_by_size(one: Raster, other: Raster, is_first_larger: bool) -> tuple[Raster, Raster]:
     """Return the larger image and the lesser."""
-    return (one.raster, other.raster) if is_first_larger else (other.raster, one.raster)
+    return (one, other) if is_first_larger else (other, one)
 
 
 def _measure_shared_part(
@@ -128,7 +145,7 @@ def _measure_shared_part(
     affine, is_first_larger = _from_larger(proposed)
     if geometry.overlap_share(affine) >= limits.min_contained_share:
         return None
-    larger, lesser = _sort_by_size(one, other, is_first_larger)
+    larger, lesser = _sort_by_size(one.raster, other.raster, is_first_larger)
     part = find_shared_part(larger, lesser, affine, limits)
     if part is None or part.area < limits.min_overlapping_share:
         return None

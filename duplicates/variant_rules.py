@@ -144,6 +144,11 @@ def has_other_colours(pair: AlignedPair, limits: Thresholds) -> str | None:
     return "recoloured" if is_far else None
 
 
+def is_inverted(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """One image is the negative of the other."""
+    return "recoloured" if pair.is_inverted else None
+
+
 def nothing_explains_the_difference(pair: AlignedPair, limits: Thresholds) -> str | None:
     """No copy, and no kind of variant: a person should look."""
     return DOUBTFUL
@@ -165,6 +170,7 @@ VARIANT_RULES: tuple[VariantRule, ...] = (
     is_overlaid,
     is_rounded,
     is_cropped,
+    is_inverted,
     has_other_colours,
     nothing_explains_the_difference,
 )

@@ -130,3 +130,45 @@ def test_an_image_with_dark_corners_is_clean_beside_its_rounded_copy() -> None:
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, 319, 239), 9, fill=255)
     rounded = Image.composite(image, Image.new("RGB", image.size, "white"), mask)
     assert decide_as_variant(to_small(image), to_small(rounded)).verdict.direction.clean != -1
+
+
+def invert_lightness(image: Image.Image) -> Image.Image:
+    """Dark mode: light is dark, and each colour keeps its hue."""
+    faded = image.point(lambda level: 50 + level * 3 // 5)  # so that no colour is cut off
+    pixels = np.asarray(faded).astype(int)
+    luma = np.asarray(faded.convert("L")).astype(int)[:, :, None]
+    return Image.fromarray((pixels + 255 - 2 * luma).clip(0, 255).astype(np.uint8))
+
+
+def invert_on_film(image: Image.Image) -> Image.Image:
+    """A negative in orange, with other tones than the print."""
+    shares = 1 - np.asarray(image, np.float32) / 255
+    tones = 40 + 200 * shares ** (0.8, 1.0, 1.2) * (1.0, 0.8, 0.55)
+    return Image.fromarray(tones.astype(np.uint8))
+
+
+NEGATIVES: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
+    "inverted": ("recoloured", ImageOps.invert),
+    "inverted and grey": ("recoloured", lambda image: ImageOps.invert(image.convert("L"))),
+    "inverted lightness": ("recoloured", invert_lightness),
+    "a film": ("recoloured", invert_on_film),
+    "inverted and mirrored": ("mirrored", lambda image: ImageOps.mirror(ImageOps.invert(image))),
+    "inverted and turned": ("turned", lambda image: ImageOps.invert(image).rotate(180)),
+}
+
+
+@pytest.mark.parametrize("change", NEGATIVES)
+def test_a_negative_is_a_variant(change: str) -> None:
+    kind, make = NEGATIVES[change]
+    for seed in (1, 2):
+        image = detailed_scene(seed)
+        positive, negative = to_small(image), to_small(make(image).convert("RGB"))
+        for pair in ((positive, negative), (negative, positive)):
+            assert decide_as_variant(*pair).verdict.kind == kind
+
+
+def test_negatives_of_other_images_are_nothing() -> None:
+    images = [detailed_scene(seed) for seed in range(1, 7)]
+    for one, other in itertools.permutations(images, 2):
+        pair = (to_small(one), to_small(ImageOps.invert(other)))
+        assert decide_as_variant(*pair).verdict.kind == NOTHING

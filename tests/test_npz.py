@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from common.clip import npz
+from common.clip.sidecar import UNREADABLE
 
 ARRAYS = {
     "names": np.frombuffer(b'["a.jpg"]', np.uint8),
@@ -77,3 +79,23 @@ def test_packed_arrays_and_objects_are_refused(tmp_path: Path) -> None:
     for name in ("packed", "objects"):
         with open(tmp_path / f"{name}.npz", "rb") as file, pytest.raises(ValueError):
             npz.read_arrays(file, ["rows"])
+
+
+def test_no_damage_gives_other_numbers(tmp_path: Path) -> None:
+    """Wherever a byte was changed or the file was cut: an error, or what was written."""
+    path = tmp_path / "rows.npz"
+    with open(path, "wb") as file:
+        npz.write_arrays(file, ARRAYS)
+    content = path.read_bytes()
+    versions = [content[:end] for end in range(len(content))]
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        versions.append(bytes(changed))
+    for damaged in versions:
+        path.write_bytes(damaged)
+        with open(path, "rb") as file, contextlib.suppress(*UNREADABLE):
+            read = npz.read_arrays(file, ARRAYS)
+            assert same(read, {key: ARRAYS[key] for key in read})
+            assert len(damaged) == len(content)
+            assert len(read) >= len(ARRAYS) - 1  # one may have another name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import struct
 import zipfile
 import zlib
@@ -19,11 +20,15 @@ from numpy.lib import format as npy
 Array = np.ndarray[Any, np.dtype[Any]]
 
 MAX_SMALL_BYTES = 1_000_000  # of a file or member: larger ones numpy handles in parts
+MAGIC = npy.magic(1, 0)
 LENGTH_START, HEADER_START = 8, 10  # of an .npy file of version 1.0
 # Of zip (APPNOTE.TXT 4.3): version 2.0, no flags, stored, 1 January 1980; then CRC, sizes, lengths.
 ENTRY = struct.Struct("<HHHHHLLLHH")
 ENTRY_ATTRIBUTES = struct.Struct("<HHHLL")  # of the central directory; the last is the position
 END = struct.Struct("<HHHHLLH")
+END_BYTES = 4 + END.size
+
+Member = tuple[int, int, int]  # of an archive: start and end in its bytes, CRC
 
 
 def write_arrays(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
@@ -54,6 +59,11 @@ def read_arrays(file: IO[bytes], keys: Iterable[str]) -> dict[str, Array]:
 
     Raises ValueError for a compressed file and for objects, and whatever zipfile raises.
     """
+    if os.fstat(file.fileno()).st_size <= MAX_SMALL_BYTES:
+        content = file.read()
+        members = _find_members(content)
+        if members is not None:
+            return _parse_members(content, members, keys)
     arrays: dict[str, Array] = {}
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -69,6 +79,41 @@ def read_arrays(file: IO[bytes], keys: Iterable[str]) -> dict[str, Array]:
     return arrays
 
 
+def _find_members(content: bytes) -> dict[bytes, Member] | None:
+    """Find the members of a small archive, as write_arrays() makes it. None for any other."""
+    if content[-END_BYTES : -END.size] != b"PK\5\6":
+        return None
+    _, _, count, _, length, directory, _ = END.unpack(content[-END.size :])
+    members: dict[bytes, Member] = {}
+    position = 0
+    while content.startswith(b"PK\3\4", position):
+        entry = ENTRY.unpack_from(content, position + 4)
+        _, flags, method, _, _, crc, size, whole_size, name_bytes, extra_bytes = entry
+        if flags or method or extra_bytes or size != whole_size:
+            return None
+        name_start = position + 4 + ENTRY.size
+        start = name_start + name_bytes
+        position = start + size
+        members[content[name_start:start]] = start, position, crc
+    is_whole = position == directory and directory + length == len(content) - END_BYTES
+    return members if is_whole and len(members) == count else None
+
+
+def _parse_members(
+    content: bytes, members: Mapping[bytes, Member], keys: Iterable[str]
+) -> dict[str, Array]:
+    """Parse those of the arrays that there are. Raises BadZipFile if bytes were changed."""
+    arrays = {}
+    for key in keys:
+        if member := members.get(f"{key}.npy".encode()):
+            start, end, crc = member
+            array = content[start:end]
+            if zlib.crc32(array) != crc:
+                raise zipfile.BadZipFile(f"Bad CRC-32 for file '{key}.npy'")
+            arrays[key] = _parse_array(array)
+    return arrays
+
+
 @functools.lru_cache(maxsize=256)
 def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     header = io.BytesIO()
@@ -78,7 +123,7 @@ def _npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 
 
 def _parse_array(content: bytes) -> Array:
-    if npy.read_magic(io.BytesIO(content)) != (1, 0):
+    if not content.startswith(MAGIC):
         return npy.read_array(io.BytesIO(content), allow_pickle=False)
     start = HEADER_START + int.from_bytes(content[LENGTH_START:HEADER_START], "little")
     shape, is_fortran, dtype = _parse_header(content[LENGTH_START:start])

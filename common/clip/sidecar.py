@@ -13,8 +13,10 @@ while its image has the stamp that it had when the row was made. Needs numpy; ho
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
+import os
 import struct
 import time
 import zipfile
@@ -105,10 +107,18 @@ class Sidecar:
         """Add rows. A row for a name that has one already replaces it."""
         if not names:
             return
+        blocks = {}
         for key, row_type in self._layout.items():
-            block = np.asarray(arrays[key], dtype=row_type[0])
+            block = blocks[key] = np.asarray(arrays[key], dtype=row_type[0])
             if not _fits(block, row_type, len(names)):
                 raise ValueError(f"{key}: {block.shape} does not fit {len(names)} of {row_type}")
+        self._append(names, stamps, blocks)
+
+    def _append(
+        self, names: Sequence[str], stamps: Sequence[Stamp], blocks: Mapping[str, Array]
+    ) -> None:
+        """Add rows whose arrays fit."""
+        for key, block in blocks.items():
             self._blocks[key].append(block)
         for row, name in enumerate(names, start=len(self._names)):
             self._row[name] = row
@@ -171,12 +181,8 @@ class Sidecar:
         Raises ValueError if they do not fit, and EarlierRules.
         """
         names = _unpack_json(arrays["names"])
-        about = _unpack_json(arrays["about"])
+        self._check_about(arrays["about"])
         stamps = arrays["stamps"]
-        if RULES in self.about and about.get(RULES, math.inf) < self.about[RULES]:
-            raise EarlierRules
-        if about != json.loads(json.dumps(self.about)):
-            raise ValueError(f"made by something else: {json.dumps(about)}")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("its names are not names")
         if not _fits(stamps, ("int64", (2,)), len(names)):
@@ -189,13 +195,24 @@ class Sidecar:
                 raise ValueError(f"its {key} do not fit its names")
             if arrays[key].dtype.kind == "f" and not np.isfinite(arrays[key]).all():
                 raise ValueError(f"its {key} are not finite")
-        own = {key: arrays[key] for key in self._layout}
-        self.add(names, [(size, mtime_ns) for size, mtime_ns in stamps.tolist()], **own)
+        if names:
+            own = {key: arrays[key] for key in self._layout}
+            self._append(names, [(size, mtime_ns) for size, mtime_ns in stamps.tolist()], own)
         self._rows_on_disk = len(names)
         if DIGESTS in arrays and _fits(arrays[DIGESTS], ("uint8", (DIGEST_BYTES,)), len(names)):
             digests = map(bytes.hex, map(bytes, arrays[DIGESTS]))
             pairs = zip(names, digests, strict=True)
             self._digests = {name: digest for name, digest in pairs if digest.strip("0")}
+
+    def _check_about(self, packed: Array) -> None:
+        """Raise EarlierRules or ValueError if the rows were made by something else."""
+        if np.array_equal(packed, _pack_json(self.about)):
+            return
+        about = _unpack_json(packed)
+        if RULES in self.about and about.get(RULES, math.inf) < self.about[RULES]:
+            raise EarlierRules
+        if about != json.loads(json.dumps(self.about)):
+            raise ValueError(f"made by something else: {json.dumps(about)}")
 
     def max_bytes(self) -> int:
         """Return how large a file with a row for each image of the topic can be."""
@@ -234,7 +251,8 @@ def load_sidecar(
     sidecar = Sidecar(topic, name, layout, about, may_lack)
     try:
         with atomic_files.open_regular(sidecar.path) as file:
-            atomic_files.check_size(sidecar.path, file, max_bytes or sidecar.max_bytes)
+            size = os.fstat(file.fileno()).st_size
+            atomic_files.check_size(sidecar.path, size, max_bytes or sidecar.max_bytes)
             sidecar.fill(npz.read_arrays(file, ("names", "stamps", "about", DIGESTS, *layout)))
         return sidecar
     except (FileNotFoundError, EarlierRules):
@@ -284,9 +302,16 @@ def row_extents(rows: Sidecar, stamps: Mapping[str, Stamp]) -> cache.Extents:
 
 def _fits(array: Array, row_type: RowType, rows: int) -> bool:
     dtype, shape = row_type
-    if array.dtype != dtype or array.ndim != 1 + len(shape) or len(array) != rows:
+    if array.dtype != _parse_dtype(dtype):
+        return False
+    if array.shape == (rows, *shape):
+        return True
+    if array.ndim != 1 + len(shape) or len(array) != rows:
         return False
     return all(want in (None, n) for want, n in zip(shape, array.shape[1:], strict=True))
+
+
+_parse_dtype = functools.cache(np.dtype)
 
 
 def _pack_json(value: object) -> Array:

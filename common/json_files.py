@@ -212,11 +212,24 @@ def parse_json(path: str, content: bytes | None, default: Any) -> Any:
 
 def _load_json(content: bytes) -> Any:
     """Parse JSON. Raises ValueError, also for text that no file can have as its name."""
-    text = content.decode(json.detect_encoding(content), "surrogatepass")
+    encoding = "utf-8" if _is_plain_json(content) else json.detect_encoding(content)
+    text = content.decode(encoding, "surrogatepass")
     value = json.loads(text)
-    if SUSPECT_TEXT.search(text):
+    if _may_be_suspect(text):
         check_names(value)
     return value
+
+
+def _is_plain_json(content: bytes) -> bool:
+    """Tell whether JSON is certainly UTF-8: it starts with two ASCII characters that are no NUL."""
+    return content[:2].isascii() and b"\0" not in content[:2]
+
+
+def _may_be_suspect(text: str) -> bool:
+    """Tell whether SUSPECT_TEXT is in JSON. Most text is seen to have none without a search."""
+    if text.isascii() and "\\u" not in text:
+        return False
+    return SUSPECT_TEXT.search(text) is not None
 
 
 def check_names(value: object) -> None:
@@ -252,7 +265,7 @@ def read_json_lines(path: str, parse: Callable[[bytes], Line]) -> Iterator[tuple
         with atomic_files.open_regular(path) as file:
             for line in file:
                 number += 1
-                if SUSPECT_TEXT.search(line.decode("utf-8", "surrogatepass")):
+                if _may_be_suspect(line.decode("utf-8", "surrogatepass")):
                     check_names(json.loads(line))
                 yield line, parse(line)
     except FileNotFoundError:

@@ -66,26 +66,44 @@ def file_lock(path: str, target_folder: TargetFolder | None = None) -> Iterator[
     while _holders.setdefault(path, thread) != thread:
         time.sleep(LOCK_POLL_SECONDS)
     try:
-        while (file := try_lock(path, target_folder)) is None:
+        while (held := _hold_file(path, target_folder)) is None:
             time.sleep(LOCK_POLL_SECONDS)
+        folder, file = held
         try:
             yield
         finally:
-            unlock(path, file, target_folder)
+            _unlock_in(folder, os.path.basename(path), file)
+            os.close(folder)
     finally:
         del _holders[path]
 
 
-def try_lock(path: str, target_folder: TargetFolder | None = None) -> int | None:
+def try_lock(path: str) -> int | None:
     """Lock the file at `path` and return its descriptor, for `unlock`.
 
     Returns None while another process holds the lock, or is deleting the file. Raises OSError.
     """
+    held = _hold_file(path, None)
+    if held is None:
+        return None
+    folder, file = held
+    os.close(folder)
+    return file
+
+
+def _hold_file(path: str, target_folder: TargetFolder | None) -> tuple[int, int] | None:
+    """Lock a file as try_lock() does. Returns the descriptors of its folder and of the file."""
+    file = None
     try:
-        with _open_folder_of(path, target_folder, make=True) as folder:
-            return _try_lock_in(folder, os.path.basename(path))
+        folder = _open_folder_of(path, target_folder)
+        try:
+            file = _try_lock_in(folder, os.path.basename(path))
+        finally:
+            if file is None:
+                os.close(folder)
     except FileNotFoundError:
         return None
+    return None if file is None else (folder, file)
 
 
 def _try_lock_in(folder: int, name: str) -> int | None:
@@ -108,38 +126,37 @@ def _try_lock_in(folder: int, name: str) -> int | None:
     return None
 
 
-def unlock(path: str, file: int, target_folder: TargetFolder | None = None) -> None:
+def unlock(path: str, file: int) -> None:
     """Delete the lock file, if it is still the one that is held, then release the lock."""
-    with (
-        contextlib.suppress(OSError),  # its folder was deleted meanwhile
-        _open_folder_of(path, target_folder) as folder,
-    ):
-        name = os.path.basename(path)
+    try:
+        folder = os.open(os.path.dirname(path), OPEN_FOLDER)
+    except OSError:  # it was deleted meanwhile
+        os.close(file)
+    else:
+        _unlock_in(folder, os.path.basename(path), file)
+        os.close(folder)
+
+
+def _unlock_in(folder: int, name: str, file: int) -> None:
+    with contextlib.suppress(OSError):  # the file or its folder was deleted meanwhile
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if os.path.samestat(status, os.fstat(file)):
             os.unlink(name, dir_fd=folder)
     os.close(file)
 
 
-@contextlib.contextmanager
-def _open_folder_of(
-    path: str, target_folder: TargetFolder | None, make: bool = False
-) -> Iterator[int]:
-    """Open the folder of a lock, and yield its descriptor. Raises OSError."""
+def _open_folder_of(path: str, target_folder: TargetFolder | None) -> int:
+    """Open the folder of a lock, made if it is missing. Raises OSError."""
     parent = os.path.dirname(path)
     if target_folder:
-        with target_folder.open_folder(target_folder.place_of(parent), make) as folder:
-            yield folder
-        return
-    if make:
-        if not os.path.isdir(parent):
-            os.makedirs(parent, exist_ok=True)
-        adopt_cache_folder(parent)
-    folder = os.open(parent, OPEN_FOLDER)
+        with target_folder.open_folder(target_folder.place_of(parent), make=True) as folder:
+            return os.dup(folder)
+    adopt_cache_folder(parent)
     try:
-        yield folder
-    finally:
-        os.close(folder)
+        return os.open(parent, OPEN_FOLDER)
+    except FileNotFoundError:
+        os.makedirs(parent, exist_ok=True)
+        return os.open(parent, OPEN_FOLDER)
 
 
 def always_claim(_topic: Topic) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ TRACKED_FILES: dict[str, tuple[Callable[[Topic], str], Callable[[Topic], int]]] 
 MAY_NOT_READ_ERRNOS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP}
 # Of `originality`. Bump it when a measurement changes: numbers of others are measured again.
 ORIGINALITY_VERSION = 1
+MAX_REMEMBERED_BYTES = 50_000  # of a file that is parsed once, as long as its bytes stay the same
 MAX_TRIES = 9  # to read or write what another run is changing
 
 Parsed = TypeVar("Parsed")
@@ -114,7 +116,7 @@ class Provenance:
 class Cache:
     """The content of one topic's images.json; empty if there is none."""
 
-    extents: Extents = field(default_factory=dict)
+    extents: Mapping[str, tuple[Stamp, Extent]] = field(default_factory=dict)
     scores: Provenance | None = None
     duplicates: Provenance | None = None
     variants: Provenance | None = None
@@ -126,6 +128,9 @@ class Cache:
         """Return the image's width and height, if they were read from the file as it is now."""
         known_stamp, extent = self.extents.get(name, (None, None))
         return extent if known_stamp == stamp else None
+
+
+ParseCache = Callable[[dict[str, Any]], Cache]
 
 
 def images_json_path(topic: Topic) -> str:
@@ -171,11 +176,16 @@ def load_score_provenance(topic: Topic) -> Cache:
 
 
 def _read_images_json(
-    topic: Topic, parse: Callable[[dict[str, Any]], Parsed], warn: Callable[[str], None] | None
-) -> Parsed | None:
+    topic: Topic, parse: ParseCache, warn: Callable[[str], None] | None
+) -> Cache | None:
     path = images_json_path(topic)
     try:
-        return parse(json_files.read_json(path, {}, lambda: _max_bytes(topic)))
+        content = atomic_files.read_bytes(path, lambda: _max_bytes(topic))
+        if content is None:
+            return None
+        if len(content) <= MAX_REMEMBERED_BYTES:
+            return _parse_remembered(parse, path, content)
+        return parse(json_files.parse_json(path, content, {}))
     except Damaged as error:
         reason = error.reason
     except UserError as error:
@@ -191,6 +201,11 @@ def _read_images_json(
     return None
 
 
+@functools.lru_cache(maxsize=64)  # a topic's cache is read several times, one after the other
+def _parse_remembered(parse: ParseCache, path: str, content: bytes) -> Cache:
+    return parse(json_files.parse_json(path, content, {}))
+
+
 def _max_bytes(topic: Topic) -> int:
     return 2 * json_files.max_bytes_per_image(topic)  # one for the traits of copies
 
@@ -199,12 +214,15 @@ def _parse_cache(data: dict[str, Any]) -> Cache:
     rows = data.get("images", {})
     if set(map(type, itertools.chain.from_iterable(rows.values()))) - {int}:  # fast
         raise ValueError
-    extents = {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()}
-    records = {name: parse_record(text) for name, text in data.get("files", {}).items()}
-    provenances = {key: _parse_provenance(data.get(key)) for key in TRACKED_FILES}
-    damaged = dict(data.get("damaged", {}))
-    cached = Cache(extents, files=records, originality=_parse_originality(data), damaged=damaged)
-    return replace(cached, **provenances)  # type: ignore[arg-type]
+    return Cache(
+        {name: ((a, b), (c, d)) for name, (a, b, c, d) in rows.items()},
+        _parse_provenance(data.get("scores")),
+        _parse_provenance(data.get("duplicates")),
+        _parse_provenance(data.get("variants")),
+        {name: parse_record(text) for name, text in data.get("files", {}).items()},
+        _parse_originality(data),
+        dict(data.get("damaged", {})),
+    )
 
 
 def _parse_originality(data: dict[str, Any]) -> dict[str, str]:
@@ -313,7 +331,9 @@ def read_with_provenance(
         matching = recorded.for_digest(digest) if recorded else None
         if matching or not recorded:
             break
-    return parse(path, content), replace(cached, **{key: matching}), digest  # type: ignore[arg-type]
+    if matching is not recorded:
+        cached = replace(cached, **{key: matching})  # type: ignore[arg-type]
+    return parse(path, content), cached, digest
 
 
 def write_with_provenance(

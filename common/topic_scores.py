@@ -46,7 +46,9 @@ class TopicScores:
 def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> TopicScores:
     """Read the topic's scores, unless `scores_read` has them, and check them. Raises Damaged."""
     entries = topic.entry_names()
-    names_in_folder = set(filter(topic.selects, entries - topic.masks_among(entries)))
+    names_in_folder = entries - topic.masks_among(entries)
+    if topic.selection:
+        names_in_folder = set(filter(topic.selects, names_in_folder))
     scores, known, _ = scores_read or _read_named_as_now(
         topic, lambda: cache.load_score_provenance(topic)
     )

@@ -6,6 +6,7 @@ Goes by names and file types alone; never opens a file.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -77,17 +78,22 @@ class Topic:
         """The topic's path, starting at its dataset's own name."""
         return "/".join(filter(None, self.parts))
 
-    @property
+    @functools.cached_property
     def place(self) -> str:
         """The topic's path below its dataset."""
         return os.path.join(*filter(None, self.parts[1:]))
+
+    @functools.cached_property
+    def folder_in_dataset(self) -> str:
+        """The topic's path below its dataset, which is that of its files."""
+        return os.path.relpath(self.path, self.dataset_path)
 
     @property
     def has_whole_place(self) -> bool:
         """Whether the path is long enough to name every level below the dataset."""
         return sum(map(bool, self.parts[1:])) == self.levels
 
-    @property
+    @functools.cached_property
     def dataset_path(self) -> str:
         """The dataset's folder."""
         return self.folder_above(self.levels)

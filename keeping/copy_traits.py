@@ -97,6 +97,8 @@ def image_text(stamp: Stamp, traits: ImageTraits) -> str:
 
 def parse_image(text: object, stamp: Stamp) -> ImageTraits | None:
     """Return the stored traits of an image; None if there are none, or if its bytes are others."""
+    if text is None:
+        return None
     columns = fields(ImageTraits)
     with contextlib.suppress(ValueError, AttributeError):
         size, mtime_ns, *texts = str(text).split(" ", len(columns) + 1)

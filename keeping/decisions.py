@@ -200,8 +200,8 @@ def decisions_for_topic(topic: Topic) -> Decisions:
 
     Leaves out those about images that the run does not work on.
     """
-    folder = os.path.relpath(topic.path, topic.dataset_path)
-    decided = read_decisions(topic.dataset_path).by_folder.get(folder, NO_DECISIONS)
+    by_folder = read_decisions(topic.dataset_path).by_folder
+    decided = by_folder.get(topic.folder_in_dataset, NO_DECISIONS)
     if topic.selection:
         decided = decided.only_about(set(filter(topic.selects, decided.paths)))
     return decided.still_valid(topic.path) if decided.same or decided.drop else decided

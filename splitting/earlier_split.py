@@ -24,7 +24,7 @@ class EarlierSplit:
 
     def sets_in(self, topic: Topic) -> dict[str, str]:
         """Return the set of each image of a topic that is in one of the lists, by name."""
-        relative = os.path.relpath(topic.path, topic.dataset_path)
+        relative = topic.folder_in_dataset
         return self.by_folder.get(relative, {}) | self.by_folder.get(topic.path, {})
 
     def __len__(self) -> int:

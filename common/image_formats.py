@@ -152,22 +152,22 @@ def _is_caption(folder: str, name: str) -> bool:
 def masked_stem(name: str) -> str:
     """Return the stem of the image that a file of that name would be a mask of; else empty."""
     lower_name = name.lower()
-    for ending in MASK_ENDINGS:
-        if lower_name.endswith(ending):
-            return name[: -len(ending)]
+    if lower_name.endswith(MASK_ENDINGS):
+        for ending in MASK_ENDINGS:
+            if lower_name.endswith(ending):
+                return name[: -len(ending)]
     return ""
 
 
 def find_masks(names: Iterable[str]) -> set[str]:
     """Return those of a folder's names that are masks of an image there, which is no mask."""
-    candidates = []
-    stems = set()
-    for name in names:
-        if masked_stem(name) and is_image_name(name):
-            candidates.append(name)
-        elif is_image_name(name):
-            stems.add(os.path.splitext(name)[0])
-    found = set()
+    names = list(names)
+    candidates = [name for name in names if masked_stem(name) and is_image_name(name)]
+    found: set[str] = set()
+    if not candidates:
+        return found
+    others = set(names).difference(candidates)
+    stems = {os.path.splitext(name)[0] for name in others if is_image_name(name)}
     for name in sorted(candidates, key=len):  # that of `x_mask` comes after the mask of `x`
         if masked_stem(name) in stems:
             found.add(name)

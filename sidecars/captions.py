@@ -136,8 +136,9 @@ def read_caption(path: str, max_bytes: int = -1) -> bytes:
 def find_undecodable(topic: Topic, images: Iterable[str]) -> list[str]:
     """Return the paths of captions that decode_caption cannot read. Looks at no links."""
     paths = []
-    for image in images:
-        for name in _caption_names(image, stem_of(image)):
+    names = {name for name in topic.entry_names() if name.endswith(CAPTION_SUFFIXES)}
+    for image in images if names else ():
+        for name in filter(names.__contains__, _caption_names(image, stem_of(image))):
             path = topic.path_of(name)
             if os.path.islink(path):
                 break

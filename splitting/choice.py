@@ -147,7 +147,7 @@ def _choose_without_copies(
             for image in _choose_set(split, role, policy, *sides):
                 if policy.exclude_duplicates and split.copies_of(image):
                     rivals[split.path_of(image)] = split, image
-        is_done = not _skip_worse_copies(rivals, rule)
+        is_done = not (rivals and _skip_worse_copies(rivals, rule))
 
 
 def _skip_worse_copies(rivals: dict[str, tuple[Split, Candidate]], rule: KeeperRule) -> bool:

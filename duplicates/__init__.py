@@ -52,7 +52,8 @@ The first look at a pair:
     surroundings       what is around one image in another: a frame, a caption, or more of it
     corners            corners that are cut off
     soft_detail        what both show where no grain reaches
-    alignment          how one image may lie on another: by features, rotations or a search
+    alignment          how one image may lie on another: by features or rotations
+    template_search    the same where there are few features: one image searched for in another
     registration       refines an alignment
     geometry           affine maps between two images
     raster             the pixels of an image, resized and warped as often as needed

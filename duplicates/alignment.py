@@ -1,4 +1,4 @@
-"""How one small image may lie on another: maps proposed by features, rotations or a search.
+"""How one small image may lie on another: maps proposed by features or rotations.
 
 A map leads from places in `other` to places in `one`: see duplicates/geometry.py. Maps only
 propose; duplicates/pair_measurement.py refines them and compares. Imports OpenCV inside its
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from duplicates.geometry import Affine, Array, Size, inverse
-from duplicates.raster import Raster
+from duplicates.geometry import Affine, Array, Size
 
 MAX_FEATURES = 300  # of an image, the first that SIFT finds
 MIN_SIFT_SIDE = 256  # pixels of the longer side; a smaller image is enlarged
@@ -31,12 +30,6 @@ THUMBNAIL_SIDE = 24  # pixels
 MAX_ROTATIONS = 3  # that are proposed
 MIN_ROTATION_CORRELATION = 0.6
 ROTATIONS = tuple((quarter, mirrored) for mirrored in (False, True) for quarter in range(4))
-
-FEW_FEATURES = 80  # of an image; with fewer, it is also searched for
-SEARCH_SIDE = 96  # pixels of the longer side of the larger image
-SEARCH_SHARES = tuple(1.075**-step for step in range(10))  # sizes tried: all of it to a half
-MIN_SEARCH_CORRELATION = 0.75
-MIN_TEMPLATE_SIDE = 8  # pixels
 
 
 @dataclass(frozen=True)
@@ -71,33 +64,32 @@ def maps_from_features(
 ) -> list[Affine]:
     """Return maps on which matched features agree: at most one upright and one mirrored."""
     maps = []
+    descriptors = root_sift(one.descriptors)
+    upright = root_sift(other.descriptors)
     for mirrored in (False, True):
-        descriptors = other.descriptors
-        if mirrored:
-            descriptors = _mirror_descriptors(descriptors)
-        start = Features(other.places, descriptors)
-        affine = _ransac_affine(start, one, other_size, one_size)
+        others = _mirror_descriptors(upright) if mirrored else upright
+        rows, matched = _match_features(others, descriptors)
+        affine = _ransac_affine(other.places[rows], one.places[matched], other_size, one_size)
         if affine is not None and (np.linalg.det(affine[:, :2]) < 0) == mirrored:
             maps.append(affine)
     return maps
 
 
-def _ransac_affine(
-    start: Features, end: Features, start_size: Size, end_size: Size
-) -> Affine | None:
-    """Return the map on which most matches agree; None if too few do, or it is implausible."""
+def _ransac_affine(source: Array, target: Array, start_size: Size, end_size: Size) -> Affine | None:
+    """Return the map on which most matches agree; None if too few do, or it is implausible.
+
+    source, target: places of matched features, (n, 2), in images of the two sizes.
+    """
     import cv2
 
-    rows, matched = _match_features(start.descriptors, end.descriptors)
-    if len(rows) < MIN_MATCHES:
+    if len(source) < MIN_MATCHES:
         return None
     start_scale = np.array(start_size, np.float32)
     end_scale = np.array(end_size, np.float32)
-    source = start.places[rows] * start_scale
-    target = end.places[matched] * end_scale
+    source = source * start_scale
     affine, agreeing = cv2.estimateAffine2D(
         source,
-        target,
+        target * end_scale,
         method=cv2.RANSAC,
         ransacReprojThreshold=MAX_REPROJECTION_PIXELS,
         maxIters=RANSAC_ROUNDS,
@@ -113,14 +105,14 @@ def _ransac_affine(
 
 
 def _match_features(start: Array, end: Array) -> tuple[Array, Array]:
-    """Match descriptors that are much nearer to one of the others than to any second one.
+    """Match unit vectors that are much nearer to one of the others than to any second one.
 
     Returns row numbers of both, (n,) each.
     """
     nobody = np.empty(0, int)
     if min(len(start), len(end)) < MIN_MATCHES:
         return nobody, nobody
-    similarity = root_sift(start) @ root_sift(end).T
+    similarity = start @ end.T
     rows = np.arange(len(similarity))
     nearest = similarity.argmax(1)
     first = similarity[rows, nearest]
@@ -200,42 +192,3 @@ def rotation_map(quarter: int, mirrored: bool) -> Affine:
     mirror = np.diag([x_sign, 1.0])
     back = mirror @ np.array([[cos, -sin], [sin, cos]], float)
     return np.hstack([back, 0.5 - back @ [[0.5], [0.5]]])
-
-
-def maps_from_template_search(one: Raster, other: Raster) -> list[Affine]:
-    """Search each image, upright, in the other: for images with few features to match.
-
-    Returns the map with the best correlation, or nothing if none is good.
-    """
-    inwards, correlation = _search_template(one, other, MIN_SEARCH_CORRELATION)
-    outwards, _ = _search_template(other, one, correlation)
-    if outwards is not None:
-        return [inverse(outwards)]
-    return [] if inwards is None else [inwards]
-
-
-def _search_template(
-    larger: Raster, lesser: Raster, min_correlation: float
-) -> tuple[Affine | None, float]:
-    """Return where the lesser image is in the larger, and the correlation there.
-
-    The map is None if no place correlates by more than `min_correlation`.
-    """
-    import cv2
-
-    best: Affine | None = None
-    longer = max(larger.size)
-    width, height = (max(MIN_TEMPLATE_SIDE, round(n * SEARCH_SIDE / longer)) for n in larger.size)
-    ground = cv2.cvtColor(larger.warp((width, height)), cv2.COLOR_RGB2GRAY)
-    for share in SEARCH_SHARES:
-        scale = share * min(width / lesser.size[0], height / lesser.size[1])
-        across, down = (max(MIN_TEMPLATE_SIDE, int(side * scale)) for side in lesser.size)
-        if across > width or down > height:
-            continue
-        template = cv2.cvtColor(lesser.warp((across, down)), cv2.COLOR_RGB2GRAY)
-        scores = cv2.matchTemplate(ground, template, cv2.TM_CCOEFF_NORMED)
-        _, correlation, _, (left, top) = cv2.minMaxLoc(scores)
-        if correlation > min_correlation:
-            min_correlation = correlation
-            best = np.array([[across / width, 0, left / width], [0, down / height, top / height]])
-    return best, min_correlation

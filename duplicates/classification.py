@@ -117,7 +117,9 @@ def decide_as_variant(
 ) -> PairDecision:
     """Decide which kind of variant two images are that are no copies. Both need hints."""
     as_they_are = measure_as_variant(one, other, limits)
-    decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
+    decision = PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
+    if as_they_are is not None:
+        decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
     if decision.verdict.kind != NOTHING:
         return decision
     as_negative = measure_inverted(one, other, limits)
@@ -131,13 +133,11 @@ def decide_as_variant(
 def _decide_aligned(
     one: Raster,
     other: Raster,
-    pair: AlignedPair | None,
+    pair: AlignedPair,
     limits: Thresholds,
     as_copy: Measurements | None,
 ) -> PairDecision:
     """Decide about two images by how one lies on the other."""
-    if pair is None:
-        return PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     kind = decide_variant(pair, limits)
     direction = clean_side.find_direction(kind.kind, pair, one, other)
     verdict = Verdict(kind.kind, pair.seen.agreement, direction)

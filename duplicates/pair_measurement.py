@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from duplicates import alignment, geometry
+from duplicates import alignment, geometry, template_search
 from duplicates.agreement import is_clean, is_same_everywhere
 from duplicates.aligned_pair import AlignedPair
 from duplicates.comparison import Measurements, measure
@@ -18,7 +19,7 @@ from duplicates.soft_detail import measure_soft_detail
 from duplicates.surroundings import measure_surroundings
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import NOTHING, decide_variant, is_overlapping
+from duplicates.variant_rules import NOTHING, decide_variant, is_overlapping, is_ruled_out
 
 COARSE_SIDE = 32  # pixels of the squares on which images are registered first,
 COARSE_STEPS = 3
@@ -88,7 +89,11 @@ def measure_as_variant(
     Both images need hints.
     """
     tried = list[Affine]()
-    proposed = _remember(_candidate_alignments(one, other), tried)
+    proposed: Iterator[Affine] = _remember(_candidate_alignments(one, other), tried)
+    first = next(proposed, None)
+    if first is None:  # as of most pairs: nothing is decoded
+        return None
+    proposed = itertools.chain([first], proposed)
     whole = measure_alignments(one.raster, other.raster, proposed, limits)
     if whole is None:
         return None
@@ -121,9 +126,11 @@ def measure_alignments(
     if best is None:
         return None
     larger, lesser = _sort_by_size(one, other, is_first_larger)
+    whole = AlignedPair(best, is_first_larger=is_first_larger)
+    if is_ruled_out(whole, limits):
+        return whole
     around = measure_surroundings(larger, lesser, best.affine, limits)
-    soft = measure_soft_detail(larger, lesser, best.affine)
-    return AlignedPair(best, around, is_first_larger, soft)
+    return replace(whole, around=around, soft=measure_soft_detail(larger, lesser, best.affine))
 
 
 def _remember(proposed: Iterable[Affine], tried: list[Affine]) -> Iterator[Affine]:
@@ -160,15 +167,17 @@ def _measure_shared_part(
 
 def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:
     """Yield maps from `other` to `one` that features, a rotation or a search propose."""
-    assert one.hints and other.hints
-    features = one.hints.features
-    other_features = other.hints.features
+    hints, others = one.hints, other.hints
+    assert hints and others
     yield from alignment.maps_from_features(
-        features, other_features, one.raster.size, other.raster.size
+        hints.features, others.features, hints.size, others.size
     )
-    yield from alignment.maps_from_rotations(one.hints.thumbnail, other.hints.thumbnail)
-    if min(len(features.places), len(other_features.places)) < alignment.FEW_FEATURES:
-        yield from alignment.maps_from_template_search(one.raster, other.raster)
+    yield from alignment.maps_from_rotations(hints.thumbnail, others.thumbnail)
+    features = min(len(hints.features.places), len(others.features.places))
+    if features < template_search.FEW_FEATURES and template_search.may_be_inside(
+        hints.outline, others.outline, hints.size, others.size
+    ):
+        yield from template_search.maps_from_template_search(one.raster, other.raster)
 
 
 def _from_larger(affine: Affine) -> tuple[Affine, bool]:

@@ -39,6 +39,9 @@ class Surroundings:
     cut_corners: int  # of one tone in one image only: in the larger one, or negative in the lesser
 
 
+NOT_MEASURED = Surroundings(0, 0.0, 0.0, 0.0, 0.0, NOTHING_BEYOND_RATIO, 0)
+
+
 def measure_surroundings(
     larger: Raster, lesser: Raster, affine: Affine, limits: Thresholds = THRESHOLDS
 ) -> Surroundings:

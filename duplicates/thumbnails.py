@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from duplicates.geometry import Array
+from duplicates.geometry import Array, Size
 from duplicates.raster import Raster
 from imaging import images
 
@@ -31,9 +31,11 @@ DECODED_IMAGES = 64  # kept; the pairs of one image mostly come one after the ot
 class Hints:
     """What shows where one image may be in another: see duplicates/alignment.py."""
 
+    size: Size
     features: Features
     thumbnail: Array
     halves: Array
+    outline: Array  # see duplicates/template_search.py
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ def make_small_image(pixels: Array, hints: bool = False) -> SmallImage:
     Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     if not hints:
         return SmallImage(file.getvalue())
-    from duplicates import alignment
+    from duplicates import alignment, template_search
 
+    height, width = pixels.shape[:2]
     computed = Hints(
+        size=(width, height),
         features=alignment.find_features(pixels),
         thumbnail=alignment.make_thumbnail(pixels),
         halves=alignment.half_thumbnails(pixels),
+        outline=template_search.make_outline(pixels),
     )
     return SmallImage(file.getvalue(), computed)

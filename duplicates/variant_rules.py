@@ -48,6 +48,15 @@ def decide_variant(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> Varian
     raise AssertionError("the last rule always answers")
 
 
+def is_ruled_out(pair: AlignedPair, limits: Thresholds = THRESHOLDS) -> bool:
+    """Whether two images are nothing to each other, whatever is around them."""
+    for rule in SEEN_RULES:
+        kind = rule(pair, limits)
+        if kind is not None:
+            return kind == NOTHING
+    return False
+
+
 def doubtful_or_nothing(seen: Measurements, limits: Thresholds) -> str:
     """Return DOUBTFUL if a person should look at the pair, else NOTHING."""
     if seen.agreement >= limits.min_doubtful_agreement or is_occluded(seen, limits):
@@ -154,13 +163,17 @@ def nothing_explains_the_difference(pair: AlignedPair, limits: Thresholds) -> st
     return DOUBTFUL
 
 
-VARIANT_RULES: tuple[VariantRule, ...] = (
+# Rules that ask only what the two images show where both are.
+SEEN_RULES: tuple[VariantRule, ...] = (
     is_overlapping,
     not_contained,
     too_little_agrees,
     graphic_differs,
     too_much_is_covered,
     colours_changed_beside_cover,
+)
+VARIANT_RULES: tuple[VariantRule, ...] = (
+    *SEEN_RULES,
     soft_detail_differs,
     is_mirrored,
     is_turned,

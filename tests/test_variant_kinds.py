@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from test_hash_rows import scene
 
 from common.json_files import DOUBTFUL
 from duplicates.classification import decide_as_variant
-from duplicates.variant_rules import NOTHING
+from duplicates.thresholds import THRESHOLDS
+from duplicates.variant_rules import NOTHING, SEEN_RULES
 
 
 def detailed_scene(seed: int) -> Image.Image:
@@ -172,3 +174,15 @@ def test_negatives_of_other_images_are_nothing() -> None:
     for one, other in itertools.permutations(images, 2):
         pair = (to_small(one), to_small(ImageOps.invert(other)))
         assert decide_as_variant(*pair).verdict.kind == NOTHING
+
+
+def test_rules_of_what_is_seen_ask_for_nothing_around_it() -> None:
+    whole = detailed_scene(1)
+    part = whole.crop((40, 30, 280, 210))
+    decision = decide_as_variant(to_small(whole), to_small(part))
+    assert decision.as_variant
+
+    unmeasured = dataclasses.replace(decision.as_variant, around=None, soft=None)  # type: ignore[arg-type]
+
+    for rule in SEEN_RULES:
+        assert rule(unmeasured, THRESHOLDS) == rule(decision.as_variant, THRESHOLDS)

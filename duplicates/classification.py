@@ -22,7 +22,7 @@ from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import NOTHING, decide_variant
+from duplicates.variant_rules import NOTHING, RECOLOURED, decide_variant
 from keeping.directions import NO_DIRECTION, Direction
 
 COPY = "copy"
@@ -90,6 +90,12 @@ def classify_differing(
         return [decide_differing_pair(one, other, is_near).verdict for one, other in pairs]
 
 
+def classify_confirmed(pairs: Sequence[tuple[SmallImage, SmallImage]]) -> list[Verdict]:
+    """Return the verdict of a search that lists no copies on each pair that is the same."""
+    with limit_to_one_thread():
+        return [decide_confirmed_pair(one, other).verdict for one, other in pairs]
+
+
 def decide_pair(
     one: SmallImage, other: SmallImage, variants: bool = False, limits: Thresholds = THRESHOLDS
 ) -> PairDecision:
@@ -154,6 +160,21 @@ def decide_differing_pair(one: SmallImage, other: SmallImage, is_near: bool) -> 
         return decision
     seen = measure_as_copy(one.raster, other.raster)
     return PairDecision(Verdict(DOUBTFUL, seen.agreement), "differs_at_full_detail", seen)
+
+
+def decide_confirmed_pair(one: SmallImage, other: SmallImage) -> PairDecision:
+    """Decide which kind of variant two images are that both looks take for copies.
+
+    For the search for variants, which lists no copies. Both need hints. If no other kind fits, only
+    tones, noise or compression differ: recoloured is the nearest kind.
+    """
+    decision = decide_as_variant(one, other)
+    if decision.verdict.kind not in (NOTHING, DOUBTFUL):
+        return decision
+    seen = measure_as_copy(one.raster, other.raster)
+    direction = Direction(clean_side.compare_colours(one.raster, other.raster))
+    verdict = Verdict(RECOLOURED, seen.agreement, direction)
+    return PairDecision(verdict, "same_at_full_detail", seen)
 
 
 def _thumbnail_correlation(one: SmallImage, other: SmallImage) -> float:

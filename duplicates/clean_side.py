@@ -49,7 +49,7 @@ def find_direction(kind: str, pair: AlignedPair, one: Raster, other: Raster) -> 
     if kind == "overlaid":
         return Direction(-larger_sign * _compare_overlay(*_lay_on(larger, lesser, pair)))
     if kind == "recoloured":
-        return Direction(larger_sign * _compare_colours(larger, lesser))
+        return Direction(larger_sign * compare_colours(larger, lesser))
     return NO_DIRECTION
 
 
@@ -99,7 +99,7 @@ def _compare_overlay(first: Array, second: Array) -> int:
     return int(is_first) - int(is_second)
 
 
-def _compare_colours(first: Raster, second: Raster) -> int:
+def compare_colours(first: Raster, second: Raster) -> int:
     """Return 1 if only the first is in full colour, -1 if only the second is, else 0."""
     levels = [_colour_spread(image) for image in (first, second)]
     if max(levels) < MIN_COLOUR_LEVELS:

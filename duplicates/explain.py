@@ -117,9 +117,11 @@ def _decide_again(
         return PairDecision(
             Verdict(classification.COPY, decision.verdict.likeness), second_look.rule
         )
-    is_near = second_look.is_copy or second_look.is_near
-    differing = classification.decide_differing_pair(*images, is_near)
-    return PairDecision(differing.verdict, second_look.rule)
+    if second_look.is_copy:
+        as_variant = classification.decide_confirmed_pair(*images)
+    else:
+        as_variant = classification.decide_differing_pair(*images, second_look.is_near)
+    return PairDecision(as_variant.verdict, second_look.rule)
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:

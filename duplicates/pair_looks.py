@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TASK_PAIRS = 64  # that a process looks at in one go
 
 Decisions = Iterator[tuple[Sequence[Pair], Verdict]]
+Classify = Callable[[Sequence[tuple[SmallImage, SmallImage]]], list[Verdict]]
 
 
 @dataclass(frozen=True)
@@ -94,20 +95,33 @@ def _decide_confirmed(looks: Looks, task: LookTask) -> Decisions:
     """Yield the verdicts on the pairs that got a second look.
 
     With task.variants none is a copy: only the search for copies lists copies, so that they are the
-    same with and without variants. What looks like one is a kind of variant, or doubtful.
+    same with and without variants. What looks like one is a kind of variant.
     """
-    differing: dict[bool, list[Pair]] = {True: [], False: []}
+    confirmed: list[Pair] = []
+    near: list[Pair] = []
+    others: list[Pair] = []
     for pair, said in looks.second.items():
-        if task.variants:
-            differing[said.is_copy or said.is_near].append(pair)
-        elif said.is_copy:
-            yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
+        if said.is_copy:
+            confirmed.append(pair)
+        elif said.is_near:
+            near.append(pair)
         else:
-            yield [pair], Verdict(NOTHING, 0.0)
-    for is_near, pairs in differing.items():
-        classify = functools.partial(classification.classify_differing, is_near=is_near)
-        for batch, verdicts in task.pool.run(classify, _tasks([[pair] for pair in pairs], task)):
-            yield from zip(batch, verdicts, strict=True)
+            others.append(pair)
+    if task.variants:
+        yield from _classify(confirmed, classification.classify_confirmed, task)
+        for pairs, is_near in ((near, True), (others, False)):
+            classify = functools.partial(classification.classify_differing, is_near=is_near)
+            yield from _classify(pairs, classify, task)
+        return
+    for pair in confirmed:
+        yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
+    for pair in (*near, *others):
+        yield [pair], Verdict(NOTHING, 0.0)
+
+
+def _classify(pairs: Iterable[Pair], classify: Classify, task: LookTask) -> Decisions:
+    for batch, verdicts in task.pool.run(classify, _tasks([[pair] for pair in pairs], task)):
+        yield from zip(batch, verdicts, strict=True)
 
 
 def _look_first(pairs: Sequence[Pair], task: LookTask) -> Iterator[tuple[list[Pair], FirstLook]]:

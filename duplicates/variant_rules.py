@@ -26,7 +26,7 @@ from duplicates.copy_rules import is_graphic
 from duplicates.thresholds import THRESHOLDS, Thresholds
 
 NOTHING = ""
-
+RECOLOURED = "recoloured"
 
 VariantRule = Callable[[AlignedPair, Thresholds], str | None]
 
@@ -150,12 +150,12 @@ def is_cropped(pair: AlignedPair, limits: Thresholds) -> str | None:
 def has_other_colours(pair: AlignedPair, limits: Thresholds) -> str | None:
     """Framing and detail are the same, the colours are not."""
     is_far = pair.seen.colour_p95_levels >= limits.min_recoloured_levels
-    return "recoloured" if is_far else None
+    return RECOLOURED if is_far else None
 
 
 def is_inverted(pair: AlignedPair, limits: Thresholds) -> str | None:
     """One image is the negative of the other."""
-    return "recoloured" if pair.is_inverted else None
+    return RECOLOURED if pair.is_inverted else None
 
 
 def nothing_explains_the_difference(pair: AlignedPair, limits: Thresholds) -> str | None:

@@ -5,7 +5,7 @@ Only representatives of the copies are compared. Pairs are proposed by embedding
 leads to more.
 
 It adds no copy, so that a search lists the same ones with and without variants: a pair that only
-this search proposes and that looks like a copy is a variant or doubtful.
+this search proposes and that both looks take for a copy is a variant.
 """
 
 from __future__ import annotations

@@ -610,8 +610,9 @@ def test_copies_are_the_same_with_and_without_variants(tmp_path: Path, run) -> N
         told = run(tmp_path / "DataSet", "--threshold", 0, "--variants")[1]
         assert written(tmp_path / "DataSet/Sea/Warm")["duplicates_beach.json"] == copies
         kinds = json.loads((tmp_path / "DataSet/Sea/Warm/variants_beach.json").read_text())
-        assert kinds["0_small.jpg"]["0.png"] == "doubtful"
-        assert told["redundant"] == 3 and set(told["variants"]) == {"doubtful"}
+        # Each small image, with its photo and with the photo's copy.
+        assert kinds["0_small.jpg"] == {"0.png": "recoloured", "0_again.jpg": "recoloured"}
+        assert told["redundant"] == 3 and told["variants"] == {"recoloured": 6}
 
 
 def test_search_without_variants_keeps_valid_earlier_ones(family: Path, run) -> None:

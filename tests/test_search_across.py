@@ -188,9 +188,9 @@ def test_copies_across_are_the_same_with_and_without_variants(tmp_path: Path, fi
     search = ("--across", "--against", tmp_path / "R", "--threshold", 0)
     assert find(tmp_path / "D", *search)[1]["across"] == {"pairs": {}, "references": {}}
     told = find(tmp_path / "D", *search, "--variants")[1]
-    assert told["across"]["pairs"] == {"doubtful": 1}
-    assert set(told["across"]["references"]) == {"doubtful"}
-    assert read_across(tmp_path / "D")["T/c"]["U/d"] == "doubtful"
+    assert told["across"]["pairs"] == {"recoloured": 1}
+    assert set(told["across"]["references"]) == {"recoloured"}
+    assert read_across(tmp_path / "D")["T/c"]["U/d"] == "recoloured"
 
 
 def test_references_need_no_layout_and_are_never_written_into(tmp_path: Path, find) -> None:

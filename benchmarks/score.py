@@ -46,12 +46,13 @@ from towers import save_head, save_model  # noqa: E402
 
 import aesthetic_scorer  # noqa: E402
 from common.clip import model  # noqa: E402
-from common.clip.engine import Engine  # noqa: E402
+from common.clip.engine import ChunkDecoder, Engine  # noqa: E402
 from common.clip.options import add_model_options  # noqa: E402
 from common.reporter import Reporter  # noqa: E402
+from imaging import images  # noqa: E402
 
 CUDA = torch.cuda.is_available()
-PARTS = ("full", "fast", "gpu", "plain", "effects")
+PARTS = ("full", "fast", "gpu", "decoding", "plain", "effects")
 
 
 def main() -> None:
@@ -72,6 +73,8 @@ def main() -> None:
         for part, mode in modes.items():
             if part in args.only and (CUDA or part != "gpu"):
                 speeds(paths, dataset, [*options, *mode], head)
+        if "decoding" in args.only:
+            decoding_cost(made, paths[: args.plain])
         if "plain" in args.only:
             print(
                 f"   plain loop         {plain(made.model, head, paths[: args.plain]):9.1f}",
@@ -191,6 +194,27 @@ def speeds(paths: list[str], dataset: Path, options: list[str], head: Path) -> N
     )
     for line in busy:
         print(f"   {line}")
+
+
+def decoding_cost(made: Engine, paths: list[str]) -> None:
+    """Print what a core needs to decode and fit an image, and what it needs with Pillow alone."""
+    fit = made.shape.fit
+    decoder = ChunkDecoder(fit, None, images.MAX_PIXELS)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ways = {
+        "one core decodes": lambda: decoder.__getitems__(paths),
+        "Pillow alone": lambda: [np.array(fit.steps(Image.open(path))) for path in paths],
+    }
+    costs = dict.fromkeys(ways, float("inf"))
+    for _ in range(3):
+        for name, way in ways.items():
+            started = time.process_time()
+            way()
+            costs[name] = min(costs[name], time.process_time() - started)
+    torch.set_num_threads(threads)
+    for name, cost in costs.items():
+        print(f"   {name:18} {1000 * cost / len(paths):9.2f} ms of processor time an image")
 
 
 def model_alone(made: Engine, pixels: torch.Tensor, count: int) -> float:

@@ -16,6 +16,7 @@ from imaging.pixels import pixel_digest
 
 # Unlike the zeros that libjpeg fills in, and without 0xFF, so that it contains no marker.
 JPEG_FILLER = bytes(range(254, 0, -1)) * 64
+BLOCK_SIDE = 8  # of the squares that a JPEG consists of, in pixels
 
 
 def load_all_pixels(
@@ -35,12 +36,12 @@ def load_all_pixels(
     with contextlib.suppress(OSError):
         _load_jpeg(image, draft, mode)
         has_end = not ends_in_zeros
-        if has_end and not is_progressive and not _ends_in_fill_level(image):
+        if has_end and not is_progressive and not _ends_in_fill_level(image, draft):
             return image
     content = jpeg_stream.read_without_padding(path)
     if is_progressive and jpeg_stream.lacks_scans(content):
         raise OSError("truncated")
-    if has_end and not _ends_in_fill_level(image):
+    if has_end and not _ends_in_fill_level(image, draft):
         return image
     if has_end:
         content = jpeg_stream.split_at_end(content)
@@ -55,13 +56,17 @@ def load_all_pixels(
     return whole
 
 
-def _ends_in_fill_level(image: Image.Image) -> bool:
-    """Tell whether the last pixel is the grey that libjpeg fills in: then its data decide."""
+def _ends_in_fill_level(image: Image.Image, draft: int | None) -> bool:
+    """Tell whether the last block has the grey that libjpeg fills in: then its data decide."""
     if image.format == "MPO":  # another image follows
         return False
-    last: Any = image.getpixel((image.width - 1, image.height - 1))
-    levels = last if isinstance(last, tuple) else (last,)
-    return all(abs(level - jpeg_stream.FILL_LEVEL) <= 1 for level in levels)
+    # Colours of the blocks beside it may reach in; brightness does not.
+    has_brightness = image.mode in ("RGB", "L") and not draft
+    side = BLOCK_SIDE if has_brightness else 1
+    left, top = (image.width - 1) // side * side, (image.height - 1) // side * side
+    last_block = image.crop((left, top, image.width, image.height))
+    levels = (last_block.convert("L") if has_brightness else last_block).tobytes()
+    return max(abs(level - jpeg_stream.FILL_LEVEL) for level in levels) <= 1
 
 
 def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:

@@ -1,5 +1,8 @@
-"""The CLIP engine against open_clip used plainly: same pixels, same vectors, whatever the batches
-and workers.
+"""The CLIP engine against open_clip used plainly: same vectors, whatever the batches and workers.
+
+Images of twice the size of a model's input or more are shrunk in torch, the others as open_clip
+does. One level in one value of 500 moves the vector of a small tower, which sees few pixels, more
+than that of a real one.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from towers import SMALL, SO400M, choose, options, save_model, siglip
 
-from common.clip import encoder, heads, model, tower_shape
+from common.clip import encoder, heads, model, preprocessing, tower_shape
 from common.clip.engine import Engine
 from common.errors import UserError
 from common.reporter import Reporter
@@ -49,6 +52,15 @@ def plainly(folder: Path, paths: list[str]) -> np.ndarray:
             for path in paths
         ]
     return torch.stack(found).numpy()
+
+
+def differences(one: np.ndarray, other: np.ndarray, paths: list[str], side: int) -> np.ndarray:
+    """Largest differences of the vectors of images that torch shrinks, and of the others."""
+    largest = np.abs(one - other).max(axis=1)
+    factor = preprocessing.MIN_EXACT_SHRINKING
+    in_torch = np.array([min(Image.open(path).size) >= factor * side for path in paths])
+    assert in_torch.any() and not in_torch.all()
+    return np.array([largest[in_torch].max(), largest[~in_torch].max()])
 
 
 @pytest.fixture(scope="session")
@@ -97,13 +109,18 @@ def test_vectors_equal_open_clip_one_image_at_a_time(tower, pictures, batch, wor
     found = vectors(made, pictures)
     assert found.dtype == np.float32
     assert np.linalg.norm(found, axis=1) == pytest.approx(1, abs=1e-6)
-    assert np.abs(found - plainly(tower, pictures)).max() < 1e-5
+    in_torch, exact = differences(found, plainly(tower, pictures), pictures, 32)
+    assert in_torch < 0.002
+    assert exact < 1e-5
 
 
 @pytest.mark.parametrize(
-    ("count", "name"), [(24, "small"), pytest.param(200, "ViT-B-32", marks=pytest.mark.soak)]
+    ("count", "name", "max_difference"),
+    [(24, "small", 0.004), pytest.param(200, "ViT-B-32", 0.001, marks=pytest.mark.soak)],
 )
-def test_scores_of_photos_equal_the_plain_loop(tower, photos, tmp_path, count, name):
+def test_scores_of_photos_equal_the_plain_loop(
+    tower, photos, tmp_path, count, name, max_difference
+):
     folder = tower if name == "small" else save_model(tmp_path / name, name)
     plain = [str(photo) for photo in photos if Image.open(photo).mode in ("RGB", "L")][:count]
     weight = np.random.default_rng(0).normal(
@@ -111,7 +128,7 @@ def test_scores_of_photos_equal_the_plain_loop(tower, photos, tmp_path, count, n
     )
     weight *= 28 / np.linalg.norm(weight)  # as steep as LAION's heads
     made = engine("--model", f"local-dir:{folder}", "--batch-size", 7)
-    assert np.abs((vectors(made, plain) - plainly(folder, plain)) @ weight).max() < 0.001
+    assert np.abs((vectors(made, plain) - plainly(folder, plain)) @ weight).max() < max_difference
 
 
 def test_lower_precision_stays_close(tower, pictures):
@@ -204,8 +221,10 @@ def test_siglip_gives_the_published_vectors(small_siglip, pictures):
         torch.stack(list(map(published(small_siglip, form), pictures))).numpy()
         for form in ("gelu_tanh", "gelu")
     )
-    assert np.abs(ours - right).max() < 5e-6
-    assert np.abs(ours - exact).max() > 2e-5  # the judge can tell the two forms apart
+    in_torch, by_pillow = differences(ours, right, pictures, 32)
+    assert in_torch < 0.002
+    assert by_pillow < 5e-6
+    assert differences(exact, right, pictures, 32).min() > 2e-5  # the judge tells the two apart
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the head that was published")

@@ -22,7 +22,7 @@ from common.clip.model import GPU_DECODE, resolve_model
 from common.clip.options import add_model_options
 from common.errors import UserError
 from common.reporter import Reporter
-from imaging import images, jpeg_stream
+from imaging import images, jpeg_stream, whole_jpegs
 
 BICUBIC = InterpolationMode.BICUBIC
 CROPPING = preprocessing.make_fit(Compose([Resize(64, BICUBIC), CenterCrop((64, 64))]))
@@ -40,15 +40,37 @@ def noise(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 @pytest.mark.parametrize("fit", [CROPPING, SQUASHING], ids=["cropping", "squashing"])
+@pytest.mark.parametrize(
+    ("min_shrinking", "max_levels"), [(1.0, 4), (preprocessing.MIN_EXACT_SHRINKING, 2)]
+)
 @given(width=SIDES, height=SIDES)
-def test_torch_fits_an_image_as_pillow_does_within_two_levels(fit, width, height):
+def test_torch_fits_an_image_as_pillow_does_within_few_levels(
+    fit, min_shrinking, max_levels, width, height
+):
     image = noise(width, height)
     expected = np.asarray(fit.steps(image)).astype(int)
-    fitted = preprocessing.fit_image(image, fit).numpy()
+    fitted = preprocessing.fit_image(image, fit, min_shrinking).numpy()
     assert fitted.shape == expected.shape
-    assert np.abs(fitted - expected).max() <= 2
-    if not fit.can_shrink(height, width):
+    assert np.abs(fitted - expected).max() <= max_levels
+    if not fit.can_shrink(height, width, min_shrinking):
         assert np.array_equal(fitted, expected)
+
+
+def test_an_image_of_twice_the_size_or_more_differs_by_one_level_in_one_value_of_a_hundred():
+    for width, height in ((128, 160), (300, 200), (640, 480)):
+        image = noise(width, height)
+        differences = np.abs(
+            preprocessing.fit_image(image, CROPPING).numpy()
+            - np.asarray(CROPPING.steps(image), int)
+        )
+        assert differences.max() <= 1
+        assert (differences > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("height", [1, 63, 64, 65, 200])
+def test_a_pixel_array_is_what_numpy_makes_of_the_image(height):
+    image = noise(37, height)
+    assert np.array_equal(imaging.pixels.pixel_array(image), np.array(image))
 
 
 @given(width=SIDES, height=SIDES)
@@ -159,6 +181,29 @@ def test_chunks_read_for_the_gpu_come_out_as_decoded_by_the_image_opener(tmp_pat
         expected = preprocessing.fit_image(image, SQUASHING)
         assert np.abs(next(pixels).int() - expected.int()).max() <= 2
     assert next(pixels, None) is None
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("size", [(97, 64), (104, 65), (200, 150)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_without_its_last_rows_is_unreadable_beside_any_colour(
+    tmp_path, mode, size, subsampling
+):
+    image = noise(*size).convert(mode)
+    path = tmp_path / "a.jpg"
+    content = Path(save_jpeg(path, image, subsampling=subsampling)).read_bytes()
+    images.open_image(str(path))
+    path.write_bytes(content[: len(content) * 9 // 10] + jpeg_stream.END)
+    with pytest.raises(images.Unreadable, match="cut short"):
+        images.open_image(str(path))
+
+
+def test_a_jpeg_whose_last_pixel_alone_is_grey_is_decoded_once(tmp_path):
+    image = noise(300, 200)
+    image.paste((128, 128, 128), (299, 199, 300, 200))
+    path = save_jpeg(tmp_path / "a.jpg", image, quality=100, subsampling=0)
+    with Image.open(path) as jpeg:
+        assert whole_jpegs.load_all_pixels(jpeg, path, None, "RGB") is jpeg
 
 
 def test_a_cut_jpeg_with_an_end_marker_is_unreadable_and_a_grey_one_is_not(tmp_path):

@@ -222,8 +222,8 @@ class ChunkDecoder:
         """The fitted pixels of an image, and its width and height. Raises Unreadable."""
         image, extent = images.open_image(path, self._max_pixels, self._draft_side)
         if self._draft_side:
-            return preprocessing.fit_image(image, self._fit), extent
-        return preprocessing.fit_image_exactly(image, self._fit), extent
+            return preprocessing.fit_image(image, self._fit, min_shrinking=1.0), extent
+        return preprocessing.fit_image(image, self._fit), extent
 
 
 def _identity(decoded: Any) -> Any:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from duplicates.geometry import Affine, Array, Size
 
+MIN_CONTRAST_LEVELS = 8  # from darkest to lightest: 310 images with less have no feature
 MAX_FEATURES = 300  # of an image, the first that SIFT finds
 MIN_SIFT_SIDE = 256  # pixels of the longer side; a smaller image is enlarged
 SIFT_CONTRAST = 0.02  # half of OpenCV's default: also finds features in faint detail
@@ -40,11 +41,23 @@ class Features:
     descriptors: Array  # (n, 128) uint8
 
 
+NO_FEATURES = Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
+
+
+def is_flat(pixels: Array) -> bool:
+    """Whether an image, uint8 RGB, has so little contrast that it shows nothing."""
+    channels = Image.fromarray(pixels).split()
+    extrema = [channel.getextrema() for channel in channels]
+    return all(np.subtract(high, low) < MIN_CONTRAST_LEVELS for low, high in extrema)
+
+
 def find_features(pixels: Array) -> Features:
     """Find the features of an image, uint8 RGB (height, width, 3)."""
     import cv2
 
     cv2.setNumThreads(1)
+    if is_flat(pixels):
+        return NO_FEATURES
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     scale = max(1.0, MIN_SIFT_SIDE / max(grey.shape))
     if scale > 1:
@@ -52,7 +65,7 @@ def find_features(pixels: Array) -> Features:
     sift = cv2.SIFT.create(MAX_FEATURES, contrastThreshold=SIFT_CONTRAST)
     keypoints, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
-        return Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
+        return NO_FEATURES
     size = np.array(grey.shape[::-1], np.float32)
     pixel_places = np.array([keypoint.pt for keypoint in keypoints], np.float32)
     places = (pixel_places + 0.5) / size
@@ -154,20 +167,30 @@ def invert_descriptors(descriptors: Array) -> Array:
 
 def make_thumbnail(pixels: Array) -> Array:
     """Return the luminance of an image, float32 (24, 24), without its mean, of unit length."""
-    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-    small = Image.fromarray(pixels).convert("L").resize(side, Image.Resampling.BOX)
-    values = np.asarray(small, np.float32)
-    values = values - values.mean()
-    unit: Array = values / (np.linalg.norm(values) + 1e-3)
-    return unit
+    grey = Image.fromarray(pixels).convert("L")
+    return _thumbnail_of_part(grey, (0, 0, grey.width, grey.height))
 
 
 def half_thumbnails(pixels: Array) -> Array:
     """Return thumbnails of the left, right, upper and lower half, one per row: (4, 24 * 24)."""
-    height = max(1, pixels.shape[0] // 2)
-    width = max(1, pixels.shape[1] // 2)
-    halves = (pixels[:, :width], pixels[:, -width:], pixels[:height], pixels[-height:])
-    return np.stack([make_thumbnail(half).ravel() for half in halves])
+    grey = Image.fromarray(pixels).convert("L")
+    width, height = grey.size
+    across, down = max(1, width // 2), max(1, height // 2)
+    halves = (
+        (0, 0, across, height),
+        (width - across, 0, width, height),
+        (0, 0, width, down),
+        (0, height - down, width, height),
+    )
+    return np.stack([_thumbnail_of_part(grey, half).ravel() for half in halves])
+
+
+def _thumbnail_of_part(grey: Image.Image, box: tuple[int, int, int, int]) -> Array:
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    values = np.asarray(grey.resize(side, Image.Resampling.BOX, box), np.float32)
+    values = values - values.mean()
+    unit: Array = values / (np.linalg.norm(values) + 1e-3)
+    return unit
 
 
 def maps_from_rotations(one: Array, other: Array) -> list[Affine]:
@@ -175,14 +198,23 @@ def maps_from_rotations(one: Array, other: Array) -> list[Affine]:
 
     The most similar first, MAX_ROTATIONS at most; mirrored ones count as rotations.
     """
-    correlations = {}
-    for quarter, mirrored in ROTATIONS:
-        upright = one[:, ::-1] if mirrored else one
-        rotated = np.rot90(upright, quarter)
-        correlations[quarter, mirrored] = float((rotated * other).sum())
-    best = sorted(correlations, key=lambda rotation: -correlations[rotation])[:MAX_ROTATIONS]
+    correlations = one.ravel()[_ROTATED] @ other.ravel()
+    best = np.argsort(-correlations, kind="stable")[:MAX_ROTATIONS].tolist()
     similar = [way for way in best if correlations[way] >= MIN_ROTATION_CORRELATION]
-    return [rotation_map(quarter, mirrored) for quarter, mirrored in similar]
+    return [rotation_map(*ROTATIONS[way]) for way in similar]
+
+
+def _rotate_places() -> Array:
+    """Return the places of a thumbnail's pixels after each of ROTATIONS: (8, 24 * 24)."""
+    places = np.arange(THUMBNAIL_SIDE**2).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    rotated = []
+    for quarter, mirrored in ROTATIONS:
+        upright = places[:, ::-1] if mirrored else places
+        rotated.append(np.rot90(upright, quarter).ravel())
+    return np.stack(rotated)
+
+
+_ROTATED = _rotate_places()
 
 
 def rotation_map(quarter: int, mirrored: bool) -> Affine:

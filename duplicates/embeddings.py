@@ -73,12 +73,23 @@ def _embedding_arrays(
 ) -> dict[str, np.ndarray]:
     """One row per image in each array of EMBEDDING_LAYOUT."""
     hints = [image.hints for image in images if image.hints]
-    squares = [image.square_pixels(effnet.INPUT_SIDE) for image in images]
-    thumbnails = np.stack([hint.thumbnail for hint in hints])
+    vectors = np.zeros((len(images), effnet.EMBEDDING_NUMBERS), np.float16)
+    thumbnails = np.stack([hint.thumbnail for hint in hints]).reshape(len(images), -1)
+    halves = np.stack([hint.halves for hint in hints])
+    # Zeros are like nothing: a flat image is a variant of no other.
+    is_flat = np.array([hint.is_flat for hint in hints])
+    thumbnails[is_flat] = 0
+    halves[is_flat] = 0
+    squares = []
+    for image, hint in zip(images, hints, strict=True):
+        if not hint.is_flat:
+            squares.append(image.square_pixels(effnet.INPUT_SIDE))
+    if squares:
+        vectors[~is_flat] = network.embed(squares)
     return {
-        "vectors": network.embed(squares),
-        "thumbnails": thumbnails.reshape(len(images), -1),
-        "halves": np.stack([hint.halves for hint in hints]),
+        "vectors": vectors,
+        "thumbnails": thumbnails,
+        "halves": halves,
         WORDS: _words(images),
     }
 

@@ -32,6 +32,7 @@ class Hints:
     """What shows where one image may be in another: see duplicates/alignment.py."""
 
     size: Size
+    is_flat: bool
     features: Features
     thumbnail: Array
     halves: Array
@@ -89,6 +90,7 @@ def make_small_image(pixels: Array, hints: bool = False) -> SmallImage:
     height, width = pixels.shape[:2]
     computed = Hints(
         size=(width, height),
+        is_flat=alignment.is_flat(pixels),
         features=alignment.find_features(pixels),
         thumbnail=alignment.make_thumbnail(pixels),
         halves=alignment.half_thumbnails(pixels),

@@ -13,6 +13,7 @@ from test_hash_rows import scene
 import find_duplicates
 from duplicates import alignment, embeddings, shared_words
 from duplicates.alignment import Features
+from duplicates.effnet import EmbeddingNetwork
 
 
 def words_of(*images: Image.Image) -> np.ndarray:
@@ -121,3 +122,27 @@ def test_rows_of_an_earlier_version_get_words_and_keep_their_vectors(
     with np.load(path) as arrays:
         assert (arrays[embeddings.WORDS] == words).all() and words.any(axis=(1, 2)).all()
         assert (arrays["vectors"] == old["vectors"]).all()
+
+
+def test_flat_images_are_variants_of_none_and_cost_no_network(
+    tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = tmp_path / "DataSet/Sea/Warm/beach"
+    topic.mkdir(parents=True)
+    scene(1).save(topic / "photo.png")
+    for shade in range(4):
+        grain = np.random.default_rng(shade).integers(0, 3, (120, 160, 3))
+        Image.fromarray((grain + 100 + 3 * shade).astype(np.uint8)).save(topic / f"{shade}.png")
+    embed = EmbeddingNetwork.embed
+    embedded = []
+
+    def count_and_embed(network: EmbeddingNetwork, images: list[np.ndarray]) -> np.ndarray:
+        embedded.append(len(images))
+        return embed(network, images)
+
+    monkeypatch.setattr(EmbeddingNetwork, "embed", count_and_embed)
+
+    assert run(find_duplicates, topic.parents[2], "--variants", "--workers", 0)[0] == 0
+
+    assert embedded == [1]
+    assert json.loads((topic.parent / "variants_beach.json").read_text()) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -62,11 +64,19 @@ def _boxes(strongest: Array) -> tuple[Box, ...]:
     return tuple(box for _, box in sorted(boxes))
 
 
-def ground_ratio(layers: list[Layer], boxes: tuple[Box, ...]) -> float:
-    """The contrast of the plainer image in the rectangle around all boxes, to that beside it.
+@dataclass(frozen=True)
+class Ground:
+    """What the plainer of two images shows in the rectangle around all boxes."""
 
-    About 1 if it shows there what it shows around: only the other one has something of its own.
-    """
+    ratio: float  # its contrast there, to that beside: about 1 if it shows there what is around
+    bareness: float  # its contrast there and beside, to that of the other one there: 0 if bare
+
+
+NO_GROUND = Ground(0.0, 0.0)
+
+
+def measure_ground(layers: list[Layer], boxes: tuple[Box, ...]) -> Ground:
+    """Measure the plainer image where the other one may have something of its own."""
     finest = layers[0]
     height, width = finest.source.shape
     left, top, right, bottom = bounding_box(boxes)
@@ -76,12 +86,14 @@ def ground_ratio(layers: list[Layer], boxes: tuple[Box, ...]) -> float:
     ring = np.zeros((height, width), bool)
     ring[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin] = True
     ring[y0:y1, x0:x1] = False
-    ratios = []
+    contrasts = []
     for detail in (finest.source, finest.target):
         inside = float(np.sqrt((detail[y0:y1, x0:x1] ** 2).mean()))
         beside = float(np.sqrt((detail[ring] ** 2).mean())) if ring.any() else 0.0
-        ratios.append(inside / (beside + CONTRAST_FLOOR_LEVELS))
-    return min(ratios)
+        contrasts.append((inside, beside))
+    ratio = min(inside / (beside + CONTRAST_FLOOR_LEVELS) for inside, beside in contrasts)
+    plainer, marked = sorted(contrasts)
+    return Ground(ratio, max(plainer) / (marked[0] + CONTRAST_FLOOR_LEVELS))
 
 
 def bounding_box(boxes: tuple[Box, ...]) -> Box:

@@ -22,7 +22,7 @@ from duplicates.pair_measurement import measure_as_copy, measure_as_variant
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import NOTHING, RECOLOURED, decide_variant
+from duplicates.variant_rules import NOTHING, decide_variant
 from keeping.directions import NO_DIRECTION, Direction
 
 COPY = "copy"
@@ -82,18 +82,12 @@ def look_at_pairs(
     return looks
 
 
-def classify_differing(
-    pairs: Sequence[tuple[SmallImage, SmallImage]], is_near: bool
+def classify_looked_again(
+    pairs: Sequence[tuple[SmallImage, SmallImage]], least_kind: str
 ) -> list[Verdict]:
-    """Return the verdict on each pair that looked like copies and differs at full detail."""
+    """Return the verdict of the search for variants on each pair that got a second look."""
     with limit_to_one_thread():
-        return [decide_differing_pair(one, other, is_near).verdict for one, other in pairs]
-
-
-def classify_confirmed(pairs: Sequence[tuple[SmallImage, SmallImage]]) -> list[Verdict]:
-    """Return the verdict of a search that lists no copies on each pair that is the same."""
-    with limit_to_one_thread():
-        return [decide_confirmed_pair(one, other).verdict for one, other in pairs]
+        return [decide_looked_again(*pair, least_kind).verdict for pair in pairs]
 
 
 def decide_pair(
@@ -150,31 +144,20 @@ def _decide_aligned(
     return PairDecision(verdict, kind.rule, as_copy, pair)
 
 
-def decide_differing_pair(one: SmallImage, other: SmallImage, is_near: bool) -> PairDecision:
-    """Decide about two images that look like copies and differ at full detail. Both need hints.
+def decide_looked_again(one: SmallImage, other: SmallImage, least_kind: str) -> PairDecision:
+    """Decide which kind of variant two images are that got a second look. Both need hints.
 
-    At least doubtful if they are near: if only one place differs, or the colours.
+    At least of the kind that the second look leaves open: Confirmation.least_kind.
     """
     decision = decide_as_variant(one, other)
-    if decision.verdict.kind != NOTHING or not is_near:
+    is_known = decision.verdict.kind not in (NOTHING, DOUBTFUL)
+    if is_known or least_kind in (NOTHING, decision.verdict.kind):
         return decision
     seen = measure_as_copy(one.raster, other.raster)
-    return PairDecision(Verdict(DOUBTFUL, seen.agreement), "differs_at_full_detail", seen)
-
-
-def decide_confirmed_pair(one: SmallImage, other: SmallImage) -> PairDecision:
-    """Decide which kind of variant two images are that both looks take for copies.
-
-    For the search for variants, which lists no copies. Both need hints. If no other kind fits, only
-    tones, noise or compression differ: recoloured is the nearest kind.
-    """
-    decision = decide_as_variant(one, other)
-    if decision.verdict.kind not in (NOTHING, DOUBTFUL):
-        return decision
-    seen = measure_as_copy(one.raster, other.raster)
-    direction = Direction(clean_side.compare_colours(one.raster, other.raster))
-    verdict = Verdict(RECOLOURED, seen.agreement, direction)
-    return PairDecision(verdict, "same_at_full_detail", seen)
+    direction = clean_side.find_direction_in_one_framing(
+        least_kind, one.raster, other.raster, seen.affine
+    )
+    return PairDecision(Verdict(least_kind, seen.agreement, direction), "second_look", seen)
 
 
 def _thumbnail_correlation(one: SmallImage, other: SmallImage) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from duplicates import colours
 from duplicates.aligned_pair import AlignedPair
 from duplicates.border_rules import is_bordered
-from duplicates.geometry import Array
+from duplicates.geometry import Affine, Array
 from duplicates.raster import Raster
 from duplicates.surroundings import Surroundings
 from duplicates.thresholds import THRESHOLDS
@@ -46,10 +46,18 @@ def find_direction(kind: str, pair: AlignedPair, one: Raster, other: Raster) -> 
         if is_whole is None:
             return NO_DIRECTION
         return Direction(larger_sign) if is_whole else Direction(-larger_sign, min(shares))
+    in_one_framing = find_direction_in_one_framing(kind, larger, lesser, pair.seen.affine)
+    return Direction(larger_sign * in_one_framing.clean)
+
+
+def find_direction_in_one_framing(
+    kind: str, one: Raster, other: Raster, affine: Affine
+) -> Direction:
+    """Return which of two variants in one framing is clean; `affine` lays `other` on `one`."""
     if kind == "overlaid":
-        return Direction(-larger_sign * _compare_overlay(*_lay_on(larger, lesser, pair)))
+        return Direction(-_compare_overlay(*_lay_on(one, other, affine)))
     if kind == "recoloured":
-        return Direction(larger_sign * compare_colours(larger, lesser))
+        return Direction(_compare_colours(one, other))
     return NO_DIRECTION
 
 
@@ -66,13 +74,13 @@ def goes_on(around: Surroundings) -> bool | None:
     return False if around.border_contrast > USUAL_BORDER_CONTRAST else None
 
 
-def _lay_on(larger: Raster, lesser: Raster, pair: AlignedPair) -> tuple[Array, Array]:
-    """Return the luminance of both where the lesser one is, float32."""
-    width, height = lesser.size
+def _lay_on(one: Raster, other: Raster, affine: Affine) -> tuple[Array, Array]:
+    """Return the luminance of both where `other` is, float32."""
+    width, height = other.size
     scale = min(1.0, COMPARED_SIDE / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    laid = larger.warp(size, pair.seen.affine).astype(np.float32)
-    return colours.luma(laid), colours.luma(lesser.warp(size).astype(np.float32))
+    laid = one.warp(size, affine).astype(np.float32)
+    return colours.luma(laid), colours.luma(other.warp(size).astype(np.float32))
 
 
 def _compare_overlay(first: Array, second: Array) -> int:
@@ -99,7 +107,7 @@ def _compare_overlay(first: Array, second: Array) -> int:
     return int(is_first) - int(is_second)
 
 
-def compare_colours(first: Raster, second: Raster) -> int:
+def _compare_colours(first: Raster, second: Raster) -> int:
     """Return 1 if only the first is in full colour, -1 if only the second is, else 0."""
     levels = [_colour_spread(image) for image in (first, second)]
     if max(levels) < MIN_COLOUR_LEVELS:

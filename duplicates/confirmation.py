@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from common.json_files import DOUBTFUL
 from duplicates.changed_places import Box, bounding_box
-from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
+from duplicates.confirmation_limits import LIMITS, MAX_BARE_CONTRAST_SHARE, ConfirmationLimits
 from duplicates.differences import Differences, Map, measure_differences
 from duplicates.full_colours import (
     compare_colours,
@@ -33,6 +34,7 @@ from duplicates.full_registration import (
     resize,
 )
 from duplicates.full_tones import match_tones
+from duplicates.variant_rules import NOTHING, OVERLAID, RECOLOURED
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -41,6 +43,7 @@ SENTENCES = {
     "same_pixels": "the same pixels",
     "same_detail": "the same at full detail",
     "corner_mark": "something in one corner that only one of them has",
+    "small_mark": "a small mark in one corner that only one of them has",
     "another_image": "another image in the same places",
     "other_colours": "the same drawing or scene in other colours",
     "other_content": "other content in one small place",
@@ -59,9 +62,17 @@ class Confirmation:
     box: Box | None = None
 
     @property
-    def is_near(self) -> bool:
-        """Whether a person might take one image for the other."""
-        return self.rule != "another_image"
+    def least_kind(self) -> str:
+        """What the pair is in the search for variants, if none of its rules names a kind.
+
+        That search lists no copies. Without another kind, tones, noise or compression differ, and
+        recoloured is the nearest. Of what is doubtful, a person might take one for the other.
+        """
+        if self.is_copy:
+            return RECOLOURED
+        if self.rule == "small_mark":
+            return OVERLAID
+        return NOTHING if self.rule == "another_image" else DOUBTFUL
 
     def sentence(self) -> str:
         """What differs and where, for a person."""
@@ -180,7 +191,26 @@ def other_colours(differences: Differences, limits: ConfirmationLimits) -> bool:
 
 def corner_mark(differences: Differences, limits: ConfirmationLimits) -> bool:
     """All that differs lies in one corner, and only one image shows something there."""
-    if not differences.boxes or not _only_one_has_something(differences, limits):
+    return _differs_in_one_corner(differences, limits) and _only_one_has_something(
+        differences, limits
+    )
+
+
+def small_mark(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """Only one of two drawings has something in a corner; the other is bare there and beside.
+
+    A badge with another letter has the badge beside it.
+    """
+    return (
+        differences.colours.is_graphic
+        and _differs_in_one_corner(differences, limits)
+        and differences.exchanged < limits.max_exchanged
+        and differences.ground.bareness <= MAX_BARE_CONTRAST_SHARE
+    )
+
+
+def _differs_in_one_corner(differences: Differences, limits: ConfirmationLimits) -> bool:
+    if not differences.boxes:
         return False
     left, top, right, bottom = bounding_box(differences.boxes)
     near_side = min(left, 1 - right) <= limits.max_corner_offset_share
@@ -200,7 +230,7 @@ def _only_one_has_something(differences: Differences, limits: ConfirmationLimits
     if differences.colours.is_graphic:
         left, _, right, _ = bounding_box(differences.boxes)
         return is_one_sided and right - left >= limits.min_drawn_mark_width_share
-    return is_one_sided or differences.ground_ratio <= limits.max_ground_ratio
+    return is_one_sided or differences.ground.ratio <= limits.max_ground_ratio
 
 
 def other_content(differences: Differences, limits: ConfirmationLimits) -> bool:
@@ -213,5 +243,6 @@ RULES: tuple[Rule, ...] = (
     ("another_image", False, another_image),
     ("other_colours", False, other_colours),
     ("corner_mark", True, corner_mark),
+    ("small_mark", False, small_mark),
     ("other_content", False, other_content),
 )

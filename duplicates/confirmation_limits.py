@@ -66,3 +66,7 @@ class ConfirmationLimits:
 
 
 LIMITS = ConfirmationLimits()
+
+# Of a kind of variant, not of a copy: the contrast of a drawing at and beside a mark that the other
+# has, to that of the mark. Marks on 11 drawings had at most 0.3, letters of a badge 0.67 or more.
+MAX_BARE_CONTRAST_SHARE = 0.4

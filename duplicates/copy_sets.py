@@ -26,7 +26,13 @@ Positions = tuple[int, int]  # of the two images of a pair in their set
 MIN_STAR_PAIRS, MIN_STAR_PAIRS_OF_VARIANTS = 15, 64
 MAX_SET_PAIRS = 64  # that are confirmed together
 # What these rules say of an image and the largest of its set holds for the copies of that one, too.
-INHERITED_REFUSALS = ("other_content", "another_image", "icon_pixels", "other_frames")
+INHERITED_REFUSALS = (
+    "other_content",
+    "small_mark",
+    "another_image",
+    "icon_pixels",
+    "other_frames",
+)
 TASK_PAIRS = 16  # second looks that a process takes in one go, if it is not one larger set
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from duplicates.changed_places import Box, find_changes, ground_ratio
+from duplicates.changed_places import NO_GROUND, Box, Ground, find_changes, measure_ground
 from duplicates.confirmation_limits import LIMITS, ConfirmationLimits
 from duplicates.full_colours import (
     Colours,
@@ -37,7 +37,7 @@ class Differences:
     strength: float  # of the strongest place
     boxes: tuple[Box, ...]  # places with other content, strongest first
     exchanged: float  # 0 if only one image shows something in them, 0.7 if each shows as much
-    ground_ratio: float  # contrast of the plainer image there, to that beside it
+    ground: Ground  # of the plainer image there
 
 
 def measure_differences(
@@ -59,7 +59,7 @@ def measure_differences(
     moved[~valid] = still[~valid]  # what one lacks must not leak into the windows along its edge
     layers = list(residual_layers(moved, still, valid, burnt))
     strength, boxes, exchanged = find_changes(layers, limits, few_colours)
-    ratio = ground_ratio(layers, boxes) if boxes else 0.0
+    ground = measure_ground(layers, boxes) if boxes else NO_GROUND
     return Differences(
         strange_share(layers, limits),
         coarse_unlikeness(layers, limits),
@@ -67,5 +67,5 @@ def measure_differences(
         strength,
         boxes,
         exchanged,
-        ratio,
+        ground,
     )

@@ -117,10 +117,7 @@ def _decide_again(
         return PairDecision(
             Verdict(classification.COPY, decision.verdict.likeness), second_look.rule
         )
-    if second_look.is_copy:
-        as_variant = classification.decide_confirmed_pair(*images)
-    else:
-        as_variant = classification.decide_differing_pair(*images, second_look.is_near)
+    as_variant = classification.decide_looked_again(*images, second_look.least_kind)
     return PairDecision(as_variant.verdict, second_look.rule)
 
 

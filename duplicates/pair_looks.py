@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 TASK_PAIRS = 64  # that a process looks at in one go
 
 Decisions = Iterator[tuple[Sequence[Pair], Verdict]]
-Classify = Callable[[Sequence[tuple[SmallImage, SmallImage]]], list[Verdict]]
 
 
 @dataclass(frozen=True)
@@ -97,31 +96,18 @@ def _decide_confirmed(looks: Looks, task: LookTask) -> Decisions:
     With task.variants none is a copy: only the search for copies lists copies, so that they are the
     same with and without variants. What looks like one is a kind of variant.
     """
-    confirmed: list[Pair] = []
-    near: list[Pair] = []
-    others: list[Pair] = []
+    by_least_kind: dict[str, list[Pair]] = {}
     for pair, said in looks.second.items():
-        if said.is_copy:
-            confirmed.append(pair)
-        elif said.is_near:
-            near.append(pair)
+        if task.variants:
+            by_least_kind.setdefault(said.least_kind, []).append(pair)
+        elif said.is_copy:
+            yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
         else:
-            others.append(pair)
-    if task.variants:
-        yield from _classify(confirmed, classification.classify_confirmed, task)
-        for pairs, is_near in ((near, True), (others, False)):
-            classify = functools.partial(classification.classify_differing, is_near=is_near)
-            yield from _classify(pairs, classify, task)
-        return
-    for pair in confirmed:
-        yield [pair], Verdict(COPY, looks.first[pair].verdict.likeness)
-    for pair in (*near, *others):
-        yield [pair], Verdict(NOTHING, 0.0)
-
-
-def _classify(pairs: Iterable[Pair], classify: Classify, task: LookTask) -> Decisions:
-    for batch, verdicts in task.pool.run(classify, _tasks([[pair] for pair in pairs], task)):
-        yield from zip(batch, verdicts, strict=True)
+            yield [pair], Verdict(NOTHING, 0.0)
+    for least_kind, pairs in by_least_kind.items():
+        classify = functools.partial(classification.classify_looked_again, least_kind=least_kind)
+        for batch, verdicts in task.pool.run(classify, _tasks([[pair] for pair in pairs], task)):
+            yield from zip(batch, verdicts, strict=True)
 
 
 def _look_first(pairs: Sequence[Pair], task: LookTask) -> Iterator[tuple[list[Pair], FirstLook]]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import filecmp
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from duplicates import copy_sets
+from duplicates import copy_sets, geometry
 from duplicates.confirmation import Confirmation, confirm_images
 from duplicates.copy_sets import CandidateSet, Positions
 from duplicates.full_colours import is_grey
@@ -83,10 +84,13 @@ def _confirm_pair(
     affine: Affine,
     read: Callable[[int], FullImage | None],
 ) -> Confirmation | None:
+    """Lay the smaller file on the larger, so that the answer does not depend on the names."""
     one, other = pair
     try:
         if filecmp.cmp(paths[one], paths[other], shallow=False):
             return Confirmation(True, "same_bytes")
+        if os.path.getsize(paths[one]) > os.path.getsize(paths[other]):
+            one, other, affine = other, one, geometry.inverse(affine)
     except OSError:
         return None
     source, target = read(one), read(other)

@@ -27,6 +27,7 @@ from duplicates.thresholds import THRESHOLDS, Thresholds
 
 NOTHING = ""
 RECOLOURED = "recoloured"
+OVERLAID = "overlaid"
 
 VariantRule = Callable[[AlignedPair, Thresholds], str | None]
 
@@ -138,7 +139,7 @@ def is_mirrored(pair: AlignedPair, limits: Thresholds) -> str | None:
 
 def is_overlaid(pair: AlignedPair, limits: Thresholds) -> str | None:
     """Something is laid over the image."""
-    return "overlaid" if is_covered(pair.seen, limits) else None
+    return OVERLAID if is_covered(pair.seen, limits) else None
 
 
 def is_cropped(pair: AlignedPair, limits: Thresholds) -> str | None:

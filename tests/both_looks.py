@@ -36,4 +36,5 @@ def kind_of_pair(
         return COPY
     if not variants:
         return ""
-    return classification.decide_differing_pair(small, other_small, said.is_near).verdict.kind
+    decision = classification.decide_looked_again(small, other_small, said.least_kind)
+    return decision.verdict.kind

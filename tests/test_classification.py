@@ -33,7 +33,7 @@ from drawn_images import (
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from test_hash_rows import scene
 
-from duplicates.classification import COPY, decide_as_variant, decide_confirmed_pair
+from duplicates.classification import COPY, decide_as_variant, decide_looked_again
 from duplicates.pair_measurement import measure_as_variant
 from duplicates.variant_rules import NOTHING, decide_variant
 
@@ -174,7 +174,7 @@ def test_the_clean_one_of_two_variants_is_known_whichever_comes_first(change: st
 def test_copies_that_only_variants_compare_are_recoloured(image: Image.Image) -> None:
     worse = ImageOps.grayscale(image.resize((96, 72))).convert("RGB")
     images = to_small(image), to_small(worse)
-    both = [decide_confirmed_pair(*pair).verdict for pair in (images, images[::-1])]
+    both = [decide_looked_again(*pair, "recoloured").verdict for pair in (images, images[::-1])]
     assert {said.kind for said in both} == {"recoloured"}
     is_coloured = image == scene(0)
     assert [said.direction.clean for said in both] == ([1, -1] if is_coloured else [0, 0])

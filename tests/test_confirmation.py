@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from both_looks import kind_of_pair, to_small
+from drawn_images import badge, icon, page
 from edited_pairs import draw_chest, edited_pair
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
+from duplicates import second_looks
+from duplicates.classification import decide_looked_again
 from duplicates.confirmation import confirm
 from duplicates.geometry import IDENTITY
 
@@ -57,3 +62,47 @@ def test_a_figure_and_its_recompressed_copy_are_copies(number: int) -> None:
     file = io.BytesIO()
     figure.save(file, "JPEG", quality=20)
     assert confirm(np.asarray(figure), np.asarray(Image.open(file)), IDENTITY).is_copy
+
+
+def add_small_mark(image: Image.Image) -> Image.Image:
+    made = image.copy()
+    radius = round(min(image.size) * 0.06)
+    x, y = (side - round(radius * 1.5) for side in image.size)
+    draw = ImageDraw.Draw(made)
+    box = (x - radius, y - radius, x + radius, y + radius)
+    draw.ellipse(box, fill=(220, 30, 40), outline="white", width=max(1, radius // 8))
+    draw.text((x, y), "N", fill="white", font_size=round(radius * 1.3), anchor="mm")
+    return made
+
+
+def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def test_a_small_mark_on_the_bare_corner_of_a_drawing_is_laid_over_it() -> None:
+    clean = as_jpeg(page("some words"), 75)
+    marked = as_jpeg(add_small_mark(clean), 92)
+    for first, second in ((clean, marked), (marked, clean)):
+        assert confirm(np.asarray(first), np.asarray(second), IDENTITY).rule == "small_mark"
+        assert kind_of_pair(first, second) == ""
+        assert kind_of_pair(first, second, variants=True) == "overlaid"
+        decision = decide_looked_again(to_small(first), to_small(second), "overlaid")
+        assert decision.verdict.direction.clean == (1 if first is clean else -1)
+
+
+@pytest.mark.parametrize("letters", ["EF", "CG", "38", "PR"])
+def test_another_letter_on_a_badge_is_no_mark(letters: str) -> None:
+    one, other = (np.asarray(badge(letter)) for letter in letters)
+    assert confirm(one, other, IDENTITY).rule == "other_content"
+
+
+@pytest.mark.parametrize("image", [icon("K"), page("some words")])
+def test_the_second_look_says_the_same_of_both_orders(tmp_path: Path, image: Image.Image) -> None:
+    """Tones are fitted to those of one of them."""
+    image.save(tmp_path / "clean.jpg", quality=75)
+    add_small_mark(image).save(tmp_path / "marked.jpg", quality=92)
+    paths = [str(tmp_path / name) for name in ("clean.jpg", "marked.jpg")]
+    both = [second_looks.confirm_files(*pair, IDENTITY, 10**6) for pair in (paths, paths[::-1])]
+    assert both[0] == both[1]

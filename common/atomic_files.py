@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
+from io import FileIO
 from typing import IO
 
 from common import durability, terminal
@@ -108,13 +109,13 @@ def check_size(path: str, size: int, max_bytes: Callable[[], int]) -> None:
 def file_digest(path: str) -> str:
     """Return the SHA-256 of a file's bytes; empty if there is no file that can be read."""
     try:
-        with open_regular(path) as file:
+        with open(_open_descriptor(path), "rb", buffering=0) as file:
             return stream_digest(file)
     except (OSError, Damaged):
         return ""
 
 
-def stream_digest(file: IO[bytes]) -> str:
+def stream_digest(file: IO[bytes] | FileIO) -> str:
     """Return the SHA-256 of what is left to read of an open file."""
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 

@@ -219,7 +219,8 @@ class Claims:
             if file is None:
                 return False
             self._held[topic] = file
-            os.truncate(file, 0)
+            if os.fstat(file).st_size:  # a new file is empty: cutting it would cost a disk access
+                os.truncate(file, 0)
             holder = f"{shlex.join(sys.argv)} (process {os.getpid()} on {socket.gethostname()})"
             os.write(file, os.fsencode(holder))
         except OSError:

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -26,23 +27,6 @@ from common.said_before import SaidBefore
 tqdm.set_lock(threading.RLock())
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 NOT_ASCII = re.compile("[^\0-\x7f]")
-ASCII_SUBSTITUTES = {
-    "⚠": "!",
-    "❌": "x",
-    "█": "#",
-    "░": ".",
-    "━": "=",
-    "╋": "|",
-    "…": "...",
-    "×": "x",
-    "≤": "<=",
-    "≥": ">=",
-    "≈": "~",
-    "–": "-",
-    "→": "->",
-    "·": "-",
-}
-
 
 MAX_ALIKE = 3  # warnings of one kind that are printed
 PLURALS = {"duplicates", "variants", "references"}  # of what the last line counts
@@ -165,8 +149,33 @@ def dump_json(value: object, indent: int | None = 2) -> str:
 
     Bytes that are not UTF-8 (lone surrogates) are escaped.
     """
-    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
+    try:
+        text = _indent_json(value, "\n") if indent == 2 else _compact_json(value)
+    except TypeError:  # keys that are no text
+        text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    if not text.isascii():
+        text = LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text + "\n"
+
+
+def _indent_json(value: object, line_start: str) -> str:
+    """Return what json.dumps does with an indent of 2, in half of the time."""
+    next_start = line_start + "  "
+    if isinstance(value, dict) and value:
+        items = []
+        for key, item in sorted(value.items()):
+            items.append(f"{next_start}{encode_basestring(key)}: {_indent_json(item, next_start)}")
+        return f"{{{','.join(items)}{line_start}}}"
+    if isinstance(value, list | tuple) and value:
+        items = [next_start + _indent_json(item, next_start) for item in value]
+        return f"[{','.join(items)}{line_start}]"
+    if type(value) is str:
+        return encode_basestring(value)
+    return str(value) if type(value) is int else _compact_json(value)
+
+
+def _compact_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def section_lines(
@@ -212,27 +221,9 @@ def survive_any_encoding() -> None:
 
     A closed stdout or stderr (`>&-`) becomes the null device.
     """
-    codecs.register_error("degrade", _degrade_characters)
+    codecs.register_error("degrade", terminal.degrade_characters)
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="degrade")
-
-
-def _degrade_characters(error: UnicodeError) -> tuple[str, int]:
-    """Substitute block characters, drop other symbols, escape letters; a codec error handler."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    characters = error.object[error.start : error.end]
-    return "".join(map(_plain_character, characters)), error.end
-
-
-def _plain_character(char: str) -> str:
-    if char in ASCII_SUBSTITUTES:
-        return ASCII_SUBSTITUTES[char]
-    is_emoji = "\U0001f000" <= char <= "\U0001ffff" or char == "\ufe0f"
-    is_symbol = "\u2000" <= char <= "\u2bff"
-    if is_emoji or is_symbol:
-        return ""
-    return char.encode("ascii", "backslashreplace").decode()

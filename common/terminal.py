@@ -22,6 +22,22 @@ BREAK_MARKS = ("  ", " · ", ", ", " ", "/")
 COLUMN_GAP = re.compile(r"(?<=\S) {3,}")  # between the columns of a line
 EMOJI_COLUMNS = 5  # at the start of a line: its emoji must not be alone on it
 MIN_NAME_COLUMNS = 8  # of a table's first column
+ASCII_SUBSTITUTES = {
+    "⚠": "!",
+    "❌": "x",
+    "█": "#",
+    "░": ".",
+    "━": "=",
+    "╋": "|",
+    "…": "...",
+    "×": "x",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "–": "-",
+    "→": "->",
+    "·": "-",
+}
 
 
 def escape(name: object) -> str:
@@ -254,3 +270,21 @@ def format_duration(seconds: float) -> str:
         return f"{rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def degrade_characters(error: UnicodeError) -> tuple[str, int]:
+    """Substitute block characters, drop other symbols, escape letters; a codec error handler."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return "".join(map(_plain_character, characters)), error.end
+
+
+def _plain_character(char: str) -> str:
+    if char in ASCII_SUBSTITUTES:
+        return ASCII_SUBSTITUTES[char]
+    is_emoji = "\U0001f000" <= char <= "\U0001ffff" or char == "\ufe0f"
+    is_symbol = "\u2000" <= char <= "\u2bff"
+    if is_emoji or is_symbol:
+        return ""
+    return char.encode("ascii", "backslashreplace").decode()

@@ -7,7 +7,6 @@ scored is the scorer's question: the stamps of a million images take longer than
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -69,12 +68,12 @@ def load_topic_scores(topic: Topic, scores_read: ScoresRead | None = None) -> To
 
 
 def _count_makers(usable: Mapping[str, float], provenance: Provenance | None) -> Mapping[str, int]:
-    if not provenance:
-        return +Counter({UNKNOWN_MAKER: len(usable)})
-    recorded = len(usable.keys() & provenance.images.keys())
-    makers = Counter({UNKNOWN_MAKER: len(usable) - recorded})
-    makers[maker_in_words(provenance.made_by)] += recorded
-    return +makers
+    recorded = len(usable.keys() & provenance.images.keys()) if provenance else 0
+    makers = {UNKNOWN_MAKER: len(usable) - recorded}
+    if provenance:
+        maker = maker_in_words(provenance.made_by)
+        makers[maker] = makers.get(maker, 0) + recorded
+    return {maker: count for maker, count in makers.items() if count}
 
 
 def score_meaning(made_by: Mapping[str, Any]) -> str:

@@ -32,6 +32,8 @@ def pairs_within_distance(hashes: Array, distance: int) -> Iterator[RowPairs]:
 
     hashes: uint64, shape (n,).
     """
+    if len(hashes) < 2:
+        return
     unique, groups = _deduplicate(hashes)
     yield from groups.pairs_of_equal_rows()
     search = _search_faiss if len(unique) > MIN_FAISS_HASHES else _search_numpy
@@ -165,6 +167,8 @@ class _EqualRows:
 
     def pairs_of_equal_rows(self) -> Iterator[RowPairs]:
         """Yield the pairs of rows that share a value."""
+        if len(self._starts) == len(self._order):
+            return
         ends = np.repeat(self._starts + self._counts, self._counts)
         positions = np.arange(len(self._order))
         yield from self._expand(positions, positions + 1, ends - positions - 1)

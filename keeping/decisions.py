@@ -201,6 +201,8 @@ def decisions_for_topic(topic: Topic) -> Decisions:
     Leaves out those about images that the run does not work on.
     """
     by_folder = read_decisions(topic.dataset_path).by_folder
+    if not by_folder:
+        return NO_DECISIONS
     decided = by_folder.get(topic.folder_in_dataset, NO_DECISIONS)
     if topic.selection:
         decided = decided.only_about(set(filter(topic.selects, decided.paths)))

@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from argparse import Namespace
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,24 @@ def test_our_json_is_sorted_readable_and_refuses_nan():
     assert dump_json({"b": 1, "a": "\udcff"}, indent=None) == '{"a": "\\udcff", "b": 1}\n'
     with pytest.raises(ValueError):
         dump_json({"a": float("nan")})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        [{}, [], (), {"b": [1, (2, -0.0)], "a": {"z": None, "y": True}}],
+        {1: 2, 10: [3]},
+        {"tab\t": 'quote" \\ \u2028', "é": 10**30},
+        {HTTPStatus.OK: HTTPStatus.OK, 5: [HTTPStatus.OK]},
+        "text",
+        1.5,
+    ],
+)
+def test_our_json_is_that_of_the_standard_library(value):
+    as_library = {"indent": 2, "sort_keys": True, "ensure_ascii": False}
+    assert dump_json(value) == json.dumps(value, **as_library) + "\n"
 
 
 def test_a_script_runs_through_a_symlink_from_another_folder(tmp_path):

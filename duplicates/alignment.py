@@ -51,6 +51,23 @@ def is_flat(pixels: Array) -> bool:
     return all(np.subtract(high, low) < MIN_CONTRAST_LEVELS for low, high in extrema)
 
 
+@dataclass(frozen=True)
+class Matches:
+    """Places of matched features in two images, of which row i belongs to row i."""
+
+    start: Array  # (n, 2) float32, shares of width and height
+    end: Array
+    agreeing_squares: int  # in which features of the first image agree on one affine map
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A map between two images, and the matches that propose it, if they do."""
+
+    affine: Affine
+    matches: Matches | None = None
+
+
 def find_features(pixels: Array) -> Features:
     """Find the features of an image, uint8 RGB (height, width, 3)."""
     import cv2
@@ -72,49 +89,53 @@ def find_features(pixels: Array) -> Features:
     return Features(places[:MAX_FEATURES], descriptors[:MAX_FEATURES].astype(np.uint8))
 
 
-def maps_from_features(
+def propose_from_features(
     one: Features, other: Features, one_size: Size, other_size: Size
-) -> list[Affine]:
+) -> list[Proposal]:
     """Return maps on which matched features agree: at most one upright and one mirrored."""
-    maps = []
+    proposals = []
     descriptors = root_sift(one.descriptors)
     upright = root_sift(other.descriptors)
     for mirrored in (False, True):
         others = _mirror_descriptors(upright) if mirrored else upright
         rows, matched = _match_features(others, descriptors)
-        affine = _ransac_affine(other.places[rows], one.places[matched], other_size, one_size)
-        if affine is not None and (np.linalg.det(affine[:, :2]) < 0) == mirrored:
-            maps.append(affine)
-    return maps
+        proposal = _ransac_affine(other.places[rows], one.places[matched], other_size, one_size)
+        if proposal and (np.linalg.det(proposal.affine[:, :2]) < 0) == mirrored:
+            proposals.append(proposal)
+    return proposals
 
 
-def _ransac_affine(source: Array, target: Array, start_size: Size, end_size: Size) -> Affine | None:
+def _ransac_affine(start: Array, end: Array, start_size: Size, end_size: Size) -> Proposal | None:
     """Return the map on which most matches agree; None if too few do, or it is implausible.
 
-    source, target: places of matched features, (n, 2), in images of the two sizes.
+    start, end: places of matched features, (n, 2), in images of the two sizes.
     """
     import cv2
 
-    if len(source) < MIN_MATCHES:
+    if len(start) < MIN_MATCHES:
         return None
     start_scale = np.array(start_size, np.float32)
     end_scale = np.array(end_size, np.float32)
-    source = source * start_scale
+    source = start * start_scale
     affine, agreeing = cv2.estimateAffine2D(
         source,
-        target * end_scale,
+        end * end_scale,
         method=cv2.RANSAC,
         ransacReprojThreshold=MAX_REPROJECTION_PIXELS,
         maxIters=RANSAC_ROUNDS,
     )
     if affine is None:
         return None
-    inliers = source[agreeing.ravel() > 0]
-    squares = {(int(x) // MATCH_SQUARE_PIXELS, int(y) // MATCH_SQUARE_PIXELS) for x, y in inliers}
-    if len(squares) < MIN_MATCHES or not _is_plausible(affine):
+    squares = count_squares(source[agreeing.ravel() > 0])
+    if squares < MIN_MATCHES or not _is_plausible(affine):
         return None
     in_shares: Affine = np.hstack([affine[:, :2] * start_scale, affine[:, 2:]])
-    return in_shares / end_scale[:, None]
+    return Proposal(in_shares / end_scale[:, None], Matches(start, end, squares))
+
+
+def count_squares(places: Array) -> int:
+    """Return in how many squares of an image places are, (n, 2) in pixels."""
+    return len({(int(x) // MATCH_SQUARE_PIXELS, int(y) // MATCH_SQUARE_PIXELS) for x, y in places})
 
 
 def _match_features(start: Array, end: Array) -> tuple[Array, Array]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from common.json_files import OVERLAPPING
 from duplicates.aligned_pair import AlignedPair
 from duplicates.surroundings import Surroundings
 from duplicates.thresholds import Thresholds
 
 MIN_MARGIN = 1e-3  # share of a side
+MIN_WHOLE_SHARE = 0.98  # of a picture, that a photo of it shows: 140 prints and screens had 1
 MIN_SHARE_IN_BLURRED_FRAME = 0.25  # of the area; a 16:9 picture in a 9:16 story fills 0.32
 
 
@@ -44,6 +46,19 @@ def surrounds_evenly(pair: AlignedPair, limits: Thresholds) -> bool:
         if ratio > limits.max_margin_ratio:
             return False
     return True
+
+
+def is_photo_of_image(pair: AlignedPair, limits: Thresholds) -> bool:
+    """Whether the larger image is a photo that was taken of the lesser one at an angle."""
+    is_whole = max(pair.seen.overlap) >= MIN_WHOLE_SHARE
+    return pair.is_rectified and is_whole and is_bordered(pair, limits)
+
+
+def is_at_an_angle(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """One image is a photo of the other; if it is not seen of which, neither replaces the other."""
+    if not pair.is_rectified:
+        return None
+    return "turned" if is_photo_of_image(pair, limits) else OVERLAPPING
 
 
 def is_turned(pair: AlignedPair, limits: Thresholds) -> str | None:

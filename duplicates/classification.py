@@ -7,18 +7,19 @@ duplicates/copy_rules.py and duplicates/variant_rules.py, their numbers in dupli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from common.json_files import DOUBTFUL
 from duplicates import clean_side
-from duplicates.aligned_pair import AlignedPair
+from duplicates.aligned_pair import AlignedPair, ChangedPair
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
 from duplicates.geometry import IDENTITY, Affine
-from duplicates.inverted import invert_pixels, measure_inverted
+from duplicates.inverted import measure_inverted
 from duplicates.one_thread import limit_to_one_thread
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
+from duplicates.perspective import measure_in_perspective
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
@@ -120,14 +121,28 @@ def decide_as_variant(
     decision = PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     if as_they_are is not None:
         decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
-    if decision.verdict.kind != NOTHING:
-        return decision
-    as_negative = measure_inverted(one, other, limits)
-    if as_negative is None:
-        return decision
-    negative = invert_pixels(other.raster)
-    inverted = _decide_aligned(one.raster, negative, as_negative, limits, as_copy)
-    return decision if inverted.verdict.kind == NOTHING else inverted
+    for changed in _changed_pairs(one, other, decision, limits):
+        second = _decide_aligned(changed.one, changed.other, changed.pair, limits, as_copy)
+        if second.verdict.kind not in (NOTHING, decision.verdict.kind):
+            return second
+    return decision
+
+
+def _changed_pairs(
+    one: SmallImage, other: SmallImage, decision: PairDecision, limits: Thresholds
+) -> Iterator[ChangedPair]:
+    """Yield the pair with one image rectified or inverted, if the decision leaves room for it."""
+    if decision.verdict.kind not in (NOTHING, DOUBTFUL):
+        return
+    if decision.as_variant and decision.as_variant.matches:
+        matches = decision.as_variant.matches
+        rectified = measure_in_perspective(one.raster, other.raster, matches, limits)
+        if rectified:
+            yield rectified
+    if decision.verdict.kind == NOTHING:
+        inverted = measure_inverted(one, other, limits)
+        if inverted:
+            yield inverted
 
 
 def _decide_aligned(

@@ -157,7 +157,9 @@ def _variant_lines(pair: AlignedPair) -> Iterator[str]:
     kind = variant.kind or "nothing"
     clean = THRESHOLDS.min_clean_structure_agreement
     overlaid = THRESHOLDS.min_overlaid_share
-    way = "inverted, and aligned" if pair.is_inverted else "aligned"
+    way = "aligned"
+    if pair.is_inverted or pair.is_rectified:
+        way = "inverted, and aligned" if pair.is_inverted else "seen from the front, and aligned"
     yield f"   {way} by features or rotation: {kind} by the rule {_rule(variant.rule)}"
     yield from _measurement_lines(pair.seen, f"{clean:.0%}, or {overlaid:.0%} under a text")
     one, other = pair.seen.overlap

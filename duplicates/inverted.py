@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from duplicates import alignment
-from duplicates.aligned_pair import AlignedPair
+from duplicates.aligned_pair import ChangedPair
 from duplicates.alignment import Features
 from duplicates.geometry import Affine
 from duplicates.pair_measurement import measure_alignments
@@ -16,35 +15,34 @@ from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 
+MAX_OPPOSED_CORRELATION = -0.4  # of thumbnails: tilted and cropped negatives; 3 % of other pairs
+
 
 def measure_inverted(
     one: SmallImage, other: SmallImage, limits: Thresholds = THRESHOLDS
-) -> AlignedPair | None:
+) -> ChangedPair | None:
     """Return the best look at `one` and the negative of `other`, both with hints.
 
     None if their thumbnails do not oppose each other, upright, turned or mirrored.
     """
     assert one.hints and other.hints
     rotations = alignment.maps_from_rotations(one.hints.thumbnail, -other.hints.thumbnail)
-    if not rotations:
+    correlation = float((one.hints.thumbnail * other.hints.thumbnail).sum())
+    if not rotations and correlation > MAX_OPPOSED_CORRELATION:
         return None
-    proposed = _candidate_alignments(one, other, rotations)
-    pair = measure_alignments(one.raster, invert_pixels(other.raster), proposed, limits)
-    return replace(pair, is_inverted=True) if pair else None
+    maps = [*_maps_from_features(one, other), *rotations]
+    if not maps:
+        return None
+    negative = Raster(np.subtract(255, other.raster.pixels, dtype=np.uint8))
+    pair = measure_alignments(one.raster, negative, maps, limits)
+    return ChangedPair(one.raster, negative, replace(pair, is_inverted=True)) if pair else None
 
 
-def _candidate_alignments(
-    one: SmallImage, other: SmallImage, rotations: list[Affine]
-) -> Iterator[Affine]:
-    assert one.hints and other.hints
-    features = other.hints.features
-    negative = Features(features.places, alignment.invert_descriptors(features.descriptors))
-    yield from alignment.maps_from_features(
-        one.hints.features, negative, one.raster.size, other.raster.size
+def _maps_from_features(one: SmallImage, other: SmallImage) -> list[Affine]:
+    hints, others = one.hints, other.hints
+    assert hints and others
+    negative = Features(
+        others.features.places, alignment.invert_descriptors(others.features.descriptors)
     )
-    yield from rotations
-
-
-def invert_pixels(raster: Raster) -> Raster:
-    """Return the negative of an image."""
-    return Raster(np.subtract(255, raster.pixels, dtype=np.uint8))
+    proposals = alignment.propose_from_features(hints.features, negative, hints.size, others.size)
+    return [proposal.affine for proposal in proposals]

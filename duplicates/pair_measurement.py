@@ -9,6 +9,7 @@ from dataclasses import replace
 from duplicates import alignment, geometry, template_search
 from duplicates.agreement import is_clean, is_same_everywhere
 from duplicates.aligned_pair import AlignedPair
+from duplicates.alignment import Proposal
 from duplicates.comparison import Measurements, measure
 from duplicates.copy_rules import decide_copy, is_graphic
 from duplicates.geometry import Affine
@@ -88,7 +89,7 @@ def measure_as_variant(
 
     Both images need hints.
     """
-    tried = list[Affine]()
+    tried = list[Proposal]()
     proposed: Iterator[Affine] = _remember(_candidate_alignments(one, other), tried)
     first = next(proposed, None)
     if first is None:  # as of most pairs: nothing is decoded
@@ -98,11 +99,13 @@ def measure_as_variant(
     if whole is None:
         return None
     if decide_variant(whole, limits).kind == NOTHING:
-        for affine in tried:
-            part = _measure_shared_part(one, other, affine, limits)
+        for proposal in tried:
+            part = _measure_shared_part(one, other, proposal.affine, limits)
             if part and is_overlapping(part, limits):
                 return part
-    return whole
+    matches = [proposal.matches for proposal in tried if proposal.matches]
+    most = max(matches, key=lambda each: each.agreeing_squares, default=None)
+    return replace(whole, matches=most)
 
 
 def measure_alignments(
@@ -133,11 +136,11 @@ def measure_alignments(
     return replace(whole, around=around, soft=measure_soft_detail(larger, lesser, best.affine))
 
 
-def _remember(proposed: Iterable[Affine], tried: list[Affine]) -> Iterator[Affine]:
-    """Pass on the proposed maps, and put each that is asked for into `tried`."""
-    for affine in proposed:
-        tried.append(affine)
-        yield affine
+def _remember(proposals: Iterable[Proposal], tried: list[Proposal]) -> Iterator[Affine]:
+    """Yield the proposed maps, and put each proposal that is asked for into `tried`."""
+    for proposal in proposals:
+        tried.append(proposal)
+        yield proposal.affine
 
 
 def _sort_by_size(one: Raster, other: Raster, is_first_larger: bool) -> tuple[Raster, Raster]:
@@ -165,19 +168,20 @@ def _measure_shared_part(
     return AlignedPair(seen, around, is_first_larger)
 
 
-def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Affine]:
+def _candidate_alignments(one: SmallImage, other: SmallImage) -> Iterator[Proposal]:
     """Yield maps from `other` to `one` that features, a rotation or a search propose."""
     hints, others = one.hints, other.hints
     assert hints and others
-    yield from alignment.maps_from_features(
+    yield from alignment.propose_from_features(
         hints.features, others.features, hints.size, others.size
     )
-    yield from alignment.maps_from_rotations(hints.thumbnail, others.thumbnail)
+    yield from map(Proposal, alignment.maps_from_rotations(hints.thumbnail, others.thumbnail))
     features = min(len(hints.features.places), len(others.features.places))
     if features < template_search.FEW_FEATURES and template_search.may_be_inside(
         hints.outline, others.outline, hints.size, others.size
     ):
-        yield from template_search.maps_from_template_search(one.raster, other.raster)
+        maps = template_search.maps_from_template_search(one.raster, other.raster)
+        yield from map(Proposal, maps)
 
 
 def _from_larger(affine: Affine) -> tuple[Affine, bool]:

@@ -20,7 +20,14 @@ from duplicates.agreement import (
     is_same_everywhere,
 )
 from duplicates.aligned_pair import AlignedPair
-from duplicates.border_rules import is_captioned, is_contained, is_framed, is_rounded, is_turned
+from duplicates.border_rules import (
+    is_at_an_angle,
+    is_captioned,
+    is_contained,
+    is_framed,
+    is_rounded,
+    is_turned,
+)
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import is_graphic
 from duplicates.thresholds import THRESHOLDS, Thresholds
@@ -176,6 +183,7 @@ SEEN_RULES: tuple[VariantRule, ...] = (
 VARIANT_RULES: tuple[VariantRule, ...] = (
     *SEEN_RULES,
     soft_detail_differs,
+    is_at_an_angle,
     is_mirrored,
     is_turned,
     is_framed,

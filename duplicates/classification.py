@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from common.json_files import DOUBTFUL
+from common.json_files import DOUBTFUL, OVERLAPPING
 from duplicates import clean_side
 from duplicates.aligned_pair import AlignedPair, ChangedPair
 from duplicates.comparison import Measurements
@@ -162,11 +162,12 @@ def _decide_aligned(
 def decide_looked_again(one: SmallImage, other: SmallImage, least_kind: str) -> PairDecision:
     """Decide which kind of variant two images are that got a second look. Both need hints.
 
-    At least of the kind that the second look leaves open: Confirmation.least_kind.
+    At least of the kind that the second look leaves open: Confirmation.least_kind. If that is a
+    kind of variant, both show the same part of a picture.
     """
     decision = decide_as_variant(one, other)
-    is_known = decision.verdict.kind not in (NOTHING, DOUBTFUL)
-    if is_known or least_kind in (NOTHING, decision.verdict.kind):
+    weaker = (NOTHING,) if least_kind == DOUBTFUL else (NOTHING, DOUBTFUL, OVERLAPPING)
+    if least_kind == NOTHING or decision.verdict.kind not in weaker:
         return decision
     seen = measure_as_copy(one.raster, other.raster)
     direction = clean_side.find_direction_in_one_framing(

@@ -23,16 +23,13 @@ from duplicates.confirmation_limits import LIMITS, MAX_BARE_CONTRAST_SHARE, Conf
 from duplicates.differences import Differences, Map, measure_differences
 from duplicates.full_colours import (
     compare_colours,
+    has_other_colours,
     is_graphic,
     is_other_render,
-    is_white_balance,
     part_with_drawing,
 )
 from duplicates.full_images import FullImage, frame_views
-from duplicates.full_registration import (
-    IDENTITY,
-    resize,
-)
+from duplicates.full_registration import IDENTITY, resize
 from duplicates.full_tones import match_tones
 from duplicates.variant_rules import NOTHING, OVERLAID, RECOLOURED
 
@@ -45,6 +42,7 @@ SENTENCES = {
     "corner_mark": "something in one corner that only one of them has",
     "small_mark": "a small mark in one corner that only one of them has",
     "another_image": "another image in the same places",
+    "only_other_colours": "the same in other colours, and nothing else",
     "other_colours": "the same drawing or scene in other colours",
     "other_content": "other content in one small place",
     "other_frames": "another number of frames",
@@ -68,7 +66,7 @@ class Confirmation:
         That search lists no copies. Without another kind, tones, noise or compression differ, and
         recoloured is the nearest. Of what is doubtful, a person might take one for the other.
         """
-        if self.is_copy:
+        if self.is_copy or self.rule == "only_other_colours":
             return RECOLOURED
         if self.rule == "small_mark":
             return OVERLAID
@@ -176,17 +174,18 @@ def another_image(differences: Differences, limits: ConfirmationLimits) -> bool:
     return differences.strange_share > limits.max_strange_share
 
 
+def only_other_colours(differences: Differences, limits: ConfirmationLimits) -> bool:
+    """Nothing but the colours changed, and there is more than one shape to tell that by."""
+    return (
+        has_other_colours(differences.colours, limits)
+        and not differences.colours.is_two_toned
+        and not other_content(differences, limits)
+    )
+
+
 def other_colours(differences: Differences, limits: ConfirmationLimits) -> bool:
     """The colours changed in a way that no light or tone explains."""
-    colours = differences.colours
-    if colours.is_graphic:
-        return is_other_render(colours, limits)
-    turned = colours.hue_degrees > limits.max_hue_degrees
-    recoloured = (
-        colours.cosine < limits.min_same_colour_cosine
-        and colours.p95_levels >= limits.min_recoloured_levels
-    )
-    return (turned or recoloured) and not is_white_balance(colours, limits)
+    return has_other_colours(differences.colours, limits)
 
 
 def corner_mark(differences: Differences, limits: ConfirmationLimits) -> bool:
@@ -241,6 +240,7 @@ def other_content(differences: Differences, limits: ConfirmationLimits) -> bool:
 Rule = tuple[str, bool, Callable[[Differences, ConfirmationLimits], bool]]
 RULES: tuple[Rule, ...] = (
     ("another_image", False, another_image),
+    ("only_other_colours", False, only_other_colours),
     ("other_colours", False, other_colours),
     ("corner_mark", True, corner_mark),
     ("small_mark", False, small_mark),

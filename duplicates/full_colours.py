@@ -15,6 +15,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 GREY_SIDE = 64  # pixels a side at which that is measured
 GREY_LEVELS = 6.0  # root mean square from grey below which an image has no colours
+MIN_TWO_TONES_SHARE = 0.97  # of an image: icons have 0.99 or more, 13 of 21 drawn wallpapers less
 TONES = 64  # of luminance; two neighbours count as one tone
 TONE_SAMPLES = 500  # cells on which changes of tone are tried
 TONE_STEPS = tuple(1.03**step for step in range(-18, 19))  # gains, powers and factors 0.59 to 1.70
@@ -32,6 +33,7 @@ class Colours:
     tone_miss: float  # levels that the best change of one tone leaves; 0 if it was not asked for
     balance_miss: float  # levels that one gain per channel leaves
     gain_spread: float  # largest to smallest of these gains
+    is_two_toned: bool = False  # one of them is a shape of one tone on its ground
 
 
 def compare_colours(
@@ -43,6 +45,7 @@ def compare_colours(
     graphic = is_graphic(source, limits) or is_graphic(target, limits)
     if not len(x):
         return Colours(graphic, 0.0, 0.0, 1.0, False, 0.0, 0.0, 1.0)
+    two_toned = graphic and (is_two_toned(source) or is_two_toned(target))
     gains = _channel_gains(x, y)
     p95_levels = p95_miss(x, y)
     tone_miss = 0.0
@@ -60,6 +63,7 @@ def compare_colours(
         tone_miss=tone_miss,
         balance_miss=p95_miss((x * gains).clip(0, 255), y),
         gain_spread=float(gains.max() / gains.min()),
+        is_two_toned=two_toned,
     )
 
 
@@ -81,11 +85,37 @@ def is_white_balance(colours: Colours, limits: ConfirmationLimits) -> bool:
     return changed and explains and colours.gain_spread <= limits.max_gain_spread
 
 
+def has_other_colours(colours: Colours, limits: ConfirmationLimits) -> bool:
+    """Whether the colours changed in a way that no light or tone explains."""
+    if colours.is_graphic:
+        return is_other_render(colours, limits)
+    turned = colours.hue_degrees > limits.max_hue_degrees
+    recoloured = (
+        colours.cosine < limits.min_same_colour_cosine
+        and colours.p95_levels >= limits.min_recoloured_levels
+    )
+    return (turned or recoloured) and not is_white_balance(colours, limits)
+
+
 def is_graphic(image: Array, limits: ConfirmationLimits) -> bool:
     """Whether one tone covers so much of an image that it is drawn, not taken."""
+    return float(_tone_shares(image).max()) >= limits.min_graphic_tone_share
+
+
+def is_two_toned(image: Array) -> bool:
+    """Whether two tones cover nearly all of an image, as a shape and its ground do."""
+    shares = _tone_shares(image)
+    first = int(shares.argmax())
+    apart = np.abs(np.arange(len(shares)) - first) > 1
+    return float(shares[first] + shares[apart].max()) >= MIN_TWO_TONES_SHARE
+
+
+def _tone_shares(image: Array) -> Array:
+    """Return the share of pixels of each two neighbouring tones of a uint8 RGB image; (63,)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    counts = cv2.calcHist([grey.astype(np.uint8)], [0], None, [TONES], [0, 256])
-    return float((counts[1:] + counts[:-1]).max()) / grey.size >= limits.min_graphic_tone_share
+    counts = cv2.calcHist([grey.astype(np.uint8)], [0], None, [TONES], [0, 256]).ravel()
+    shares: Array = (counts[1:] + counts[:-1]) / grey.size
+    return shares
 
 
 def is_grey(image: Array) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from both_looks import kind_of_pair, to_small
-from drawn_images import badge, icon, page
+from drawn_images import badge, icon, page, turned_hue
 from edited_pairs import draw_chest, edited_pair
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
@@ -106,3 +106,17 @@ def test_the_second_look_says_the_same_of_both_orders(tmp_path: Path, image: Ima
     paths = [str(tmp_path / name) for name in ("clean.jpg", "marked.jpg")]
     both = [second_looks.confirm_files(*pair, IDENTITY, 10**6) for pair in (paths, paths[::-1])]
     assert both[0] == both[1]
+
+
+def test_a_drawing_in_other_colours_is_recoloured_but_not_a_shape_on_its_ground() -> None:
+    drawing, shape = badge("E"), icon("I", "disc")
+    for image, rule, kind in (
+        (drawing, "only_other_colours", "recoloured"),
+        (shape, "other_colours", "doubtful"),
+    ):
+        other = turned_hue(image, 0.3)
+        assert confirm(np.asarray(image), np.asarray(other), IDENTITY).rule == rule
+        assert kind_of_pair(image, other) == ""
+        assert kind_of_pair(image, other, variants=True) == kind
+    lettered = np.asarray(turned_hue(badge("K"), 0.3))
+    assert confirm(np.asarray(drawing), lettered, IDENTITY).rule == "other_colours"

@@ -38,13 +38,13 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SENTENCES = {
     "same_bytes": "the same file",
     "same_pixels": "the same pixels",
-    "same_detail": "the same at full detail",
+    "same_detail": "no difference but tones, noise or compression",
     "corner_mark": "something in one corner that only one of them has",
     "small_mark": "a small mark in one corner that only one of them has",
     "another_image": "another image in the same places",
     "only_other_colours": "the same in other colours, and nothing else",
     "other_colours": "the same drawing or scene in other colours",
-    "other_content": "other content in one small place",
+    "other_content": "other content in one place",
     "other_frames": "another number of frames",
     "icon_pixels": "a small icon with other pixels",
 }

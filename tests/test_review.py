@@ -176,6 +176,7 @@ def test_a_page_shows_the_most_similar_doubtful_pairs_and_counts_the_others(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drawings of one style are doubtful by hundreds."""
+    assert review_sets.MAX_DOUBTFUL_PAIRS <= 200
     monkeypatch.setattr(review_sets, "MAX_DOUBTFUL_PAIRS", 4)
     folder = dataset / "C/S/Drawn"
     folder.mkdir(parents=True)

@@ -214,14 +214,16 @@ def _thumbnail_of_part(grey: Image.Image, box: tuple[int, int, int, int]) -> Arr
     return unit
 
 
-def maps_from_rotations(one: Array, other: Array) -> list[Affine]:
+def maps_from_rotations(
+    one: Array, other: Array, min_correlation: float = MIN_ROTATION_CORRELATION
+) -> list[Affine]:
     """Return the rotations by which the thumbnail of `one` resembles that of `other`.
 
     The most similar first, MAX_ROTATIONS at most; mirrored ones count as rotations.
     """
     correlations = one.ravel()[_ROTATED] @ other.ravel()
     best = np.argsort(-correlations, kind="stable")[:MAX_ROTATIONS].tolist()
-    similar = [way for way in best if correlations[way] >= MIN_ROTATION_CORRELATION]
+    similar = [way for way in best if correlations[way] >= min_correlation]
     return [rotation_map(*ROTATIONS[way]) for way in similar]
 
 

@@ -15,6 +15,7 @@ from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
 
+MIN_NEGATIVE_CORRELATION = 0.9  # of a thumbnail and the negative of another in one framing
 MAX_OPPOSED_CORRELATION = -0.4  # of thumbnails: tilted and cropped negatives; 3 % of other pairs
 
 
@@ -26,7 +27,9 @@ def measure_inverted(
     None if their thumbnails do not oppose each other, upright, turned or mirrored.
     """
     assert one.hints and other.hints
-    rotations = alignment.maps_from_rotations(one.hints.thumbnail, -other.hints.thumbnail)
+    rotations = alignment.maps_from_rotations(
+        one.hints.thumbnail, -other.hints.thumbnail, MIN_NEGATIVE_CORRELATION
+    )
     correlation = float((one.hints.thumbnail * other.hints.thumbnail).sum())
     if not rotations and correlation > MAX_OPPOSED_CORRELATION:
         return None

@@ -109,18 +109,24 @@ def measure_as_variant(
 
 
 def measure_alignments(
-    one: Raster, other: Raster, proposed: Iterable[Affine], limits: Thresholds = THRESHOLDS
+    one: Raster,
+    other: Raster,
+    proposed: Iterable[Affine],
+    limits: Thresholds = THRESHOLDS,
+    refine: bool = True,
 ) -> AlignedPair | None:
     """Return the best look of the proposed alignments, or the first clean one; None without any.
 
-    They lead from `other` to `one`. What follows a clean one is not asked for.
+    They lead from `other` to `one`. What follows a clean one is not asked for. `refine` says
+    whether to improve them first.
     """
     best: Measurements | None = None
     is_first_larger = True
     for start in proposed:
         affine, is_first = _from_larger(start)
         larger, lesser = _sort_by_size(one, other, is_first)
-        affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
+        if refine:
+            affine = register(larger, lesser, affine, FINE_SIDE, FINE_STEPS)
         seen = measure(larger, lesser, affine, rim_cells=VARIANT_RIM_CELLS, limits=limits)
         if best is None or _variant_evidence(seen) > _variant_evidence(best):
             best, is_first_larger = seen, is_first

@@ -49,7 +49,8 @@ def measure_in_perspective(
     else:
         other, inverse = _rectify(other, backwards)
         affine = geometry.inverse(inverse)
-    pair = measure_alignments(one, other, [affine], limits)
+    # The light of a photo misleads a registration; the matches are exact enough.
+    pair = measure_alignments(one, other, [affine], limits, refine=False)
     return ChangedPair(one, other, replace(pair, is_rectified=True)) if pair else None
 
 
@@ -63,7 +64,7 @@ def _find_homography(one: Raster, other: Raster, matches: Matches) -> Array | No
     homography, agreeing = cv2.findHomography(
         source,
         matches.end * end_scale,
-        cv2.RANSAC,
+        cv2.USAC_MAGSAC,
         MAX_REPROJECTION_PIXELS,
         maxIters=RANSAC_ROUNDS,
     )

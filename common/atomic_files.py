@@ -11,7 +11,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from io import FileIO
 from typing import IO
 
 from common import durability, terminal
@@ -24,6 +23,7 @@ MAX_KEPT_NAME_BYTES = 240  # of a damaged file's name; a name has at most 255 by
 FILE_TYPES = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 GIVEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 PIPE_BYTES = 4096  # read at a time from what has no size
+DIGEST_PART_BYTES = 1 << 18  # read at a time
 STREAM_FOLDERS = ("/dev", "/dev/fd", "/proc/self/fd")  # nothing in them is ours to replace
 
 
@@ -61,10 +61,7 @@ def read_bytes(
 
 
 def open_regular(path: str) -> IO[bytes]:
-    """Open a regular file for reading; reading from a pipe could wait forever.
-
-    Raises Damaged if the file is of another type, and OSError.
-    """
+    """Open a file, and no pipe: that could wait forever. Raises Damaged and OSError."""
     return open(_open_descriptor(path), "rb")
 
 
@@ -109,15 +106,18 @@ def check_size(path: str, size: int, max_bytes: Callable[[], int]) -> None:
 def file_digest(path: str) -> str:
     """Return the SHA-256 of a file's bytes; empty if there is no file that can be read."""
     try:
-        with open(_open_descriptor(path), "rb", buffering=0) as file:
-            return stream_digest(file)
+        return read_digest(path)[0]
     except (OSError, Damaged):
         return ""
 
 
-def stream_digest(file: IO[bytes] | FileIO) -> str:
-    """Return the SHA-256 of what is left to read of an open file."""
-    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+def read_digest(path: str) -> tuple[str, os.stat_result]:
+    """Return the SHA-256 of a regular file, and its status then. Raises Damaged and OSError."""
+    digest = hashlib.sha256()
+    with open(_open_descriptor(path), "rb", buffering=0) as file:
+        while part := file.read(DIGEST_PART_BYTES):
+            digest.update(part)
+        return digest.hexdigest(), os.fstat(file.fileno())
 
 
 def bytes_digest(content: bytes | None) -> str:

@@ -182,9 +182,8 @@ def look_before(path: str) -> FileStatus | None:
 def look_after(path: str, before: FileStatus | None) -> Look | None:
     """Return the digest of a file that was read since `before`; None if it has changed."""
     try:
-        with atomic_files.open_regular(path) as file:
-            digest = atomic_files.stream_digest(file)
-            after = file_status(os.fstat(file.fileno()))
+        digest, status = atomic_files.read_digest(path)
     except (OSError, UserError):
         return None
+    after = file_status(status)
     return Look(digest, after) if after == before else None

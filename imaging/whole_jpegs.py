@@ -66,7 +66,7 @@ def _ends_in_fill_level(image: Image.Image, draft: int | None) -> bool:
     left, top = (image.width - 1) // side * side, (image.height - 1) // side * side
     last_block = image.crop((left, top, image.width, image.height))
     levels = (last_block.convert("L") if has_brightness else last_block).tobytes()
-    return max(abs(level - jpeg_stream.FILL_LEVEL) for level in levels) <= 1
+    return max(levels) - 1 <= jpeg_stream.FILL_LEVEL <= min(levels) + 1
 
 
 def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:

@@ -65,6 +65,7 @@ The second look, at full detail, at pairs that may be copies:
     second_looks       confirms the pairs of a set, each image decoded once
     confirmation       from two images at full detail to a copy or not, by rules in order
     confirmation_limits  every number in these rules
+    small_drawings     icons, and emblems in thumbnails, compared by pixels
     differences        what is left between two images at full detail
     full_images        images at full detail: frames, transparency, deep samples
     full_registration  registers one on the other, to a fraction of a pixel

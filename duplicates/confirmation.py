@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from common.json_files import DOUBTFUL
@@ -24,13 +23,16 @@ from duplicates.differences import Differences, Map, measure_differences
 from duplicates.full_colours import (
     compare_colours,
     has_other_colours,
-    is_graphic,
     is_other_render,
-    part_with_drawing,
 )
 from duplicates.full_images import FullImage, frame_views
 from duplicates.full_registration import IDENTITY, resize
-from duplicates.full_tones import match_tones
+from duplicates.small_drawings import (
+    are_icons,
+    equal_share,
+    has_same_drawing,
+    shows_small_drawing,
+)
 from duplicates.variant_rules import NOTHING, OVERLAID, RECOLOURED
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,7 +48,7 @@ SENTENCES = {
     "other_colours": "the same drawing or scene in other colours",
     "other_content": "other content in one place",
     "other_frames": "another number of frames",
-    "icon_pixels": "a small icon with other pixels",
+    "icon_pixels": "a small drawing with other pixels",
 }
 
 
@@ -114,6 +116,8 @@ def confirm(
         return Confirmation(True, "same_pixels")
     if are_icons(source, target, limits):
         return confirm_icons(source, target, limits)
+    if shows_small_drawing(source, target, limits) and not has_same_drawing(source, target, limits):
+        return Confirmation(False, "icon_pixels")
     differences = measure_differences(source, target, affine, few_colours, limits)
     return classify_differences(differences, limits)
 
@@ -123,31 +127,12 @@ def confirm_icons(first: Array, second: Array, limits: ConfirmationLimits) -> Co
     lesser, larger = sorted((first, second), key=lambda image: image.size)
     shrunk = resize(larger, (lesser.shape[1], lesser.shape[0]))
     everywhere = np.ones(lesser.shape[:2], bool)
-    shown = np.zeros_like(everywhere)
-    for image in (lesser, shrunk):
-        shown[part_with_drawing(image, limits)] = True
     if is_other_render(compare_colours(lesser, shrunk, everywhere, limits), limits):
         return Confirmation(False, "other_colours")
-    x, y = match_tones(lesser.astype(np.float32), shrunk.astype(np.float32), everywhere)
-    is_same = cv2.absdiff(x, y).max(-1) <= limits.max_icon_pixel_levels
-    if float(is_same[shown].mean()) < limits.min_icon_share:
+    if equal_share(first, second, limits.max_icon_pixel_levels, limits) < limits.min_icon_share:
         return Confirmation(False, "icon_pixels")
     differences = measure_differences(lesser, larger, IDENTITY, limits=limits)
     return classify_differences(differences, limits)
-
-
-def are_icons(one: Array, other: Array, limits: ConfirmationLimits) -> bool:
-    """Whether one is small and drawn, or both are drawn and show only something small."""
-    if not (is_graphic(one, limits) or is_graphic(other, limits)):
-        return False
-    small = limits.max_icon_side_pixels
-    if any(max(image.shape[:2]) <= small and is_graphic(image, limits) for image in (one, other)):
-        return True
-    parts = [part_with_drawing(image, limits) for image in (one, other)]
-    return all(
-        max(rows.stop - rows.start, columns.stop - columns.start) <= small
-        for rows, columns in parts
-    )
 
 
 def classify_differences(

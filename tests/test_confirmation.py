@@ -120,3 +120,30 @@ def test_a_drawing_in_other_colours_is_recoloured_but_not_a_shape_on_its_ground(
         assert kind_of_pair(image, other, variants=True) == kind
     lettered = np.asarray(turned_hue(badge("K"), 0.3))
     assert confirm(np.asarray(drawing), lettered, IDENTITY).rule == "other_colours"
+
+
+def emblem(shape: str) -> Image.Image:
+    """A light emblem in the middle of a large dark ground: a disc with three holes, or a ring."""
+    image = Image.new("RGB", (640, 360), (30, 30, 46))
+    draw = ImageDraw.Draw(image)
+    if shape == "disc":
+        draw.ellipse((278, 138, 362, 222), fill=(250, 190, 150))
+        for hole in ((295, 170), (330, 150), (330, 190)):
+            draw.ellipse((hole[0], hole[1], hole[0] + 20, hole[1] + 20), fill=(30, 30, 46))
+        return image
+    draw.ellipse((278, 138, 362, 222), outline=(170, 240, 190), width=16)
+    draw.ellipse((306, 166, 334, 194), fill=(170, 240, 230))
+    draw.rectangle((344, 196, 366, 226), fill=(30, 30, 46))
+    return image
+
+
+@pytest.mark.parametrize("side", [64, 128])
+def test_an_emblem_in_a_thumbnail_is_a_copy_of_the_same_emblem_only(side: int) -> None:
+    for shape, other in (("disc", "ring"), ("ring", "disc")):
+        thumbnail = emblem(shape)
+        thumbnail.thumbnail((side, side), Image.Resampling.LANCZOS)
+        encoded = io.BytesIO()
+        thumbnail.save(encoded, "JPEG", quality=85)
+        small = np.asarray(Image.open(encoded).convert("RGB"))
+        assert confirm(small, np.asarray(emblem(shape)), IDENTITY).is_copy
+        assert not confirm(small, np.asarray(emblem(other)), IDENTITY).is_copy

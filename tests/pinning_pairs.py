@@ -13,7 +13,7 @@ from pathlib import Path
 import measured_pairs
 import numpy as np
 from drawn_pairs import drawn_pair
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageFilter
 from test_hash_rows import scene
 from tile_pairs import PINNING_TILE_PAIRS
 
@@ -27,6 +27,7 @@ PAIRS_PER_PIN = 3
 SHARED_WINDOWS = {"min_overlapping_share down": 0.26, "min_overlapping_share up": 0.34}
 # Share of the height in which a collage goes on beyond the part that it shows of a picture.
 COLLAGES = {"max_beyond_agreement down": 0.1, "max_beyond_agreement up": 0.13}
+BLURRED_PAIRS = {"min_moved_share down": (210, 1.3)}  # number, by a Gaussian of so many pixels
 BRIGHTENED_SCENES = {"burnt_weight down": (24, 1.61), "burnt_weight up": (49, 1.91)}  # seed, by
 
 
@@ -77,6 +78,10 @@ def pinning_pairs(move: str) -> Iterator[tuple[SmallImage, SmallImage]]:
     if move in BRIGHTENED_SCENES:
         seed, factor = BRIGHTENED_SCENES[move]
         yield to_small(scene(seed)), to_small(ImageEnhance.Brightness(scene(seed)).enhance(factor))
+    if move in BLURRED_PAIRS:
+        number, pixels = BLURRED_PAIRS[move]
+        _, image, other_image = drawn_pair(number)
+        yield to_small(image), to_small(other_image.filter(ImageFilter.GaussianBlur(pixels)))
     for number in read_pins().get(move, []):
         yield small_pair(number)
 
@@ -106,7 +111,13 @@ def unpinned_by_table() -> list[str]:
 def find_pins(numbers: Iterable[int]) -> None:
     """Look for pairs that pin what the table does not, and add them to PINS."""
     pins = read_pins() if PINS.exists() else {}
-    drawn_by_hand = {*PINNING_TILE_PAIRS, *SHARED_WINDOWS, *COLLAGES, *BRIGHTENED_SCENES}
+    drawn_by_hand = {
+        *PINNING_TILE_PAIRS,
+        *SHARED_WINDOWS,
+        *COLLAGES,
+        *BLURRED_PAIRS,
+        *BRIGHTENED_SCENES,
+    }
     wanted = [move for move in unpinned_by_table() if move not in drawn_by_hand]
     for number in numbers:
         open_moves = [move for move in wanted if len(pins.get(move, [])) < PAIRS_PER_PIN]

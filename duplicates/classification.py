@@ -121,14 +121,14 @@ def decide_as_variant(
     decision = PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     if as_they_are is not None:
         decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
-    for changed in _changed_pairs(one, other, decision, limits):
+    for changed in _rectify_or_invert(one, other, decision, limits):
         second = _decide_aligned(changed.one, changed.other, changed.pair, limits, as_copy)
         if second.verdict.kind not in (NOTHING, decision.verdict.kind):
             return second
     return decision
 
 
-def _changed_pairs(
+def _rectify_or_invert(
     one: SmallImage, other: SmallImage, decision: PairDecision, limits: Thresholds
 ) -> Iterator[ChangedPair]:
     """Yield the pair with one image rectified or inverted, if the decision leaves room for it."""

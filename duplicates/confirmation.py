@@ -23,6 +23,7 @@ from duplicates.differences import Differences, Map, measure_differences
 from duplicates.full_colours import (
     compare_colours,
     has_other_colours,
+    is_graphic,
     is_other_render,
 )
 from duplicates.full_images import FullImage, frame_views
@@ -30,8 +31,7 @@ from duplicates.full_registration import IDENTITY, resize
 from duplicates.small_drawings import (
     are_icons,
     equal_share,
-    has_same_drawing,
-    shows_small_drawing,
+    has_other_drawing,
 )
 from duplicates.variant_rules import NOTHING, OVERLAID, RECOLOURED
 
@@ -114,10 +114,11 @@ def confirm(
     """
     if np.array_equal(source, target):
         return Confirmation(True, "same_pixels")
-    if are_icons(source, target, limits):
-        return confirm_icons(source, target, limits)
-    if shows_small_drawing(source, target, limits) and not has_same_drawing(source, target, limits):
-        return Confirmation(False, "icon_pixels")
+    if is_graphic(source, limits) or is_graphic(target, limits):
+        if are_icons(source, target, limits):
+            return confirm_icons(source, target, limits)
+        if has_other_drawing(source, target, limits):
+            return Confirmation(False, "icon_pixels")
     differences = measure_differences(source, target, affine, few_colours, limits)
     return classify_differences(differences, limits)
 
@@ -129,7 +130,7 @@ def confirm_icons(first: Array, second: Array, limits: ConfirmationLimits) -> Co
     everywhere = np.ones(lesser.shape[:2], bool)
     if is_other_render(compare_colours(lesser, shrunk, everywhere, limits), limits):
         return Confirmation(False, "other_colours")
-    if equal_share(first, second, limits.max_icon_pixel_levels, limits) < limits.min_icon_share:
+    if equal_share(lesser, shrunk, limits.max_icon_pixel_levels, limits) < limits.min_icon_share:
         return Confirmation(False, "icon_pixels")
     differences = measure_differences(lesser, larger, IDENTITY, limits=limits)
     return classify_differences(differences, limits)

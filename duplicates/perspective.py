@@ -15,7 +15,7 @@ import numpy as np
 
 from duplicates import geometry
 from duplicates.aligned_pair import ChangedPair
-from duplicates.alignment import MAX_REPROJECTION_PIXELS, Matches, count_squares
+from duplicates.alignment import MAX_REPROJECTION_PIXELS, RANSAC_ROUNDS, Matches, count_squares
 from duplicates.geometry import Affine, Array
 from duplicates.pair_measurement import measure_alignments
 from duplicates.raster import Raster
@@ -26,7 +26,6 @@ from duplicates.thresholds import THRESHOLDS, Thresholds
 MIN_AFFINE_SQUARES = 10
 MIN_SQUARES = 16  # on a projective map, which four places fit exactly
 MIN_DEPTH_RATIO = 0.4  # of the corners' distances from the camera, the least to the greatest
-RANSAC_ROUNDS = 600
 GRID_SIDE = 16  # points along each axis that estimate a covered area
 CORNERS = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
 

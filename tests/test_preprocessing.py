@@ -64,7 +64,7 @@ def test_an_image_of_twice_the_size_or_more_differs_by_one_level_in_one_value_of
             - np.asarray(CROPPING.steps(image), int)
         )
         assert differences.max() <= 1
-        assert (differences > 0).mean() < 0.01
+        assert 0 < (differences > 0).mean() < 0.01  # Pillow's way would leave none
 
 
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 200])

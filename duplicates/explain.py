@@ -81,11 +81,13 @@ def explain_pair(
             raise UserError(f"{path}: cannot be read as an image; --explain wants two images")
         images.append(image)
     first, second = images
-    decision = classification.decide_pair(first, second, variants=True)
+    is_proposed = not proposer or _proposes(proposer, paths, max_pixels)
+    decision = classification.decide_pair(first, second, variants=not is_proposed)
+    if is_proposed and decision.verdict.kind == variant_rules.NOTHING:
+        decision = classification.decide_as_variant(first, second, as_copy=decision.as_copy)
     as_copy = decision.as_copy
     if as_copy is None:
         as_copy = pair_measurement.measure_as_copy(first.raster, second.raster)
-    is_proposed = not proposer or _proposes(proposer, paths, max_pixels)
     second_look = None
     if decision.verdict.kind == classification.MAY_BE_COPY:
         second_look = second_looks.confirm_files(one, other, as_copy.affine, max_pixels)

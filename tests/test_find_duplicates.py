@@ -673,6 +673,20 @@ def test_explain_says_what_the_search_says_of_a_pair_that_it_does_not_compare(
     assert variants["a.png"]["again.jpg"] == "cropped"
 
 
+def test_explain_says_what_the_search_says_of_plain_images(tmp_path: Path, run) -> None:
+    """They show nothing that could be compared, and may be copies nevertheless."""
+    topic = tmp_path / "Data/Sea/Warm/plain"
+    topic.mkdir(parents=True)
+    for name, colour in (("a", "navy"), ("b", "navy"), ("c", "red")):
+        Image.new("RGB", (200, 150), colour).save(topic / f"{name}.png")
+    _, explained, _ = run("--explain", topic / "a.png", topic / "b.png")
+    assert (explained["answer"], explained["stage"]) == ("copy", "second look")
+    assert run("--explain", topic / "a.png", topic / "c.png")[1]["answer"] is None
+    run(tmp_path / "Data")
+    copies = json.loads((topic.parent / "duplicates_plain.json").read_text())
+    assert copies == {"a.png": ["b.png"], "b.png": ["a.png"], "c.png": []}
+
+
 def test_strips_and_dots_do_not_end_a_search_for_variants(tmp_path: Path, run) -> None:
     topic = tmp_path / "Data/Sea/Warm/odd"
     topic.mkdir(parents=True)

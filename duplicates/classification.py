@@ -15,7 +15,7 @@ from duplicates import clean_side
 from duplicates.aligned_pair import AlignedPair, ChangedPair
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
-from duplicates.geometry import IDENTITY, Affine
+from duplicates.geometry import IDENTITY, Affine, inverse
 from duplicates.inverted import measure_inverted
 from duplicates.one_thread import limit_to_one_thread
 from duplicates.pair_measurement import measure_as_copy, measure_as_variant
@@ -66,6 +66,10 @@ class FirstLook:
     verdict: Verdict
     affine: Affine
 
+    def swap(self) -> FirstLook:
+        """Return the look at the same two images in the other order."""
+        return FirstLook(self.verdict.swap(), inverse(self.affine))
+
 
 def look_at_pairs(
     pairs: Sequence[tuple[SmallImage, SmallImage]], variants: bool
@@ -74,21 +78,34 @@ def look_at_pairs(
 
     Small matrix products run in one thread: more are many times slower, and round differently.
     """
-    looks = []
     with limit_to_one_thread():
-        for one, other in pairs:
-            decision = decide_pair(one, other, variants)
-            affine = decision.as_copy.affine if decision.as_copy else IDENTITY
-            looks.append(FirstLook(decision.verdict, affine))
-    return looks
+        return [_look_at_pair(one, other, variants) for one, other in pairs]
 
 
 def classify_looked_again(
     pairs: Sequence[tuple[SmallImage, SmallImage]], least_kind: str
 ) -> list[Verdict]:
     """Return the verdict of the search for variants on each pair that got a second look."""
+    verdicts = []
     with limit_to_one_thread():
-        return [decide_looked_again(*pair, least_kind).verdict for pair in pairs]
+        for one, other in pairs:
+            first, second = in_fixed_order(one, other)
+            verdict = decide_looked_again(first, second, least_kind).verdict
+            verdicts.append(verdict if first is one else verdict.swap())
+    return verdicts
+
+
+def in_fixed_order(one: SmallImage, other: SmallImage) -> tuple[SmallImage, SmallImage]:
+    """Return the two images in the order of their bytes: verdicts do not depend on names."""
+    return (one, other) if one.encoded <= other.encoded else (other, one)
+
+
+def _look_at_pair(one: SmallImage, other: SmallImage, variants: bool) -> FirstLook:
+    first, second = in_fixed_order(one, other)
+    decision = decide_pair(first, second, variants)
+    affine = decision.as_copy.affine if decision.as_copy else IDENTITY
+    look = FirstLook(decision.verdict, affine)
+    return look if first is one else look.swap()
 
 
 def decide_pair(

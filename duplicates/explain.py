@@ -80,7 +80,9 @@ def explain_pair(
         if image is None:
             raise UserError(f"{path}: cannot be read as an image; --explain wants two images")
         images.append(image)
-    first, second = images
+    first, second = classification.in_fixed_order(*images)
+    if first is not images[0]:
+        one, other = other, one
     is_proposed = not proposer or _proposes(proposer, paths, max_pixels)
     decision = classification.decide_pair(first, second, variants=not is_proposed)
     if is_proposed and decision.verdict.kind == variant_rules.NOTHING:

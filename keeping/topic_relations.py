@@ -23,7 +23,7 @@ from keeping.pair_sections import pairs_path
 SEARCH_COMMAND = "find_duplicates.py"
 VARIANTS_COMMAND = "find_duplicates.py --variants"
 # Of the rules in duplicates/. Bump when one changes: cached verdicts of others are recomputed.
-RULES_VERSION = 24
+RULES_VERSION = 25
 OLDER_RULES = (
     "copies and variants are used as an earlier version found them; "
     f"{SEARCH_COMMAND} looks at them again"

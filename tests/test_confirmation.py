@@ -12,8 +12,8 @@ from drawn_images import badge, icon, page, turned_hue
 from edited_pairs import draw_chest, edited_pair
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from duplicates import second_looks
-from duplicates.classification import decide_looked_again
+from duplicates import geometry, second_looks
+from duplicates.classification import decide_looked_again, decide_pair, look_at_pairs
 from duplicates.confirmation import confirm
 from duplicates.geometry import IDENTITY
 
@@ -96,6 +96,17 @@ def test_a_small_mark_on_the_bare_corner_of_a_drawing_is_laid_over_it() -> None:
 def test_another_letter_on_a_badge_is_no_mark(letters: str) -> None:
     one, other = (np.asarray(badge(letter)) for letter in letters)
     assert confirm(one, other, IDENTITY).rule == "other_content"
+
+
+@pytest.mark.parametrize("variants", [False, True])
+def test_the_first_look_says_the_same_of_both_orders(variants: bool) -> None:
+    """An icon and its marked copy agree well enough in one order only."""
+    clean, marked = as_jpeg(icon("N"), 92), as_jpeg(add_small_mark(icon("N")), 75)
+    pair = (to_small(clean), to_small(marked))
+    assert decide_pair(*pair).verdict != decide_pair(*pair[::-1]).verdict
+    look, swapped = look_at_pairs([pair, pair[::-1]], variants)
+    assert swapped.verdict == look.verdict.swap()
+    np.testing.assert_allclose(swapped.affine, geometry.inverse(look.affine))
 
 
 @pytest.mark.parametrize("image", [icon("K"), page("some words")])

@@ -31,6 +31,7 @@ The search: propose pairs, verify them, find variants, write. In the order of th
     image_table        the images of several topics in one table
     across_results     what the search across topics found, written and counted
     one_thread         small matrix products in one thread
+    heap               freed memory that is used again
     pool               parallel processes, on this machine or others
 
 The first look at a pair:
@@ -54,6 +55,7 @@ The first look at a pair:
     corners            corners that are cut off
     soft_detail        what both show where no grain reaches
     alignment          how one image may lie on another: by features or rotations
+    features           SIFT features of an image
     template_search    the same where there are few features: one image searched for in another
     registration       refines an alignment
     geometry           affine maps between two images

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from duplicates.features import Features, mirror_descriptors, root_sift
 from duplicates.geometry import Affine, Array, Size
 
-MIN_CONTRAST_LEVELS = 8  # from darkest to lightest: 310 images with less have no feature
-MAX_FEATURES = 300  # of an image, the first that SIFT finds
-MIN_SIFT_SIDE = 256  # pixels of the longer side; a smaller image is enlarged
-SIFT_CONTRAST = 0.02  # half of OpenCV's default: also finds features in faint detail
 MAX_MATCH_RATIO = 0.75  # of squared distances, best to second best match (Lowe 2004)
 MAX_REPROJECTION_PIXELS = 3.0
 MIN_MATCHES = 5  # that agree on one map, in different squares of
@@ -31,24 +28,6 @@ THUMBNAIL_SIDE = 24  # pixels
 MAX_ROTATIONS = 3  # that are proposed
 MIN_ROTATION_CORRELATION = 0.6
 ROTATIONS = tuple((quarter, mirrored) for mirrored in (False, True) for quarter in range(4))
-
-
-@dataclass(frozen=True)
-class Features:
-    """SIFT features of an image, row i of both arrays belonging to one feature."""
-
-    places: Array  # (n, 2) float32, shares of width and height
-    descriptors: Array  # (n, 128) uint8
-
-
-NO_FEATURES = Features(np.empty((0, 2), np.float32), np.empty((0, 128), np.uint8))
-
-
-def is_flat(pixels: Array) -> bool:
-    """Whether an image, uint8 RGB, has so little contrast that it shows nothing."""
-    channels = Image.fromarray(pixels).split()
-    extrema = [channel.getextrema() for channel in channels]
-    return all(np.subtract(high, low) < MIN_CONTRAST_LEVELS for low, high in extrema)
 
 
 @dataclass(frozen=True)
@@ -68,27 +47,6 @@ class Proposal:
     matches: Matches | None = None
 
 
-def find_features(pixels: Array) -> Features:
-    """Find the features of an image, uint8 RGB (height, width, 3)."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    if is_flat(pixels):
-        return NO_FEATURES
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    scale = max(1.0, MIN_SIFT_SIDE / max(grey.shape))
-    if scale > 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    sift = cv2.SIFT.create(MAX_FEATURES, contrastThreshold=SIFT_CONTRAST)
-    keypoints, descriptors = sift.detectAndCompute(grey, None)
-    if descriptors is None:
-        return NO_FEATURES
-    size = np.array(grey.shape[::-1], np.float32)
-    pixel_places = np.array([keypoint.pt for keypoint in keypoints], np.float32)
-    places = (pixel_places + 0.5) / size
-    return Features(places[:MAX_FEATURES], descriptors[:MAX_FEATURES].astype(np.uint8))
-
-
 def propose_from_features(
     one: Features, other: Features, one_size: Size, other_size: Size
 ) -> list[Proposal]:
@@ -97,7 +55,7 @@ def propose_from_features(
     descriptors = root_sift(one.descriptors)
     upright = root_sift(other.descriptors)
     for mirrored in (False, True):
-        others = _mirror_descriptors(upright) if mirrored else upright
+        others = mirror_descriptors(upright) if mirrored else upright
         rows, matched = _match_features(others, descriptors)
         proposal = _ransac_affine(other.places[rows], one.places[matched], other_size, one_size)
         if proposal and (np.linalg.det(proposal.affine[:, :2]) < 0) == mirrored:
@@ -162,28 +120,6 @@ def _is_plausible(affine: Affine) -> bool:
     if longer > MAX_STRETCH_RATIO * shorter:
         return False
     return bool(MIN_SCALE < np.sqrt(longer * shorter) < MAX_SCALE)
-
-
-def root_sift(descriptors: Array) -> Array:
-    """Return RootSIFT descriptors (Arandjelovic and Zisserman 2012), float32 of unit length."""
-    values = descriptors.astype(np.float32)
-    rooted: Array = np.sqrt(values / np.maximum(values.sum(1, keepdims=True), 1e-6))
-    return rooted
-
-
-def _mirror_descriptors(descriptors: Array) -> Array:
-    """Return the descriptors of the mirrored image: 4 x 4 cells of 8 directions, both reversed."""
-    cells = descriptors.reshape(-1, 4, 4, 8)[:, ::-1]
-    return np.ascontiguousarray(cells[..., (-np.arange(8)) % 8]).reshape(-1, 128)
-
-
-def invert_descriptors(descriptors: Array) -> Array:
-    """Return the descriptors of the negative: 4 x 4 cells of 8 directions, turned by half.
-
-    Each feature points the other way there. Directions are stored as seen from where it points.
-    """
-    turned = descriptors.reshape(-1, 4, 4, 8)[:, ::-1, ::-1]
-    return np.ascontiguousarray(turned).reshape(-1, 128)
 
 
 def make_thumbnail(pixels: Array) -> Array:

@@ -13,7 +13,7 @@ from common.clip import sidecar
 from common.clip.sidecar import Sidecar
 from common.reporter import Reporter
 from common.topics import Stamp, Topic
-from duplicates import alignment, effnet, shared_words
+from duplicates import alignment, effnet, features, shared_words
 from duplicates.effnet import EmbeddingNetwork
 from duplicates.pool import batches
 from duplicates.thumbnails import SmallImage
@@ -25,7 +25,7 @@ EMBEDDING_LAYOUT = {
     "vectors": ("float16", (effnet.EMBEDDING_NUMBERS,)),
     "thumbnails": ("float16", (alignment.THUMBNAIL_SIDE**2,)),  # see alignment.make_thumbnail
     "halves": ("float16", (4, alignment.THUMBNAIL_SIDE**2)),  # see alignment.half_thumbnails
-    WORDS: ("uint32", (alignment.MAX_FEATURES, shared_words.WORDS_PER_FEATURE)),
+    WORDS: ("uint32", (features.MAX_FEATURES, shared_words.WORDS_PER_FEATURE)),
 }
 BATCH_IMAGES = 64
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from duplicates import alignment
 from duplicates.aligned_pair import ChangedPair
-from duplicates.alignment import Features
+from duplicates.features import Features, invert_descriptors
 from duplicates.geometry import Affine
 from duplicates.pair_measurement import measure_alignments
 from duplicates.raster import Raster
@@ -44,8 +44,6 @@ def measure_inverted(
 def _maps_from_features(one: SmallImage, other: SmallImage) -> list[Affine]:
     hints, others = one.hints, other.hints
     assert hints and others
-    negative = Features(
-        others.features.places, alignment.invert_descriptors(others.features.descriptors)
-    )
+    negative = Features(others.features.places, invert_descriptors(others.features.descriptors))
     proposals = alignment.propose_from_features(hints.features, negative, hints.size, others.size)
     return [proposal.affine for proposal in proposals]

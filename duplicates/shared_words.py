@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duplicates.alignment import MAX_FEATURES, Features, root_sift
+from duplicates.features import MAX_FEATURES, Features, root_sift
 from duplicates.neighbours import Array, PairFilter
 
 WORDS_PER_FEATURE = 3  # hashed apart: noise changes some

@@ -20,7 +20,7 @@ from duplicates.raster import Raster
 from imaging import images
 
 if TYPE_CHECKING:
-    from duplicates.alignment import Features
+    from duplicates.features import Features
 
 MAX_SIDE = 320  # pixels of the longer side
 JPEG_QUALITY = 95
@@ -85,13 +85,13 @@ def make_small_image(pixels: Array, hints: bool = False) -> SmallImage:
     Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     if not hints:
         return SmallImage(file.getvalue())
-    from duplicates import alignment, template_search
+    from duplicates import alignment, features, template_search
 
     height, width = pixels.shape[:2]
     computed = Hints(
         size=(width, height),
-        is_flat=alignment.is_flat(pixels),
-        features=alignment.find_features(pixels),
+        is_flat=features.is_flat(pixels),
+        features=features.find_features(pixels),
         thumbnail=alignment.make_thumbnail(pixels),
         halves=alignment.half_thumbnails(pixels),
         outline=template_search.make_outline(pixels),

@@ -11,9 +11,9 @@ from PIL import Image
 from test_hash_rows import scene
 
 import find_duplicates
-from duplicates import alignment, embeddings, shared_words
-from duplicates.alignment import Features
+from duplicates import embeddings, features, shared_words
 from duplicates.effnet import EmbeddingNetwork
+from duplicates.features import Features
 
 
 def words_of(*images: Image.Image) -> np.ndarray:
@@ -22,7 +22,7 @@ def words_of(*images: Image.Image) -> np.ndarray:
     for image in images:
         small = image.copy()
         small.thumbnail((320, 320))
-        rows.append(shared_words.hash_features(alignment.find_features(np.asarray(small))))
+        rows.append(shared_words.hash_features(features.find_features(np.asarray(small))))
     return np.stack(rows)
 
 
@@ -41,7 +41,7 @@ def test_an_image_and_one_that_holds_it_are_proposed() -> None:
 
 def test_words_tell_the_same_pairs_as_comparing_each_image_with_each() -> None:
     rng = np.random.default_rng(3)
-    shape = (60, alignment.MAX_FEATURES, shared_words.WORDS_PER_FEATURE)
+    shape = (60, features.MAX_FEATURES, shared_words.WORDS_PER_FEATURE)
     words = rng.integers(0, 30_000, shape).astype(np.uint32)
     words[rng.random(shape) < 0.2] = shared_words.NO_WORD
     words[7] = 0  # of an earlier version
@@ -80,8 +80,8 @@ def test_an_image_without_features_has_no_words_and_is_not_looked_for() -> None:
 def test_stored_words_stay_what_they_were() -> None:
     """The planes of another version of numpy would make other words of the same features."""
     descriptors = (np.arange(256).reshape(2, 128) % 199).astype(np.uint8)
-    features = Features(np.zeros((2, 2), np.float32), descriptors)
-    assert shared_words.hash_features(features)[:2].tolist() == WORDS
+    two = Features(np.zeros((2, 2), np.float32), descriptors)
+    assert shared_words.hash_features(two)[:2].tolist() == WORDS
 
 
 WORDS = [[1091074, 3686266, 7527428], [8346095, 4440718, 1011327]]

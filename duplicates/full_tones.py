@@ -18,6 +18,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 TONE_CELLS = 96  # cells along the longer side from which tones are matched
 TONE_KNOTS = 7  # of the curve of luminance
 BLUR_SIGMAS = (0.4, 0.6, 0.8, 1.1, 1.5, 2.0, 2.8)  # pixels, tried on the sharper image
+MIN_SHARPNESS_GAIN_LEVELS = 0.02  # below that a blur is none
 SHARPNESS_CAP_LEVELS = 16.0  # of a pixel's difference: blur must not be chosen to hide a change
 DARK_LEVEL, BURNT_LEVEL = 5, 250  # beyond these a channel may have lost what it showed
 NEAR_DARK, NEAR_BURNT = 40, 200  # levels of the other image at which that explains a difference
@@ -115,9 +116,10 @@ def _apply_tones(image: Array, tones: Array) -> Array:
     knots = np.linspace(0, 255, TONE_KNOTS)
     curve = np.stack([np.interp(steps, knots, tones[3:, k]) for k in range(3)], 1)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    index = (luminance * (1023 / 255)).clip(0, 1023).astype(np.int16)
-    changed = cv2.transform(image, linear) + curve.astype(np.float32)[index]
-    return changed.clip(0, 255)
+    index = (luminance * (1023 / 255)).astype(np.intp)
+    changed = np.take(curve.astype(np.float32), index, axis=0, mode="clip")
+    changed += cv2.transform(image, linear)
+    return changed.clip(0, 255, out=changed)
 
 
 def match_sharpness(source: Array, target: Array, valid: Array) -> tuple[Array, Array]:
@@ -130,15 +132,18 @@ def match_sharpness(source: Array, target: Array, valid: Array) -> tuple[Array, 
         apart = cv2.absdiff(blur(x, x_sigma), blur(y, y_sigma))
         return cv2.mean(np.minimum(apart, SHARPNESS_CAP_LEVELS), mask)[0]
 
-    best, least = (0.0, 0.0), miss(0, 0) - 0.02
+    unblurred = miss(0, 0)
+    best, least = (0.0, 0.0), unblurred - MIN_SHARPNESS_GAIN_LEVELS
     for blurs_target in (False, True):
+        previous = unblurred
         for sigma in BLUR_SIGMAS:
             sigmas = (0.0, sigma) if blurs_target else (sigma, 0.0)
             missed = miss(*sigmas)
-            if missed > least + 0.5:
+            if missed > previous:  # more blur leaves still more
                 break
             if missed < least:
                 best, least = sigmas, missed
+            previous = missed
     return blur(source, best[0]), blur(target, best[1])
 
 

@@ -70,17 +70,21 @@ class Layer(DetailPair):
 
 def residual_layers(source: Array, target: Array, valid: Array, weight: Array) -> Iterator[Layer]:
     """What is left between two registered and matched images, by plane of colours and octave."""
+    masks = [(valid, weight)]  # by octave
     for colour, octaves in PLANES:
         x, y = (blur(cv2.transform(each, colour[None]), GRAIN_SIGMA) for each in (source, target))
-        inside, weights = valid, weight
         for octave in range(max(octaves) + 1):
+            if octave:
+                x, y = _halve(x), _halve(y)
             if min(x.shape) < 12:
                 break
+            if octave == len(masks):
+                inside, weights = masks[-1]
+                masks.append((_halve(inside.astype(np.float32)) > 0.99, _halve(weights)))
             if octave in octaves:
                 fine = x - blur(x, DETAIL_SIGMA), y - blur(y, DETAIL_SIGMA)
+                inside, weights = masks[octave]
                 yield _layer(colour is LUMA, octave, *fine, inside, weights)
-            x, y, weights = (_halve(each) for each in (x, y, weights))
-            inside = _halve(inside.astype(np.float32)) > 0.99
 
 
 def _halve(values: Array) -> Array:

@@ -8,8 +8,9 @@ decides about the rest. Needs Pillow, imagehash and numpy; knows nothing of topi
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
@@ -35,6 +36,8 @@ HASH_LAYOUT = {
 HASH_ABOUT = {"hash": "imagehash.phash 8", "draft": DRAFT_SIDE, "version": 2}
 
 MAX_FLAT_STDDEV_LEVELS = 2.0  # grey levels of the thumbnail: below this an image is flat
+# Between the darkest and the lightest: from here on the deviation is never below that.
+MIN_TEXTURED_RANGE_LEVELS = MAX_FLAT_STDDEV_LEVELS * math.sqrt(2 * PHASH_SIDE**2)
 MIN_TEXTURED_SIDE = 8  # pixels of the shorter side: smaller images are flat
 STRIP_ROWS = 64  # of pixels digested at a time, because a large image as bytes takes much memory
 
@@ -46,55 +49,117 @@ BLOCK_PAIRS = 2048  # filtered at a time: 8 MB per array
 
 
 def read_hash_rows(paths: Sequence[str], max_pixels: int) -> tuple[RowArrays, dict[int, str]]:
-    """Decode each image once (a flat one twice) and compute its row.
+    """Read and decode each image once (a flat one twice) and compute its row.
 
     Returns the rows of the readable images in order, as in HASH_LAYOUT, with "looks", an array of
     image_identity.Look or None. Also returns the reason for each unreadable image, by its position
     in `paths`.
     """
-    rows: list[dict[str, Any]] = []
+    shrunk: list[_SmallPictures] = []
     looks: list[image_identity.Look | None] = []
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
+        content, before = image_identity.read_small_file(path)
         try:
-            before = image_identity.look_before(path)
             with images.decode_errors_as_unreadable(path):
-                rows.append(_read_hash_row(path, max_pixels))
-            looks.append(image_identity.look_after(path, before))
+                shrunk.append(_shrink_image(path, max_pixels, content))
         except images.Unreadable as error:
             unreadable[position] = str(error)
-    arrays = {}
-    for key, (dtype, row_shape) in HASH_LAYOUT.items():
-        values = np.array([row[key] for row in rows], dtype)
-        arrays[key] = values.reshape(len(rows), *row_shape)
+        else:
+            looks.append(image_identity.look_after(path, before, content))
+    arrays = _make_rows(shrunk)
     arrays["looks"] = np.empty(len(looks), object)
     for position, look in enumerate(looks):
         arrays["looks"][position] = look
     return arrays, unreadable
 
 
-def _read_hash_row(path: str, max_pixels: int) -> dict[str, Any]:
-    """One row of each array in HASH_LAYOUT. Raises Unreadable."""
-    image, extent = images.open_image(path, max_pixels, draft=DRAFT_SIDE, on_white=True)
+class _SmallPictures(NamedTuple):
+    """What is kept of one image until the rows of all are made: in one go, that is faster."""
+
+    thumbnail: Image.Image  # grey
+    cells: Image.Image  # RGB
+    extent: tuple[int, int]
+    pixel_digest: int | None  # of a flat image
+
+
+def _shrink_image(path: str, max_pixels: int, content: bytes | None) -> _SmallPictures:
+    """Decode an image, from its bytes if they are given. Raises Unreadable."""
+    image, extent = images.open_image(
+        path, max_pixels, draft=DRAFT_SIDE, on_white=True, content=content
+    )
     thumbnail = image.convert("L").resize((PHASH_SIDE, PHASH_SIDE), Image.Resampling.LANCZOS)
-    cells = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX).convert("YCbCr")
+    cells = image.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BOX)
     del image  # a flat image is decoded again: never hold both
-    levels = np.asarray(thumbnail)
-    is_flat = min(extent) < MIN_TEXTURED_SIDE or levels.std() < MAX_FLAT_STDDEV_LEVELS
-    return {
-        "hashes": _pixel_digest(path, max_pixels) if is_flat else perceptual_hash(thumbnail),
+    is_flat = min(extent) < MIN_TEXTURED_SIDE or _is_plain(thumbnail)
+    return _SmallPictures(
+        thumbnail, cells, extent, _pixel_digest(path, max_pixels) if is_flat else None
+    )
+
+
+def _make_rows(shrunk: Sequence[_SmallPictures]) -> RowArrays:
+    """Return the arrays of HASH_LAYOUT."""
+    cells = _join_below(COLOUR_SIDE, [pictures.cells for pictures in shrunk], "RGB")
+    colours = np.frombuffer(cells.convert("YCbCr").tobytes(), np.uint8).reshape(-1, 3)[:, 1:]
+    joined = _join_below(PHASH_SIDE, [pictures.thumbnail for pictures in shrunk], "L")
+    levels = np.frombuffer(joined.tobytes(), np.uint8)
+    thumbnails = levels.reshape(len(shrunk), PHASH_SIDE, PHASH_SIDE)
+    hashes = []
+    for thumbnail, pictures in zip(thumbnails, shrunk, strict=True):
+        digest = pictures.pixel_digest
+        hashes.append(perceptual_hash(thumbnail) if digest is None else digest)
+    values: dict[str, Any] = {
+        "hashes": hashes,
         "thumbnails": levels,
-        "colours": np.asarray(cells)[:, :, 1:],
-        "flat": is_flat,
-        "extents": extent,
+        "colours": colours,
+        "flat": [pictures.pixel_digest is not None for pictures in shrunk],
+        "extents": [pictures.extent for pictures in shrunk],
     }
+    arrays = {}
+    for key, (dtype, row_shape) in HASH_LAYOUT.items():
+        arrays[key] = np.array(values[key], dtype).reshape(len(shrunk), *row_shape)
+    return arrays
 
 
-def perceptual_hash(thumbnail: Image.Image) -> int:
-    """The 64 bits of imagehash.phash, row by row, from a grey image of PHASH_SIDE x PHASH_SIDE.
+def _join_below(side: int, squares: Sequence[Image.Image], mode: str) -> Image.Image:
+    """Return an image of squares, one below the other."""
+    joined = Image.new(mode, (side, side * len(squares)))
+    for position, square in enumerate(squares):
+        joined.paste(square, (0, side * position))
+    return joined
 
-    imagehash.phash scales an image to that size itself, so it leaves this one as it is.
+
+def _is_plain(thumbnail: Image.Image) -> bool:
+    """Whether the levels of a thumbnail deviate too little for a perceptual hash."""
+    extrema: Any = thumbnail.getextrema()
+    darkest, lightest = extrema
+    if lightest - darkest >= MIN_TEXTURED_RANGE_LEVELS:
+        return False
+    return bool(np.asarray(thumbnail).std() < MAX_FLAT_STDDEV_LEVELS)
+
+
+class _Thumbnail:
+    """A grey image of PHASH_SIDE x PHASH_SIDE, which imagehash.phash need not scale.
+
+    A Pillow image of that size would be copied three times, which takes as long as its hash.
     """
+
+    def __init__(self, levels: Array) -> None:
+        self._levels = levels
+
+    def convert(self, _mode: str) -> _Thumbnail:
+        return self
+
+    def resize(self, _size: tuple[int, int], _filter: object) -> _Thumbnail:
+        return self
+
+    def __array__(self, _dtype: object = None, copy: bool | None = None) -> Array:
+        return self._levels
+
+
+def perceptual_hash(levels: Array) -> int:
+    """The 64 bits of imagehash.phash, row by row, of a thumbnail (PHASH_SIDE, PHASH_SIDE)."""
+    thumbnail: Any = _Thumbnail(levels)
     bits = imagehash.phash(thumbnail).hash
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

@@ -21,6 +21,7 @@ from common.errors import UserError
 from common.topics import FileStatus, Stamp, Topic, file_status, stamp_of
 
 DIGEST_THREADS = 4  # SHA-256 lets other threads run
+MAX_SMALL_FILE_BYTES = 1 << 20  # up to this size a file is read once, for its digest and decoding
 
 Answer = TypeVar("Answer")
 
@@ -179,8 +180,26 @@ def look_before(path: str) -> FileStatus | None:
         return None
 
 
-def look_after(path: str, before: FileStatus | None) -> Look | None:
-    """Return the digest of a file that was read since `before`; None if it has changed."""
+def read_small_file(path: str) -> tuple[bytes | None, FileStatus | None]:
+    """Return the bytes of a file that is about to be decoded, and its status as look_before does.
+
+    None for the bytes if it is large, or if it changes meanwhile.
+    """
+    try:
+        content, before, after = atomic_files.read_start(path, MAX_SMALL_FILE_BYTES)
+    except OSError:
+        return None, None
+    is_whole = len(content) == before.st_size and file_status(before) == file_status(after)
+    return content if is_whole else None, file_status(before)
+
+
+def look_after(path: str, before: FileStatus | None, content: bytes | None = None) -> Look | None:
+    """Return the digest of a file that was read since `before`; None if it has changed.
+
+    `content` are its bytes, if it was decoded from these.
+    """
+    if content is not None and before:
+        return Look(atomic_files.bytes_digest(content), before)
     try:
         digest, status = atomic_files.read_digest(path)
     except (OSError, UserError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,18 +120,21 @@ def open_image(
     draft: int | None = None,
     mode: str = "RGB",
     on_white: bool = False,
+    content: bytes | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode the whole image. Raises Unreadable.
+    """Decode the whole image; a JPEG from `content`, its bytes, if given. Raises Unreadable.
 
     Returns the upright image in 8-bit RGB (grey for mode "L"), and its full (width, height).
     `draft` lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, with both sides at least `draft`
     pixels: several times faster, slightly different pixels. `on_white` puts transparent parts on
     white instead of dropping the transparency.
     """
-    with decode_errors_as_unreadable(path), Image.open(path, formats=DECODERS) as image:
+    jpeg = content if content and content.startswith(JPEG_START) else None
+    source = io.BytesIO(jpeg) if jpeg else path
+    with decode_errors_as_unreadable(path), Image.open(source, formats=DECODERS) as image:
         check_limits(image, max_pixels)
         stored_size = image.size
-        decoded = load_all_pixels(image, path, draft, mode)
+        decoded = load_all_pixels(image, path, draft, mode, jpeg)
         orientation = exif_orientation(decoded)
         decoded = make_upright(_to_mode(decoded, image, mode, on_white), orientation)
         is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, ImageFile
@@ -20,9 +21,13 @@ BLOCK_SIDE = 8  # of the squares that a JPEG consists of, in pixels
 
 
 def load_all_pixels(
-    image: ImageFile.ImageFile, path: str, draft: int | None, mode: str
+    image: ImageFile.ImageFile,
+    path: str,
+    draft: int | None,
+    mode: str,
+    content: bytes | None = None,
 ) -> Image.Image:
-    """Load all pixels. Raises an error if any is missing.
+    """Load all pixels. Raises an error if any is missing. `content`: what `image` was opened from.
 
     Decoders of other formats notice a cut file. A JPEG may lack its end marker, and libjpeg makes
     up missing pixels without an error.
@@ -30,7 +35,8 @@ def load_all_pixels(
     if image.format not in ("JPEG", "MPO"):
         image.load()
         return image
-    ends_in_zeros = _ends_in_zeros(image)
+    end = _read_end(image) if content is None else content[-2:]
+    ends_in_zeros = end == b"\0\0"
     is_progressive = "progressive" in image.info
     has_end = False
     with contextlib.suppress(OSError):
@@ -61,26 +67,30 @@ def _ends_in_fill_level(image: Image.Image, draft: int | None) -> bool:
     if image.format == "MPO":  # another image follows
         return False
     # Colours of the blocks beside it may reach in; brightness does not.
-    has_brightness = image.mode in ("RGB", "L") and not draft
-    side = BLOCK_SIDE if has_brightness else 1
-    left, top = (image.width - 1) // side * side, (image.height - 1) // side * side
-    last_block = image.crop((left, top, image.width, image.height))
-    levels = (last_block.convert("L") if has_brightness else last_block).tobytes()
+    levels: Sequence[int]
+    right, bottom = image.width - 1, image.height - 1
+    if image.mode in ("RGB", "L") and not draft:
+        left, top = right // BLOCK_SIDE * BLOCK_SIDE, bottom // BLOCK_SIDE * BLOCK_SIDE
+        last_block = image.crop((left, top, image.width, image.height))
+        levels = last_block.convert("L").tobytes()
+    else:
+        pixel: Any = image.getpixel((right, bottom))
+        levels = pixel if isinstance(pixel, tuple) else (pixel,)
     return max(levels) - 1 <= jpeg_stream.FILL_LEVEL <= min(levels) + 1
 
 
 def _load_jpeg(image: Image.Image, draft: int | None, mode: str) -> Image.Image:
-    if draft:
+    if draft and (mode == "L" or min(image.size) >= 2 * draft):  # else it would change nothing
         image.draft("L" if mode == "L" else None, (draft, draft))  # None keeps the file's mode
     image.load()
     return image
 
 
-def _ends_in_zeros(image: Image.Image) -> bool:
-    """Tell whether the file ends in zeros: padding, or an unfinished download."""
+def _read_end(image: Image.Image) -> bytes:
+    """Read the last two bytes of the file: zeros are padding, or an unfinished download."""
     fp: Any = getattr(image, "fp", None)
     size = os.fstat(fp.fileno()).st_size
-    return os.pread(fp.fileno(), 2, max(size - 2, 0)) == b"\0\0"
+    return os.pread(fp.fileno(), 2, max(size - 2, 0))
 
 
 def _open_bytes(content: bytes) -> Image.Image:

@@ -5,6 +5,7 @@ Counts which image files are opened; decodes and scores are real.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import aesthetic_scorer
 import duplicates_stats
@@ -169,3 +171,50 @@ def test_rows_know_the_bytes_of_their_images_without_the_json_cache(dataset, mon
     assert search(copy) == {*NAMES, "copy.png"}  # for their digests
     assert decoded == [] and search(copy) == set()
     assert results_of(copy)["duplicates_T.json"] == results_of(dataset)["duplicates_T.json"]
+
+
+def test_a_small_jpeg_is_opened_once_for_its_pixels_and_its_digest(tmp_path):
+    path = tmp_path / "DS/C/S/T/a.jpg"
+    path.parent.mkdir(parents=True)
+    Image.effect_noise((64, 48), 60).save(path)
+    run(aesthetic_scorer, tmp_path / "DS", "--model", "tiny", "--workers", 0)
+    assert opened.count(str(path)) == 1
+    run(find_duplicates, tmp_path / "DS", "--workers", 0)
+    assert opened.count(str(path)) == 1
+    stored = cache.load_cache(topic_in(tmp_path / "DS")).files["a.jpg"]
+    assert stored.digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20])
+def test_a_look_has_the_digest_of_what_was_read_and_none_of_a_changed_file(
+    tmp_path, monkeypatch, limit
+):
+    monkeypatch.setattr(image_identity, "MAX_SMALL_FILE_BYTES", limit)
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"content")
+    content, before = image_identity.read_small_file(str(path))
+    assert content == (b"content" if limit else None)
+    look = image_identity.look_after(str(path), before, content)
+    assert look and look.digest == hashlib.sha256(b"content").hexdigest()
+    assert look.status == image_identity.look_before(str(path)) == before
+    if not limit:
+        path.write_bytes(b"others")
+        assert image_identity.look_after(str(path), before) is None
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_bytes(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"content")
+    read = os.read
+
+    def write_meanwhile(descriptor: int, count: int) -> bytes:
+        part = read(descriptor, count)
+        path.write_bytes(b"CONTENT")
+        os.utime(path, ns=(LATER_NS, LATER_NS))
+        return part
+
+    monkeypatch.setattr(os, "read", write_meanwhile)
+    content, before = image_identity.read_small_file(str(path))
+    assert content is None and before
+    assert image_identity.look_after(str(path), before) is None
+    assert image_identity.read_small_file(str(tmp_path / "gone.jpg")) == (None, None)

@@ -206,21 +206,21 @@ class ChunkDecoder:
         pixels = []
         outcomes: list[Outcome] = []
         for path in paths:
-            before = image_identity.look_before(path)
+            content, before = image_identity.read_small_file(path)
             try:
                 with images.decode_errors_as_unreadable(path):
-                    fitted, extent = self._decode(path)
+                    fitted, extent = self._decode(path, content)
             except images.Unreadable as error:
                 outcomes.append(str(error))
                 continue
             pixels.append(fitted)
-            outcomes.append((extent, image_identity.look_after(path, before)))
+            outcomes.append((extent, image_identity.look_after(path, before, content)))
         stacked = torch.stack(pixels) if pixels else torch.empty(0, dtype=torch.uint8)
         return stacked if self.shares_memory else stacked.numpy(), outcomes
 
-    def _decode(self, path: str) -> tuple[torch.Tensor, Extent]:
+    def _decode(self, path: str, content: bytes | None) -> tuple[torch.Tensor, Extent]:
         """The fitted pixels of an image, and its width and height. Raises Unreadable."""
-        image, extent = images.open_image(path, self._max_pixels, self._draft_side)
+        image, extent = images.open_image(path, self._max_pixels, self._draft_side, content=content)
         if self._draft_side:
             return preprocessing.fit_image(image, self._fit, min_shrinking=1.0), extent
         return preprocessing.fit_image(image, self._fit), extent

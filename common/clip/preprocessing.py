@@ -103,11 +103,10 @@ def _fit_with_pillow(image: Image, fit: Fit) -> Image:
     """
     from PIL.Image import Resampling
 
-    if fit.resize is None or fit.crop is None:
-        return fit.steps(image)
-    height, width = fit.output_size(image.height, image.width)
-    if height != fit.crop or width <= fit.crop:
-        return fit.steps(image)
+    height, width = fit.output_size(image.height, image.width) if fit.crop else (0, 0)
+    if not fit.crop or height != fit.crop or width <= fit.crop:
+        cropped: Image = fit.steps(image)
+        return cropped
     left, scale = round((width - fit.crop) / 2), image.width / width
     box = (left * scale, 0, (left + fit.crop) * scale, image.height)
     return image.resize((fit.crop, fit.crop), Resampling.BICUBIC, box)

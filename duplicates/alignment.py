@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from duplicates.features import Features, mirror_descriptors, root_sift
+from duplicates.features import Features, rooted_descriptors
 from duplicates.geometry import Affine, Array, Size
 
 MAX_MATCH_RATIO = 0.75  # of squared distances, best to second best match (Lowe 2004)
@@ -52,10 +52,9 @@ def propose_from_features(
 ) -> list[Proposal]:
     """Return maps on which matched features agree: at most one upright and one mirrored."""
     proposals = []
-    descriptors = root_sift(one.descriptors)
-    upright = root_sift(other.descriptors)
+    descriptors = rooted_descriptors(one)
     for mirrored in (False, True):
-        others = mirror_descriptors(upright) if mirrored else upright
+        others = rooted_descriptors(other, mirrored)
         rows, matched = _match_features(others, descriptors)
         proposal = _ransac_affine(other.places[rows], one.places[matched], other_size, one_size)
         if proposal and (np.linalg.det(proposal.affine[:, :2]) < 0) == mirrored:

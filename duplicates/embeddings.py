@@ -80,12 +80,9 @@ def _embedding_arrays(
     is_flat = np.array([hint.is_flat for hint in hints])
     thumbnails[is_flat] = 0
     halves[is_flat] = 0
-    squares = []
-    for image, hint in zip(images, hints, strict=True):
-        if not hint.is_flat:
-            squares.append(image.square_pixels(effnet.INPUT_SIDE))
-    if squares:
-        vectors[~is_flat] = network.embed(squares)
+    textured = [image for image in images if image.hints and not image.hints.is_flat]
+    if textured:
+        vectors[~is_flat] = network.embed([image.raster.pixels for image in textured])
     return {
         "vectors": vectors,
         "thumbnails": thumbnails,

@@ -5,6 +5,7 @@ Imports OpenCV inside its functions.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,11 @@ MIN_CONTRAST_LEVELS = 8  # from darkest to lightest: 310 images with less have n
 CONTRAST_STEP = 8  # pixels between those that are asked first
 MAX_FEATURES = 300  # of an image, the first that SIFT finds
 MIN_SIFT_SIDE = 256  # pixels of the longer side; a smaller image is enlarged
+ROOTED_IMAGES = 64  # kept; the pairs of one image mostly come one after the other
 SIFT_CONTRAST = 0.02  # half of OpenCV's default: also finds features in faint detail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """SIFT features of an image, row i of both arrays belonging to one feature."""
 
@@ -68,6 +70,14 @@ def root_sift(descriptors: Array) -> Array:
     values = descriptors.astype(np.float32)
     rooted: Array = np.sqrt(values / np.maximum(values.sum(1, keepdims=True), 1e-6))
     return rooted
+
+
+@functools.lru_cache(maxsize=ROOTED_IMAGES)
+def rooted_descriptors(features: Features, mirrored: bool = False) -> Array:
+    """Return the RootSIFT descriptors of an image, or of the mirrored image, kept for its pairs."""
+    if mirrored:
+        return mirror_descriptors(rooted_descriptors(features))
+    return root_sift(features.descriptors)
 
 
 def mirror_descriptors(descriptors: Array) -> Array:

@@ -51,11 +51,6 @@ class SmallImage:
         """The decoded pixels. The last DECODED_IMAGES are kept, with the sizes made of them."""
         return _decode_raster(self.encoded)
 
-    def square_pixels(self, side: int) -> Array:
-        """Return the pixels squeezed into a square, uint8 RGB (side, side, 3)."""
-        image = Image.open(io.BytesIO(self.encoded))
-        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
-
 
 @functools.lru_cache(maxsize=DECODED_IMAGES)
 def _decode_raster(encoded: bytes) -> Raster:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from duplicates import effnet
 
@@ -32,3 +33,13 @@ def test_embeddings_are_those_of_timm(is_fused: bool, monkeypatch: pytest.Monkey
         pytest.skip("this torch has no fused convolutions")
     monkeypatch.setattr(effnet, "_has_fused_convolutions", lambda: is_fused)
     assert np.abs(network.embed(list(images)) - expected).max() < 0.0001
+
+
+@pytest.mark.parametrize("size", [(320, 213), (90, 160), (1, 320), (320, 2), (192, 192)])
+def test_images_are_squeezed_as_pillow_does_it(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (12, 9, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    square = (effnet.INPUT_SIDE, effnet.INPUT_SIDE)
+    expected = np.asarray(image.resize(square, Image.Resampling.BICUBIC), int)
+    squeezed = effnet._squeeze(np.asarray(image))[0].permute(1, 2, 0).numpy()
+    assert np.abs(squeezed - expected).max() <= 2

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from common.json_files import DOUBTFUL, OVERLAPPING
-from duplicates import clean_side
+from duplicates import clean_side, lettering
 from duplicates.aligned_pair import AlignedPair, ChangedPair
 from duplicates.comparison import Measurements
 from duplicates.copy_rules import decide_copy
@@ -23,7 +23,7 @@ from duplicates.perspective import measure_in_perspective
 from duplicates.raster import Raster
 from duplicates.thresholds import THRESHOLDS, Thresholds
 from duplicates.thumbnails import SmallImage
-from duplicates.variant_rules import NOTHING, decide_variant
+from duplicates.variant_rules import NOTHING, OVERLAID, decide_variant
 from keeping.directions import NO_DIRECTION, Direction
 
 COPY = "copy"
@@ -138,11 +138,27 @@ def decide_as_variant(
     decision = PairDecision(Verdict(NOTHING, 0.0), "no_alignment", as_copy)
     if as_they_are is not None:
         decision = _decide_aligned(one.raster, other.raster, as_they_are, limits, as_copy)
+    if decision.verdict.kind in (NOTHING, DOUBTFUL):
+        verdict = _find_lettering(one, other)
+        if verdict:
+            return replace(decision, verdict=verdict, rule="text_is_laid_over")
     for changed in _rectify_or_invert(one, other, decision, limits):
         second = _decide_aligned(changed.one, changed.other, changed.pair, limits, as_copy)
         if second.verdict.kind not in (NOTHING, decision.verdict.kind):
             return second
     return decision
+
+
+def _find_lettering(one: SmallImage, other: SmallImage) -> Verdict | None:
+    """Return OVERLAID if one of two images is the other one with text across it."""
+    assert one.hints and other.hints
+    if not lettering.may_have_lettering(one.hints, other.hints):
+        return None
+    added = lettering.measure_lettering(one.raster, other.raster)
+    if not lettering.is_lettering(added, one.raster, other.raster):
+        return None
+    direction = Direction(1 if added.is_first_plainer else -1)
+    return Verdict(OVERLAID, added.kept_share, direction)
 
 
 def _rectify_or_invert(

@@ -15,13 +15,11 @@ import pytest
 from both_looks import kind_of_pair, to_small
 from drawn_images import (
     badge,
-    bubbles,
     captioned,
     clock,
     collage,
     emblem,
     icon,
-    lettered,
     marked,
     overlaid,
     page,
@@ -217,12 +215,6 @@ def test_unrelated_images_are_no_variants() -> None:
 
 def test_images_without_detail_do_not_match() -> None:
     assert copy_kind(sky(1), sky(2)) == NOTHING
-
-
-def test_a_drawing_under_a_text_is_doubtful_and_another_drawing_under_it_is_not() -> None:
-    assert variant_kind(bubbles(0), lettered(bubbles(0))) == "doubtful"
-    assert variant_kind(bubbles(0), lettered(bubbles(1))) == NOTHING
-    assert variant_kind(lettered(bubbles(0)), lettered(bubbles(1))) == NOTHING
 
 
 def test_colours_beside_a_text_must_be_as_they_were() -> None:

@@ -120,21 +120,6 @@ def read_digest(path: str) -> tuple[str, os.stat_result]:
         return digest.hexdigest(), os.fstat(file.fileno())
 
 
-def read_start(path: str, max_bytes: int) -> tuple[bytes, os.stat_result, os.stat_result]:
-    """Read a regular file of up to `max_bytes`; nothing of others.
-
-    Returns the bytes, and the status of the file before and after. Raises OSError.
-    """
-    descriptor = os.open(path, GIVEN_FLAGS | os.O_NONBLOCK)
-    try:
-        status = os.fstat(descriptor)
-        is_small = stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes
-        content = os.read(descriptor, status.st_size) if is_small else b""
-        return content, status, os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def bytes_digest(content: bytes | None) -> str:
     return "" if content is None else hashlib.sha256(content).hexdigest()
 

@@ -272,15 +272,17 @@ def update_cache(
     records: FileRecords | None = None,
     originality: Mapping[str, str] | None = None,
     damaged: Mapping[str, str] | None = None,
+    old: Cache | None = None,
     **provenances: Provenance | None,
 ) -> None:
     """Add extents, records and traits; replace `damaged` and the provenances that are given.
 
     The others stay; those of images that are gone are dropped. `target_folder` is that of
-    atomic_files.atomic_write. Raises UserError.
+    atomic_files.atomic_write; `old` is the cache, if the caller read it under the topic's lock.
+    Raises UserError.
     """
     with locks.topic_lock(topic):
-        old = load_cache(topic)
+        old = old or load_cache(topic)
         present = set(topic.all_image_names())
         rows = {}
         for name, (stamp, extent) in {**old.extents, **(extents or {})}.items():
@@ -360,8 +362,8 @@ def write_with_provenance(
                 interim[key] = final[key].with_previous(getattr(old, key), digest)
         has_news = any(made != getattr(old, key) for key, made in interim.items())
         if extents is not None or records or originality or has_news:
-            update_cache(topic, extents, target_folder, records, originality, None, **interim)
+            update_cache(topic, extents, target_folder, records, originality, None, old, **interim)
         for key, (content, _) in files.items():
             atomic_files.write_bytes(TRACKED_FILES[key][0](topic), content, target_folder)
         if interim != final:
-            update_cache(topic, None, target_folder, None, None, None, **final)
+            update_cache(topic, None, target_folder, None, None, None, None, **final)

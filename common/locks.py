@@ -176,6 +176,8 @@ class Claims:
         self._held: dict[Topic, int] = {}  # topic to the descriptor of its claim
         self._refused: list[Topic] = []  # in this pass
         self._announced: set[str] = set()  # holders that were waited for
+        holder = f"{shlex.join(sys.argv)} (process {os.getpid()} on {socket.gethostname()})"
+        self._holder = os.fsencode(holder)
 
     def passes(self, topics: Sequence[Topic]) -> Iterator[Sequence[Topic]]:
         """Yield all topics, then those that try_claim refused, until it refused none.
@@ -221,8 +223,7 @@ class Claims:
             self._held[topic] = file
             if os.fstat(file).st_size:  # a new file is empty: cutting it would cost a disk access
                 os.truncate(file, 0)
-            holder = f"{shlex.join(sys.argv)} (process {os.getpid()} on {socket.gethostname()})"
-            os.write(file, os.fsencode(holder))
+            os.write(file, self._holder)
         except OSError:
             pass  # no locks, no permission, no room: nobody can tell, and both may work
         return True

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -186,11 +187,26 @@ def read_small_file(path: str) -> tuple[bytes | None, FileStatus | None]:
     None for the bytes if it is large, or if it changes meanwhile.
     """
     try:
-        content, before, after = atomic_files.read_start(path, MAX_SMALL_FILE_BYTES)
+        content, before, after = _read_small(path)
     except OSError:
         return None, None
     is_whole = len(content) == before.st_size and file_status(before) == file_status(after)
     return content if is_whole else None, file_status(before)
+
+
+def _read_small(path: str) -> tuple[bytes, os.stat_result, os.stat_result]:
+    """Read a small regular file, and nothing of others; its status before and after.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        is_small = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_SMALL_FILE_BYTES
+        content = os.read(descriptor, status.st_size) if is_small else b""
+        return content, status, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def look_after(path: str, before: FileStatus | None, content: bytes | None = None) -> Look | None:

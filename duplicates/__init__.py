@@ -49,6 +49,7 @@ The first look at a pair:
     cells              what is counted and correlated in these cells
     colours            how the colours of the cells differ
     inverted           compares an image with the negative of another
+    lettering          text laid across an image: what it adds, and what it leaves
     perspective        compares an image with a photo of it, taken at an angle
     shared_part        the part of an image that another one shows
     surroundings       what is around one image in another: a frame, a caption, or more of it

@@ -139,6 +139,11 @@ def soft_detail_differs(pair: AlignedPair, limits: Thresholds) -> str | None:
     return NOTHING if is_soft and has_other_detail and has_other_tones else None
 
 
+def ridges_differ(pair: AlignedPair, limits: Thresholds) -> str | None:
+    """Images of ridges, such as fingerprints: strong texture everywhere agrees by chance, too."""
+    return NOTHING if pair.soft.has_other_ridges else None
+
+
 def is_mirrored(pair: AlignedPair, limits: Thresholds) -> str | None:
     """The map turns the image over."""
     return "mirrored" if np.linalg.det(pair.seen.affine[:, :2]) < 0 else None
@@ -183,6 +188,7 @@ SEEN_RULES: tuple[VariantRule, ...] = (
 VARIANT_RULES: tuple[VariantRule, ...] = (
     *SEEN_RULES,
     soft_detail_differs,
+    ridges_differ,
     is_at_an_angle,
     is_mirrored,
     is_turned,

@@ -235,3 +235,22 @@ def test_a_photo_that_cuts_off_a_picture_replaces_it_no_more_than_the_other_way_
         photo = photograph(picture, 0.14).crop((64, 60, 336, 252))
         verdict = decide_as_variant(to_small(picture), to_small(photo)).verdict
         assert (verdict.kind, verdict.direction.clean) == (OVERLAPPING, 0)
+
+
+def ridges(seed: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[:400, :300].astype(float)
+    centre = (150 + rng.normal(0, 8), 180 + rng.normal(0, 10))
+    distance = np.hypot((across - centre[0]) * 1.15, down - centre[1])
+    waves = np.sin(across / rng.uniform(30, 60)) + np.cos(down / rng.uniform(30, 60))
+    levels = 128 + 90 * np.sin(distance / 3.2 + 1.7 * waves)
+    is_finger = np.hypot((across - 150) / 140, (down - 200) / 190) < 1
+    return Image.fromarray(np.where(is_finger, levels, 240).astype(np.uint8)).convert("RGB")
+
+
+def test_different_fingerprints_are_no_variants_and_a_mirrored_one_is() -> None:
+    prints = [to_small(ridges(seed)) for seed in range(5)]
+    for one, other in itertools.combinations(prints, 2):
+        assert decide_as_variant(one, other).verdict.kind in (NOTHING, DOUBTFUL)
+    mirrored = to_small(ImageOps.mirror(ridges(0)))
+    assert decide_as_variant(prints[0], mirrored).verdict.kind == "mirrored"

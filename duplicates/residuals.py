@@ -7,6 +7,7 @@ than the rest of the pair leads one to expect.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from duplicates.window_likeness import (
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CONTRAST_FLOOR_LEVELS = 2.0  # added to a contrast before it is divided by
+# Pixels of the halved image; what halving and enlarging blur, 0.92 square pixels, comes on top.
+HALF_DETAIL_SIGMA = math.sqrt(DETAIL_SIGMA**2 - 0.92) / 2
 EDGE_SLACK = 0.5  # pixels by which edges may miss
 RED_GREEN = np.array([0.7, -0.7, 0], np.float32)
 YELLOW_BLUE = np.array([-0.35, -0.35, 0.7], np.float32)
@@ -74,17 +77,24 @@ def residual_layers(source: Array, target: Array, valid: Array, weight: Array) -
     for colour, octaves in PLANES:
         x, y = (blur(cv2.transform(each, colour[None]), GRAIN_SIGMA) for each in (source, target))
         for octave in range(max(octaves) + 1):
-            if octave:
-                x, y = _halve(x), _halve(y)
             if min(x.shape) < 12:
                 break
             if octave == len(masks):
                 inside, weights = masks[-1]
                 masks.append((_halve(inside.astype(np.float32)) > 0.99, _halve(weights)))
+            halves = _halve(x), _halve(y)
             if octave in octaves:
-                fine = x - blur(x, DETAIL_SIGMA), y - blur(y, DETAIL_SIGMA)
-                inside, weights = masks[octave]
-                yield _layer(colour is LUMA, octave, *fine, inside, weights)
+                fine = _fine_detail(x, halves[0]), _fine_detail(y, halves[1])
+                yield _layer(colour is LUMA, octave, *fine, *masks[octave])
+            x, y = halves
+
+
+def _fine_detail(values: Array, half: Array) -> Array:
+    """Return what a blur by DETAIL_SIGMA takes away, blurred at half the size: a fifth the time."""
+    coarse = blur(half, HALF_DETAIL_SIGMA)
+    size = (values.shape[1], values.shape[0])
+    fine: Array = values - cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    return fine
 
 
 def _halve(values: Array) -> Array:

@@ -134,9 +134,14 @@ def soft_detail_differs(pair: AlignedPair, limits: Thresholds) -> str | None:
     Each is like many others, so nobody should look at all these pairs.
     """
     is_soft = pair.soft.contrast_levels <= limits.max_soft_contrast_levels
-    has_other_detail = pair.soft.unlikeness > limits.max_soft_unlikeness
-    has_other_tones = pair.seen.colour_median_levels >= limits.min_soft_colour_levels
-    return NOTHING if is_soft and has_other_detail and has_other_tones else None
+    unlikeness, levels = pair.soft.unlikeness, pair.seen.colour_median_levels
+    differs = (
+        unlikeness > limits.max_soft_unlikeness and levels >= limits.min_soft_colour_levels
+    ) or (
+        unlikeness > limits.max_toned_soft_unlikeness
+        and levels >= limits.min_toned_soft_colour_levels
+    )
+    return NOTHING if is_soft and differs else None
 
 
 def ridges_differ(pair: AlignedPair, limits: Thresholds) -> str | None:

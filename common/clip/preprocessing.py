@@ -4,8 +4,7 @@ Large images are shrunk in torch, six to eight times faster than by open_clip's 
 Pillow: the same antialiased bicubic filter, rounded in other places. From half the size on, one
 value in 500 differs by one level. That moves no score by 0.001, so that vectors of either way are
 equally valid. Closer to full size more values differ, and Pillow is used, unless the decode mode is
-a fast one, whose vectors are kept apart anyway. Of an oblong image Pillow makes only the columns
-that the crop keeps, which differ by as little.
+a fast one, whose vectors are kept apart anyway.
 """
 
 from __future__ import annotations
@@ -90,26 +89,9 @@ def fit_image(image: Image, fit: Fit, min_shrinking: float = MIN_EXACT_SHRINKING
     import torch
 
     if not fit.can_shrink(image.height, image.width, min_shrinking):
-        return torch.from_numpy(np.array(_fit_with_pillow(_crop_elongated(image), fit)))
+        return torch.from_numpy(np.array(fit.steps(_crop_elongated(image))))
     pixels = torch.from_numpy(pixel_array(image))
     return fit_batch([pixels.permute(2, 0, 1)], fit)[0]
-
-
-def _fit_with_pillow(image: Image, fit: Fit) -> Image:
-    """Resize and crop as torchvision's steps do, without the columns that the crop drops.
-
-    The rows of an upright one are made as well: Pillow would begin with the other axis, and round
-    differently.
-    """
-    from PIL.Image import Resampling
-
-    height, width = fit.output_size(image.height, image.width) if fit.crop else (0, 0)
-    if not fit.crop or height != fit.crop or width <= fit.crop:
-        cropped: Image = fit.steps(image)
-        return cropped
-    left, scale = round((width - fit.crop) / 2), image.width / width
-    box = (left * scale, 0, (left + fit.crop) * scale, image.height)
-    return image.resize((fit.crop, fit.crop), Resampling.BICUBIC, box)
 
 
 def fit_batch(images: Sequence[torch.Tensor], fit: Fit) -> torch.Tensor:

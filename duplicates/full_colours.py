@@ -75,7 +75,9 @@ def is_other_render(colours: Colours, limits: ConfirmationLimits) -> bool:
     if colours.tone_miss <= limits.max_tone_miss_levels:
         return False
     turned = colours.hue_degrees > limits.max_graphic_hue_degrees
-    return colours.one_is_grey or turned or colours.p95_levels > limits.max_graphic_levels
+    if colours.one_is_grey or turned or _point_elsewhere(colours, limits):
+        return True
+    return colours.p95_levels > limits.max_graphic_levels
 
 
 def is_white_balance(colours: Colours, limits: ConfirmationLimits) -> bool:
@@ -90,11 +92,13 @@ def has_other_colours(colours: Colours, limits: ConfirmationLimits) -> bool:
     if colours.is_graphic:
         return is_other_render(colours, limits)
     turned = colours.hue_degrees > limits.max_hue_degrees
-    recoloured = (
-        colours.cosine < limits.min_same_colour_cosine
-        and colours.p95_levels >= limits.min_recoloured_levels
-    )
-    return (turned or recoloured) and not is_white_balance(colours, limits)
+    changed = turned or _point_elsewhere(colours, limits)
+    return changed and not is_white_balance(colours, limits)
+
+
+def _point_elsewhere(colours: Colours, limits: ConfirmationLimits) -> bool:
+    is_far = colours.p95_levels >= limits.min_recoloured_levels
+    return is_far and colours.cosine < limits.min_same_colour_cosine
 
 
 def is_graphic(image: Array, limits: ConfirmationLimits) -> bool:

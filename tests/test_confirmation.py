@@ -158,3 +158,17 @@ def test_an_emblem_in_a_thumbnail_is_a_copy_of_the_same_emblem_only(side: int) -
         small = np.asarray(Image.open(encoded).convert("RGB"))
         assert confirm(small, np.asarray(emblem(shape)), IDENTITY).is_copy
         assert not confirm(small, np.asarray(emblem(other)), IDENTITY).is_copy
+
+
+def test_one_drawing_on_two_grounds_is_recoloured() -> None:
+    """A grey ground and a brown one are as dark; the drawing on both has one colour."""
+    images = []
+    for ground in ((36, 38, 42), (84, 62, 40)):
+        image = Image.new("RGB", (422, 422), ground)
+        draw = ImageDraw.Draw(image)
+        draw.text((60, 180), "THERE IS NO", fill=(236, 240, 180), font_size=40)
+        draw.text((200, 240), "127.0.0.1", fill=(236, 240, 180), font_size=40)
+        images.append(image)
+    one, other = images
+    assert kind_of_pair(one, other) == ""
+    assert kind_of_pair(one, other, variants=True) in ("recoloured", "doubtful")

@@ -75,7 +75,7 @@ def is_other_render(colours: Colours, limits: ConfirmationLimits) -> bool:
     if colours.tone_miss <= limits.max_tone_miss_levels:
         return False
     turned = colours.hue_degrees > limits.max_graphic_hue_degrees
-    if colours.one_is_grey or turned or _point_elsewhere(colours, limits):
+    if colours.one_is_grey or turned or _has_other_chroma(colours, limits):
         return True
     return colours.p95_levels > limits.max_graphic_levels
 
@@ -92,11 +92,12 @@ def has_other_colours(colours: Colours, limits: ConfirmationLimits) -> bool:
     if colours.is_graphic:
         return is_other_render(colours, limits)
     turned = colours.hue_degrees > limits.max_hue_degrees
-    changed = turned or _point_elsewhere(colours, limits)
+    changed = turned or _has_other_chroma(colours, limits)
     return changed and not is_white_balance(colours, limits)
 
 
-def _point_elsewhere(colours: Colours, limits: ConfirmationLimits) -> bool:
+def _has_other_chroma(colours: Colours, limits: ConfirmationLimits) -> bool:
+    """Whether the colours lie in another direction from grey, and far apart."""
     is_far = colours.p95_levels >= limits.min_recoloured_levels
     return is_far and colours.cosine < limits.min_same_colour_cosine
 

@@ -59,7 +59,7 @@ def read_hash_rows(paths: Sequence[str], max_pixels: int) -> tuple[RowArrays, di
     looks: list[image_identity.Look | None] = []
     unreadable: dict[int, str] = {}
     for position, path in enumerate(paths):
-        content, before = image_identity.read_small_file(path)
+        content, before = image_identity.read_small_jpeg(path)
         try:
             with images.decode_errors_as_unreadable(path):
                 shrunk.append(_shrink_image(path, max_pixels, content))
@@ -93,7 +93,7 @@ def _shrink_image(path: str, max_pixels: int, content: bytes | None) -> _SmallPi
     del image  # a flat image is decoded again: never hold both
     is_flat = min(extent) < MIN_TEXTURED_SIDE or _is_plain(thumbnail)
     return _SmallPictures(
-        thumbnail, cells, extent, _pixel_digest(path, max_pixels) if is_flat else None
+        thumbnail, cells, extent, _pixel_digest(path, max_pixels, content) if is_flat else None
     )
 
 
@@ -164,9 +164,9 @@ def perceptual_hash(levels: Array) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def _pixel_digest(path: str, max_pixels: int) -> int:
+def _pixel_digest(path: str, max_pixels: int, content: bytes | None) -> int:
     """A 64-bit digest of the size and every pixel."""
-    image, _ = images.open_image(path, max_pixels, on_white=True)
+    image, _ = images.open_image(path, max_pixels, on_white=True, content=content)
     digest = hashlib.blake2b(repr(image.size).encode(), digest_size=8)
     for top in range(0, image.height, STRIP_ROWS):
         bottom = min(top + STRIP_ROWS, image.height)

@@ -79,8 +79,9 @@ class Thresholds:
     min_occluded_share: float = 0.7  # of the plainer image's windows that agree, and
     max_occluded_median_levels: float = 4.0  # so little is off elsewhere: of 747 unrelated pairs 4
 
-    # Soft images: what they show at 128 pixels. Of 1,808 pairs of drawn X-rays all exceed the next
-    # two and have less contrast, of 1,444 pairs of 86 photos and their variants 22 do.
+    # Soft images: what they show at 128 pixels. Of 1,808 pairs of drawn X-rays all have
+    # less contrast, more unlikeness and other colours; of 1,444 pairs of 86 photos and their
+    # variants 22 do.
     max_soft_contrast_levels: float = 12.0  # X-rays have up to 10.8
     max_soft_unlikeness: float = 0.25  # a quarter of the windows has less: X-rays from 0.26 on
     min_soft_colour_levels: float = 3.0  # median difference of colour: X-rays from 4.1 on

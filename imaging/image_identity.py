@@ -20,9 +20,10 @@ from common import atomic_files, cache
 from common.cache import FileRecord, FileRecords
 from common.errors import UserError
 from common.topics import FileStatus, Stamp, Topic, file_status, stamp_of
+from imaging import jpeg_stream
 
 DIGEST_THREADS = 4  # SHA-256 lets other threads run
-MAX_SMALL_FILE_BYTES = 1 << 20  # up to this size a file is read once, for its digest and decoding
+MAX_SMALL_JPEG_BYTES = 1 << 20  # up to this size one is read once, for its digest and decoding
 
 Answer = TypeVar("Answer")
 
@@ -181,30 +182,28 @@ def look_before(path: str) -> FileStatus | None:
         return None
 
 
-def read_small_file(path: str) -> tuple[bytes | None, FileStatus | None]:
-    """Return the bytes of a file that is about to be decoded, and its status as look_before does.
+def read_small_jpeg(path: str) -> tuple[bytes | None, FileStatus | None]:
+    """Return the bytes of a JPEG that is about to be decoded, and its status as look_before does.
 
-    None for the bytes if it is large, or if it changes meanwhile.
+    None for the bytes if it is large, no JPEG, or changes meanwhile.
     """
     try:
-        content, before, after = _read_small(path)
+        descriptor = os.open(path, atomic_files.GIVEN_FLAGS | os.O_NONBLOCK)
     except OSError:
         return None, None
-    is_whole = len(content) == before.st_size and file_status(before) == file_status(after)
-    return content if is_whole else None, file_status(before)
-
-
-def _read_small(path: str) -> tuple[bytes, os.stat_result, os.stat_result]:
-    """Read a small regular file, and nothing of others; its status before and after.
-
-    Raises OSError.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
-        is_small = stat.S_ISREG(status.st_mode) and status.st_size <= MAX_SMALL_FILE_BYTES
-        content = os.read(descriptor, status.st_size) if is_small else b""
-        return content, status, os.fstat(descriptor)
+        before = file_status(status)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_SMALL_JPEG_BYTES:
+            return None, before
+        content = os.read(descriptor, len(jpeg_stream.START))
+        if content != jpeg_stream.START:
+            return None, before
+        content += os.read(descriptor, status.st_size)
+        is_whole = len(content) == status.st_size and file_status(os.fstat(descriptor)) == before
+        return content if is_whole else None, before
+    except OSError:
+        return None, None
     finally:
         os.close(descriptor)
 

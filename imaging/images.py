@@ -23,6 +23,7 @@ from common.image_formats import DECODERS, FORMATS, USUAL_BYTES_PER_PIXEL, forma
 from imaging import decode_errors, unread_content
 from imaging.exif import exif_date, exif_orientation, find_png_exif
 from imaging.jpeg_stream import END as JPEG_END
+from imaging.jpeg_stream import START as JPEG_START
 from imaging.pixels import make_upright, paste_on_white, to_uint8
 from imaging.whole_jpegs import load_all_pixels
 
@@ -38,7 +39,6 @@ PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20
 with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
-JPEG_START = b"\xff\xd8\xff"
 FLOAT_BYTES_PER_PIXEL = 18  # of memory at the peak of decoding a float image
 UNLIMITED_PIXELS = 1 << 62
 MAX_SIDE_PIXELS = 1_000_000  # resizing a longer side takes extra memory
@@ -122,19 +122,18 @@ def open_image(
     on_white: bool = False,
     content: bytes | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Decode the whole image; a JPEG from `content`, its bytes, if given. Raises Unreadable.
+    """Decode the whole image, from the bytes of a JPEG if they are given. Raises Unreadable.
 
     Returns the upright image in 8-bit RGB (grey for mode "L"), and its full (width, height).
     `draft` lets a JPEG be decoded at 1/2, 1/4 or 1/8 of its size, with both sides at least `draft`
     pixels: several times faster, slightly different pixels. `on_white` puts transparent parts on
     white instead of dropping the transparency.
     """
-    jpeg = content if content and content.startswith(JPEG_START) else None
-    source = io.BytesIO(jpeg) if jpeg else path
+    source = path if content is None else io.BytesIO(content)
     with decode_errors_as_unreadable(path), Image.open(source, formats=DECODERS) as image:
         check_limits(image, max_pixels)
         stored_size = image.size
-        decoded = load_all_pixels(image, path, draft, mode, jpeg)
+        decoded = load_all_pixels(image, path, draft, mode, content)
         orientation = exif_orientation(decoded)
         decoded = make_upright(_to_mode(decoded, image, mode, on_white), orientation)
         is_sideways = orientation >= FIRST_SIDEWAYS_ORIENTATION

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+START = b"\xff\xd8\xff"
 END = b"\xff\xd9"
 SCAN_START = b"\xff\xda"
 TAIL_BYTES = 1 << 20  # read at a time from the end of a file
@@ -64,3 +65,8 @@ def read_without_padding(path: str) -> bytes:
             tail = os.pread(file.fileno(), end - start, start).rstrip(b"\0")
             end = start
         return file.read(end + len(tail) + 1)
+
+
+def cut_padding(content: bytes) -> bytes:
+    """Return bytes without the zeros at their end, but for one, as read_without_padding does."""
+    return content[: len(content.rstrip(b"\0")) + 1]

@@ -44,7 +44,10 @@ def load_all_pixels(
         has_end = not ends_in_zeros
         if has_end and not is_progressive and not _ends_in_fill_level(image, draft):
             return image
-    content = jpeg_stream.read_without_padding(path)
+    if content is None:
+        content = jpeg_stream.read_without_padding(path)
+    else:
+        content = jpeg_stream.cut_padding(content)
     if is_progressive and jpeg_stream.lacks_scans(content):
         raise OSError("truncated")
     if has_end and not _ends_in_fill_level(image, draft):

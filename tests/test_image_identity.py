@@ -23,7 +23,7 @@ import merge_clusters
 from common import cache
 from common.topics import Topic
 from duplicates import hash_rows
-from imaging import image_identity
+from imaging import image_identity, jpeg_stream
 
 NAMES = ("a.png", "b.png", "c.png", "d.png")
 LATER_NS = 1_900_000_000_000_000_000
@@ -185,17 +185,20 @@ def test_a_small_jpeg_is_opened_once_for_its_pixels_and_its_digest(tmp_path):
     assert stored.digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+JPEG = jpeg_stream.START + b"content"
+
+
 @pytest.mark.parametrize("limit", [0, 1 << 20])
 def test_a_look_has_the_digest_of_what_was_read_and_none_of_a_changed_file(
     tmp_path, monkeypatch, limit
 ):
-    monkeypatch.setattr(image_identity, "MAX_SMALL_FILE_BYTES", limit)
+    monkeypatch.setattr(image_identity, "MAX_SMALL_JPEG_BYTES", limit)
     path = tmp_path / "a.jpg"
-    path.write_bytes(b"content")
-    content, before = image_identity.read_small_file(str(path))
-    assert content == (b"content" if limit else None)
+    path.write_bytes(JPEG)
+    content, before = image_identity.read_small_jpeg(str(path))
+    assert content == (JPEG if limit else None)
     look = image_identity.look_after(str(path), before, content)
-    assert look and look.digest == hashlib.sha256(b"content").hexdigest()
+    assert look and look.digest == hashlib.sha256(JPEG).hexdigest()
     assert look.status == image_identity.look_before(str(path)) == before
     if not limit:
         path.write_bytes(b"others")
@@ -204,17 +207,26 @@ def test_a_look_has_the_digest_of_what_was_read_and_none_of_a_changed_file(
 
 def test_a_file_that_changes_while_it_is_read_has_no_bytes(tmp_path, monkeypatch):
     path = tmp_path / "a.jpg"
-    path.write_bytes(b"content")
+    path.write_bytes(JPEG)
     read = os.read
 
     def write_meanwhile(descriptor: int, count: int) -> bytes:
         part = read(descriptor, count)
-        path.write_bytes(b"CONTENT")
+        path.write_bytes(JPEG.upper())
         os.utime(path, ns=(LATER_NS, LATER_NS))
         return part
 
     monkeypatch.setattr(os, "read", write_meanwhile)
-    content, before = image_identity.read_small_file(str(path))
+    content, before = image_identity.read_small_jpeg(str(path))
     assert content is None and before
     assert image_identity.look_after(str(path), before) is None
-    assert image_identity.read_small_file(str(tmp_path / "gone.jpg")) == (None, None)
+    assert image_identity.read_small_jpeg(str(tmp_path / "gone.jpg")) == (None, None)
+
+
+def test_what_is_decoded_from_its_path_has_no_look_if_it_changes(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"content")
+    content, before = image_identity.read_small_jpeg(str(path))
+    assert content is None
+    path.write_bytes(b"others")
+    assert image_identity.look_after(str(path), before, content) is None

@@ -206,7 +206,7 @@ class ChunkDecoder:
         pixels = []
         outcomes: list[Outcome] = []
         for path in paths:
-            content, before = image_identity.read_small_file(path)
+            content, before = image_identity.read_small_jpeg(path)
             try:
                 with images.decode_errors_as_unreadable(path):
                     fitted, extent = self._decode(path, content)
